@@ -1,0 +1,54 @@
+# `make demo` and `make test` work on a fresh machine with Python 3.11 (or 3.12), make and a package index.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+# A virtual environment made elsewhere and activated here must not leak in.
+unexport PYTHONPATH
+unexport PYTHONHOME
+
+.PHONY: help demo test test-fast lint lean bench demo-model clean
+
+help: ## List what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: $(VENV)/.lean ## Set up the lean runtime and write reports for the sample films
+	$(BIN)/cxrscribe demo
+
+test: $(VENV)/.dev ## Set up everything and run all tests
+	$(BIN)/python -m pytest
+
+test-fast: $(VENV)/.dev ## Run the tests that take no more than a few seconds each
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: $(VENV)/.dev ## Style, types and the layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lean: $(VENV)/.dev ## Build the wheel, install it alone, make a report, print what it costs
+	$(BIN)/python -m cxrscribe_bench.lean_install
+
+bench: $(VENV)/.dev ## Run the micro-benchmarks
+	$(BIN)/python -m pytest benchmarks --benchmark-only
+
+demo-model: $(VENV)/.dev ## Train the embedded demo bundle anew (about half an hour on two cores)
+	PATH="$(abspath $(BIN)):$$PATH" bash train/demo-model.sh
+
+clean: ## Remove the virtual environment and what tools leave behind
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed: install it, or say make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.lean: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) install --constraint constraints.txt --editable '.[cpu]'
+	touch $@
+
+$(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	touch $@ $(VENV)/.lean
