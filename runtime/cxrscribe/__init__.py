@@ -1,0 +1,64 @@
+"""Chest X-ray in, FINDINGS paragraph out: a lean runtime for exported report models.
+
+    import cxrscribe
+
+    reporter = cxrscribe.load(cxrscribe.demo_bundle())
+    print(reporter.report("film.png").text)
+
+What a model writes is a draft, not for diagnostic use, to be reviewed by a radiologist.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+from cxrscribe import errors
+from cxrscribe.version import __version__
+
+if TYPE_CHECKING:
+    from cxrscribe.demo import demo_bundle, demo_films
+    from cxrscribe.report import Report
+    from cxrscribe.reporter import Reporter, load
+    from cxrscribe.settings import BeamSettings
+    from cxrscribe.stats import DecodingStats
+    from cxrscribe.vocabulary import Vocabulary
+
+__all__ = [
+    "BeamSettings",
+    "DecodingStats",
+    "Report",
+    "Reporter",
+    "Vocabulary",
+    "__version__",
+    "demo_bundle",
+    "demo_films",
+    "errors",
+    "load",
+]
+
+# Imported at first use (PEP 562): a command line that only prints its help needs none of them.
+_HOME: Final = {
+    "BeamSettings": "cxrscribe.settings",
+    "DecodingStats": "cxrscribe.stats",
+    "Report": "cxrscribe.report",
+    "Reporter": "cxrscribe.reporter",
+    "Vocabulary": "cxrscribe.vocabulary",
+    "demo_bundle": "cxrscribe.demo",
+    "demo_films": "cxrscribe.demo",
+    "load": "cxrscribe.reporter",
+}
+
+
+if not TYPE_CHECKING:  # a type checker that saw this would believe in any name
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOME:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(_HOME[name]), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

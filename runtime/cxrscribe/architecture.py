@@ -1,0 +1,86 @@
+"""The sizes that fix a report model: what the weights and the graphs of a bundle have in common."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cxrscribe.errors import BundleError
+from cxrscribe.json_object import JsonObject
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A Show-and-Tell network: backbone, image projection, embedding, stacked LSTM, output layer.
+
+    Vinyals et al., "Show and Tell: A Neural Image Caption Generator", 2015. Raises BundleError where a value
+    is out of range.
+    """
+
+    backbone: str
+    """Name of the image network, say `resnet101`."""
+    backbone_options: Mapping[str, int | float | str]
+    """What its builder takes besides, say `{"scale": 0.5}`."""
+    feature_size: int
+    """F: the numbers the backbone gives for one film."""
+    embedding_size: int
+    """E: size of a word's vector and of the projected features."""
+    hidden_size: int
+    """D: size of h and of c in each LSTM layer."""
+    layers: int
+    """L: number of LSTM layers."""
+    vocabulary_size: int
+    """V: number of words, the four special tokens included."""
+    dropout: float = 0.0
+    """Share of activations dropped between layers, in training only."""
+
+    def __post_init__(self) -> None:
+        if not self.backbone:
+            raise BundleError("architecture: backbone is empty; name an image network, say 'resnet101'")
+        for name in ("feature_size", "embedding_size", "hidden_size", "layers", "vocabulary_size"):
+            least = 5 if name == "vocabulary_size" else 1
+            if getattr(self, name) < least:
+                raise BundleError(
+                    f"architecture: {name} is {getattr(self, name)}; it has to be at least {least}"
+                )
+        if not (math.isfinite(self.dropout) and 0.0 <= self.dropout < 1.0):
+            raise BundleError(f"architecture: dropout is {self.dropout}; it has to be from 0 to below 1")
+
+    def to_json(self) -> dict[str, object]:
+        """The fields as JSON values."""
+        return {
+            "backbone": self.backbone,
+            "backbone_options": dict(self.backbone_options),
+            "feature_size": self.feature_size,
+            "embedding_size": self.embedding_size,
+            "hidden_size": self.hidden_size,
+            "layers": self.layers,
+            "vocabulary_size": self.vocabulary_size,
+            "dropout": self.dropout,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, object], place: str = "architecture") -> Architecture:
+        """Read what `to_json` gave. Raises BundleError naming the field that is wrong."""
+        fields = JsonObject(value, place)
+        options = fields.object("backbone_options")
+        architecture = cls(
+            backbone=fields.text("backbone"),
+            backbone_options={name: _option(options, name) for name in options.names()},
+            feature_size=fields.integer("feature_size", 1),
+            embedding_size=fields.integer("embedding_size", 1),
+            hidden_size=fields.integer("hidden_size", 1),
+            layers=fields.integer("layers", 1),
+            vocabulary_size=fields.integer("vocabulary_size", 5),
+            dropout=fields.number("dropout"),
+        )
+        fields.finish()
+        return architecture
+
+
+def _option(options: JsonObject, name: str) -> int | float | str:
+    value = options.value(name)
+    if isinstance(value, int | float | str):
+        return value
+    return options.refuse(name, "a number or a string")

@@ -1,0 +1,157 @@
+"""A bundle: a folder with a manifest and the files that it names, opened only when they are what it says."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from cxrscribe.errors import BundleError
+from cxrscribe.external_data import external_files
+from cxrscribe.manifest import FP32, MANIFEST_NAME, FileEntry, Manifest, sha256_of
+
+ENCODER: Final = "encoder.onnx"
+DECODER_INIT: Final = "decoder_init.onnx"
+DECODER_STEP: Final = "decoder_step.onnx"
+
+
+class FileState(StrEnum):
+    """What `inspect` found of one file."""
+
+    INTACT = "intact"
+    DAMAGED = "damaged"
+    UNLISTED = "unlisted"
+
+
+@dataclass(frozen=True)
+class FileCheck:
+    """One file of a bundle, checked."""
+
+    path: str
+    """Below the bundle's folder."""
+    state: FileState
+    problem: str
+    """What is wrong with it; empty where nothing is."""
+    entry: FileEntry | None
+    """What the manifest says; None for a file that it doesn't name."""
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """All files of a bundle, checked."""
+
+    files: tuple[FileCheck, ...]
+    """Those in the manifest, in its order, then the others that lie in the folder, by name."""
+
+    @property
+    def intact(self) -> bool:
+        """Whether every file that the manifest names is what it says. Others are never opened."""
+        return all(check.state is not FileState.DAMAGED for check in self.files)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle: its manifest has been read, its other files have not."""
+
+    path: Path
+    """The folder."""
+    manifest: Manifest
+    verify: bool
+    """Whether `graph` checks sha256; sizes and paths it checks always."""
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, verify: bool = True) -> Bundle:
+        """Read the manifest of the folder `path`. Raises BundleError naming what is wrong with it."""
+        folder = Path(path)
+        return cls(folder, Manifest.read(folder), verify)
+
+    def graph(self, name: str, precision: str = FP32) -> Path:
+        """The file of a graph, say `encoder.onnx`, checked, and the external data that it names checked too.
+
+        Raises BundleError when the bundle has no such graph or precision, or a file isn't what the manifest
+        says: missing, of another size or checksum, or reached through a path that leaves the bundle.
+        """
+        entry = self.graph_entry(name, precision)
+        file = self._checked(entry, self.verify)
+        for data in self._external_entries(entry, file):
+            self._checked(data, self.verify)
+        return file
+
+    def graph_entry(self, name: str, precision: str = FP32) -> FileEntry:
+        """What the manifest says of a graph. Raises BundleError when the bundle has none of that name."""
+        if precision not in self.manifest.precisions:
+            raise BundleError(
+                f"{self.path} has no graphs of precision {precision!r}; "
+                f"it has {', '.join(self.manifest.precisions) or 'none'}"
+            )
+        entry = self.manifest.entry(name if precision == FP32 else f"{precision}/{name}")
+        if entry is None or not entry.is_graph:
+            raise BundleError(f"{self.path} has no {name} at precision {precision}; export the bundle again")
+        return entry
+
+    def inspect(self) -> Inspection:
+        """Check size and sha256 of all files, whatever `verify` says."""
+        listed = [self._check(entry) for entry in self.manifest.files]
+        known = {entry.path for entry in self.manifest.files} | {MANIFEST_NAME}
+        found = sorted(
+            file.relative_to(self.path).as_posix() for file in self.path.rglob("*") if not file.is_dir()
+        )
+        unlisted = [
+            FileCheck(path, FileState.UNLISTED, "not in the manifest", None)
+            for path in found
+            if path not in known
+        ]
+        return Inspection((*listed, *unlisted))
+
+    def _check(self, entry: FileEntry) -> FileCheck:
+        try:
+            file = self._checked(entry, hashed=True)
+            self._external_entries(entry, file)
+        except BundleError as error:
+            return FileCheck(entry.path, FileState.DAMAGED, str(error), entry)
+        return FileCheck(entry.path, FileState.INTACT, "", entry)
+
+    def _external_entries(self, graph: FileEntry, file: Path) -> list[FileEntry]:
+        """Entries of the files that hold weights of `graph`, whose names stand relative to its folder."""
+        if not graph.is_graph:
+            return []
+        entries = []
+        for name in external_files(file):
+            path = os.path.normpath(Path(graph.path).parent / name).replace(os.sep, "/")
+            entry = self.manifest.entry(path)
+            if entry is None:
+                raise BundleError(
+                    f"{file} takes weights from {name!r}, which {MANIFEST_NAME} doesn't list; "
+                    "export the bundle again"
+                )
+            entries.append(entry)
+        return entries
+
+    def _checked(self, entry: FileEntry, hashed: bool) -> Path:
+        """The file of an entry. Raises BundleError when it isn't what the entry says."""
+        file = self.path / entry.path
+        try:
+            inside = file.resolve(strict=True).is_relative_to(self.path.resolve())
+            status = file.stat()
+        except OSError as error:
+            raise BundleError(
+                f"{file} can't be opened ({error.strerror}); copy or export the bundle again"
+            ) from None
+        if not inside:
+            raise BundleError(f"{file} is a link that leaves the bundle; put the file itself there")
+        if not stat.S_ISREG(status.st_mode):
+            raise BundleError(f"{file} is not a regular file; copy or export the bundle again")
+        if status.st_size != entry.bytes:
+            raise BundleError(
+                f"{file} has {status.st_size} bytes, but {MANIFEST_NAME} says {entry.bytes}; "
+                "it is cut off or changed: copy or export the bundle again"
+            )
+        if hashed and (found := sha256_of(file)) != entry.sha256:
+            raise BundleError(
+                f"{file} has the sha256 {found}, but {MANIFEST_NAME} says {entry.sha256}; "
+                "it is changed or damaged: copy or export the bundle again"
+            )
+        return file

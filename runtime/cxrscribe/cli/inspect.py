@@ -1,0 +1,138 @@
+"""`cxrscribe inspect`: what is in a bundle, and whether it is intact."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from cxrscribe.bundle import FileCheck, Inspection
+    from cxrscribe.manifest import Manifest
+    from cxrscribe.parity import Parity
+
+
+@click.command(short_help="Show what is in a bundle, and whether it is intact.")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+def inspect(bundle: Path, as_json: bool) -> None:
+    """Show the model, vocabulary, preprocessing, settings, parity, evaluation and origin of BUNDLE, and check
+    the size and sha256 of each of its files.
+
+    Exit code: 0 intact; 1 a file is missing or changed (it is named); 2 no readable bundle.
+    """
+    from cxrscribe.bundle import Bundle
+
+    opened = Bundle.open(bundle)
+    inspection = opened.inspect()
+    if as_json:
+        click.echo(json.dumps(_as_json(opened.manifest, inspection), indent=1))
+    else:
+        click.echo("\n".join([f"bundle         {bundle}", *_lines(opened.manifest, inspection)]))
+    for check in inspection.files:
+        if check.problem and check.entry is not None:
+            click.echo(f"Error: {check.problem}", err=True)
+    click.get_current_context().exit(0 if inspection.intact else 1)
+
+
+def _as_json(manifest: Manifest, inspection: Inspection) -> dict[str, object]:
+    """The manifest's fields, each file with what was found of it, and `intact`."""
+    files = [
+        {
+            **(check.entry.to_json() if check.entry is not None else {"path": check.path}),
+            "state": check.state.value,
+            "problem": check.problem or None,
+        }
+        for check in inspection.files
+    ]
+    return {**manifest.to_json(), "files": files, "intact": inspection.intact}
+
+
+def _lines(manifest: Manifest, inspection: Inspection) -> Iterator[str]:
+    """A page for people; each line starts with the name that the manifest has for what follows."""
+    architecture = manifest.architecture
+    options = "".join(f", {name} {value}" for name, value in architecture.backbone_options.items())
+    preprocessing, settings = manifest.preprocessing, manifest.settings
+    yield f"producer       {manifest.producer}"
+    yield f"architecture   {architecture.backbone}{options}; features {architecture.feature_size}"
+    yield (
+        f"               LSTM of {architecture.layers} layers, embedding {architecture.embedding_size}, "
+        f"hidden {architecture.hidden_size}"
+    )
+    yield f"vocabulary     {len(manifest.vocabulary)} words"
+    yield (
+        f"preprocessing  {preprocessing.height} x {preprocessing.width} pixels (height x width), "
+        f"{preprocessing.resize}, mean {_numbers(preprocessing.mean)}, std {_numbers(preprocessing.std)}"
+    )
+    banned = f", banned words: {' '.join(settings.banned_words)}" if settings.banned_words else ""
+    yield (
+        f"settings       beam width {settings.beam_width}, n best {settings.n_best}, "
+        f"length {settings.min_length} to {settings.max_length}, length penalty {settings.length_penalty:g}, "
+        f"no repeated n-gram {settings.no_repeat_ngram or 'off'}{banned}"
+    )
+    yield f"precisions     {', '.join(manifest.precisions) or 'none'}"
+    for check in inspection.files:
+        yield from _file_lines(check)
+    yield from _parity_lines(manifest.parity)
+    yield from _evaluation_lines(manifest)
+    yield f"provenance     {manifest.provenance.description}"
+    for name, digest in manifest.provenance.sha256.items():
+        yield f"               {name} sha256 {digest}"
+    yield f"licence        {manifest.licence}"
+    yield f"disclaimer     {manifest.disclaimer}"
+    damaged = sum(1 for check in inspection.files if check.problem and check.entry is not None)
+    yield (
+        "intact         yes"
+        if inspection.intact
+        else f"intact         NO: {damaged} files are missing or changed"
+    )
+
+
+def _file_lines(check: FileCheck) -> Iterator[str]:
+    if check.entry is None:
+        yield f"file           {check.path}: {check.state} ({check.problem}; it is never opened)"
+        return
+    entry = check.entry
+    opset = f", opset {entry.opset}" if entry.opset is not None else ""
+    yield f"file           {entry.path}: {check.state}, {entry.bytes:,} bytes, {entry.precision}{opset}"
+    yield f"               sha256 {entry.sha256}"
+    for kind, tensors in (("in ", entry.inputs), ("out", entry.outputs)):
+        for tensor in tensors:
+            shape = ", ".join(str(size) for size in tensor.shape)
+            yield f"               {kind} {tensor.name} {tensor.dtype} [{shape}]"
+
+
+def _parity_lines(parity: Parity | None) -> Iterator[str]:
+    if parity is None:
+        yield "parity         not recorded"
+        return
+    yield f"parity         against {parity.reference}"
+    for output in parity.outputs:
+        yield (
+            f"               {output.graph} {output.output}, {output.rows} rows: largest difference "
+            f"{output.largest_difference:.2e}, allowed {output.tolerance:.0e}"
+        )
+    search = parity.search
+    if search is not None:
+        yield (
+            f"               beam searches: {search.identical} of {search.searches} identical, "
+            f"{len(search.near_ties)} near ties, {search.distinct_reports} distinct reports, "
+            f"largest log_prob difference {search.largest_log_prob_difference:.2e}"
+        )
+
+
+def _evaluation_lines(manifest: Manifest) -> Iterator[str]:
+    evaluation = manifest.evaluation
+    if evaluation is None:
+        yield "evaluation     not recorded"
+        return
+    yield f"evaluation     {evaluation.corpus}, split {evaluation.split}, {evaluation.reports} reports"
+    for name, figure in evaluation.figures.items():
+        yield f"               {name} {figure:.4g}"
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return " ".join(f"{value:g}" for value in values)

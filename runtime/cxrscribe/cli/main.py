@@ -1,0 +1,136 @@
+"""The `cxrscribe` command: finds all others, and turns their errors into messages and exit codes.
+
+Exit codes: 0 all done; 1 some inputs failed; 2 wrong usage or nothing could be done; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Final, NoReturn
+
+import click
+
+from cxrscribe.errors import CxrscribeError, MissingExtraError
+from cxrscribe.version import __version__
+
+ENTRY_POINT_GROUP: Final = "cxrscribe.commands"
+
+# The runtime's own commands. Higher packages announce theirs as entry points: nothing here may import them.
+_OWN: Final = {
+    "demo": "cxrscribe.cli.demo:demo",
+    "report": "cxrscribe.cli.report:report",
+    "preprocess": "cxrscribe.cli.preprocess:preprocess",
+    "inspect": "cxrscribe.cli.inspect:inspect",
+}
+
+INTERRUPTED: Final = 130  # 128 + SIGINT, as shells count
+
+
+@dataclass(frozen=True)
+class CommandSource:
+    """Where one command's code is, and which extra of the distribution it needs, if any."""
+
+    name: str
+    module: str
+    attribute: str
+    extra: str | None = None
+
+    def load(self) -> click.Command:
+        """Import the command. Raises whatever its module raises."""
+        command = getattr(importlib.import_module(self.module), self.attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{self.module}:{self.attribute} is not a click command")
+        return command
+
+    def missing(self, error: ModuleNotFoundError) -> CxrscribeError | None:
+        """The error to show for a missing module; None where it is not a matter of installing something."""
+        if self.extra is None or (error.name or "").partition(".")[0].startswith("cxrscribe"):
+            return None
+        return MissingExtraError(f"cxrscribe {self.name} (module {error.name})", self.extra)
+
+
+def command_sources() -> dict[str, CommandSource]:
+    """All commands by name: the runtime's own first, then those that entry points announce, by name."""
+    sources = {name: CommandSource(name, *value.split(":")) for name, value in _OWN.items()}
+    for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name):
+        extra = point.extras[0] if point.extras else None
+        sources.setdefault(point.name, CommandSource(point.name, point.module, point.attr, extra))
+    return sources
+
+
+class CommandLine(click.Group):
+    """A group whose commands are imported when they are needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of all commands, without importing any."""
+        return list(command_sources())
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name; one that can't be imported becomes one that says why."""
+        source = command_sources().get(cmd_name)
+        if source is None:
+            return None
+        try:
+            return source.load()
+        except ModuleNotFoundError as error:
+            return _unavailable(source, source.missing(error) or error)
+        except Exception as error:
+            return _unavailable(source, error)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command that was asked for, and end with the exit code that its outcome has."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            ctx.exit(INTERRUPTED)
+        except CxrscribeError as error:
+            _fail(ctx, error)
+        except ModuleNotFoundError as error:
+            source = command_sources().get(ctx.invoked_subcommand or "")
+            missing = source.missing(error) if source else None
+            if missing is None:
+                raise
+            _fail(ctx, missing)
+
+
+def _fail(ctx: click.Context, error: CxrscribeError) -> NoReturn:
+    click.echo(f"Error: {error}", err=True)
+    ctx.exit(2)
+
+
+def _unavailable(source: CommandSource, error: Exception) -> click.Command:
+    """A stand-in that is listed in the help and raises `error` when it is called."""
+
+    def refuse(**_: object) -> None:
+        if isinstance(error, CxrscribeError):
+            raise error
+        raise CxrscribeError(
+            f"cxrscribe {source.name} can't be loaded ({type(error).__name__}: {error}); "
+            "install cxrscribe again"
+        ) from error
+
+    extra = f"needs the extra '{source.extra}'" if isinstance(error, MissingExtraError) else "can't be loaded"
+    return click.Command(
+        source.name,
+        callback=refuse,
+        params=[click.Argument(["arguments"], nargs=-1, type=click.UNPROCESSED)],
+        context_settings={"ignore_unknown_options": True},
+        short_help=f"({extra})",
+        help=f"Not available: {error}",
+    )
+
+
+@click.group(cls=CommandLine, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="cxrscribe")
+def main() -> None:
+    """Chest X-ray in, FINDINGS paragraph out.
+
+    Every report is a draft made by a program: not for diagnostic use, to be reviewed by a radiologist.
+    """
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""Options that several commands share: which bundle, on which device, under which beam settings."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import click
+
+if TYPE_CHECKING:
+    from cxrscribe.reporter import Reporter
+    from cxrscribe.settings import BeamSettings
+
+Command: TypeAlias = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class BeamChoice:
+    """The beam settings given on the command line; None leaves the bundle's default."""
+
+    beam_width: int | None = None
+    n_best: int | None = None
+    max_length: int | None = None
+    min_length: int | None = None
+    length_penalty: float | None = None
+    no_repeat_ngram: int | None = None
+    banned_words: tuple[str, ...] | None = None
+
+    def over(self, defaults: BeamSettings) -> BeamSettings:
+        """`defaults` with what was chosen in place of theirs. Raises SettingsError."""
+        chosen = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(defaults, **{name: value for name, value in chosen.items() if value is not None})
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """The bundle to open and what to run it on."""
+
+    bundle: Path | None
+    device: str
+    precision: str | None
+    threads: int | None
+
+    def load(self) -> Reporter:
+        """Open the bundle; without one, the embedded demo bundle, which is said on stderr."""
+        import cxrscribe
+
+        return cxrscribe.load(
+            bundle_or_demo(self.bundle), device=self.device, precision=self.precision, threads=self.threads
+        )
+
+
+def bundle_or_demo(bundle: Path | None) -> Path:
+    """The bundle given, or the embedded one, and then say so on stderr."""
+    if bundle is not None:
+        return bundle
+    from cxrscribe.demo import demo_bundle
+
+    click.echo(
+        "No --bundle given: using the embedded demo bundle. It was trained on drawings and knows nothing "
+        "about patients.",
+        err=True,
+    )
+    return demo_bundle()
+
+
+def bundle_option(command: Command) -> Command:
+    """Add `--bundle`; the command gets `bundle: Path | None`."""
+    return click.option(
+        "--bundle",
+        type=click.Path(path_type=Path),
+        help="Bundle folder that `cxrscribe export` wrote. [default: the embedded demo bundle]",
+    )(command)
+
+
+def engine_options(command: Command) -> Command:
+    """Add `--bundle --device --precision --threads`; the command gets `engine: EngineChoice`."""
+
+    @functools.wraps(command)
+    def packed(
+        *, bundle: Path | None, device: str, precision: str | None, threads: int | None, **others: Any
+    ) -> Any:
+        return command(engine=EngineChoice(bundle, device, precision, threads), **others)
+
+    return _with(
+        packed,
+        bundle_option,
+        click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda ..."),
+        click.option("--precision", help="Precision of the graphs, as `cxrscribe inspect` lists them."),
+        click.option(
+            "--threads",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="CPU threads. [default: the cores this process may use]",
+        ),
+    )
+
+
+def beam_options(command: Command) -> Command:
+    """Add the beam settings, one option each; the command gets `beam: BeamChoice`."""
+
+    @functools.wraps(command)
+    def packed(
+        *,
+        beam_width: int | None,
+        n_best: int | None,
+        max_length: int | None,
+        min_length: int | None,
+        length_penalty: float | None,
+        no_repeat_ngram: int | None,
+        banned_words: tuple[str, ...],
+        **others: Any,
+    ) -> Any:
+        beam = BeamChoice(
+            beam_width, n_best, max_length, min_length, length_penalty, no_repeat_ngram, banned_words or None
+        )
+        return command(beam=beam, **others)
+
+    return _with(
+        packed,
+        click.option("--beam-width", type=int, metavar="K", help="Hypotheses kept at each step."),
+        click.option("--n-best", type=int, metavar="M", help="Results a film, at most the beam width."),
+        click.option("--max-length", type=int, metavar="N", help="Most words, the end token included."),
+        click.option("--min-length", type=int, metavar="N", help="Fewest words."),
+        click.option(
+            "--length-penalty", type=float, metavar="A", help="Score is log-probability / length ** A."
+        ),
+        click.option(
+            "--no-repeat-ngram", type=int, metavar="N", help="Never repeat N words in a row; 0 allows it."
+        ),
+        click.option(
+            "--ban",
+            "banned_words",
+            metavar="WORD",
+            multiple=True,
+            help="Word never to produce; may be repeated.",
+        ),
+    )
+
+
+def _with(command: Command, *options: Callable[[Command], Command]) -> Command:
+    """`command` with the options, which its help lists in this order."""
+    for option in reversed(options):
+        command = option(command)
+    return command

@@ -1,0 +1,44 @@
+"""`cxrscribe preprocess`: a film as the network sees it, for programs in other languages."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from cxrscribe.cli.options import bundle_option, bundle_or_demo
+from cxrscribe.errors import InputError
+
+
+@click.command(short_help="Write a film as the network reads it, as PGM.")
+@click.argument("film")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE.pgm",
+    help="File to write; - for stdout.",
+)
+@bundle_option
+def preprocess(film: str, out: Path, bundle: Path | None) -> None:
+    """Read FILM, fit it into the size that the bundle's network takes, and write it as binary PGM ("P5").
+
+    The pixels are exactly the input `image` of encoder.onnx. An existing file is replaced.
+    """
+    from cxrscribe.manifest import Manifest
+    from cxrscribe.pgm import to_pgm
+
+    to_stdout = str(out) == "-"
+    if not to_stdout and out.suffix.lower() != ".pgm":
+        raise InputError(f"--out {out}: the file is a PGM; give a name in .pgm")
+    preprocessing = Manifest.read(bundle_or_demo(bundle)).preprocessing
+    pgm = to_pgm(preprocessing.read(film))
+    if to_stdout:
+        sys.stdout.buffer.write(pgm)
+        return
+    try:
+        out.write_bytes(pgm)
+    except OSError as error:
+        raise InputError(f"{out} can't be written ({error.strerror}); check folder and rights") from None
+    click.echo(f"{out}: {preprocessing.width} x {preprocessing.height} pixels", err=True)

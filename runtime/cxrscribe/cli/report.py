@@ -1,0 +1,153 @@
+"""`cxrscribe report`: reports for films."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cxrscribe.cli.films import FilmArguments
+from cxrscribe.cli.options import BeamChoice, EngineChoice, beam_options, engine_options
+from cxrscribe.cli.progress import progress
+from cxrscribe.cli.report_file import Existing, ReportFile, open_report_file
+from cxrscribe.cli.report_row import ReportRow, printable
+from cxrscribe.errors import DecodingError, FilmError, InputError
+from cxrscribe.report import Report
+
+if TYPE_CHECKING:
+    from cxrscribe.reporter import Reporter
+    from cxrscribe.settings import BeamSettings
+
+
+@click.command(short_help="Write reports for films.")
+@click.argument("films", nargs=-1, required=True, metavar="FILM...")
+@engine_options
+@beam_options
+@click.option(
+    "--batch-size", type=click.IntRange(1, 4096), default=32, show_default=True, help="Films at a time."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line on stdout.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write a .jsonl or .csv file.")
+@click.option("--resume", is_flag=True, help="Go on with --out: skip the films that it holds.")
+@click.option("--overwrite", is_flag=True, help="Replace --out if it exists.")
+def report(
+    films: tuple[str, ...],
+    engine: EngineChoice,
+    beam: BeamChoice,
+    batch_size: int,
+    as_json: bool,
+    out: Path | None,
+    resume: bool,
+    overwrite: bool,
+) -> None:
+    """Write a report for every FILM: a PNG, JPEG or DICOM file, a folder (searched for films at any depth), a
+    quoted glob, or - to read one path a line from stdin.
+
+    Reports are printed on stdout, or written with --out, each with the disclaimer; errors go to stderr. A
+    JSON object has the report's fields (null where there is none) and film, error, disclaimer. A CSV file
+    has the columns film, error, text, log_prob, score, finished, alternatives (a JSON array of texts) and
+    disclaimer.
+
+    Exit code: 0 all films done; 1 some failed; 2 none could be done.
+    """
+    existing = _existing(out, resume, overwrite)
+    reporter = engine.load()
+    with reporter, open_report_file(out, existing) if out else nullcontext() as file:
+        settings = beam.over(reporter.settings)
+        found = FilmArguments(films, sys.stdin.buffer)
+        done = file.done if file else frozenset()
+        wanted: Iterator[str] = (film for film in found if film not in done)
+        length = None
+        if not found.is_endless:
+            listed = list(wanted)
+            wanted, length = iter(listed), len(listed)
+        rows = report_rows(reporter, wanted, settings, batch_size)
+        # Reports that scroll by on the same terminal show the progress themselves.
+        if out or not sys.stdout.isatty():
+            rows = progress(rows, length, "reports")
+        outcome = _Outcome()
+        for row in chain(rows, unmatched_rows(reporter, found, done)):
+            outcome.add(row)
+            _emit(row, file, as_json)
+    if out:
+        click.echo(f"{outcome.done} reports in {out}; {outcome.failed} films failed", err=True)
+    click.get_current_context().exit(outcome.exit_code)
+
+
+def report_rows(
+    reporter: Reporter, films: Iterator[str], settings: BeamSettings, batch_size: int
+) -> Iterator[ReportRow]:
+    """One row a film, in order, as they get done; bounded memory."""
+    pending: deque[str] = deque()
+
+    def remembered(films: Iterable[str]) -> Iterator[str]:
+        for film in films:
+            pending.append(film)
+            yield film
+
+    while True:
+        try:
+            for outcome in reporter.report_stream(remembered(films), settings, batch_size=batch_size):
+                yield ReportRow(pending.popleft(), outcome, reporter.disclaimer)
+            return
+        except DecodingError as error:
+            # It ends the stream, but concerns one film only: start again with the next one.
+            film = pending.popleft()
+            yield ReportRow(film, FilmError(f"{film}: {error}"), reporter.disclaimer)
+            films = chain(tuple(pending), films)
+            pending.clear()
+
+
+def unmatched_rows(reporter: Reporter, found: FilmArguments, done: frozenset[str]) -> Iterator[ReportRow]:
+    """One row an argument that gave no film; known once all films are found."""
+    for argument, error in found.unmatched.items():
+        if argument not in done:
+            yield ReportRow(argument, error, reporter.disclaimer)
+
+
+class _Outcome:
+    """How many films were done and how many failed."""
+
+    def __init__(self) -> None:
+        self.done = 0
+        self.failed = 0
+
+    def add(self, row: ReportRow) -> None:
+        if isinstance(row.outcome, Report):
+            self.done += 1
+        else:
+            self.failed += 1
+
+    @property
+    def exit_code(self) -> int:
+        if self.failed == 0:
+            return 0
+        return 1 if self.done else 2
+
+
+def _existing(out: Path | None, resume: bool, overwrite: bool) -> Existing:
+    if resume and overwrite:
+        raise InputError("--resume and --overwrite contradict each other; give one")
+    if out is None and (resume or overwrite):
+        raise InputError(f"{'--resume' if resume else '--overwrite'} is for --out; give --out FILE too")
+    if resume:
+        return Existing.RESUME
+    return Existing.OVERWRITE if overwrite else Existing.REFUSE
+
+
+def _emit(row: ReportRow, file: ReportFile | None, as_json: bool) -> None:
+    """Write the row to where it was asked for, and an error to stderr in any case."""
+    if row.error is not None:
+        click.echo(f"Error: {printable(row.error)}", err=True)
+    if file is not None:
+        file.write(row)
+    if as_json:
+        click.echo(row.to_json_line())
+    elif file is None and row.error is None:
+        click.echo(row.to_text())

@@ -1,0 +1,81 @@
+"""One film's outcome, as it is printed and written."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Final
+
+from cxrscribe.report import Report
+
+CSV_COLUMNS: Final = ("film", "error", "text", "log_prob", "score", "finished", "alternatives", "disclaimer")
+
+
+@dataclass(frozen=True)
+class ReportRow:
+    """A film, and its report or why there is none."""
+
+    film: str
+    """The film's path, as it was given or found."""
+    outcome: Report | Exception
+    """Its report, or what went wrong with this film."""
+    disclaimer: str
+    """What the bundle says of all its reports."""
+
+    @property
+    def error(self) -> str | None:
+        """One line that says what went wrong; None for a report."""
+        return None if isinstance(self.outcome, Report) else " ".join(str(self.outcome).split())
+
+    def to_json(self) -> dict[str, object]:
+        """Report's fields, all null where there is none, plus `film`, `error` and `disclaimer`."""
+        fields: dict[str, object]
+        if isinstance(self.outcome, Report):
+            fields = self.outcome.to_json()
+        else:
+            fields = dict.fromkeys(Report.__dataclass_fields__)
+        return {"film": self.film, "error": self.error, **fields, "disclaimer": self.disclaimer}
+
+    def to_json_line(self) -> str:
+        """`to_json` on one line, pure ASCII, without the line's end."""
+        return json.dumps(self.to_json(), allow_nan=False)
+
+    def to_csv(self) -> list[str]:
+        """The cells of `CSV_COLUMNS`; `alternatives` is a JSON array of texts. What is absent is empty."""
+        if not isinstance(self.outcome, Report):
+            return [self.film, self.error or "", "", "", "", "", "", self.disclaimer]
+        report = self.outcome
+        alternatives = json.dumps([alternative.text for alternative in report.alternatives])
+        finished = "true" if report.finished else "false"
+        return [
+            self.film,
+            "",
+            report.text,
+            repr(report.log_prob),
+            repr(report.score),
+            finished,
+            alternatives,
+            self.disclaimer,
+        ]
+
+    def to_text(self) -> str:
+        """A paragraph for people: film, text, alternatives if any, disclaimer; or the error."""
+        if not isinstance(self.outcome, Report):
+            return f"{printable(self.film)}\nError: {printable(self.error or '')}\n"
+        lines = [printable(self.film), *_text_lines(self.outcome)]
+        for place, alternative in enumerate(self.outcome.alternatives, start=2):
+            lines += [f"[{place}]", *_text_lines(alternative)]
+        return "\n".join([*lines, self.disclaimer, ""])
+
+
+def printable(text: str) -> str:
+    """`text` as a terminal can show it: a file name that is not UTF-8 would stop the printing."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _text_lines(report: Report) -> list[str]:
+    cut = "" if report.finished else ", cut at the greatest length"
+    return [
+        report.text or "(no words)",
+        f"(score {report.score:.3f}, log-probability {report.log_prob:.3f}{cut})",
+    ]

@@ -1,0 +1,36 @@
+"""The bundle and the films that come with the package: a model of drawings, for trying things out."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from cxrscribe.errors import BundleError, InputError
+
+_REMEDY = "install cxrscribe from its wheel, unpacked"
+
+
+def demo_bundle() -> Path:
+    """Folder of a small bundle that was trained on drawings. It knows nothing about patients.
+
+    Raises BundleError when this installation doesn't have it.
+    """
+    folder = _folder("bundle")
+    if not folder.is_dir():
+        raise BundleError(f"the demo bundle is not at {folder}; {_REMEDY}")
+    return folder
+
+
+def demo_films() -> list[Path]:
+    """PNG files of the sample films, which are drawings, by name.
+
+    Raises InputError when this installation doesn't have them.
+    """
+    films = sorted(_folder("films").glob("*.png"))
+    if not films:
+        raise InputError(f"there are no sample films at {_folder('films')}; {_REMEDY}")
+    return films
+
+
+def _folder(name: str) -> Path:
+    return Path(str(files("cxrscribe"))) / "demo" / name

@@ -1,0 +1,231 @@
+"""Reading a radiograph out of a DICOM file, as a viewer would show it.
+
+The steps and their order are those of DICOM PS3.4, N.2 (grey scale transformation sequence): modality LUT,
+then VOI LUT or window, then inversion. Only the attributes that this needs are parsed: names and numbers of
+patients are never looked at.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from cxrscribe.codestream import codestream_size
+from cxrscribe.errors import FilmError, MissingExtraError
+from cxrscribe.film import check_size
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+Values = npt.NDArray[np.float64]
+
+_DEFLATED: Final = b"1.2.840.10008.1.2.1.99"
+_META_BYTES: Final = 4096
+_OTHER_SIZE: Final = "has DICOM pixels of another size than its header says; fetch the file again"
+
+# All that is read of a file. Everything else, patient attributes first of all, is skipped.
+_ATTRIBUTES: Final = [
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "PlanarConfiguration",
+    "NumberOfFrames",
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "ModalityLUTSequence",
+    "WindowCenter",
+    "WindowWidth",
+    "VOILUTFunction",
+    "VOILUTSequence",
+    "PresentationLUTShape",
+    "PixelData",
+]
+
+
+def read_dicom(content: bytes) -> npt.NDArray[np.uint8]:
+    """Read the bytes of a DICOM file as grey pixels uint8 [h, w], black 0 and white 255.
+
+    Modality LUT or rescaling; then the first VOI LUT or else the first window (LINEAR, LINEAR_EXACT,
+    SIGMOID), and without either the full range that the stored bits allow; then inversion where the
+    photometric interpretation is MONOCHROME1 or the Presentation LUT Shape is INVERSE (both together mean
+    one inversion, DICOM PS3.3, C.8.11.3). 8-bit colour becomes luma.
+
+    Raises FilmError when the file is damaged, has no picture or several frames, or has a size that
+    `cxrscribe.film.check_size` refuses; MissingExtraError without the extra `dicom`.
+    """
+    try:
+        import pydicom
+    except ModuleNotFoundError:
+        raise MissingExtraError("reading DICOM", "dicom") from None
+    if _DEFLATED in content[:_META_BYTES]:
+        raise FilmError(
+            "is a deflated DICOM file, whose size can't be checked before it is unpacked; inflate it first"
+        )
+    try:
+        dataset = pydicom.dcmread(BytesIO(content), specific_tags=list(_ATTRIBUTES))
+        _check_picture(dataset)
+    except FilmError:
+        raise
+    except Exception as error:
+        raise FilmError(f"is a damaged DICOM file ({type(error).__name__}); fetch it again") from None
+    stored = _stored_pixels(dataset)
+    try:
+        return _luma(stored) if stored.ndim == 3 else _displayed(stored, dataset)
+    except FilmError:
+        raise
+    except Exception as error:
+        raise FilmError(
+            f"has DICOM display attributes that can't be applied ({type(error).__name__})"
+        ) from None
+
+
+def _check_picture(dataset: Dataset) -> None:
+    """Refuse what is not one film, from the header alone."""
+    if "PixelData" not in dataset or "Rows" not in dataset or "Columns" not in dataset:
+        raise FilmError("is a DICOM file without a picture; give the file of a radiograph")
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    if frames != 1:
+        raise FilmError(f"is a multi-frame DICOM file of {frames} frames; give one film a file")
+    check_size(int(dataset.Rows), int(dataset.Columns))
+    photometric = str(dataset.get("PhotometricInterpretation", ""))
+    if int(dataset.get("SamplesPerPixel", 1)) == 1:
+        if photometric not in ("MONOCHROME1", "MONOCHROME2"):
+            raise FilmError(
+                f"is a DICOM file of the photometric interpretation {photometric!r}, not a grey film"
+            )
+    elif int(dataset.BitsAllocated) != 8:
+        raise FilmError("is a DICOM file with colours of more than 8 bits; convert it to grey first")
+
+
+def _stored_pixels(dataset: Dataset) -> npt.NDArray[Any]:
+    """Integer values [h, w] as stored, or RGB uint8 [h, w, 3]."""
+    from pydicom.encaps import get_frame
+    from pydicom.pixels import pixel_array
+
+    try:
+        if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+            size = codestream_size(get_frame(dataset.PixelData, 0, number_of_frames=1))
+            if size is not None and size != (dataset.Rows, dataset.Columns):
+                raise FilmError(_OTHER_SIZE)
+        stored: npt.NDArray[Any] = pixel_array(dataset)
+    except FilmError:
+        raise
+    except Exception as error:
+        transfer = getattr(dataset.file_meta.get("TransferSyntaxUID", "unknown"), "name", "unknown")
+        raise FilmError(
+            f"has DICOM pixels that can't be decoded (transfer syntax {transfer!r}, {type(error).__name__}); "
+            "the file is damaged or truncated, or its compression is not supported"
+        ) from None
+    if stored.shape[:2] != (dataset.Rows, dataset.Columns) or stored.ndim not in (2, 3):
+        raise FilmError(_OTHER_SIZE)
+    return stored
+
+
+def _luma(stored: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    from PIL import Image
+
+    return np.array(Image.fromarray(np.ascontiguousarray(stored, dtype=np.uint8)).convert("L"))
+
+
+def _displayed(stored: npt.NDArray[Any], dataset: Dataset) -> npt.NDArray[np.uint8]:
+    """The grey scale transformation sequence, on a table of all stored values instead of on every pixel."""
+    bits = int(dataset.BitsStored)
+    if not 1 <= bits <= 16:
+        raise FilmError(f"has DICOM pixels of {bits} bits; 1 to 16 are read")
+    lowest = -(1 << (bits - 1)) if int(dataset.get("PixelRepresentation", 0)) else 0
+    codes = np.arange(lowest, lowest + (1 << bits), dtype=np.int64)
+    shown = _voi(*_modality(codes, dataset), dataset)
+    if _is_inverse(dataset):
+        shown = 1.0 - shown
+    table = np.rint(shown * 255.0).astype(np.uint8)
+    # Files exist whose unused high bits are not empty; a viewer clips such values.
+    return table[np.clip(stored.astype(np.int32) - lowest, 0, len(table) - 1)]
+
+
+def _modality(codes: npt.NDArray[np.int64], dataset: Dataset) -> tuple[Values, float, float]:
+    """Output values [codes] of the modality LUT, and the lowest and highest one that it can give."""
+    if dataset.get("ModalityLUTSequence"):
+        values, highest = _look_up(codes.astype(np.float64), dataset.ModalityLUTSequence[0], _word(dataset))
+        return values, 0.0, highest
+    slope = float(dataset.get("RescaleSlope") or 1.0)
+    intercept = float(dataset.get("RescaleIntercept") or 0.0)
+    values = codes.astype(np.float64) * slope + intercept
+    return values, float(values.min()), float(values.max())
+
+
+def _voi(values: Values, lowest: float, highest: float, dataset: Dataset) -> Values:
+    """Values of the modality LUT to brightness 0 to 1."""
+    if dataset.get("VOILUTSequence"):
+        values, highest = _look_up(values, dataset.VOILUTSequence[0], _word(dataset))
+        return values / highest
+    center, width = _first(dataset.get("WindowCenter")), _first(dataset.get("WindowWidth"))
+    if center is None or width is None:
+        return (values - lowest) / max(highest - lowest, 1e-12)
+    return window(values, center, width, str(dataset.get("VOILUTFunction") or "LINEAR").upper())
+
+
+def window(values: Values, center: float, width: float, function: str = "LINEAR") -> Values:
+    """Brightness 0 to 1 of `values` under a window, DICOM PS3.3, C.11.2.1.2 and C.11.2.1.3.
+
+    `function` is the VOI LUT Function: LINEAR, LINEAR_EXACT or SIGMOID. Raises FilmError for another one and
+    for a width that the standard forbids (under 1 for LINEAR, not above 0 otherwise).
+    """
+    if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
+        raise FilmError("has a DICOM VOI LUT Function that the standard does not define; correct it")
+    if not np.isfinite([center, width]).all() or width <= 0 or (function == "LINEAR" and width < 1):
+        raise FilmError(f"has a DICOM window of width {width:g}, which the standard forbids; correct it")
+    if function == "SIGMOID":
+        return 1.0 / (1.0 + np.exp(np.clip(-4.0 * (values - center) / width, -700.0, 700.0)))
+    if function == "LINEAR_EXACT":
+        return np.clip((values - center) / width + 0.5, 0.0, 1.0)
+    if width == 1:
+        return np.where(values > center - 0.5, 1.0, 0.0)
+    return np.clip((values - (center - 0.5)) / (width - 1.0) + 0.5, 0.0, 1.0)
+
+
+def _look_up(values: Values, table: Dataset, word: str) -> tuple[Values, float]:
+    """Values through a LUT of DICOM PS3.3, C.11.1.1, and the highest one that its bits allow."""
+    entries, first, bits = (int(number) for number in table.LUTDescriptor)
+    entries = entries or 65536  # the standard writes 65536 as 0
+    if not 8 <= bits <= 16:
+        raise FilmError(f"has a DICOM LUT of {bits} bits; the standard allows 8 to 16")
+    data = table.LUTData
+    if isinstance(data, bytes):
+        # Written as OW; 8-bit entries may be packed two to a word.
+        numbers = np.frombuffer(data, dtype=np.uint8 if len(data) < 2 * entries else word).astype(np.int64)
+    else:
+        numbers = np.atleast_1d(np.asarray(data, dtype=np.int64)) & 0xFFFF
+    if len(numbers) < entries:
+        raise FilmError("has a DICOM LUT that is shorter than it says; fetch the file again")
+    places = np.clip(np.rint(values).astype(np.int64) - first, 0, entries - 1)
+    highest = float((1 << bits) - 1)
+    return np.clip(numbers[places].astype(np.float64), 0.0, highest), highest
+
+
+def _word(dataset: Dataset) -> str:
+    """The numpy type of a 16-bit word in this file."""
+    return "<u2" if dataset.file_meta.TransferSyntaxUID.is_little_endian else ">u2"
+
+
+def _is_inverse(dataset: Dataset) -> bool:
+    return (
+        str(dataset.PhotometricInterpretation) == "MONOCHROME1"
+        or str(dataset.get("PresentationLUTShape", "")).upper() == "INVERSE"
+    )
+
+
+def _first(value: Any) -> float | None:
+    """The first of one or several numbers: of several windows a viewer shows the first."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, str | int | float):
+        return float(value)
+    return float(value[0]) if len(value) else None

@@ -1,0 +1,31 @@
+"""From pictures to features, on onnxruntime."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxrscribe.session import Session
+
+# Activations of a large backbone take some 100 MB a film at 512 pixels; features of many films take nothing.
+FILMS_AT_ONCE: Final = 8
+
+
+class Encoder:
+    """`encoder.onnx`: image uint8 [N, H, W] -> features float32 [N, F]."""
+
+    def __init__(self, session: Session, feature_size: int) -> None:
+        """Raises BundleError when the graph isn't an encoder."""
+        session.expect({"image": None}, {"features": feature_size})
+        self._session = session
+        self.feature_size = feature_size
+
+    def encode(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Features float32 [N, F] of preprocessed films uint8 [N, H, W]; N may be 0."""
+        features = np.empty((len(pictures), self.feature_size), np.float32)
+        for start in range(0, len(pictures), FILMS_AT_ONCE):
+            part = slice(start, start + FILMS_AT_ONCE)
+            (features[part],) = self._session.run(("features",), {"image": pictures[part]})
+        return features

@@ -1,0 +1,51 @@
+"""Every error that cxrscribe raises on purpose.
+
+    CxrscribeError
+    ├── FilmError         (ValueError)    one film can't be read
+    ├── InputError        (ValueError)    a file, folder or option given to a command or function is wrong
+    ├── SettingsError     (ValueError)    beam settings contradict each other or are out of range
+    ├── BundleError       (ValueError)    a bundle is damaged, unsafe, or of another schema
+    ├── DecodingError     (RuntimeError)  a search ended without any hypothesis
+    ├── DeviceError       (RuntimeError)  the device that was asked for is not there
+    └── MissingExtraError (ImportError)   an optional dependency is not installed
+
+Each message says what was wrong, where, and what to do. None carries a patient identifier.
+"""
+
+from __future__ import annotations
+
+
+class CxrscribeError(Exception):
+    """Root of all errors of this project."""
+
+
+class FilmError(CxrscribeError, ValueError):
+    """One film can't be read; the other films are not concerned."""
+
+
+class InputError(CxrscribeError, ValueError):
+    """A file, folder or value handed to a command or function is wrong."""
+
+
+class SettingsError(CxrscribeError, ValueError):
+    """A beam setting is out of range, or two contradict each other."""
+
+
+class BundleError(CxrscribeError, ValueError):
+    """A bundle is damaged, incomplete, unsafe, or of an unknown schema."""
+
+
+class DecodingError(CxrscribeError, RuntimeError):
+    """A beam search ended without any hypothesis."""
+
+
+class DeviceError(CxrscribeError, RuntimeError):
+    """The device that was asked for by name is not available."""
+
+
+class MissingExtraError(CxrscribeError, ImportError):
+    """An optional dependency is missing; `extra` is the pip extra that brings it."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        self.extra = extra
+        super().__init__(f"{what} needs the extra '{extra}'. Install it: pip install 'cxrscribe[{extra}]'")

@@ -1,0 +1,89 @@
+"""From a frontier to its best candidates, one unfused decoder step at a time."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxrscribe.beam import Candidates, Frontier
+from cxrscribe.errors import DecodingError
+from cxrscribe.state import State
+from cxrscribe.stats import DecodingStats
+from cxrscribe.step import StepModel
+
+
+class Expander(Protocol):
+    """Holds the states of one batch of searches, and expands their rows."""
+
+    def expand(self, frontier: Frontier, stats: DecodingStats) -> Candidates:
+        """The min(2K, K * V) best continuations of each image. Calls must follow each other step by step."""
+
+
+class StepExpander:
+    """Expands with a StepModel: the network's part is one step, the rest is numpy.
+
+    Only rows that hold a hypothesis are computed, packed together.
+    """
+
+    def __init__(self, model: StepModel, features: NDArray[np.float32]) -> None:
+        self._model = model
+        self._state: State = model.initial_state(features)  # rows: images
+        self._packed = np.arange(len(features))  # row of the last frontier -> row of the state
+
+    def expand(self, frontier: Frontier, stats: DecodingStats) -> Candidates:
+        """See Expander. Raises DecodingError when the network gives NaN."""
+        live = np.flatnonzero(frontier.score > -np.inf)  # [R]
+        state = self._state.take(self._packed[frontier.parent[live]])
+        log_probs, self._state = self._model.step(frontier.token[live], state)
+        self._packed = np.zeros(frontier.score.size, np.int64)
+        self._packed[live] = np.arange(len(live))
+        stats.steps += 1
+        stats.rows += len(live)
+        if np.isnan(log_probs).any():
+            raise DecodingError(
+                "the decoder's log-probabilities have NaN in them; check that the features are finite and "
+                "come from this bundle's encoder, and that the export passed its parity checks"
+            )
+        return best_candidates(_all_rows(log_probs, live, frontier.score.size), frontier)
+
+
+def best_candidates(log_probs: NDArray[np.float32], frontier: Frontier) -> Candidates:
+    """The 2K best words of each image, as ONNX's TopK finds them: equal ones by lower index.
+
+    `log_probs`: [A * K, V] of the frontier's rows. Sums are float32: score + (log_prob + bias).
+    """
+    images, places = frontier.score.shape
+    words = log_probs.shape[1]
+    sums = frontier.score.reshape(-1, 1) + (log_probs + frontier.bias)
+    index = _top(sums.reshape(images, places * words), min(2 * places, places * words))
+    score = np.take_along_axis(sums.reshape(images, -1), index, axis=1)
+    token_log_prob = np.take_along_axis(log_probs.reshape(images, -1), index, axis=1)
+    return Candidates(score, index, token_log_prob)
+
+
+def _all_rows(log_probs: NDArray[np.float32], live: NDArray[np.intp], rows: int) -> NDArray[np.float32]:
+    """Put packed rows [R, V] back to their places among all rows [A * K, V]; -inf elsewhere."""
+    if len(live) == rows:
+        return log_probs
+    everywhere = np.full((rows, log_probs.shape[1]), -np.inf, np.float32)
+    everywhere[live] = log_probs
+    return everywhere
+
+
+def _top(values: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+    """Indices [A, count] of the largest of `values` [A, n], largest first, equal ones by lower index.
+
+    A full stable sort says the same, at several times the cost.
+    """
+    images, length = values.shape
+    least = np.partition(values, length - count, axis=1)[:, length - count, None]  # count-th largest
+    above = values > least
+    level = values == least
+    room = count - above.sum(axis=1, keepdims=True)
+    chosen = above | (level & (np.cumsum(level, axis=1) <= room))
+    index = np.nonzero(chosen)[1].reshape(images, count)
+    order = np.argsort(-np.take_along_axis(values, index, axis=1), axis=1, kind="stable")
+    ranked: NDArray[np.int64] = np.take_along_axis(index, order, axis=1)
+    return ranked

@@ -1,0 +1,264 @@
+"""Reading one film, from whatever it comes in, as grey pixels.
+
+PNG, JPEG and DICOM are read; everything else is refused by name. Black is 0 and white is 255, and the full
+range that the format allows is scaled to that: a 16-bit sample is divided by 257 and rounded. (12-bit samples
+that were put into a 16-bit PNG without scaling therefore come out dark: scale them before.)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, Union
+
+import numpy as np
+import numpy.typing as npt
+
+from cxrscribe.errors import FilmError, MissingExtraError
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from PIL.ImageFile import ImageFile
+
+Pixels: TypeAlias = npt.NDArray[np.uint8]
+FilmSource: TypeAlias = Union[
+    str, "os.PathLike[str]", bytes, bytearray, memoryview, "Image.Image", npt.NDArray[np.uint8 | np.uint16]
+]
+
+SMALLEST_SIDE: Final = 16
+LARGEST_SIDE: Final = 20_000
+MOST_PIXELS: Final = 100_000_000
+MOST_BYTES: Final = 1 << 30  # 100 megapixels of three uncompressed 16-bit samples fit in
+
+# What a folder is searched for.
+FILM_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
+
+_PNG: Final = b"\x89PNG\r\n\x1a\n"
+_JPEG: Final = b"\xff\xd8\xff"
+_DICOM: Final = b"DICM"
+_DICOM_PREAMBLE: Final = 128
+_ACCEPTED: Final = "PNG, JPEG and DICOM are read: convert it to one of them"
+_REFUSED_FORMATS: Final = (
+    (b"II*\x00", "a TIFF file"),
+    (b"MM\x00*", "a TIFF file"),
+    (b"GIF8", "a GIF file"),
+    (b"BM", "a BMP file"),
+    (b"RIFF", "a WebP or other RIFF file"),
+    (b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 file outside DICOM"),
+    (b"\xff\x4f\xff\x51", "a JPEG 2000 codestream outside DICOM"),
+    (b"%PDF", "a PDF file"),
+    (b"P5", "a PGM file"),
+    (b"\x5c\x62", "a NIfTI or other raw file"),
+    (b"PK\x03\x04", "a ZIP archive"),
+    (b"\x1f\x8b", "a gzip archive"),
+)
+
+# EXIF tag 274 says which corner of the stored pixels is the top left one (EXIF 2.3, table 4).
+_ORIENTATION_TAG: Final = 274
+_UPRIGHT: Final[dict[int, Callable[[Pixels], Pixels]]] = {
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1, :],
+    5: lambda pixels: pixels.T,
+    6: lambda pixels: pixels[::-1, :].T,
+    7: lambda pixels: pixels[::-1, ::-1].T,
+    8: lambda pixels: pixels[:, ::-1].T,
+}
+
+
+def read_film(source: FilmSource, size_hint: tuple[int, int] | None = None) -> Pixels:
+    """Read a film as grey pixels uint8 [h, w].
+
+    `source` is a path, the bytes of a file, a PIL image, or an array uint8 [h, w], uint8 [h, w, 3] (RGB) or
+    uint16 [h, w]. `size_hint` (height, width) allows a JPEG to be decoded at a reduced size, never below the
+    hint on either side. Colour becomes luma (ITU-R 601), transparency is laid over black, EXIF orientation is
+    honoured.
+
+    Raises FilmError, which names the file, when the film is missing, damaged, of another format, of a side
+    under 16 or over 20,000 pixels, or of more than 100 megapixels. Sizes are checked before pixels are
+    decoded.
+    """
+    if isinstance(source, np.ndarray):
+        return _named("film array", lambda: _from_array(source))
+    if isinstance(source, bytes | bytearray | memoryview):
+        content = bytes(source)
+        return _named(f"film of {len(content)} bytes", lambda: _from_bytes(content, size_hint))
+    if isinstance(source, str | os.PathLike):
+        path = Path(source)
+        return _named(str(path), lambda: _from_bytes(_content(path), size_hint))
+    return _named(f"film of type {type(source).__name__}", lambda: _from_image(source))
+
+
+def check_size(height: int, width: int) -> None:
+    """Raise FilmError when a film of this size, in pixels, is not read."""
+    limits = f"films have sides of {SMALLEST_SIDE} to {LARGEST_SIDE:,} pixels and at most 100 megapixels"
+    if min(height, width) < SMALLEST_SIDE:
+        raise FilmError(f"is {width} x {height} pixels, too small; {limits}")
+    if max(height, width) > LARGEST_SIDE or height * width > MOST_PIXELS:
+        raise FilmError(f"is {width} x {height} pixels, too large; {limits}: reduce it first")
+
+
+def scale_16_bit(values: npt.NDArray[Any]) -> Pixels:
+    """Scale integers 0 to 65535, any shape, to uint8 0 to 255, rounding to the nearest."""
+    table = ((np.arange(65536, dtype=np.uint32) + 128) // 257).astype(np.uint8)
+    pixels: Pixels = table[values]
+    return pixels
+
+
+def _named(place: str, read: Callable[[], Pixels]) -> Pixels:
+    """Read, and put the film's name before whatever went wrong."""
+    try:
+        return read()
+    except (FilmError, MissingExtraError) as error:
+        raise FilmError(f"{place}: {error}") from error
+    except MemoryError:
+        raise FilmError(f"{place}: does not fit in memory; reduce it first") from None
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a regular file of a sane size."""
+    try:
+        if path.is_dir():
+            raise FilmError("is a folder; give the films in it")
+        if not path.exists():
+            raise FilmError("file does not exist; check the path")
+        if not path.is_file():
+            raise FilmError("is not a regular file; give a file")
+        if path.stat().st_size > MOST_BYTES:
+            raise FilmError(
+                f"holds {path.stat().st_size:,} bytes, more than any film that is read; reduce it first"
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise FilmError(
+            f"can't be opened ({error.strerror or type(error).__name__}); check its rights"
+        ) from None
+    except ValueError as error:
+        if isinstance(error, FilmError):
+            raise
+        raise FilmError("is not a possible path; check it") from None
+
+
+def _from_bytes(content: bytes, size_hint: tuple[int, int] | None) -> Pixels:
+    if not content:
+        raise FilmError("is empty; fetch the file again")
+    if content.startswith(_PNG):
+        from PIL.PngImagePlugin import PngImageFile
+
+        return _from_file(PngImageFile, content, size_hint)
+    if content.startswith(_JPEG):
+        from PIL.JpegImagePlugin import JpegImageFile
+
+        return _from_file(JpegImageFile, content, size_hint)
+    if content[_DICOM_PREAMBLE : _DICOM_PREAMBLE + len(_DICOM)] == _DICOM:
+        from cxrscribe.dicom import read_dicom
+
+        return read_dicom(content)
+    raise FilmError(f"is {_format_name(content)}, not a film; {_ACCEPTED}")
+
+
+def _format_name(content: bytes) -> str:
+    for signature, name in _REFUSED_FORMATS:
+        if content.startswith(signature):
+            return name
+    start = content[:512]
+    if b"\x00" not in start and all(byte >= 32 or byte in b"\t\r\n\f" for byte in start):
+        return "a text file"
+    return "of an unknown format"
+
+
+def _from_file(reader: type[ImageFile], content: bytes, size_hint: tuple[int, int] | None) -> Pixels:
+    """Pixels of a PNG or JPEG file.
+
+    Pillow's readers are used directly: `Image.open` would try every format that it knows, and warn of
+    decompression bombs from 89 megapixels on, where the limit here is 100.
+    """
+    try:
+        image = reader(BytesIO(content))
+    except Exception as error:
+        raise FilmError(f"has a damaged header ({_reason(error)}); fetch the file again") from None
+    with image:
+        width, height = image.size
+        check_size(height, width)
+        if getattr(image, "n_frames", 1) > 1:
+            raise FilmError("is an animation of several pictures; give one film a file")
+        if size_hint is not None and image.mode in ("L", "RGB"):
+            # Does nothing except for JPEG, whose decoder then gives luma at a reduced size.
+            # The longer hint counts for both sides: EXIF may still turn the film by 90 degrees.
+            side = max(size_hint)
+            image.draft("L", (min(side, width), min(side, height)))
+        return _from_image(image)
+
+
+def _from_image(image: object) -> Pixels:
+    from PIL import Image
+
+    if not isinstance(image, Image.Image):
+        raise FilmError("is none of: path, bytes, PIL image, array; give one of these")
+    try:
+        check_size(image.height, image.width)
+        image.load()
+        orientation = image.getexif().get(_ORIENTATION_TAG, 1)
+        pixels = _grey(image)
+    except FilmError:
+        raise
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise FilmError(f"is damaged or truncated ({_reason(error)}); fetch the file again") from None
+    if orientation in _UPRIGHT:
+        pixels = _UPRIGHT[orientation](pixels)
+    return np.ascontiguousarray(pixels)
+
+
+def _grey(image: Image.Image) -> Pixels:
+    """Grey pixels uint8 [h, w] of an image of any mode whose range is known."""
+    if image.mode == "F":
+        raise FilmError("has floating-point pixels, whose range is unknown; scale them to 8 or 16 bit first")
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        return _grey_16_bit(image)
+    if image.mode in ("P", "PA"):
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    if image.mode in ("LA", "La", "RGBA", "RGBa") or "transparency" in image.info:
+        return _over_black(image)
+    return np.asarray(image if image.mode == "L" else image.convert("L"))
+
+
+def _grey_16_bit(image: Image.Image) -> Pixels:
+    values = np.asarray(image)
+    if values.min() < 0 or values.max() > 65535:
+        raise FilmError("has pixels outside 0 to 65535; scale them to 8 or 16 bit first")
+    pixels = scale_16_bit(values)
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        pixels[values == transparent] = 0
+    return pixels
+
+
+def _over_black(image: Image.Image) -> Pixels:
+    from PIL import ImageChops
+
+    if image.mode not in ("LA", "RGBA"):
+        image = image.convert("LA" if image.mode in ("1", "L", "La") else "RGBA")
+    grey, alpha = image.convert("LA").split()
+    return np.asarray(ImageChops.multiply(grey, alpha))
+
+
+def _from_array(values: npt.NDArray[Any]) -> Pixels:
+    accepted = "give uint8 [h, w], uint8 [h, w, 3] or uint16 [h, w]"
+    colour = values.ndim == 3 and values.shape[2] == 3 and values.dtype == np.uint8
+    if not colour and (values.ndim != 2 or values.dtype not in (np.uint8, np.uint16)):
+        raise FilmError(f"is {values.dtype} {list(values.shape)}, whose meaning is unknown; {accepted}")
+    check_size(values.shape[0], values.shape[1])
+    if colour:
+        from PIL import Image
+
+        return np.asarray(Image.fromarray(np.ascontiguousarray(values)).convert("L"))
+    return values if values.dtype == np.uint8 else scale_16_bit(values)
+
+
+def _reason(error: Exception) -> str:
+    """What Pillow says; it speaks of the file's structure, never of its contents."""
+    return str(error) or type(error).__name__

@@ -1,0 +1,143 @@
+"""One object of a JSON document, read field by field, so that whatever is wrong is named by its path."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Never
+
+from cxrscribe.errors import BundleError
+
+_REMEDY: Final = "the file is damaged or from another version of cxrscribe: make it again"
+
+
+class JsonObject:
+    """The fields of `value`, which stands at `place` in its document (say `manifest.json: architecture`).
+
+    Each reading method takes a field's name and gives its value in the type that its own name says. A field
+    that is missing or of another type is a BundleError, and so is, at `finish`, a field that nobody read.
+    """
+
+    def __init__(self, value: object, place: str) -> None:
+        self.place = place
+        if not isinstance(value, Mapping):
+            raise BundleError(f"{place} is {_shown(value)}, not a JSON object; {_REMEDY}")
+        self._fields: Mapping[str, object] = value
+        self._read: set[str] = set()
+
+    def value(self, name: str) -> object:
+        """Whatever the field holds."""
+        self._read.add(name)
+        if name not in self._fields:
+            raise BundleError(f"{self.place} has no field {name!r}; {_REMEDY}")
+        return self._fields[name]
+
+    def text(self, name: str) -> str:
+        """A string, possibly empty."""
+        value = self.value(name)
+        return value if isinstance(value, str) else self.refuse(name, "a string")
+
+    def integer(self, name: str, minimum: int = 0) -> int:
+        """A whole number of at least `minimum`."""
+        value = self.value(name)
+        if isinstance(value, int) and not isinstance(value, bool) and value >= minimum:
+            return value
+        return self.refuse(name, f"a whole number of at least {minimum}")
+
+    def number(self, name: str) -> float:
+        """A finite number."""
+        value = self.value(name)
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+            return float(value)
+        return self.refuse(name, "a finite number")
+
+    def array(self, name: str) -> list[object]:
+        """An array of anything."""
+        value = self.value(name)
+        return value if isinstance(value, list) else self.refuse(name, "an array")
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """An array of strings."""
+        values = self.array(name)
+        texts = tuple(value for value in values if isinstance(value, str))
+        return texts if len(texts) == len(values) else self.refuse(name, "an array of strings")
+
+    def mapping(self, name: str) -> Mapping[str, object]:
+        """An object whose fields someone else reads."""
+        value = self.value(name)
+        return value if isinstance(value, Mapping) else self.refuse(name, "an object")
+
+    def object(self, name: str) -> JsonObject:
+        """An object to be read further."""
+        return JsonObject(self.value(name), self._path(name))
+
+    def objects(self, name: str) -> list[JsonObject]:
+        """An array of objects to be read further."""
+        return [JsonObject(value, f"{self._path(name)}[{i}]") for i, value in enumerate(self.array(name))]
+
+    def names(self) -> tuple[str, ...]:
+        """The names of all fields, in the document's order."""
+        return tuple(self._fields)
+
+    def is_null(self, name: str) -> bool:
+        """Whether the field is there and holds `null`."""
+        return self.value(name) is None
+
+    def refuse(self, name: str, wanted: str) -> Never:
+        """Raise the BundleError that says what field `name` holds and what it should hold."""
+        raise BundleError(f"{self._path(name)} is {_shown(self._fields[name])}, not {wanted}; {_REMEDY}")
+
+    def finish(self) -> None:
+        """Refuse the fields that nothing has read: a misspelt name must not pass for a default."""
+        unknown = [name for name in self._fields if name not in self._read]
+        if unknown:
+            raise BundleError(f"{self.place} has the unknown field {unknown[0]!r}; {_REMEDY}")
+
+    def _path(self, name: str) -> str:
+        return f"{self.place}.{name}" if ": " in self.place else f"{self.place}: {name}"
+
+
+def read_json_object(path: Path, max_bytes: int = 64 << 20) -> JsonObject:
+    """Parse the document in file `path`, whose root has to be an object.
+
+    Raises BundleError when the file is missing, larger than `max_bytes`, not UTF-8 or not strict JSON (a name
+    that stands twice in an object, NaN and Infinity are refused).
+    """
+    try:
+        size = path.stat().st_size
+        if size > max_bytes:
+            raise BundleError(
+                f"{path} has {size} bytes, more than the {max_bytes} a description may have; {_REMEDY}"
+            )
+        text = path.read_bytes().decode("utf-8")
+    except OSError as error:
+        raise BundleError(
+            f"{path} can't be read ({error.strerror}); give the folder that an export made"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise BundleError(f"{path} is not UTF-8 (byte {error.start}); {_REMEDY}") from None
+    try:
+        value = json.loads(text, object_pairs_hook=_unique_names, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{path} is not valid JSON ({error}); {_REMEDY}") from None
+    return JsonObject(value, path.name)
+
+
+def _unique_names(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the field {twice!r} stands twice in one object")
+    return fields
+
+
+def _refuse_constant(constant: str) -> Never:
+    raise ValueError(f"{constant} is not a JSON number")
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

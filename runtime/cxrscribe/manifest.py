@@ -1,0 +1,228 @@
+"""What a bundle says of itself: `manifest.json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cxrscribe.architecture import Architecture
+from cxrscribe.errors import BundleError, CxrscribeError
+from cxrscribe.file_entry import FP32, FileEntry, TensorEntry, sha256_of
+from cxrscribe.json_object import JsonObject, read_json_object
+from cxrscribe.parity import NearTie, OutputParity, Parity, SearchParity
+from cxrscribe.preprocess import Preprocessing
+from cxrscribe.settings import BeamSettings
+from cxrscribe.vocabulary import Vocabulary
+
+__all__ = [
+    "FP32",
+    "MANIFEST_NAME",
+    "SCHEMA_VERSION",
+    "Architecture",
+    "Evaluation",
+    "FileEntry",
+    "Manifest",
+    "NearTie",
+    "OutputParity",
+    "Parity",
+    "Provenance",
+    "SearchParity",
+    "TensorEntry",
+    "sha256_of",
+]
+
+MANIFEST_NAME: Final = "manifest.json"
+SCHEMA_VERSION: Final = 1
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures of one evaluation of the model."""
+
+    corpus: str
+    """What it was evaluated on, in words."""
+    split: str
+    """`train`, `val`, `test` or `all`."""
+    reports: int
+    """How many reports were scored."""
+    figures: Mapping[str, float]
+    """Name to value, as `cxrscribe evaluate --json` names them: `bleu_4`, `label_f1_micro` ..."""
+
+    def to_json(self) -> dict[str, object]:
+        """The fields as JSON values."""
+        return {
+            "corpus": self.corpus,
+            "split": self.split,
+            "reports": self.reports,
+            "figures": dict(self.figures),
+        }
+
+    @classmethod
+    def read(cls, fields: JsonObject) -> Evaluation:
+        """Read what `to_json` gave. Raises BundleError naming the field that is wrong."""
+        figures = fields.object("figures")
+        record = cls(
+            corpus=fields.text("corpus"),
+            split=fields.text("split"),
+            reports=fields.integer("reports"),
+            figures={name: figures.number(name) for name in figures.names()},
+        )
+        fields.finish()
+        return record
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the weights come from."""
+
+    description: str
+    """In words: what they were trained on, and how."""
+    sha256: Mapping[str, str]
+    """Checksums of the weight files that the graphs were made from, by name."""
+
+    def to_json(self) -> dict[str, object]:
+        """The fields as JSON values."""
+        return {"description": self.description, "sha256": dict(self.sha256)}
+
+    @classmethod
+    def read(cls, fields: JsonObject) -> Provenance:
+        """Read what `to_json` gave. Raises BundleError naming the field that is wrong."""
+        sums = fields.object("sha256")
+        record = cls(fields.text("description"), {name: sums.text(name) for name in sums.names()})
+        fields.finish()
+        return record
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything that a bundle's reader needs to know.
+
+    Raises BundleError where the parts contradict each other.
+    """
+
+    producer: str
+    """Program and versions that wrote the bundle."""
+    architecture: Architecture
+    vocabulary: Vocabulary
+    preprocessing: Preprocessing
+    settings: BeamSettings
+    """Default beam settings."""
+    files: tuple[FileEntry, ...]
+    """Every file of the bundle but the manifest itself."""
+    parity: Parity | None
+    evaluation: Evaluation | None
+    provenance: Provenance
+    licence: str
+    """Of the weights: an SPDX expression, or words."""
+    disclaimer: str
+    """What every report made with this bundle has to say of itself."""
+
+    def __post_init__(self) -> None:
+        if len(self.vocabulary) != self.architecture.vocabulary_size:
+            raise BundleError(
+                f"{MANIFEST_NAME}: vocabulary has {len(self.vocabulary)} words, but "
+                f"architecture.vocabulary_size is {self.architecture.vocabulary_size}; "
+                "both have to come from one training run"
+            )
+        unknown = [word for word in self.settings.banned_words if word not in self.vocabulary]
+        if unknown:
+            raise BundleError(
+                f"{MANIFEST_NAME}: settings.banned_words has {unknown[0]!r}, which is not in the vocabulary; "
+                "remove it"
+            )
+        paths = [entry.path for entry in self.files]
+        twice = [path for path in paths if paths.count(path) > 1]
+        if twice:
+            raise BundleError(f"{MANIFEST_NAME}: files has {twice[0]!r} twice; remove one")
+        if MANIFEST_NAME in paths:
+            raise BundleError(
+                f"{MANIFEST_NAME}: files has {MANIFEST_NAME!r}, which can't hold its own checksum"
+            )
+        if not self.disclaimer.strip():
+            raise BundleError(f"{MANIFEST_NAME}: disclaimer is empty; every report has to carry one")
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """Precisions of the graphs, `fp32` first, then by name."""
+        found = {entry.precision for entry in self.files if entry.is_graph}
+        return tuple(sorted(found, key=lambda precision: (precision != FP32, precision)))
+
+    def entry(self, path: str) -> FileEntry | None:
+        """The entry of the file at `path`, if the bundle has one."""
+        return next((entry for entry in self.files if entry.path == path), None)
+
+    def to_json(self) -> dict[str, object]:
+        """The fields as JSON values."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "producer": self.producer,
+            "architecture": self.architecture.to_json(),
+            "vocabulary": list(self.vocabulary.words),
+            "preprocessing": self.preprocessing.to_json(),
+            "settings": self.settings.to_json(),
+            "files": [entry.to_json() for entry in self.files],
+            "parity": None if self.parity is None else self.parity.to_json(),
+            "evaluation": None if self.evaluation is None else self.evaluation.to_json(),
+            "provenance": self.provenance.to_json(),
+            "licence": self.licence,
+            "disclaimer": self.disclaimer,
+        }
+
+    def write(self, bundle: Path) -> None:
+        """Write `manifest.json` into the folder `bundle`, where the files that it names already are."""
+        text = json.dumps(self.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
+        (bundle / MANIFEST_NAME).write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, bundle: Path) -> Manifest:
+        """Read `manifest.json` of the folder `bundle`. Raises BundleError naming the field that is wrong."""
+        if not bundle.is_dir():
+            raise BundleError(f"{bundle} is not a folder; give the folder that `cxrscribe export` made")
+        return cls.from_json(read_json_object(bundle / MANIFEST_NAME))
+
+    @classmethod
+    def from_json(cls, fields: JsonObject) -> Manifest:
+        """Read what `to_json` gave. Raises BundleError naming the field that is wrong."""
+        version = fields.integer("schema_version", 1)
+        if version != SCHEMA_VERSION:
+            raise BundleError(
+                f"{fields.place}: schema_version is {version}, but this cxrscribe reads {SCHEMA_VERSION}; "
+                "export the bundle again, or install the cxrscribe version that wrote it"
+            )
+        manifest = cls(
+            producer=fields.text("producer"),
+            architecture=Architecture.from_json(
+                fields.mapping("architecture"), f"{fields.place}: architecture"
+            ),
+            vocabulary=_vocabulary(fields),
+            preprocessing=_preprocessing(fields),
+            settings=BeamSettings.from_json(fields.mapping("settings"), f"{fields.place}: settings"),
+            files=tuple(FileEntry.read(entry) for entry in fields.objects("files")),
+            parity=None if fields.is_null("parity") else Parity.read(fields.object("parity")),
+            evaluation=None if fields.is_null("evaluation") else Evaluation.read(fields.object("evaluation")),
+            provenance=Provenance.read(fields.object("provenance")),
+            licence=fields.text("licence"),
+            disclaimer=fields.text("disclaimer"),
+        )
+        fields.finish()
+        return manifest
+
+
+def _vocabulary(fields: JsonObject) -> Vocabulary:
+    words = fields.texts("vocabulary")
+    try:
+        return Vocabulary(words)
+    except CxrscribeError as error:
+        raise BundleError(f"{fields.place}: vocabulary: {error}") from None
+
+
+def _preprocessing(fields: JsonObject) -> Preprocessing:
+    try:
+        return Preprocessing.from_json(fields.mapping("preprocessing"))
+    except BundleError:
+        raise
+    except CxrscribeError as error:
+        raise BundleError(f"{fields.place}: {error}") from None

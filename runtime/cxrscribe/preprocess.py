@@ -1,0 +1,138 @@
+"""From a grey film of any size to the fixed-size picture that a network reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from cxrscribe.errors import InputError
+from cxrscribe.film import read_film
+
+if TYPE_CHECKING:
+    from cxrscribe.film import FilmSource
+
+LETTERBOX: Final = "letterbox"
+LARGEST_SIDE: Final = 4096
+
+# Channel statistics of ImageNet for pixels in [0, 1], which every paddle.vision backbone was trained with.
+IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
+IMAGENET_STD: Final = (0.229, 0.224, 0.225)
+
+# Pillow first shrinks by a whole factor, while the film stays this many times larger than the target, and
+# filters the rest. From 3.0 on, Pillow's documentation calls the result indistinguishable from one pass.
+REDUCING_GAP: Final = 3.0
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a film becomes the input of an encoder.
+
+    `height`, `width`: pixels of the network's input. `resize`: `"letterbox"`, the only way there is: the
+    whole film keeps its aspect ratio, is fitted in, centred, and padded with black. `mean`, `std`: per
+    channel, for pixels in [0, 1]; the encoder graph applies them, they stand here so that one value
+    describes all of it.
+
+    Raises InputError when a value is out of range.
+    """
+
+    height: int
+    width: int
+    resize: str = LETTERBOX
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+    def __post_init__(self) -> None:
+        for name in ("height", "width"):
+            side = getattr(self, name)
+            if isinstance(side, bool) or not isinstance(side, int) or not 1 <= side <= LARGEST_SIDE:
+                raise InputError(
+                    f"preprocessing {name} is {side!r}; give a whole number from 1 to {LARGEST_SIDE}"
+                )
+        if self.resize != LETTERBOX:
+            raise InputError(
+                f"preprocessing resize is {self.resize!r}; this version knows only {LETTERBOX!r}"
+            )
+        for name in ("mean", "std"):
+            object.__setattr__(self, name, _channels(name, getattr(self, name)))
+        if min(self.std) <= 0:
+            raise InputError(f"preprocessing std is {list(self.std)}; every channel's must be above 0")
+
+    def read(self, source: FilmSource) -> npt.NDArray[np.uint8]:
+        """Read a film and fit it: uint8 [height, width].
+
+        Training and inference both come through here. A large JPEG is decoded at a reduced size that is still
+        larger than the network's input. Raises FilmError.
+        """
+        return self.apply(read_film(source, size_hint=self.size_hint))
+
+    @property
+    def size_hint(self) -> tuple[int, int]:
+        """(height, width) that a film should at least be decoded at, where its format lets one choose."""
+        return round(REDUCING_GAP * self.height), round(REDUCING_GAP * self.width)
+
+    def apply(self, film: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Fit a grey film uint8 [h, w] into a new uint8 [height, width].
+
+        Pillow's BILINEAR filter, which averages over all source pixels when it shrinks, with `REDUCING_GAP`.
+        Its arithmetic on 8-bit pixels is in integers: the same film gives the same pixels on any machine.
+        """
+        from PIL import Image
+
+        if film.ndim != 2 or film.dtype != np.uint8 or 0 in film.shape:
+            raise InputError(
+                f"preprocessing takes a grey film uint8 [h, w], not {film.dtype} {list(film.shape)}; "
+                "read it with cxrscribe.film.read_film"
+            )
+        height, width = self.fitted_size(film.shape[0], film.shape[1])
+        canvas = np.zeros((self.height, self.width), dtype=np.uint8)
+        top, left = (self.height - height) // 2, (self.width - width) // 2
+        if film.shape == (height, width):
+            fitted: npt.NDArray[np.uint8] = film
+        else:
+            picture = Image.fromarray(np.ascontiguousarray(film))
+            picture = picture.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=REDUCING_GAP)
+            fitted = np.asarray(picture)
+        canvas[top : top + height, left : left + width] = fitted
+        return canvas
+
+    def fitted_size(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) of a film of this size once it is fitted in: at least 1 pixel, halves round up."""
+        if width * self.height >= height * self.width:
+            return max(1, (2 * height * self.width + width) // (2 * width)), self.width
+        return self.height, max(1, (2 * width * self.height + height) // (2 * height))
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON values, which `from_json` reads back."""
+        return asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Preprocessing:
+        """Read what `to_json` gave. Raises InputError when a field is missing, unknown or out of range."""
+        names = ("height", "width", "resize", "mean", "std")
+        if not isinstance(fields, Mapping):
+            raise InputError(
+                f"preprocessing is {type(fields).__name__}, not an object with {', '.join(names)}"
+            )
+        missing = [name for name in names if name not in fields]
+        unknown = sorted(str(name) for name in set(fields) - set(names))
+        if missing or unknown:
+            raise InputError(
+                f"preprocessing lacks {missing or 'nothing'} and has the unknown fields {unknown or 'none'}; "
+                f"its fields are {', '.join(names)}"
+            )
+        return cls(**{name: fields[name] for name in names})
+
+
+def _channels(name: str, values: object) -> tuple[float, float, float]:
+    """Three finite numbers, or InputError."""
+    if isinstance(values, list | tuple) and len(values) == 3:
+        numbers = [
+            value for value in values if isinstance(value, int | float) and not isinstance(value, bool)
+        ]
+        if len(numbers) == 3 and np.all(np.isfinite(numbers)):
+            return float(numbers[0]), float(numbers[1]), float(numbers[2])
+    raise InputError(f"preprocessing {name} is {values!r}; give three numbers, one a channel")

@@ -1,0 +1,37 @@
+"""What a search gives back for one film."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Report:
+    """A FINDINGS paragraph and how sure the model was of it. A draft, to be reviewed by a radiologist."""
+
+    text: str
+    """The paragraph for people."""
+    tokens: tuple[int, ...]
+    """Word ids, without special tokens; `reporter.vocabulary.words` says which words they are."""
+    log_prob: float
+    """Sum of the tokens' natural log-probabilities, `<end>` included, added up in float32."""
+    score: float
+    """`log_prob / length ** length_penalty`, by which results are ranked."""
+    token_log_probs: tuple[float, ...]
+    """One log-probability a token, and that of `<end>` at the end if the report is finished."""
+    finished: bool
+    """Whether the model ended the report itself; False where `max_length` cut it."""
+    alternatives: tuple[Report, ...] = ()
+    """Results 2 to n_best of the same search, best first; they have no alternatives themselves."""
+
+    def to_json(self) -> dict[str, object]:
+        """The fields as JSON values, alternatives included."""
+        return {
+            "text": self.text,
+            "tokens": list(self.tokens),
+            "log_prob": self.log_prob,
+            "score": self.score,
+            "token_log_probs": list(self.token_log_probs),
+            "finished": self.finished,
+            "alternatives": [alternative.to_json() for alternative in self.alternatives],
+        }

@@ -1,0 +1,297 @@
+"""A loaded bundle that writes reports."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from itertools import islice
+from threading import RLock
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cxrscribe.bundle import DECODER_INIT, DECODER_STEP, ENCODER, Bundle
+from cxrscribe.constraints import banned_ids
+from cxrscribe.decoder import IMAGES_AT_ONCE, decode_batch, feature_matrix
+from cxrscribe.encoder import Encoder
+from cxrscribe.errors import DecodingError, FilmError, InputError
+from cxrscribe.manifest import FP32, Manifest
+from cxrscribe.onnx_step import OnnxStep
+from cxrscribe.read_ahead import read_ahead
+from cxrscribe.report import Report
+from cxrscribe.session import SessionFactory
+from cxrscribe.settings import BeamSettings, settings_of_each, settings_of_stream
+from cxrscribe.stats import DecodingStats
+from cxrscribe.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from cxrscribe.film import FilmSource, Pixels
+
+Tag = TypeVar("Tag")
+Chosen = TypeVar("Chosen")
+
+Settings: TypeAlias = BeamSettings | Sequence[BeamSettings]
+SettingsStream: TypeAlias = BeamSettings | Iterable[BeamSettings]
+
+
+def load(
+    bundle: str | os.PathLike[str],
+    *,
+    device: str = "auto",
+    precision: str | None = None,
+    threads: int | None = None,
+    verify: bool = True,
+) -> Reporter:
+    """Open the bundle in the folder `bundle`, ready to write reports.
+
+    `device`: `cpu`, `cuda`, or `auto` for the best that works. `precision`: one that the bundle has, None for
+    fp32. `threads`: of the CPU, None for as many as this process may use. `verify`: check the sha256 of every
+    file that is opened.
+
+    Raises BundleError when the bundle is damaged, unsafe or lacks the precision, DeviceError when the device
+    that was asked for is not there, MissingExtraError when onnxruntime isn't installed.
+    """
+    opened = Bundle.open(bundle, verify=verify)
+    sessions = SessionFactory(device, threads)
+    chosen = precision if precision is not None else FP32
+    graphs = [opened.graph(name, chosen) for name in (ENCODER, DECODER_INIT, DECODER_STEP)]
+    encoder, init, step = (sessions.open(graph) for graph in graphs)
+    return Reporter(
+        opened.manifest,
+        Encoder(encoder, opened.manifest.architecture.feature_size),
+        OnnxStep(init, step, opened.manifest.architecture),
+        device=step.device.name,
+        precision=chosen,
+        threads=sessions.threads,
+    )
+
+
+class Reporter:
+    """Writes a report for each film. Made by `cxrscribe.load`; a context manager that frees the model.
+
+    May be used from several threads: their batches take turns. A stream takes its turn batch by batch, so
+    other calls go on while it is open. Every call takes `stats`, to which it adds what it did.
+
+    A film that can't be read is a FilmError; a search that ends without any report is a DecodingError.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        encoder: Encoder,
+        step: OnnxStep,
+        *,
+        device: str,
+        precision: str,
+        threads: int,
+    ) -> None:
+        self.manifest = manifest
+        self.device = device
+        """Where the model runs: `cpu` or `cuda`."""
+        self.precision = precision
+        self.threads = threads
+        """Threads of the CPU that each graph uses."""
+        self._model: tuple[Encoder, OnnxStep] | None = (encoder, step)
+        self._turn = RLock()
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The words that reports are made of; `vocabulary.words[id]` is a token's word."""
+        return self.manifest.vocabulary
+
+    @property
+    def settings(self) -> BeamSettings:
+        """The bundle's default beam settings."""
+        return self.manifest.settings
+
+    @property
+    def disclaimer(self) -> str:
+        """What every report has to say of itself wherever it leaves the system."""
+        return self.manifest.disclaimer
+
+    def report(
+        self,
+        image: FilmSource,
+        settings: BeamSettings | None = None,
+        *,
+        stats: DecodingStats | None = None,
+    ) -> Report:
+        """The report of one film: a path, the bytes of a file, a PIL image, or uint8 [h, w].
+
+        Raises FilmError when it can't be read, SettingsError when a banned word isn't in the vocabulary.
+        """
+        (outcome,) = self.report_batch([image], settings, stats=stats)
+        if isinstance(outcome, FilmError):
+            raise outcome
+        return outcome
+
+    def report_batch(
+        self,
+        images: Sequence[FilmSource],
+        settings: Settings | None = None,
+        *,
+        stats: DecodingStats | None = None,
+    ) -> list[Report | FilmError]:
+        """One item for each film, in order: its report, or the FilmError that says why it has none.
+
+        `settings` is one BeamSettings, one for each film, or None for the bundle's.
+        """
+        each = settings_of_each(self._chosen(settings), len(images))
+        return list(self.report_stream(images, each, stats=stats))
+
+    def report_stream(
+        self,
+        images: Iterable[FilmSource],
+        settings: SettingsStream | None = None,
+        *,
+        batch_size: int = IMAGES_AT_ONCE,
+        stats: DecodingStats | None = None,
+    ) -> Iterator[Report | FilmError]:
+        """As `report_batch`, for any iterable, endless ones too: an item comes when its batch is done.
+
+        Of `images`, at most two batches are held; the next ones are read while one is worked on.
+        """
+        counted = stats if stats is not None else DecodingStats()
+        _check_batch_size(batch_size)
+        self._loaded()
+        pairs = zip(images, settings_of_stream(self._chosen(settings)), strict=False)
+        return self._reports(pairs, batch_size, counted)
+
+    def encode(
+        self, images: Iterable[FilmSource], *, stats: DecodingStats | None = None
+    ) -> NDArray[np.float32]:
+        """Features float32 [N, F] of the films, for `decode_features`. Raises FilmError at a bad one."""
+        counted = stats if stats is not None else DecodingStats()
+        self._loaded()
+        parts = [np.empty((0, self.manifest.architecture.feature_size), np.float32)]
+        tagged = ((image, None) for image in images)
+        with closing(self._read(tagged, IMAGES_AT_ONCE, counted)) as films:
+            while batch := list(islice(films, IMAGES_AT_ONCE)):
+                parts.append(self._encode([_pixels(film) for film, _ in batch], counted))
+        return np.concatenate(parts)
+
+    def decode_features(
+        self,
+        features: ArrayLike,
+        settings: Settings | None = None,
+        *,
+        stats: DecodingStats | None = None,
+    ) -> list[Report]:
+        """One report for each row of `features`, float32 [N, F] as `encode` gives them, in order."""
+        rows = feature_matrix(features)
+        each = settings_of_each(self._chosen(settings), len(rows))
+        return list(self.decode_stream(rows, each, stats=stats))
+
+    def decode_stream(
+        self,
+        features: Iterable[ArrayLike],
+        settings: SettingsStream | None = None,
+        *,
+        batch_size: int = IMAGES_AT_ONCE,
+        stats: DecodingStats | None = None,
+    ) -> Iterator[Report]:
+        """As `decode_features`, for any iterable of rows float32 [F]; one batch of them is held."""
+        counted = stats if stats is not None else DecodingStats()
+        _check_batch_size(batch_size)
+        self._loaded()
+        pairs = zip(features, settings_of_stream(self._chosen(settings)), strict=False)
+        return self._decoded(pairs, batch_size, counted)
+
+    def close(self) -> None:
+        """Free the model; further calls raise InputError. Waits for the batch that is being worked on."""
+        with self._turn:
+            self._model = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _reports(
+        self, pairs: Iterable[tuple[FilmSource, BeamSettings]], batch_size: int, stats: DecodingStats
+    ) -> Iterator[Report | FilmError]:
+        with closing(self._read(pairs, batch_size, stats)) as films:
+            while batch := list(islice(films, batch_size)):
+                good = [(film, settings) for film, settings in batch if not isinstance(film, FilmError)]
+                features = self._encode([film for film, _ in good], stats)
+                reports = iter(self._decode(features, [settings for _, settings in good], stats))
+                for film, _ in batch:
+                    yield film if isinstance(film, FilmError) else _raised(next(reports))
+
+    def _decoded(
+        self, pairs: Iterator[tuple[ArrayLike, BeamSettings]], batch_size: int, stats: DecodingStats
+    ) -> Iterator[Report]:
+        while batch := list(islice(pairs, batch_size)):
+            matrix = feature_matrix([np.asarray(row) for row, _ in batch])
+            for report in self._decode(matrix, [settings for _, settings in batch], stats):
+                yield _raised(report)
+
+    def _read(
+        self, films: Iterable[tuple[FilmSource, Tag]], ahead: int, stats: DecodingStats
+    ) -> Generator[tuple[Pixels | FilmError, Tag], None, None]:
+        pictures = read_ahead(films, self.manifest.preprocessing.read, self.threads, ahead)
+        with closing(pictures):
+            while True:
+                with stats.timed("read"):
+                    item = next(pictures, None)
+                if item is None:
+                    return
+                stats.films += 1
+                stats.film_errors += isinstance(item[0], FilmError)
+                yield item
+
+    def _encode(self, films: list[Pixels], stats: DecodingStats) -> NDArray[np.float32]:
+        """Features float32 [N, F] of preprocessed films, each uint8 [H, W]."""
+        size = (self.manifest.preprocessing.height, self.manifest.preprocessing.width)
+        pictures = np.stack(films) if films else np.empty((0, *size), np.uint8)
+        with self._turn, stats.timed("encode"):
+            encoder, _ = self._loaded()
+            return encoder.encode(pictures)
+
+    def _decode(
+        self, features: NDArray[np.float32], settings: list[BeamSettings], stats: DecodingStats
+    ) -> list[Report | DecodingError]:
+        expected = self.manifest.architecture.feature_size
+        if features.shape[1] != expected:
+            raise InputError(
+                f"features have {features.shape[1]} numbers a film, but this bundle takes {expected}; "
+                "make them with this bundle's encoder"
+            )
+        with self._turn:
+            _, step = self._loaded()
+            return decode_batch(step, self.vocabulary, features, settings, stats)
+
+    def _loaded(self) -> tuple[Encoder, OnnxStep]:
+        if self._model is None:
+            raise InputError("this reporter is closed; load the bundle again")
+        return self._model
+
+    def _chosen(self, settings: Chosen | None) -> Chosen | BeamSettings:
+        """The settings to use. One that fits all films is checked before the first of them is read."""
+        chosen = self.settings if settings is None else settings
+        if isinstance(chosen, BeamSettings):
+            banned_ids(chosen, self.vocabulary)
+        return chosen
+
+
+def _pixels(film: Pixels | FilmError) -> Pixels:
+    if isinstance(film, FilmError):
+        raise film
+    return film
+
+
+def _raised(report: Report | DecodingError) -> Report:
+    if isinstance(report, DecodingError):
+        raise report
+    return report
+
+
+def _check_batch_size(batch_size: int) -> None:
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise InputError(f"batch_size is {batch_size!r}; give a whole number of at least 1")

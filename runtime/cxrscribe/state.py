@@ -1,0 +1,29 @@
+"""The LSTM state of hypothesis rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class State:
+    """What the decoder remembers of each hypothesis row. Arrays in here are never written to again."""
+
+    hidden: NDArray[np.float32]
+    """h of every layer, float32 [L, rows, D]."""
+    cell: NDArray[np.float32]
+    """c of every layer, float32 [L, rows, D]."""
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return int(self.hidden.shape[1])
+
+    def take(self, rows: NDArray[np.int64]) -> State:
+        """The rows with these numbers, in this order, each as often as it is named; a copy.
+
+        Reordering, copying a parent to its children and dropping finished images are all this one gather.
+        """
+        return State(self.hidden.take(rows, axis=1), self.cell.take(rows, axis=1))

@@ -1,0 +1,54 @@
+"""What the work of some calls amounted to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from time import perf_counter
+from typing import Literal
+
+Stage = Literal["read", "encode", "decode"]
+
+
+@dataclass
+class DecodingStats:
+    """Counts and times; a call that is given one adds to it, so one object can sum up many calls.
+
+    Not for two threads at once: give each its own.
+    """
+
+    films: int = 0
+    """Films read, or tried to."""
+    film_errors: int = 0
+    """Films that could not be read."""
+    images: int = 0
+    """Searches done."""
+    batches: int = 0
+    """Groups in which they were done."""
+    steps: int = 0
+    """Calls of the decoder's step."""
+    rows: int = 0
+    """Hypothesis rows that these calls computed."""
+    words: int = 0
+    """Words in the best report of each search."""
+    read_seconds: float = 0.0
+    """Time spent waiting for films: reading, decoding and resizing, as far as nothing else hid it."""
+    encode_seconds: float = 0.0
+    """Time spent in the encoder."""
+    decode_seconds: float = 0.0
+    """Time spent in beam search, the initial states included."""
+
+    @contextmanager
+    def timed(self, stage: Stage) -> Iterator[None]:
+        """Add the seconds that the `with` block takes to `<stage>_seconds`, also where it raises."""
+        started = perf_counter()
+        try:
+            yield
+        finally:
+            name = f"{stage}_seconds"
+            setattr(self, name, getattr(self, name) + perf_counter() - started)
+
+    def to_json(self) -> dict[str, float]:
+        """The fields as JSON values."""
+        return asdict(self)

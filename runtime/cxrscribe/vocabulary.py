@@ -1,0 +1,103 @@
+"""Words and their ids, and ids back to a readable paragraph."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from cxrscribe.errors import InputError
+
+PAD: Final = 0
+START: Final = 1
+END: Final = 2
+UNK: Final = 3
+SPECIAL_TOKENS: Final = ("<pad>", "<start>", "<end>", "<unk>")
+
+SENTENCE_END: Final = "."
+_GLUED: Final = frozenset({SENTENCE_END, ",", ";", ":"})
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The words a model knows; a word's place in `words` is its id.
+
+    `words` holds the four special tokens first (ids 0 to 3). Raises InputError when it doesn't,
+    or when a word stands twice.
+    """
+
+    words: tuple[str, ...]
+    _ids: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.words[:4] != SPECIAL_TOKENS:
+            raise InputError(
+                f"vocabulary starts with {list(self.words[:4])}, not with {list(SPECIAL_TOKENS)}: "
+                "take the vocabulary that `cxrscribe train` wrote"
+            )
+        ids = {word: index for index, word in enumerate(self.words)}
+        if len(ids) != len(self.words):
+            twice = sorted({word for word in self.words if self.words.count(word) > 1})
+            raise InputError(
+                f"vocabulary holds these words twice: {', '.join(twice[:5])}; remove one of each"
+            )
+        object.__setattr__(self, "_ids", ids)
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def __contains__(self, word: str) -> bool:
+        return word in self._ids
+
+    def id_of(self, word: str) -> int:
+        """The id of `word`, or that of `<unk>`."""
+        return self._ids.get(word, UNK)
+
+    def encode(self, words: Iterable[str]) -> list[int]:
+        """Ids of `words`, without `<start>` and `<end>`; unknown words become `<unk>`."""
+        return [self.id_of(word) for word in words]
+
+    def decode(self, ids: Iterable[int]) -> list[str]:
+        """Words of `ids`; special tokens are kept, so that nothing is hidden."""
+        return [self.words[index] for index in ids]
+
+    def text(self, ids: Iterable[int]) -> str:
+        """A readable paragraph: sentences start with a capital, punctuation joins the word before it."""
+        return readable(self.decode(ids))
+
+    def to_json(self) -> str:
+        """One JSON array of all words, in the order of their ids."""
+        return json.dumps(list(self.words), ensure_ascii=False, indent=0)
+
+    @classmethod
+    def from_json(cls, text: str) -> Vocabulary:
+        """Read what `to_json` wrote. Raises InputError when it is something else."""
+        try:
+            words = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise InputError(
+                f"vocabulary is not JSON ({error}); take the one that `cxrscribe train` wrote"
+            ) from None
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise InputError(
+                "vocabulary is not a JSON array of words; take the one that `cxrscribe train` wrote"
+            )
+        return cls(tuple(words))
+
+
+def readable(words: Iterable[str]) -> str:
+    """Join cleaned words into a paragraph for people.
+
+    `["no", "effusion", ".", "heart", "is", "normal", "."]` becomes `"No effusion. Heart is normal."`.
+    A paragraph without a final sentence end is left so: a cut report stays visible as cut.
+    """
+    pieces: list[str] = []
+    starts_sentence = True
+    for word in words:
+        if word in _GLUED and pieces:
+            pieces[-1] += word
+        else:
+            pieces.append(word[:1].upper() + word[1:] if starts_sentence else word)
+        starts_sentence = word == SENTENCE_END
+    return " ".join(pieces)

@@ -1,0 +1,152 @@
+"""The command line as a whole: finding commands, errors, exit codes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from types import ModuleType
+
+import click
+import pytest
+from click.testing import Result
+
+from cxrscribe.cli import main as command_line
+from cxrscribe.errors import InputError
+from cxrscribe.version import __version__
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def announce(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Announce a command as a higher package does: `announce("name", callback, extra)`."""
+    points: list[EntryPoint] = []
+    monkeypatch.setattr(command_line, "entry_points", lambda group: points)
+
+    def announce(name: str, callback: Callable[[], None] | None, extra: str | None = None) -> None:
+        module = f"cxrscribe_test_{name}"
+        if callback is not None:
+            contents = ModuleType(module)
+            contents.command = click.Command(name, callback=callback, short_help=f"help of {name}")  # type: ignore[attr-defined]
+            monkeypatch.setitem(sys.modules, module, contents)
+        value = f"{module}:command" + (f" [{extra}]" if extra else "")
+        points.append(EntryPoint(name, value, command_line.ENTRY_POINT_GROUP))
+
+    return announce
+
+
+def raising(error: BaseException) -> Callable[[], None]:
+    def callback() -> None:
+        raise error
+
+    return callback
+
+
+def test_version(run: Run) -> None:
+    result = run("--version")
+    assert result.exit_code == 0
+    assert __version__ in result.stdout
+
+
+def test_help_lists_every_command_with_its_help(run: Run, announce: Callable[..., None]) -> None:
+    announce("train", lambda: None, "train")
+    result = run("--help")
+    assert result.exit_code == 0
+    for name in ("demo", "report", "preprocess", "inspect"):
+        assert f"\n  {name} " in result.stdout
+    assert "help of train" in result.stdout
+    assert "not for diagnostic use" in " ".join(result.stdout.split())
+
+
+def test_help_needs_neither_numpy_nor_pillow_nor_onnxruntime() -> None:
+    script = (
+        "import sys; from cxrscribe.cli.main import main, command_sources\n"
+        "for name in ('demo', 'report', 'preprocess', 'inspect'): command_sources()[name].load()\n"
+        "print([m for m in ('numpy', 'PIL', 'onnxruntime', 'pydicom') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_announced_command_runs(run: Run, announce: Callable[..., None]) -> None:
+    announce("train", lambda: click.echo("trained"), "train")
+    assert run("train").stdout == "trained\n"
+
+
+def test_own_command_can_not_be_replaced(run: Run, announce: Callable[..., None]) -> None:
+    announce("report", lambda: click.echo("other"))
+    assert "FILM..." in run("report", "--help").stdout
+
+
+def test_broken_command_does_not_break_the_others(run: Run, announce: Callable[..., None]) -> None:
+    announce("score", None)
+    announce("train", lambda: click.echo("trained"))
+    listed = run("--help")
+    assert listed.exit_code == 0
+    assert "score" in listed.stdout
+    assert "(can't be loaded)" in listed.stdout
+    assert run("train").stdout == "trained\n"
+    result = run("score", "film.png", "--json")
+    assert result.exit_code == 2
+    assert "Error: cxrscribe score can't be loaded" in result.stderr
+
+
+@pytest.mark.parametrize("module", ["paddle", "h5py.h5"])
+def test_missing_module_names_the_extra(run: Run, announce: Callable[..., None], module: str) -> None:
+    announce("train", raising(ModuleNotFoundError(f"No module named '{module}'", name=module)), "train")
+    result = run("train")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"Error: cxrscribe train (module {module}) needs the extra 'train'. "
+        "Install it: pip install 'cxrscribe[train]'\n"
+    )
+
+
+def test_command_whose_module_needs_a_missing_module_names_the_extra(
+    run: Run, announce: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "cxrscribe_test_train.py").write_text("import no_such_module\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    announce("train", None, "train")
+    assert "(needs the extra 'train')" in run("--help").stdout
+    result = run("train")
+    assert result.exit_code == 2
+    assert "pip install 'cxrscribe[train]'" in result.stderr
+
+
+def test_missing_module_of_our_own_is_not_blamed_on_an_extra(run: Run, announce: Callable[..., None]) -> None:
+    announce("train", raising(ModuleNotFoundError("gone", name="cxrscribe_train.gone")), "train")
+    result = run("train")
+    assert isinstance(result.exception, ModuleNotFoundError)
+
+
+def test_error_is_a_line_on_stderr_and_exit_code_2(run: Run, announce: Callable[..., None]) -> None:
+    announce("train", raising(InputError("no corpus at x; give one")))
+    result = run("train")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "Error: no corpus at x; give one\n"
+
+
+def test_interruption_is_exit_code_130(run: Run, announce: Callable[..., None]) -> None:
+    announce("train", raising(KeyboardInterrupt()))
+    result = run("train")
+    assert (result.exit_code, result.stderr) == (130, "Interrupted.\n")
+
+
+def test_defect_of_the_program_is_not_hidden(run: Run, announce: Callable[..., None]) -> None:
+    announce("train", raising(ZeroDivisionError()))
+    assert isinstance(run("train").exception, ZeroDivisionError)
+
+
+def test_unknown_command_is_wrong_usage(run: Run) -> None:
+    assert run("diagnose").exit_code == 2
+
+
+def test_closed_pipe_ends_without_a_traceback(bundle: Path) -> None:
+    script = f"{sys.executable} -m cxrscribe.cli.main inspect {bundle} --json | head -c 10"
+    done = subprocess.run(script, shell=True, capture_output=True, text=True, check=True)
+    assert done.stdout == '{\n "schema'
+    assert "Traceback" not in done.stderr

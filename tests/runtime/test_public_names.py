@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import cxrscribe
+
+
+def test_public_names_are_these() -> None:
+    assert set(cxrscribe.__all__) == {
+        "BeamSettings",
+        "DecodingStats",
+        "Report",
+        "Reporter",
+        "Vocabulary",
+        "__version__",
+        "demo_bundle",
+        "demo_films",
+        "errors",
+        "load",
+    }
+    assert dir(cxrscribe) == sorted(cxrscribe.__all__)
+    for name in cxrscribe.__all__:
+        assert getattr(cxrscribe, name) is not None
+
+
+def test_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="nonsense"):
+        cxrscribe.nonsense  # noqa: B018
+
+
+@pytest.mark.parametrize("touched", ["", "cxrscribe.BeamSettings(); cxrscribe.load; cxrscribe.errors"])
+def test_import_brings_neither_onnxruntime_nor_pillow(touched: str) -> None:
+    script = (
+        f"import sys, cxrscribe; {touched}\n"
+        "print(sorted({'onnxruntime', 'PIL', 'paddle', 'onnx', 'click'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_beam_search_needs_no_onnxruntime() -> None:
+    script = "import sys, cxrscribe.beam, cxrscribe.decoder; print('onnxruntime' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count, islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import cxrscribe
+from cxrscribe import BeamSettings, DecodingStats, Report, Reporter
+from cxrscribe.errors import FilmError, InputError, SettingsError
+from support.small_bundle import SmallBundle
+
+Films = list[NDArray[np.uint8]]
+
+
+@pytest.fixture(scope="module")
+def reporter(small_bundle: Path) -> Iterator[Reporter]:
+    with cxrscribe.load(small_bundle, device="cpu") as loaded:
+        yield loaded
+
+
+def mixed_settings(images: int) -> list[BeamSettings]:
+    return [
+        BeamSettings(
+            beam_width=1 + i % 5,
+            max_length=4 + i % 9,
+            min_length=i % 3,
+            length_penalty=(0.0, 1.0, -0.5)[i % 3],
+            n_best=1 + i % 2 if i % 5 else 1,
+            no_repeat_ngram=i % 4,
+            banned_words=("a",) if i % 2 else (),
+        )
+        for i in range(images)
+    ]
+
+
+# Odd sizes leave remainders in every vector loop; 64 is what a real decoder looks like.
+@pytest.mark.parametrize(("hidden", "words"), [(7, 12), (37, 30), (64, 30)])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_report_does_not_depend_on_the_batch_to_the_bit(
+    tmp_path: Path, films: Films, hidden: int, words: int, threads: int
+) -> None:
+    bundle = SmallBundle(hidden=hidden, words=words).write(tmp_path / "bundle")
+    each = mixed_settings(len(films))
+    with cxrscribe.load(bundle, device="cpu", threads=threads) as reporter:
+        together = reporter.report_batch(films, each)
+        backwards = reporter.report_batch(films[::-1], each[::-1])[::-1]
+        alone = [reporter.report(film, settings) for film, settings in zip(films, each, strict=True)]
+        in_fives = list(reporter.report_stream(films, each, batch_size=5))
+    assert together == backwards == alone == in_fives
+    assert len({report.tokens for report in together if isinstance(report, Report)}) > 10
+
+
+def test_features_and_films_give_the_same_reports(reporter: Reporter, films: Films) -> None:
+    features = reporter.encode(films)
+    assert (features.dtype, features.shape) == (np.float32, (len(films), 6))
+    reports = reporter.report_batch(films)
+    assert reporter.decode_features(features) == reports
+    assert list(reporter.decode_stream(iter(features), batch_size=7)) == reports
+    np.testing.assert_array_equal(features[3:4], reporter.encode(films[3:4]))
+
+
+def test_report_holds_together(reporter: Reporter, films: Films) -> None:
+    report = reporter.report(films[1], BeamSettings(beam_width=4, n_best=4, max_length=8, length_penalty=0.5))
+    assert len(report.alternatives) == 3
+    for result in (report, *report.alternatives):
+        assert len(result.token_log_probs) == len(result.tokens) + result.finished
+        total = np.float32(0)
+        for share in result.token_log_probs:
+            total += np.float32(share)
+        assert result.log_prob == float(total)
+        assert result.score == result.log_prob / len(result.token_log_probs) ** 0.5
+        assert result.text == reporter.vocabulary.text(result.tokens)
+    assert report.to_json()["alternatives"] == [other.to_json() for other in report.alternatives]
+
+
+def test_bad_film_is_a_value_at_its_place(reporter: Reporter, films: Films, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\n")
+    stats = DecodingStats()
+    first, second, third = reporter.report_batch(
+        [films[0], broken, films[1]],
+        [BeamSettings(), BeamSettings(beam_width=1), BeamSettings()],
+        stats=stats,
+    )
+    assert isinstance(second, FilmError)
+    assert [first, third] == reporter.report_batch(films[:2], BeamSettings())
+    assert (stats.films, stats.film_errors, stats.images) == (3, 1, 2)
+    with pytest.raises(FilmError, match=r"broken\.png"):
+        reporter.report(broken)
+    with pytest.raises(FilmError, match=r"broken\.png"):
+        reporter.encode([films[0], broken])
+
+
+def test_nothing_in_nothing_out(reporter: Reporter) -> None:
+    assert reporter.report_batch([]) == []
+    assert reporter.encode([]).shape == (0, 6)
+    assert reporter.decode_features(np.empty((0, 6), np.float32)) == []
+    assert list(reporter.report_stream(iter(()))) == []
+
+
+def test_batch_of_bad_films_only(reporter: Reporter, tmp_path: Path) -> None:
+    outcomes = reporter.report_batch([tmp_path / "a.png", tmp_path / "b.png"])
+    assert [type(outcome) for outcome in outcomes] == [FilmError, FilmError]
+
+
+def test_endless_stream_is_read_only_as_far_as_needed(reporter: Reporter, films: Films) -> None:
+    taken = count()
+
+    def endless() -> Iterator[NDArray[np.uint8]]:
+        while True:
+            yield films[next(taken) % len(films)]
+
+    stream = reporter.report_stream(endless(), batch_size=4)
+    assert list(islice(stream, 6)) == reporter.report_batch(films[:6])
+    assert next(taken) <= 8 + 4 + 1
+    stream.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("end", ["close", "error", "drop"])
+def test_abandoned_stream_leaves_the_reporter_usable_and_no_threads(
+    reporter: Reporter, films: Films, tmp_path: Path, end: str
+) -> None:
+    before = threading.active_count()
+
+    def failing() -> Iterator[NDArray[np.uint8]]:
+        yield from films[:9]
+        raise RuntimeError("the archive is gone")
+
+    stream = reporter.report_stream(failing() if end == "error" else films, batch_size=2)
+    next(stream)
+    if end == "error":
+        with pytest.raises(RuntimeError, match="the archive is gone"):
+            list(stream)
+    elif end == "close":
+        stream.close()  # type: ignore[attr-defined]
+    del stream
+    gc.collect()
+    assert threading.active_count() == before
+    assert reporter.report(films[0]).tokens == reporter.report_batch(films[:2])[0].tokens  # type: ignore[union-attr]
+
+
+def test_open_stream_does_not_lock_other_threads_out(reporter: Reporter, films: Films) -> None:
+    stream = reporter.report_stream(films, batch_size=3)
+    next(stream)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(reporter.report, films[0]).result(timeout=30)
+    assert len(list(stream)) == len(films) - 1
+
+
+def test_threads_get_what_one_thread_gets(reporter: Reporter, films: Films) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(reporter.report, films)) == reporter.report_batch(films)
+
+
+def test_files_are_read_in_order(reporter: Reporter, films: Films, tmp_path: Path) -> None:
+    from PIL import Image
+
+    paths = [tmp_path / f"{i}.png" for i in range(len(films))]
+    for path, film in zip(paths, films, strict=True):
+        Image.fromarray(film).save(path)
+    expected = reporter.report_batch(films)
+    assert list(reporter.report_stream(iter(paths), batch_size=7)) == expected
+    assert reporter.report_batch([path.read_bytes() for path in paths]) == expected
+    picture = Image.open(paths[0])
+    assert reporter.report_batch([picture] * 5) == [expected[0]] * 5
+
+
+def test_word_outside_the_vocabulary_is_refused_before_any_film_is_read(
+    reporter: Reporter, tmp_path: Path
+) -> None:
+    with pytest.raises(SettingsError, match="'effusion', which is not one of the model's 12 words"):
+        reporter.report(tmp_path / "absent.png", BeamSettings(banned_words=("effusion",)))
+
+
+def test_wrong_number_of_settings(reporter: Reporter, films: Films) -> None:
+    with pytest.raises(SettingsError, match="1 settings for 2 images"):
+        reporter.report_batch(films[:2], [BeamSettings()])
+    with pytest.raises(SettingsError, match="fewer settings than images"):
+        list(reporter.report_stream(films[:2], iter([BeamSettings()])))
+
+
+@pytest.mark.parametrize(
+    ("features", "said"),
+    [
+        (np.zeros(6), r"shape \[6\]"),
+        (np.zeros((2, 5)), "5 numbers a film, but this bundle takes 6"),
+        (np.full((1, 6), np.nan), "not finite"),
+        ([[1.0], [1.0, 2.0]], "one length"),
+        ("films", "rows of numbers"),
+    ],
+)
+def test_wrong_features_are_refused(reporter: Reporter, features: object, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        reporter.decode_features(features)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, True, 2.5])
+def test_wrong_batch_size_is_refused(reporter: Reporter, films: Films, batch_size: int) -> None:
+    with pytest.raises(InputError, match="batch_size"):
+        reporter.report_stream(films, batch_size=batch_size)
+
+
+def test_closed_reporter_says_so(small_bundle: Path, films: Films) -> None:
+    with cxrscribe.load(small_bundle, device="cpu") as reporter:
+        stream = reporter.report_stream(films, batch_size=1)
+        next(stream)
+    for call in (lambda: reporter.report(films[0]), lambda: reporter.encode(films), lambda: list(stream)):
+        with pytest.raises(InputError, match="closed"):
+            call()
+
+
+def test_stats_add_up_over_calls(reporter: Reporter, films: Films) -> None:
+    stats = DecodingStats()
+    reports = [report for _ in range(2) for report in reporter.report_batch(films[:5], stats=stats)]
+    assert (stats.films, stats.images, stats.batches) == (10, 10, 2)
+    assert stats.words == sum(len(report.tokens) for report in reports if isinstance(report, Report))
+    assert stats.rows >= stats.steps > 0
+    assert min(stats.read_seconds, stats.encode_seconds, stats.decode_seconds) > 0
+    assert set(stats.to_json()) >= {"films", "steps", "decode_seconds"}

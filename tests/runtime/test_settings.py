@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from cxrscribe.errors import BundleError, SettingsError
+from cxrscribe.settings import BeamSettings, settings_of_each, settings_of_stream
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("beam_width", 0, "beam_width is 0"),
+        ("beam_width", 2.0, "whole number"),
+        ("beam_width", True, "whole number"),
+        ("max_length", 0, "max_length is 0"),
+        ("max_length", 10**9, "max_length"),
+        ("min_length", -1, "min_length is -1"),
+        ("min_length", 61, "above max_length 60"),
+        ("length_penalty", float("nan"), "finite"),
+        ("length_penalty", float("inf"), "finite"),
+        ("length_penalty", 11, "from -10"),
+        ("length_penalty", "1", "finite"),
+        ("n_best", 4, "beam_width 3"),
+        ("n_best", 0, "n_best is 0"),
+        ("no_repeat_ngram", -1, "no_repeat_ngram is -1"),
+        ("banned_words", "effusion", "tuple of words"),
+        ("banned_words", (1,), "banned_words has 1"),
+        ("banned_words", ("<end>",), "<end>"),
+    ],
+)
+def test_wrong_value_is_refused_by_name(field: str, value: object, said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        BeamSettings(**{field: value})
+
+
+def test_error_is_also_a_value_error() -> None:
+    with pytest.raises(ValueError, match="beam_width"):
+        BeamSettings(beam_width=0)
+
+
+def test_settings_are_frozen_and_hashable() -> None:
+    settings = BeamSettings(banned_words=["a", "b"])  # type: ignore[arg-type]
+    assert settings.banned_words == ("a", "b")
+    assert hash(settings) == hash(BeamSettings(banned_words=("a", "b")))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        settings.beam_width = 4  # type: ignore[misc]
+
+
+def test_numpy_numbers_become_plain_ones() -> None:
+    settings = BeamSettings(beam_width=np.int64(4), length_penalty=np.float32(0.5))  # type: ignore[arg-type]
+    assert (type(settings.beam_width), type(settings.length_penalty)) == (int, float)
+
+
+def test_json_gives_the_same_settings_back() -> None:
+    settings = BeamSettings(5, 40, 3, 0.7, 2, 3, ("left",))
+    assert BeamSettings.from_json(settings.to_json()) == settings
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"beam_width": "3"}, "beam_width is '3'"),
+        ({"beam_width": 0}, "beam_width is 0"),
+        ({"beam_size": 3}, "unknown field 'beam_size'"),
+        ({"banned_words": "no"}, "banned_words is 'no'"),
+        ({"length_penalty": True}, "length_penalty is True"),
+    ],
+)
+def test_wrong_json_names_the_field(change: dict[str, object], said: str) -> None:
+    with pytest.raises(BundleError, match=said):
+        BeamSettings.from_json(BeamSettings().to_json() | change)
+
+
+def test_one_for_all_or_one_for_each() -> None:
+    one, other = BeamSettings(), BeamSettings(beam_width=1)
+    assert settings_of_each(one, 3) == [one, one, one]
+    assert settings_of_each([one, other], 2) == [one, other]
+    with pytest.raises(SettingsError, match="2 settings for 3 images"):
+        settings_of_each([one, other], 3)
+
+
+def test_stream_of_settings_that_runs_out_is_an_error() -> None:
+    stream = settings_of_stream(iter([BeamSettings()]))
+    next(stream)
+    with pytest.raises(SettingsError, match="fewer settings than images"):
+        next(stream)

@@ -1,0 +1,211 @@
+"""Writes bundles of random weights with the `onnx` package alone, in a second and without Paddle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from cxrscribe.manifest import Architecture, FileEntry, Manifest, Provenance, TensorEntry
+from cxrscribe.preprocess import Preprocessing
+from cxrscribe.settings import BeamSettings
+from support.small_models import letters
+
+OPSET = 17
+_DTYPES = {TensorProto.FLOAT: "float32", TensorProto.INT64: "int64", TensorProto.UINT8: "uint8"}
+
+
+@dataclass(frozen=True)
+class SmallBundle:
+    """Sizes of a bundle. `write` gives the same weights for the same seed."""
+
+    seed: int = 0
+    height: int = 24
+    width: int = 32
+    features: int = 6
+    embedding: int = 5
+    hidden: int = 7
+    layers: int = 2
+    words: int = 12
+    settings: BeamSettings = field(default_factory=lambda: BeamSettings(beam_width=3, max_length=12))
+    external_data: bool = False
+    """Keep the weights of the step in a file beside it."""
+
+    def write(self, folder: Path) -> Path:
+        """Write the bundle into `folder`, which is made, and give it back."""
+        folder.mkdir(parents=True, exist_ok=True)
+        graphs = {
+            "encoder.onnx": self._encoder(),
+            "decoder_init.onnx": self._init(),
+            "decoder_step.onnx": self._step(),
+        }
+        entries = []
+        for name, graph in graphs.items():
+            model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
+            onnx.checker.check_model(model)
+            beside = f"{name}.data" if self.external_data and name == "decoder_step.onnx" else None
+            options = {"all_tensors_to_one_file": True, "location": beside, "size_threshold": 200}
+            onnx.save(model, folder / name, save_as_external_data=beside is not None, **options)
+            entries.append(
+                FileEntry.describe(
+                    folder,
+                    name,
+                    opset=OPSET,
+                    inputs=[_tensor_entry(value) for value in graph.input],
+                    outputs=[_tensor_entry(value) for value in graph.output],
+                )
+            )
+            if beside:
+                entries.append(FileEntry.describe(folder, beside))
+        self.manifest(tuple(entries)).write(folder)
+        return folder
+
+    def manifest(self, files: tuple[FileEntry, ...]) -> Manifest:
+        return Manifest(
+            producer="tests",
+            architecture=Architecture(
+                backbone="one_convolution",
+                backbone_options={},
+                feature_size=self.features,
+                embedding_size=self.embedding,
+                hidden_size=self.hidden,
+                layers=self.layers,
+                vocabulary_size=self.words,
+            ),
+            vocabulary=letters(self.words),
+            preprocessing=Preprocessing(self.height, self.width),
+            settings=self.settings,
+            files=files,
+            parity=None,
+            evaluation=None,
+            provenance=Provenance("random weights", {}),
+            licence="CC0-1.0",
+            disclaimer="Random words of a test.",
+        )
+
+    def _encoder(self) -> onnx.GraphProto:
+        graph = _Graph(self.seed)
+        graph.node("Cast", "image", "grey", to=TensorProto.FLOAT)
+        graph.node("Mul", ("grey", graph.constant(np.float32(1 / 255))), "scaled")
+        graph.node("Unsqueeze", ("scaled", graph.constant(np.array([1]))), "channels")
+        graph.node("Conv", ("channels", graph.weight(self.features, 1, 5, 5)), "convolved", strides=[3, 3])
+        graph.node("Tanh", "convolved", "activated")
+        graph.node("GlobalMaxPool", "activated", "pooled")
+        graph.node("Flatten", "pooled", "flat")
+        graph.node("Mul", ("flat", graph.constant(np.float32(3))), "features")
+        return graph.build(
+            [("image", TensorProto.UINT8, ["N", self.height, self.width])],
+            [("features", TensorProto.FLOAT, ["N", self.features])],
+        )
+
+    def _init(self) -> onnx.GraphProto:
+        graph = _Graph(self.seed + 1)
+        graph.node("MatMul", ("features", graph.weight(self.features, self.embedding)), "projected")
+        # Zeros [N, D], made from the input so that the batch axis stays dynamic.
+        zeros = graph.constant(np.zeros((self.features, self.hidden), np.float32))
+        graph.node("MatMul", ("features", zeros), "zeros")
+        self._cells(graph, "projected", ["zeros"] * self.layers, ["zeros"] * self.layers, "hidden", "cell")
+        state = ["layers", "N", self.hidden]
+        return graph.build(
+            [("features", TensorProto.FLOAT, ["N", self.features])],
+            [("hidden", TensorProto.FLOAT, state), ("cell", TensorProto.FLOAT, state)],
+        )
+
+    def _step(self) -> onnx.GraphProto:
+        graph = _Graph(self.seed + 1)
+        graph.weight(self.features, self.embedding)  # the same cell weights as in _init follow
+        hidden, cell = [f"h{i}" for i in range(self.layers)], [f"c{i}" for i in range(self.layers)]
+        for state, parts in (("hidden", hidden), ("cell", cell)):
+            for layer, part in enumerate(parts):
+                graph.node("Gather", (state, graph.constant(np.array(layer))), part, axis=0)
+        table = graph.constant(np.random.default_rng(self.seed).normal(size=(self.words, self.embedding)))
+        graph.node("Gather", (table, "token"), "embedded", axis=0)
+        last = self._cells(graph, "embedded", hidden, cell, "hidden_out", "cell_out")
+        graph.node("MatMul", (last, graph.weight(self.hidden, self.words)), "logits")
+        graph.node("LogSoftmax", "logits", "log_probs", axis=-1)
+        state_shape = ["layers", "R", self.hidden]
+        return graph.build(
+            [
+                ("token", TensorProto.INT64, ["R"]),
+                ("hidden", TensorProto.FLOAT, state_shape),
+                ("cell", TensorProto.FLOAT, state_shape),
+            ],
+            [
+                ("log_probs", TensorProto.FLOAT, ["R", self.words]),
+                ("hidden_out", TensorProto.FLOAT, state_shape),
+                ("cell_out", TensorProto.FLOAT, state_shape),
+            ],
+        )
+
+    def _cells(
+        self, graph: _Graph, below: str, hidden: list[str], cell: list[str], hidden_out: str, cell_out: str
+    ) -> str:
+        """Stacked LSTM cells; gives the name of the last layer's h."""
+        new_hidden, new_cell = [], []
+        axis = graph.constant(np.array([0]))
+        for layer in range(self.layers):
+            size = self.embedding if layer == 0 else self.hidden
+            weights = graph.weight(size + self.hidden, 4 * self.hidden)
+            name = f"layer{layer}"
+            graph.node("Concat", (below, hidden[layer]), f"{name}_in", axis=1)
+            graph.node("MatMul", (f"{name}_in", weights), f"{name}_gates")
+            graph.node("Split", f"{name}_gates", tuple(f"{name}_{gate}" for gate in "ifgo"), axis=1)
+            for gate, activation in zip("ifgo", ("Sigmoid", "Sigmoid", "Tanh", "Sigmoid"), strict=True):
+                graph.node(activation, f"{name}_{gate}", f"{name}_{gate}a")
+            graph.node("Mul", (f"{name}_fa", cell[layer]), f"{name}_kept")
+            graph.node("Mul", (f"{name}_ia", f"{name}_ga"), f"{name}_new")
+            graph.node("Add", (f"{name}_kept", f"{name}_new"), f"{name}_c")
+            graph.node("Tanh", f"{name}_c", f"{name}_ct")
+            graph.node("Mul", (f"{name}_oa", f"{name}_ct"), f"{name}_h")
+            below = f"{name}_h"
+            for value, outs in ((f"{name}_h", new_hidden), (f"{name}_c", new_cell)):
+                graph.node("Unsqueeze", (value, axis), f"{value}_row")
+                outs.append(f"{value}_row")
+        graph.node("Concat", tuple(new_hidden), hidden_out, axis=0)
+        graph.node("Concat", tuple(new_cell), cell_out, axis=0)
+        return below
+
+
+class _Graph:
+    def __init__(self, seed: int) -> None:
+        self._random = np.random.default_rng(seed)
+        self._nodes: list[onnx.NodeProto] = []
+        self._initializers: list[onnx.TensorProto] = []
+
+    def node(
+        self, kind: str, inputs: str | tuple[str, ...], outputs: str | tuple[str, ...], **options: object
+    ) -> None:
+        inputs = (inputs,) if isinstance(inputs, str) else inputs
+        outputs = (outputs,) if isinstance(outputs, str) else outputs
+        self._nodes.append(helper.make_node(kind, inputs, outputs, **options))
+
+    def weight(self, *shape: int) -> str:
+        return self.constant(self._random.normal(size=shape))
+
+    def constant(self, value: NDArray[np.generic] | np.generic) -> str:
+        name = f"constant{len(self._initializers)}"
+        array = np.asarray(value)
+        array = array.astype(np.float32 if array.dtype.kind == "f" else np.int64)
+        self._initializers.append(numpy_helper.from_array(array, name))
+        return name
+
+    def build(
+        self, inputs: list[tuple[str, int, list[int | str]]], outputs: list[tuple[str, int, list[int | str]]]
+    ) -> onnx.GraphProto:
+        return helper.make_graph(
+            self._nodes,
+            "small",
+            [helper.make_tensor_value_info(*value) for value in inputs],
+            [helper.make_tensor_value_info(*value) for value in outputs],
+            self._initializers,
+        )
+
+
+def _tensor_entry(value: onnx.ValueInfoProto) -> TensorEntry:
+    tensor = value.type.tensor_type
+    shape = tuple(size.dim_param or size.dim_value for size in tensor.shape.dim)
+    return TensorEntry(value.name, _DTYPES[tensor.elem_type], shape)

@@ -1,0 +1,50 @@
+"""A corpus of squares: tiny films whose report says where the square is and how large."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from cxrscribe_train.config import Override, TrainingConfig, build_config
+from cxrscribe_train.corpus.table import CorpusRow, write_reports
+
+SIDE = 48
+TINY = (
+    ("network", "backbone", "mobilenet_v1"),
+    ("network", "backbone_options", {"scale": 0.125}),
+    ("network", "size", 32),
+    ("network", "embedding_size", 16),
+    ("network", "hidden_size", 24),
+    ("fit", "batch_size", 4),
+    ("fit", "warmup_steps", 2),
+)
+
+
+def tiny_config(*changes: tuple[str, str, object], end_to_end: bool = True) -> TrainingConfig:
+    """A config that trains in seconds, with changes as (section, name, value)."""
+    return build_config([Override(*change) for change in (*TINY, *changes)], end_to_end=end_to_end)
+
+
+def write_squares(folder: Path, train: int = 8, val: int = 4, test: int = 2) -> Path:
+    """Write films and `reports.csv`; returns `folder`."""
+    (folder / "images").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    rows = []
+    for index, split in enumerate(["train"] * train + ["val"] * val + ["test"] * test):
+        left, large = bool(index & 1), bool(index & 2)
+        film = rng.integers(0, 40, (SIDE, SIDE), dtype=np.uint8)
+        side = 20 if large else 8
+        column = 2 if left else SIDE - 2 - side
+        film[10 : 10 + side, column : column + side] = 220
+        image_id = f"SQ{index}_PA"
+        Image.fromarray(film).save(folder / "images" / f"{image_id}.png")
+        text = f"There is a {'large' if large else 'small'} mass on the {'left' if left else 'right'}."
+        if index % 3 == 0:
+            text += " The heart is normal."
+        rows.append(
+            CorpusRow(f"SQ{index}", image_id, f"images/{image_id}.png", text, "", "", "", "normal", split)
+        )
+    write_reports(folder, rows)
+    return folder
