@@ -1,0 +1,123 @@
+"""The report decoder: a multi-layer LSTM whose first input is the projected image (Show and Tell).
+
+Vinyals et al., Show and Tell: A Neural Image Caption Generator, CVPR 2015 (arXiv:1411.4555).
+"""
+
+from __future__ import annotations
+
+import paddle
+from paddle import nn
+
+from cxrscribe.architecture import Architecture
+
+State = tuple[paddle.Tensor, paddle.Tensor]
+
+
+class ReportDecoder(nn.Layer):
+    """Features and the words so far -> the next word.
+
+    N is the number of films, R of hypothesis rows, T of input tokens, V of words, L of layers, D of hidden
+    units, F of features.
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.layers = architecture.layers
+        embedding_size, hidden_size = architecture.embedding_size, architecture.hidden_size
+        self.image_projection = nn.Linear(architecture.feature_size, embedding_size)
+        self.embedding = nn.Embedding(architecture.vocabulary_size, embedding_size)
+        self.lstm = nn.LSTM(
+            embedding_size,
+            hidden_size,
+            num_layers=architecture.layers,
+            dropout=architecture.dropout if architecture.layers > 1 else 0.0,
+        )
+        self.dropout = nn.Dropout(architecture.dropout)
+        self.output = nn.Linear(hidden_size, architecture.vocabulary_size)
+
+    def forward(self, features: paddle.Tensor, tokens: paddle.Tensor) -> paddle.Tensor:
+        """Teacher forcing: logits of every next word.
+
+        Args:
+            features: float32 [N, F].
+            tokens: int64 [N, T], `<start> w1 .. wn`, padded.
+
+        Returns:
+            float32 [N, T, V]; place t predicts the token after `tokens[:, t]`.
+        """
+        image = paddle.unsqueeze(self.image_projection(features), 1)  # [N, 1, E]
+        inputs = paddle.concat([image, self.embedding(tokens)], axis=1)  # [N, 1 + T, E]
+        hidden, _ = self.lstm(self.dropout(inputs))  # [N, 1 + T, D]
+        return self.output(self.dropout(hidden[:, 1:]))
+
+    def initial_state(self, features: paddle.Tensor) -> State:
+        """The state after the image.
+
+        Args:
+            features: float32 [N, F].
+
+        Returns:
+            hidden and cell, each float32 [L, N, D].
+        """
+        image = self.image_projection(features)  # [N, E]
+        _, hidden, cell = self._layers(image, None)
+        return hidden, cell
+
+    def step(
+        self, token: paddle.Tensor, hidden: paddle.Tensor, cell: paddle.Tensor
+    ) -> tuple[paddle.Tensor, ...]:
+        """One word further, each row by itself.
+
+        Args:
+            token: int64 [R].
+            hidden: float32 [L, R, D].
+            cell: float32 [L, R, D].
+
+        Returns:
+            log_probs float32 [R, V]; hidden and cell float32 [L, R, D].
+        """
+        top, hidden_out, cell_out = self._layers(self.embedding(token), (hidden, cell))
+        return nn.functional.log_softmax(self.output(top), axis=-1), hidden_out, cell_out
+
+    def _layers(
+        self, inputs: paddle.Tensor, state: State | None
+    ) -> tuple[paddle.Tensor, paddle.Tensor, paddle.Tensor]:
+        """One time step through all layers, with the weights of `self.lstm`.
+
+        Written out because a multi-layer `paddle.nn.LSTM` exports with the state of its last layer only.
+
+        Args:
+            inputs: float32 [R, E].
+            state: hidden and cell before the step, each float32 [L, R, D]; None is a state of zeros.
+
+        Returns:
+            the top layer's output float32 [R, D]; hidden and cell after the step, each float32 [L, R, D].
+        """
+        hidden_out, cell_out = [], []
+        for layer in range(self.layers):
+            before = None if state is None else (state[0][layer], state[1][layer])
+            inputs, cell = self._cell(layer, inputs, before)
+            hidden_out.append(inputs)
+            cell_out.append(cell)
+        return inputs, paddle.stack(hidden_out), paddle.stack(cell_out)
+
+    def _cell(
+        self, layer: int, inputs: paddle.Tensor, before: State | None
+    ) -> tuple[paddle.Tensor, paddle.Tensor]:
+        """One LSTM cell; its gates stand in Paddle's order: input, forget, candidate, output."""
+        weights = self._layer_weights(layer)
+        gates = paddle.matmul(inputs, weights["weight_ih"], transpose_y=True)  # [R, 4 * D]
+        if before is not None:
+            gates = gates + paddle.matmul(before[0], weights["weight_hh"], transpose_y=True)
+        gates = gates + (weights["bias_ih"] + weights["bias_hh"])
+        input_gate, forget_gate, candidate, output_gate = paddle.split(gates, 4, axis=-1)
+        cell = nn.functional.sigmoid(input_gate) * paddle.tanh(candidate)
+        if before is not None:
+            cell = nn.functional.sigmoid(forget_gate) * before[1] + cell
+        return nn.functional.sigmoid(output_gate) * paddle.tanh(cell), cell
+
+    def _layer_weights(self, layer: int) -> dict[str, paddle.Tensor]:
+        return {
+            name: getattr(self.lstm, f"{name}_l{layer}")
+            for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        }
