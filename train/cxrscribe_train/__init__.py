@@ -1,0 +1,1 @@
+"""From a report corpus to a trained model: corpora, phantoms, features, fitting, evaluation."""

@@ -1,0 +1,1 @@
+"""Report corpora: where studies come from, how they are tabled and split."""
