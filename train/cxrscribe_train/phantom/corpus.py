@@ -1,0 +1,195 @@
+"""A corpus of phantoms on disk, in the layout of the Indiana collection.
+
+DIR/ecgen-radiology/<n>.xml    the report, as the collection writes it
+DIR/images/<image_id>.png      the film, 512 x 512, 8-bit grey
+DIR/findings.csv               what was drawn: the truth that a labeller is held against
+DIR/phantom.json               which phantoms these are
+DIR/reports.csv, summary.json  made by the code that tables the Indiana collection
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import multiprocessing
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from cxrscribe.errors import InputError
+from cxrscribe.version import __version__
+from cxrscribe_train.corpus.archive import REPORTS_FOLDER, open_collection
+from cxrscribe_train.corpus.atomic import write_atomically
+from cxrscribe_train.corpus.images import IMAGE_ENDING, IMAGES_FOLDER
+from cxrscribe_train.corpus.nlmcxr import read_studies, tabulate
+from cxrscribe_train.corpus.split import Split
+from cxrscribe_train.corpus.summary import SUMMARY_FILE, Summary
+from cxrscribe_train.study import Study, write_study
+
+from .coverage import Coverage
+from .recipe import Recipe, mesh_recipe, sampled_recipe
+
+FINDINGS_FILE: Final = "findings.csv"
+FINDINGS_COLUMNS: Final = ("study_id", "image_id", "finding", "side", "zone", "severity")
+IDENTITY_FILE: Final = "phantom.json"
+
+_PNG_COMPRESSION = 4  # noise hardly compresses; more effort costs time and saves next to nothing
+_FILMS_A_TASK = 8
+
+
+@dataclass(frozen=True)
+class PhantomCorpus:
+    """What will be drawn: the recipes, and a name that two different corpora never share."""
+
+    identity: str
+    recipes: tuple[Recipe, ...]
+
+
+def sampled_corpus(studies: int, seed: int) -> PhantomCorpus:
+    """Studies 1 .. `studies` of `seed`. Raises InputError where a number is out of range."""
+    if studies < 1 or seed < 0:
+        raise InputError(f"{studies} studies of seed {seed}: give at least one study and a seed of 0 or more")
+    return PhantomCorpus(
+        f"seed {seed}", tuple(sampled_recipe(seed, index) for index in range(1, studies + 1))
+    )
+
+
+def mesh_corpus(root: Path, seed: int, studies: int | None = None) -> PhantomCorpus:
+    """One film for each real study under `root` that has FINDINGS, or for the first `studies` of them.
+
+    Raises InputError where there is none.
+    """
+    reports = read_studies(open_collection(root))
+    originals = [study for study in reports.studies if study.findings]
+    if not originals:
+        raise InputError(f"no report with FINDINGS in {root}; give the folder or archive of the real reports")
+    identity = f"seed {seed}, headings of reports {_digest(originals)}"
+    return PhantomCorpus(identity, tuple(mesh_recipe(seed, study) for study in originals[:studies]))
+
+
+def write_films(corpus: PhantomCorpus, directory: Path, workers: int) -> Iterator[str]:
+    """Draw the films and write film and XML of each study; yields an image id as each is there.
+
+    Studies that are complete are kept, so an interrupted run goes on where it was. Raises InputError where
+    `directory` holds other phantoms, or more of these.
+    """
+    _claim(corpus, directory)
+    tasks = [_task(recipe, directory) for recipe in corpus.recipes]
+    waiting = [task for task in tasks if not task.complete]
+    yield from (task.image_id for task in tasks if task.complete)
+    if workers == 1 or len(waiting) <= _FILMS_A_TASK:
+        yield from map(_make, waiting)
+        return
+    # Children start afresh: forking a process that has threads can hang.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(waiting)), mp_context=context) as pool:
+        try:
+            yield from pool.map(_make, waiting, chunksize=_FILMS_A_TASK)
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def write_tables(corpus: PhantomCorpus, directory: Path, split: Split | None) -> tuple[Summary, Coverage]:
+    """Write `findings.csv`, `reports.csv` and `summary.json` of films that are there.
+
+    `summary.json` is that of a real collection and has the coverage under `phantom`.
+    """
+    write_atomically(directory / FINDINGS_FILE, _findings_table(corpus.recipes).encode())
+    summary = tabulate(directory, directory, split=split)
+    coverage = Coverage.of(corpus.recipes)
+    content = json.loads(summary.to_json()) | {"phantom": asdict(coverage)}
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    write_atomically(directory / SUMMARY_FILE, text.encode())
+    return summary, coverage
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A film to draw and the two files to write; the XML comes last and marks the study as complete."""
+
+    recipe: Recipe
+    film: Path
+    report: Path
+
+    @property
+    def image_id(self) -> str:
+        return self.recipe.image_id
+
+    @property
+    def complete(self) -> bool:
+        return self.report.is_file() and self.film.is_file()
+
+
+def _task(recipe: Recipe, directory: Path) -> _Task:
+    film = directory / IMAGES_FOLDER / f"{recipe.image_id}{IMAGE_ENDING}"
+    return _Task(recipe, film, directory / REPORTS_FOLDER / recipe.report_file)
+
+
+def _make(task: _Task) -> str:
+    from PIL import Image
+
+    from .film import draw_film
+
+    buffer = io.BytesIO()
+    film = draw_film(task.recipe.findings, task.recipe.drawing_seed)
+    Image.fromarray(film).save(buffer, "PNG", compress_level=_PNG_COMPRESSION)
+    write_atomically(task.film, buffer.getvalue())
+    write_atomically(task.report, write_study(task.recipe.study))
+    return task.image_id
+
+
+def _claim(corpus: PhantomCorpus, directory: Path) -> None:
+    """Make sure that nothing but a part of this corpus is in `directory`, and mark it as this corpus."""
+    identity = {"phantoms": corpus.identity, "version": __version__}
+    mark = directory / IDENTITY_FILE
+    if directory.exists() and not directory.is_dir():
+        raise InputError(f"{directory} is a file; give a folder")
+    if mark.is_file():
+        try:
+            found = json.loads(mark.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{mark} can't be read ({error}); choose another folder") from None
+        if found != identity:
+            raise InputError(
+                f"{directory} holds other phantoms ({_told(found)}) than those wanted ({_told(identity)}); "
+                "choose another folder or remove that one"
+            )
+    elif directory.is_dir() and any(directory.iterdir()):
+        raise InputError(f"{directory} is not empty and holds no phantoms; choose another folder")
+    wanted = {recipe.report_file for recipe in corpus.recipes}
+    surplus = {path.name for path in (directory / REPORTS_FOLDER).glob("*.xml")} - wanted
+    if surplus:
+        raise InputError(
+            f"{directory} holds {len(surplus)} more studies than the {len(wanted)} wanted; "
+            "ask for as many as are there, or choose another folder"
+        )
+    write_atomically(mark, (json.dumps(identity, indent=2) + "\n").encode())
+
+
+def _told(identity: object) -> str:
+    if not isinstance(identity, dict):
+        return "unknown"
+    return f"{identity.get('phantoms')}, drawn by version {identity.get('version')}"
+
+
+def _findings_table(recipes: Iterable[Recipe]) -> str:
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(FINDINGS_COLUMNS)
+    for recipe in recipes:
+        for finding in recipe.findings:
+            place = (finding.side, finding.zone, finding.severity)
+            writer.writerow((recipe.study.study_id, recipe.image_id, finding.kind, *place))
+    return buffer.getvalue()
+
+
+def _digest(studies: Sequence[Study]) -> str:
+    digest = hashlib.sha256()
+    for study in studies:
+        digest.update(write_study(study))
+    return digest.hexdigest()[:16]

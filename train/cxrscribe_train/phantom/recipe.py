@@ -1,0 +1,80 @@
+"""What a phantom study is made of: its report, and what is to be drawn, each decided by a seed alone."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from cxrscribe.errors import InputError
+from cxrscribe_train.study import Study
+
+from .catalogue import Finding
+from .mesh import NORMAL_HEADING, findings_from_mesh, mesh_of
+from .sampling import sample_findings
+from .stream import IntegerStream, named_seed
+from .wording import write_comparison, write_findings, write_impression, write_indication
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One study and its one film.
+
+    `drawing_seed` decides pose, exposure and noise of the film. `undrawn` holds the headings of a real study
+    that have no drawing.
+    """
+
+    study: Study
+    findings: tuple[Finding, ...]
+    drawing_seed: int
+    undrawn: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.study.image_ids) != 1:
+            raise InputError(f"study {self.study.study_id!r} of a phantom must have one image")
+
+    @property
+    def image_id(self) -> str:
+        """The film's id."""
+        return self.study.image_ids[0]
+
+    @property
+    def report_file(self) -> str:
+        """The name of the XML file: the last number of the study id, as in the Indiana collection."""
+        number = re.search(r"\d+$", self.study.study_id)
+        return f"{number.group() if number else self.study.study_id}.xml"
+
+
+def sampled_recipe(seed: int, index: int) -> Recipe:
+    """Study `index` (from 1) of the phantoms of `seed`; it doesn't depend on how many there are."""
+    findings = sample_findings(IntegerStream.named("phantom", seed, index, "findings"))
+    words = IntegerStream.named("phantom", seed, index, "words")
+    study_id = f"PH{seed}N{index}"
+    study = Study(
+        study_id=study_id,
+        image_ids=(f"{study_id}_PA",),
+        findings=write_findings(findings, words),
+        impression=write_impression(findings, words),
+        indication=write_indication(words),
+        comparison=write_comparison(words),
+        mesh=tuple(mesh_of(finding) for finding in findings) or (NORMAL_HEADING,),
+    )
+    return Recipe(study, findings, named_seed("phantom", seed, index, "drawing"))
+
+
+def mesh_recipe(seed: int, original: Study) -> Recipe:
+    """A film drawn after the headings of a real study, under its id and with its text.
+
+    The image id says `PHANTOM`, so that no one takes the film for a real one.
+    """
+    name = original.study_id
+    drawing = findings_from_mesh(original.mesh, IntegerStream.named("mesh", seed, name, "findings"))
+    study = Study(
+        study_id=name,
+        image_ids=(f"{name}_PHANTOM",),
+        findings=original.findings,
+        impression=original.impression,
+        indication=original.indication,
+        comparison=original.comparison,
+        mesh=original.mesh,
+    )
+    return Recipe(study, drawing.findings, named_seed("mesh", seed, name, "drawing"), drawing.undrawn)
