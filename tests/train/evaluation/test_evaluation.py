@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pycocoevalcap.bleu.bleu import Bleu
+
+from cxrscribe.settings import BeamSettings
+from cxrscribe_train.evaluation import evaluation as module
+from cxrscribe_train.evaluation.bleu import Words
+from cxrscribe_train.evaluation.evaluation import (
+    COLUMNS,
+    Circumstances,
+    Comparison,
+    Evaluation,
+    Written,
+    compare,
+    shuffled,
+)
+from cxrscribe_train.evaluation.examples import choose_examples, film_f1
+from cxrscribe_train.evaluation.files import evaluation_json
+from cxrscribe_train.evaluation.meteor import MeteorError
+from cxrscribe_train.evaluation.model import ModelIdentity
+from cxrscribe_train.evaluation.page import page
+from cxrscribe_train.evaluation.similarity import cider, rouge_l
+from cxrscribe_train.evaluation.subject import Film, TrainingReports
+from cxrscribe_train.evaluation.table import table
+from cxrscribe_train.labeller import label_words
+from cxrscribe_train.phantom.catalogue import FindingKind
+
+
+@pytest.fixture(scope="module")
+def written(references: tuple[Words, ...], reports: tuple[Words, ...]) -> list[Written]:
+    return [
+        Written(Film(f"S{place}_PA", f"S{place}", None, reference, label_words(reference)), report)
+        for place, (reference, report) in enumerate(zip(references, reports, strict=True))
+    ]
+
+
+@pytest.fixture(scope="module")
+def comparison(written: list[Written], training: tuple[Words, ...]) -> Comparison:
+    def no_java() -> object:
+        raise MeteorError("no `java` on the path")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "Meteor", no_java)
+        return compare(written, training_of(training), resamples=100, seed=5)
+
+
+@pytest.fixture(scope="module")
+def evaluation(comparison: Comparison, written: list[Written]) -> Evaluation:
+    names = ("films", "studies", "without_findings", "without_image", "damaged", "training_reports")
+    circumstances = Circumstances(
+        model=ModelIdentity("bundle", "small <model>", "ab" * 32, None),
+        corpus="drawn",
+        split="test",
+        truth="labeller",
+        settings=BeamSettings(),
+        resamples=100,
+        seed=5,
+        counts=dict.fromkeys(names, 0) | {"films": len(written), "studies": len(written), "damaged": 2},
+        disclaimer="Draft & not for diagnosis.",
+    )
+    return Evaluation(circumstances, comparison, tuple(written))
+
+
+def training_of(reports: tuple[Words, ...]) -> TrainingReports:
+    return TrainingReports(reports, tuple(label_words(report) for report in reports))
+
+
+def bleu_4(reports: list[Words], references: tuple[Words, ...]) -> float:
+    texts = [{film: [" ".join(words)] for film, words in enumerate(side)} for side in (references, reports)]
+    return float(Bleu(4).compute_score(*texts, verbose=0)[0][3])
+
+
+def test_every_column_has_every_figure_with_its_interval(comparison: Comparison) -> None:
+    assert tuple(comparison.columns) == COLUMNS
+    names = set(comparison.columns["model"])
+    assert {"bleu_1", "bleu_4", "rouge_l", "cider", "label_f1_micro", "distinct_share"} <= names
+    for figures in comparison.columns.values():
+        assert set(figures) == names
+        assert all(figure.low <= figure.value <= figure.high for figure in figures.values())
+
+
+def test_model_and_most_frequent_columns_are_pycocoevalcaps_figures(
+    comparison: Comparison,
+    references: tuple[Words, ...],
+    reports: tuple[Words, ...],
+    training: tuple[Words, ...],
+) -> None:
+    frequent = [comparison.most_frequent_report] * len(references)
+    assert Counter(training)[frequent[0]] == max(Counter(training).values())
+    for column, texts in (("model", list(reports)), ("most_frequent", frequent)):
+        figures = comparison.columns[column]
+        assert figures["bleu_4"].value == pytest.approx(bleu_4(texts, references))
+        assert figures["rouge_l"].value == pytest.approx(rouge_l(texts, references).mean())
+        assert figures["cider"].value == pytest.approx(cider(texts, references).mean())
+
+
+def test_constant_column_scores_the_report_chosen_on_the_training_split(
+    comparison: Comparison, references: tuple[Words, ...], training: tuple[Words, ...]
+) -> None:
+    best = max(set(training), key=lambda report: bleu_4([report] * len(training), training))
+    chosen = comparison.constant_reports["bleu_4"]
+    assert bleu_4([chosen] * len(training), training) == pytest.approx(
+        bleu_4([best] * len(training), training)
+    )
+    expected = bleu_4([chosen] * len(references), references)
+    assert comparison.columns["constant"]["bleu_4"].value == pytest.approx(expected)
+
+
+def test_constant_labels_are_one_training_reports_findings(
+    comparison: Comparison, training: tuple[Words, ...]
+) -> None:
+    possible = {tuple(sorted(label_words(report))) for report in training}
+    assert all(tuple(sorted(labels)) in possible for labels in comparison.constant_labels.values())
+
+
+@settings(deadline=None)
+@given(st.integers(2, 30), st.integers(0, 99))
+def test_shuffling_gives_every_report_to_another_film(films: int, seed: int) -> None:
+    reports = [(str(film),) for film in range(films)]
+    given_out = shuffled(reports, seed)
+    assert sorted(given_out) == sorted(reports)
+    assert all(mine != other for mine, other in zip(reports, given_out, strict=True))
+
+
+def test_the_same_seed_gives_the_same_comparison(
+    written: list[Written], training: tuple[Words, ...], comparison: Comparison
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", "")  # no Java
+        again = compare(written, training_of(training), resamples=100, seed=5)
+    assert again.columns == comparison.columns
+    assert "java" in (again.without_meteor or "")
+
+
+def test_json_has_a_number_and_an_interval_for_each_figure(evaluation: Evaluation) -> None:
+    record = json.loads(evaluation_json(evaluation))
+    for column in COLUMNS:
+        values = record[column]
+        for name in [name for name in values if not name.endswith("_interval")]:
+            low, high = values[f"{name}_interval"]
+            assert low <= values[name] <= high
+    assert record["disclaimer"] == "Draft & not for diagnosis."
+    assert record["counts"]["damaged"] == 2
+    assert "meteor" not in record["model"]
+    assert "java" in record["without_meteor"]
+
+
+def test_table_fits_into_100_columns_and_says_what_it_is(evaluation: Evaluation) -> None:
+    text = table(evaluation)
+    assert max(map(len, text.splitlines())) <= 100
+    for part in ("most frequent", "label", "bleu_4", "2 damaged", "METEOR is left out", "Draft & not for"):
+        assert part in text
+
+
+def test_examples_are_ranked_by_findings(written: list[Written]) -> None:
+    examples = choose_examples(written, seed=0, shown=5)
+    worst, best = examples.worst, examples.best
+    assert len(worst) == len(best) == len(examples.random) == 5
+    assert max(example.label_f1 for example in worst) <= min(example.label_f1 for example in best)
+    assert not {example.written.film.image_id for example in worst} & {
+        example.written.film.image_id for example in best
+    }
+
+
+def test_one_film_is_enough_for_examples(written: list[Written]) -> None:
+    examples = choose_examples(written[:1], seed=0)
+    assert len(examples.worst) == len(examples.random) == 1
+
+
+def test_f1_of_a_film_without_findings_is_one_when_none_is_stated(written: list[Written]) -> None:
+    clear = ("the", "lungs", "are", "clear", ".")
+    film = Film("S1_PA", "S1", None, clear, frozenset())
+    assert film_f1(Written(film, clear)) == 1
+    assert film_f1(Written(film, ("small", "effusion", "."))) == 0
+    nodule = Film("S2_PA", "S2", None, clear, frozenset({FindingKind.NODULE, FindingKind.MASS}))
+    assert film_f1(Written(nodule, ("a", "nodule", "."))) == pytest.approx(2 / 3)
+
+
+def test_page_is_self_contained_escaped_and_carries_the_disclaimer(
+    evaluation: Evaluation, written: list[Written], tmp_path: Path
+) -> None:
+    html = page(evaluation, choose_examples(written, seed=0))
+    assert "small &lt;model&gt;" in html
+    assert "<model>" not in html
+    assert html.count("Draft &amp; not for diagnosis.") == 2
+    assert "no image file" in html
+    assert "http" not in html
+    assert all(sign in html for sign in ("✓", "−", "+"))
+
+
+def test_page_shows_films(evaluation: Evaluation, written: list[Written], tmp_path: Path) -> None:
+    from PIL import Image
+
+    path = tmp_path / "film.png"
+    Image.fromarray(np.zeros((900, 600), dtype=np.uint8)).save(path)
+    (tmp_path / "broken.png").write_bytes(b"no film")
+    films = [
+        Written(
+            Film(one.film.image_id, one.film.study_id, file, one.film.reference, one.film.truth), one.report
+        )
+        for one, file in zip(written, [path, tmp_path / "broken.png"], strict=False)
+    ]
+    html = page(evaluation, choose_examples(films, seed=0))
+    assert "data:image/jpeg;base64," in html
+    assert "film can't be read" in html

@@ -1,0 +1,141 @@
+"""`cxrscribe evaluate`: a model's reports against the references and three baselines."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from cxrscribe.cli.options import BeamChoice, beam_options
+from cxrscribe.errors import InputError
+
+
+@click.command()
+@click.argument("model", metavar="BUNDLE_OR_RUN", type=click.Path(path_type=Path))
+@click.option(
+    "--corpus",
+    "corpus_folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="Folder with reports.csv, and findings.csv where the findings were drawn.",
+)
+@click.option(
+    "--features",
+    type=click.Path(path_type=Path),
+    metavar="H5",
+    help="Start from these features, made by the model's own encoder, in place of the films.",
+)
+@click.option(
+    "--split",
+    type=click.Choice(["train", "val", "test", "all"]),
+    default="test",
+    show_default=True,
+    help="Which films.",
+)
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N films.")
+@click.option(
+    "--bootstrap",
+    "resamples",
+    type=click.IntRange(min=0),
+    default=1000,
+    show_default=True,
+    metavar="N",
+    help="Resamples for the 95 % intervals; 0 leaves them out of the table.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of resamples, baselines and examples.",
+)
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    help="auto, cpu, cuda, or another that is installed; a run folder knows the first three.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write evaluation.json, reports.csv and examples.html into this folder.",
+)
+@beam_options
+@click.pass_context
+def evaluate(
+    context: click.Context,
+    model: Path,
+    corpus_folder: Path,
+    features: Path | None,
+    split: str,
+    limit: int | None,
+    resamples: int,
+    seed: int,
+    device: str,
+    as_json: bool,
+    out: Path | None,
+    beam: BeamChoice,
+) -> None:
+    """Score a model's reports, beside the baselines that any model has to beat.
+
+    BLEU alone says little: one constant report does well on it. So each figure stands beside that of the best
+    constant report, of the most frequent one and of the model's own reports shuffled. docs/evaluation.md
+    explains every figure. Exits 1 when a film could not be read.
+    """
+    from cxrscribe_train.corpus.table import read_reports
+    from cxrscribe_train.evaluation.evaluation import Circumstances, Evaluation, compare
+    from cxrscribe_train.evaluation.files import evaluation_json, write_evaluation
+    from cxrscribe_train.evaluation.model import open_model
+    from cxrscribe_train.evaluation.subject import Subject, TrainingReports
+    from cxrscribe_train.evaluation.table import table
+    from cxrscribe_train.evaluation.writing import open_features, write_reports
+    from cxrscribe_train.paddle_warnings import ignore_paddle_warnings
+
+    ignore_paddle_warnings()
+    if beam.n_best is not None:
+        raise InputError(
+            "--n-best changes nothing here: the best report of each film is scored; leave it out"
+        )
+    corpus = read_reports(corpus_folder)
+    training = TrainingReports.of(corpus)
+    with open_model(model, device) as opened:
+        encoded = None if features is None else open_features(features, opened)
+        subject = Subject.of(corpus, split, None if encoded is None else frozenset(encoded.image_ids), limit)
+        settings = replace(beam.over(opened.settings), n_best=1)
+        written, damaged = write_reports(opened, subject.films, settings, encoded)
+        identity, disclaimer = opened.identity, opened.disclaimer
+    for film in damaged:
+        click.echo(f"left out {film}", err=True)
+    if not written:
+        raise InputError(f"none of {len(subject.films)} films can be read, the first one is {damaged[0]}")
+    comparison = compare(written, training, resamples, seed, note=lambda text: click.echo(text, err=True))
+    evaluation = Evaluation(
+        Circumstances(
+            model=identity,
+            corpus=corpus_folder.resolve().name,
+            split=split,
+            truth=subject.truth,
+            settings=settings,
+            resamples=resamples,
+            seed=seed,
+            counts={
+                "films": len(written),
+                "studies": len({one.film.study_id for one in written}),
+                "without_findings": subject.without_findings,
+                "without_image": subject.without_image,
+                "damaged": len(damaged),
+                "training_reports": len(training.reports),
+            },
+            disclaimer=disclaimer,
+        ),
+        comparison,
+        tuple(written),
+    )
+    click.echo(evaluation_json(evaluation) if as_json else table(evaluation))
+    if out is not None:
+        for path in write_evaluation(evaluation, out):
+            click.echo(f"wrote {path}", err=True)
+    if damaged:
+        context.exit(1)

@@ -1,0 +1,1 @@
+"""How good the reports are: metrics, baselines and intervals."""

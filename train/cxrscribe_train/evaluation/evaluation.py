@@ -1,0 +1,204 @@
+"""A model's reports beside three baselines, each figure with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from cxrscribe.settings import BeamSettings
+from cxrscribe.vocabulary import readable
+from cxrscribe_train.evaluation.bleu import Words
+from cxrscribe_train.evaluation.bootstrap import Resamples
+from cxrscribe_train.evaluation.constant import TrainingSample, by_frequency
+from cxrscribe_train.evaluation.labels import (
+    KINDS,
+    LabelMatrix,
+    best_constant_labels,
+    figure_names,
+    label_matrix,
+    sorted_labels,
+    support,
+)
+from cxrscribe_train.evaluation.meteor import Meteor, MeteorError
+from cxrscribe_train.evaluation.model import ModelIdentity
+from cxrscribe_train.evaluation.scorer import Figures, Scorer
+from cxrscribe_train.evaluation.subject import Film, Labels, TrainingReports
+from cxrscribe_train.labeller import label_words
+
+COLUMNS: Final = ("model", "constant", "most_frequent", "shuffled")
+# Parts of the seed, so that each use of chance has its own.
+_RESAMPLE, _SAMPLE, _SHUFFLE = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Written:
+    """A film and the report that the model wrote for it."""
+
+    film: Film
+    report: Words
+
+    @property
+    def stated(self) -> Labels:
+        """The findings that the report states."""
+        return label_words(self.report)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The four columns, and what the baselines were."""
+
+    columns: Mapping[str, Figures]
+    support: Mapping[str, int]
+    """Films with each kind of finding."""
+    constant_reports: Mapping[str, Words]
+    """The report chosen for each text metric."""
+    constant_labels: Mapping[str, Sequence[str]]
+    """The findings chosen for each label figure."""
+    most_frequent_report: Words
+    without_meteor: str | None
+    """Why METEOR is left out; None where it is in."""
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What was evaluated, on what, and how."""
+
+    model: ModelIdentity
+    corpus: str
+    """Name of the corpus folder, without the path, which is nobody else's business."""
+    split: str
+    truth: str
+    """`findings.csv` or `labeller`."""
+    settings: BeamSettings
+    resamples: int
+    seed: int
+    counts: Mapping[str, int]
+    disclaimer: str
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All that `cxrscribe evaluate` prints and writes."""
+
+    circumstances: Circumstances
+    comparison: Comparison
+    written: tuple[Written, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """Figures under `model`, `constant`, `most_frequent` and `shuffled`, and everything about them."""
+        about, compared = self.circumstances, self.comparison
+        columns = {
+            column: {
+                key: value for name, figure in figures.items() for key, value in figure.to_json(name).items()
+            }
+            for column, figures in compared.columns.items()
+        }
+        return {
+            **columns,
+            "evaluated": about.model.to_json(),
+            "corpus": about.corpus,
+            "split": about.split,
+            "truth": about.truth,
+            "counts": dict(about.counts),
+            "support": dict(compared.support),
+            "settings": about.settings.to_json(),
+            "bootstrap": {
+                "resamples": about.resamples,
+                "seed": about.seed,
+                "unit": "study",
+                "confidence": 0.95,
+            },
+            "constant_reports": {
+                metric: readable(report) for metric, report in compared.constant_reports.items()
+            },
+            "constant_labels": {name: list(labels) for name, labels in compared.constant_labels.items()},
+            "most_frequent_report": readable(compared.most_frequent_report),
+            "without_meteor": compared.without_meteor,
+            "disclaimer": about.disclaimer,
+        }
+
+
+def compare(
+    written: Sequence[Written],
+    training: TrainingReports,
+    resamples: int,
+    seed: int,
+    note: Callable[[str], None] = lambda text: None,
+) -> Comparison:
+    """Score the model's reports and the baselines on the same films and resamples.
+
+    Args:
+        written: at least one film with its report.
+        training: what the baselines are chosen from.
+        resamples: bootstrap resamples of studies; with 0 every interval is its value.
+        seed: of resamples, of the baselines' samples and of the shuffling.
+        note: told what is being done.
+    """
+    drawn = Resamples.draw([one.film.study_id for one in written], resamples, _seed(seed, _RESAMPLE))
+    try:
+        with Meteor() as meteor:
+            return _compare(written, training, drawn, seed, meteor, note)
+    except MeteorError as error:
+        note(f"METEOR is left out: {error}")
+        return _compare(written, training, drawn, seed, None, note, without_meteor=str(error))
+
+
+def shuffled(reports: Sequence[Words], seed: int) -> list[Words]:
+    """The same reports handed to other films: no film keeps its own, where there are two or more."""
+    order = np.random.default_rng(_seed(seed, _SHUFFLE)).permutation(len(reports))
+    given: list[Words] = list(reports)
+    for film, source in zip(order, np.roll(order, 1), strict=True):
+        given[film] = reports[source]
+    return given
+
+
+def _compare(
+    written: Sequence[Written],
+    training: TrainingReports,
+    resamples: Resamples,
+    seed: int,
+    meteor: Meteor | None,
+    note: Callable[[str], None],
+    without_meteor: str | None = None,
+) -> Comparison:
+    truth = label_matrix(one.film.truth for one in written)
+    scorer = Scorer([one.film.reference for one in written], truth, resamples, meteor)
+    note("choosing the baselines from the training reports")
+    constant_reports = TrainingSample.draw(training.reports, _seed(seed, _SAMPLE)).best(meteor)
+    constant_labels = _constant_labels(training, truth)
+    most_frequent = by_frequency(training.reports)[0]
+    reports = [one.report for one in written]
+    note(f"scoring {len(reports)} reports and three baselines")
+    columns = {
+        "model": scorer.column(reports),
+        "constant": scorer.constant_column(constant_reports, constant_labels),
+        "most_frequent": scorer.column([most_frequent] * len(reports)),
+        "shuffled": scorer.column(shuffled(reports, seed)),
+    }
+    return Comparison(
+        columns=columns,
+        support=support(truth),
+        constant_reports=constant_reports,
+        constant_labels={name: _names(labels) for name, labels in constant_labels.items()},
+        most_frequent_report=most_frequent,
+        without_meteor=without_meteor,
+    )
+
+
+def _constant_labels(training: TrainingReports, truth: LabelMatrix) -> dict[str, LabelMatrix]:
+    """For each figure that is defined on the evaluated films, the best training report's findings, [1, K]."""
+    candidates = label_matrix(dict.fromkeys(label_words(report) for report in by_frequency(training.reports)))
+    best = best_constant_labels(candidates, label_matrix(training.truths))
+    # A kind that the training split never shows has no best report there: any will do, so the first.
+    return {name: candidates[[best.get(name, 0)]] for name in figure_names(truth)}
+
+
+def _names(labels: LabelMatrix) -> Sequence[str]:
+    return sorted_labels(kind for kind, present in zip(KINDS, labels[0], strict=True) if present)
+
+
+def _seed(seed: int, part: int) -> int:
+    return int(np.random.SeedSequence([seed, part]).generate_state(1)[0])

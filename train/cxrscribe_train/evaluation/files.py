@@ -1,0 +1,64 @@
+"""What `cxrscribe evaluate --out` writes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from cxrscribe.vocabulary import readable
+from cxrscribe_train.corpus.atomic import write_atomically
+from cxrscribe_train.evaluation.evaluation import Evaluation, Written
+from cxrscribe_train.evaluation.examples import choose_examples
+from cxrscribe_train.evaluation.labels import sorted_labels
+from cxrscribe_train.evaluation.page import page
+
+EVALUATION_FILE: Final = "evaluation.json"
+REPORTS_FILE: Final = "reports.csv"
+EXAMPLES_FILE: Final = "examples.html"
+COLUMNS: Final = ("study_id", "image_id", "reference", "report", "truth", "stated", "disclaimer")
+
+
+def write_evaluation(evaluation: Evaluation, directory: Path) -> tuple[Path, ...]:
+    """Write the figures, every film's report and the page of examples; returns the paths.
+
+    Raises InputError when the folder can't be written to.
+    """
+    examples = choose_examples(evaluation.written, evaluation.circumstances.seed)
+    contents = {
+        EVALUATION_FILE: evaluation_json(evaluation) + "\n",
+        REPORTS_FILE: _reports_table(evaluation.written, evaluation.circumstances.disclaimer),
+        EXAMPLES_FILE: page(evaluation, examples),
+    }
+    for name, content in contents.items():
+        write_atomically(directory / name, content.encode("utf-8"))
+    return tuple(directory / name for name in contents)
+
+
+def evaluation_json(evaluation: Evaluation) -> str:
+    """The evaluation as one JSON object."""
+    return json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _reports_table(written: Sequence[Written], disclaimer: str) -> str:
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for one in written:
+        film = one.film
+        truth, stated = (";".join(sorted_labels(labels)) for labels in (film.truth, one.stated))
+        writer.writerow(
+            (
+                film.study_id,
+                film.image_id,
+                readable(film.reference),
+                readable(one.report),
+                truth,
+                stated,
+                disclaimer,
+            )
+        )
+    return buffer.getvalue()

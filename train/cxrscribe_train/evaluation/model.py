@@ -1,0 +1,204 @@
+"""What is evaluated: a bundle on ONNX Runtime, or a run folder on Paddle, behind one interface."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxrscribe.disclaimer import DISCLAIMER
+from cxrscribe.errors import FilmError, InputError
+from cxrscribe.manifest import MANIFEST_NAME, Manifest, sha256_of
+from cxrscribe.preprocess import Preprocessing
+from cxrscribe.settings import BeamSettings
+from cxrscribe_train.evaluation.bleu import Words
+from cxrscribe_train.evaluation.subject import Film
+
+if TYPE_CHECKING:
+    from cxrscribe_train.run import Run
+
+ENCODER_WEIGHTS: Final = "encoder.safetensors"
+_RUN_FILE: Final = "run.json"
+_FILMS_AT_ONCE: Final = 32
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """Which model it is. `sha256` is that of the bundle's manifest, or of the run's decoder weights."""
+
+    kind: str
+    name: str
+    sha256: str
+    encoder_sha256: str | None
+    """Of the safetensors file that the encoder was made from; None where a bundle doesn't say."""
+
+    def to_json(self) -> dict[str, object]:
+        """The fields as JSON values."""
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "sha256": self.sha256,
+            "encoder_sha256": self.encoder_sha256,
+        }
+
+
+class ReportModel(Protocol):
+    """A model that writes reports, as words. A context manager."""
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Which model it is."""
+
+    @property
+    def disclaimer(self) -> str:
+        """What its reports have to say of themselves."""
+
+    @property
+    def settings(self) -> BeamSettings:
+        """Its default beam settings."""
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How its encoder takes films."""
+
+    def from_films(self, films: Sequence[Film], settings: BeamSettings) -> Iterator[Words | FilmError]:
+        """One report a film, in order; that film's error where it can't be read."""
+
+    def from_features(self, features: NDArray[np.float32], settings: BeamSettings) -> Iterator[Words]:
+        """One report a row of `features`, float32 [N, F]."""
+
+    def __enter__(self) -> ReportModel: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def open_model(path: Path, device: str = "auto") -> ReportModel:
+    """Open the bundle or run folder at `path`. Raises InputError when it is neither.
+
+    `device` is a device of `cxrscribe.load` for a bundle; for a run it is `auto`, `cpu` or `cuda`.
+    """
+    if (path / MANIFEST_NAME).is_file():
+        return BundleModel(path, device)
+    if (path / _RUN_FILE).is_file():
+        return RunModel(path, device)
+    raise InputError(
+        f"{path} is neither a bundle ({MANIFEST_NAME}) nor a run folder ({_RUN_FILE}); "
+        "give what `cxrscribe export` or `cxrscribe train` wrote"
+    )
+
+
+class BundleModel:
+    """A bundle, run by the runtime that users run."""
+
+    def __init__(self, path: Path, device: str) -> None:
+        import cxrscribe
+
+        self._manifest = Manifest.read(path)
+        self._reporter = cxrscribe.load(path, device=device)
+        self.identity = ModelIdentity(
+            kind="bundle",
+            name=path.resolve().name,
+            sha256=sha256_of(path / MANIFEST_NAME),
+            encoder_sha256=self._manifest.provenance.sha256.get(ENCODER_WEIGHTS),
+        )
+        self.disclaimer = self._manifest.disclaimer
+        self.settings = self._manifest.settings
+        self.preprocessing = self._manifest.preprocessing
+
+    def from_films(self, films: Sequence[Film], settings: BeamSettings) -> Iterator[Words | FilmError]:
+        """See ReportModel."""
+        for report in self._reporter.report_stream([film.path for film in films if film.path], settings):
+            yield report if isinstance(report, FilmError) else self._words(report.tokens)
+
+    def from_features(self, features: NDArray[np.float32], settings: BeamSettings) -> Iterator[Words]:
+        """See ReportModel."""
+        for report in self._reporter.decode_stream(features, settings):
+            yield self._words(report.tokens)
+
+    def _words(self, tokens: Sequence[int]) -> Words:
+        return tuple(self._manifest.vocabulary.decode(tokens))
+
+    def __enter__(self) -> BundleModel:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._reporter.__exit__(kind, error, trace)
+
+
+class RunModel:
+    """A run folder: encoder and decoder on Paddle, under the runtime's beam search."""
+
+    def __init__(self, path: Path, device: str) -> None:
+        from cxrscribe_train.run import Run
+        from cxrscribe_train.step import PaddleStep
+
+        _choose_paddle_device(device)
+        self._run: Run = Run.open(path)
+        self._step = PaddleStep(self._run.decoder())
+        self.identity = ModelIdentity(
+            kind="run",
+            name=path.resolve().name,
+            sha256=sha256_of(path / "decoder.safetensors"),
+            encoder_sha256=sha256_of(path / ENCODER_WEIGHTS),
+        )
+        self.disclaimer = DISCLAIMER
+        self.settings: BeamSettings = self._run.settings
+        self.preprocessing: Preprocessing = self._run.preprocessing
+
+    def from_films(self, films: Sequence[Film], settings: BeamSettings) -> Iterator[Words | FilmError]:
+        """See ReportModel."""
+        from cxrscribe_train.features import encode_batch
+        from cxrscribe_train.films import DamagedFilm, read_films
+
+        encoder = self._run.encoder()
+        read = read_films([(film.image_id, film.path) for film in films if film.path], self.preprocessing)
+        while batch := [film for _, film in islice(read, _FILMS_AT_ONCE)]:
+            readable = [film for film in batch if not isinstance(film, DamagedFilm)]
+            reports = iter(
+                self.from_features(encode_batch(encoder, np.stack(readable)), settings) if readable else ()
+            )
+            for film in batch:
+                yield FilmError(film.reason) if isinstance(film, DamagedFilm) else next(reports)
+
+    def from_features(self, features: NDArray[np.float32], settings: BeamSettings) -> Iterator[Words]:
+        """See ReportModel."""
+        from cxrscribe.decoder import decode_stream
+
+        vocabulary = self._run.vocabulary
+        for report in decode_stream(self._step, vocabulary, features, settings):
+            yield tuple(vocabulary.decode(report.tokens))
+
+    def __enter__(self) -> RunModel:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+
+def _choose_paddle_device(device: str) -> None:
+    import paddle
+
+    from cxrscribe.errors import DeviceError
+
+    if device not in {"auto", "cpu", "cuda"}:
+        raise DeviceError(
+            f"device {device!r} can't run a run folder; choose auto, cpu or cuda, or export a bundle"
+        )
+    has_cuda = paddle.device.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0
+    if device == "cuda" and not has_cuda:
+        raise DeviceError(
+            "device 'cuda' is not available to Paddle here; install paddlepaddle-gpu or choose cpu"
+        )
+    paddle.set_device("gpu" if has_cuda and device != "cpu" else "cpu")

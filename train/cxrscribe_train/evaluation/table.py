@@ -1,0 +1,75 @@
+"""The evaluation as text, at most 100 columns wide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from cxrscribe_train.evaluation.bootstrap import Figure
+from cxrscribe_train.evaluation.evaluation import COLUMNS, Evaluation
+
+_NAME_WIDTH: Final = 31
+_CELL_WIDTH: Final = 17
+_HEADINGS: Final = {"most_frequent": "most frequent"}
+_LABEL_PREFIX: Final = "label_f1_"
+
+
+def table(evaluation: Evaluation) -> str:
+    """Figures by row, columns by column; each interval under or beside its value."""
+    return "\n".join(_lines(evaluation))
+
+
+def _lines(evaluation: Evaluation) -> Iterator[str]:
+    about, compared = evaluation.circumstances, evaluation.comparison
+    counts = about.counts
+    yield f"{about.model.kind} {about.model.name} ({about.model.sha256[:12]})"
+    yield f"on {about.corpus}, split {about.split}: {counts['films']} films of {counts['studies']} studies"
+    left_out = [f"{counts[name]} {name.replace('_', ' ')}" for name in _LEFT_OUT if counts[name]]
+    if left_out:
+        yield f"left out: {', '.join(left_out)}"
+    yield f"truth of the findings: {_TRUTHS[about.truth]}"
+    yield ""
+    yield " " * _NAME_WIDTH + "".join(_HEADINGS.get(column, column).rjust(_CELL_WIDTH) for column in COLUMNS)
+    for name in compared.columns["model"]:
+        if name == "label_precision_micro":
+            yield "findings"
+        elif name == "distinct_share":
+            yield "variety and length"
+        figures = [compared.columns[column].get(name) for column in COLUMNS]
+        yield f"{_row_name(name, compared.support):{_NAME_WIDTH}}" + "".join(map(_cell, figures))
+        if about.resamples:
+            yield " " * _NAME_WIDTH + "".join(map(_interval, figures))
+    yield ""
+    if about.resamples:
+        yield f"Under each figure: its 95 % interval, {about.resamples} bootstrap resamples of studies."
+    yield "In brackets: films with the finding. A kind that no film shows has no figure."
+    if compared.without_meteor:
+        yield f"METEOR is left out: {compared.without_meteor}"
+    yield about.disclaimer
+
+
+_LEFT_OUT: Final = ("without_findings", "without_image", "damaged")
+_TRUTHS: Final = {
+    "findings.csv": "what was drawn (findings.csv)",
+    "labeller": "what the labeller reads in the references",
+}
+
+
+def _row_name(name: str, support: object) -> str:
+    kind = name.removeprefix(_LABEL_PREFIX)
+    if name.startswith(_LABEL_PREFIX) and isinstance(support, dict) and kind in support:
+        return f"  f1 {kind} ({support[kind]})"
+    return f"  {name.removeprefix('label_')}" if name.startswith("label_") else name
+
+
+def _cell(figure: Figure | None) -> str:
+    return ("-" if figure is None else _number(figure.value)).rjust(_CELL_WIDTH)
+
+
+def _interval(figure: Figure | None) -> str:
+    text = "" if figure is None else f"{_number(figure.low)} .. {_number(figure.high)}"
+    return text.rjust(_CELL_WIDTH)
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"

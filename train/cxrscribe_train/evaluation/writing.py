@@ -1,0 +1,56 @@
+"""Let a model write a report for every film, from the film or from its features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cxrscribe.cli.progress import progress
+from cxrscribe.errors import FilmError, InputError
+from cxrscribe.settings import BeamSettings
+from cxrscribe_train.evaluation.bleu import Words
+from cxrscribe_train.evaluation.evaluation import Written
+from cxrscribe_train.evaluation.model import ReportModel
+from cxrscribe_train.evaluation.subject import Film
+
+if TYPE_CHECKING:
+    from cxrscribe_train.feature_file import FeatureFile
+
+
+def open_features(path: Path, model: ReportModel) -> FeatureFile:
+    """Read features. Raises InputError unless the model's own encoder made them."""
+    from cxrscribe_train.feature_file import FeatureFile
+
+    encoder = model.identity.encoder_sha256
+    if encoder is None:
+        raise InputError(
+            f"bundle {model.identity.name} doesn't say which weights its encoder was made from, so that "
+            "features can't be checked; leave out --features"
+        )
+    encoded = FeatureFile.open(path)
+    encoded.check_encoder(encoder, model.preprocessing)
+    return encoded
+
+
+def write_reports(
+    model: ReportModel, films: Sequence[Film], settings: BeamSettings, encoded: FeatureFile | None
+) -> tuple[list[Written], list[str]]:
+    """Reports of the films in order, and "image id: reason" of those that can't be read."""
+    written: list[Written] = []
+    damaged: list[str] = []
+    reports = progress(_reports(model, films, settings, encoded), len(films), "reports")
+    for film, report in zip(films, reports, strict=True):
+        if isinstance(report, FilmError):
+            damaged.append(f"{film.image_id}: {report}")
+        else:
+            written.append(Written(film, report))
+    return written, damaged
+
+
+def _reports(
+    model: ReportModel, films: Sequence[Film], settings: BeamSettings, encoded: FeatureFile | None
+) -> Iterator[Words | FilmError]:
+    if encoded is None:
+        return model.from_films(films, settings)
+    return model.from_features(encoded.rows_of(film.image_id for film in films), settings)

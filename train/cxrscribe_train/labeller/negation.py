@@ -1,0 +1,121 @@
+"""What takes a finding back: tables of cues, in the notation of `phrase`, after the idea of NegEx.
+
+Source of the idea: W. Chapman et al., "A simple algorithm for identifying negated findings and diseases in
+discharge summaries", J Biomed Inform 34 (2001). The phrases are this project's own.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+WORDS: Final[dict[str, str]] = {
+    "be": "is|are|was|were|be|been|being|has been|have been|appears?|remains?",
+    "seen": (
+        "seen|identified|present|noted|visualized|visualised|visible|evident|demonstrated|detected|appreciated|"
+        "observed|found|apparent|suspected|suggested|shown|there|recognized|discerned"
+    ),
+    "surely": (
+        "definitely|clearly|definitively|currently|now|otherwise|convincingly|confidently|readily|grossly|well"
+    ),
+    "fully": "completely|entirely|definitely|totally|now|since|essentially|almost|subsequently",
+    "great": "significant|interval|definite|appreciable|substantial|gross|other|further|major",
+    "change": "changes?|increase in size|decrease|progression|worsening|improvement|difference|interval",
+    "earlier": "prior|previous|earlier|comparison|old|last",
+    "normal": "normal|unremarkable|within normal limits|within limits of normal",
+    "abnormal": "increased|prominent|enlarged|elevated|thickened|flattened|blunted|remarkable|coarsened",
+}
+"""Named alternatives of the cues."""
+
+NOT_A_NEGATION: Final[tuple[str, ...]] = (
+    # Nothing has changed: the finding is still there.
+    (
+        "(no|not|without|nor) [any] (<great> )*<change>( (in|of|from|since|to)( the)?"
+        "( (size|extent|appearance|number|position) of( the)?)?)?"
+    ),
+    "not (\\w+ly )?(changed|increased in size|progressed|improved|decreased|worsened|resolved|cleared)",
+    # Seen badly, or for the first time, but there.
+    "not [as|quite|so] (well|fully|completely|entirely|optimally|adequately) [as|<seen>]",
+    "not [<surely>] <seen> (previously|before|(on|in|at)( the| any| any of the)? <earlier>)",
+    "not previously \\w+",
+    "no longer enlarging",
+    # Possible.
+    "(cannot|can not|could not|not|difficult to|may not) [be] [<fully>] (excluded?|ruled out|rule out)",
+    "not only",
+    "not necessarily",
+)
+"""Look like a negation and are none; taken out before the others are looked for."""
+
+BEFORE: Final[tuple[str, ...]] = (
+    "no",
+    "without",
+    "not",
+    "nor",
+    "neither",
+    "never",
+    "non",
+    "cannot (see|identify|detect|appreciate)",
+    "(absence|lack) of",
+    "(absent|lacks|lacking)",
+    "(clear|free|cleared|devoid) (of|from)",
+    "negative for",
+    "(rather than|instead of|as opposed to)",
+    "rules? out",
+    "exclud(es|ing)",
+    "unlikely [to represent|to be|to reflect]",
+    "(resolution|clearing|removal|disappearance) of",
+    "(resolved|removed|former)",
+    "(could|may|might|can|potentially) obscure",
+    "obscuring",
+    "(evaluate|evaluation|assess|assessment|looking) for",
+    "insufficient evidence (of|for)",
+    "low (probability|suspicion|likelihood) (of|for)",
+)
+"""Cues that negate what follows, to the end of the clause."""
+
+AFTER: Final[tuple[str, ...]] = (
+    "[<be>|can|could] not [be] (<surely> )*<seen>",
+    "[<be>] (no longer|never) (<surely> )*\\w+",
+    "(does|do|did) not (appear|seem|persist|exist) [to be] [<seen>]",
+    "[<be>] absent",
+    "[<be>] (<fully> )*resolved",
+    "<be> (<fully> )*(cleared|disappeared|removed|excluded|ruled out|withdrawn)",
+    "(has|have) (<fully> )*(cleared|disappeared|resolved|gone)",
+    "[<be>] [considered|felt|thought|thought to be|felt to be] [highly|very] unlikely",
+    (
+        "<be> [grossly|entirely|otherwise|all] (<normal>|not (\\w+ly )?<abnormal>)"
+        "(?! (position|location|place|placement|course))"
+    ),
+    "(none|nil|negative)(?! for)",
+    "[<be>] not [a|of] (concern|considered|feature)",
+)
+"""Cues that negate what stands before them, back to the start of the clause."""
+
+BOUNDARIES: Final[tuple[str, ...]] = (
+    "(but|however|although|though|yet|whereas|while|which|where|otherwise|also|additionally|besides)",
+    "except [for]",
+    "(aside from|apart from|other than)",
+    "(with|despite|in spite of|secondary to|because of|due to)",
+    "there (is|are|has been|have been|was|were|remains?|appears?)",
+    "(and|or) (there|the|a|an|has|have|is|are|shows?|demonstrates?)",
+    "status post",
+)
+"""Where a clause ends and the reach of a cue with it."""
+
+OPENERS: Final[tuple[str, ...]] = (
+    "(stable|unchanged|chronic|persistent|again|old|prior|new)",
+    "(mild|minimal|moderate)(ly)?",
+    "(increased|decreased|worsening|improved|improving)",
+    "(small|tiny|scattered|multiple|bibasilar)",
+    "(possible|probable)",
+)
+"""Words that start a positive statement after the end of a negated one ("no pneumothorax small effusion"):
+they end a cue's reach unless they stand first in it or after one of `LINKS`."""
+
+PLURAL_VERBS: Final[tuple[str, ...]] = ("(are|were|have|do|appear|remain)",)
+"""A cue of `AFTER` that starts so speaks of a whole list: the boundary "and the" lies inside that list."""
+
+VERBS: Final[tuple[str, ...]] = ("(is|are|was|were|has|have|shows?|demonstrates?|appears?|remains?)",)
+"""Where the reach of a cue of `AFTER` ends: what stands before another verb belongs to that verb."""
+
+LINKS: Final[frozenset[str]] = frozenset({"or", "and", "nor", "any", "of", "evidence", "focal", "definite"})
+"""Words that continue a negated list."""
