@@ -1,0 +1,58 @@
+"""A bundle's folder, which appears whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cxrscribe.errors import InputError
+from cxrscribe.manifest import MANIFEST_NAME
+
+
+def check_out(out: Path, *, overwrite: bool) -> None:
+    """Check that a bundle may be put at `out`, before any work is done.
+
+    Raises:
+        InputError: something is there, and it isn't a bundle or `overwrite` wasn't asked for.
+    """
+    if not out.parent.is_dir():
+        raise InputError(f"{out.parent} is not a folder; make it, or give another --out")
+    if not out.exists() and not out.is_symlink():
+        return
+    if out.is_symlink() or not out.is_dir():
+        raise InputError(f"{out} is not a folder; give another --out")
+    if (out / MANIFEST_NAME).is_file():
+        if not overwrite:
+            raise InputError(
+                f"{out} holds a bundle already; give another --out, or --overwrite to replace it"
+            )
+    elif any(out.iterdir()):
+        raise InputError(f"{out} holds files that are not a bundle; give another --out")
+
+
+@contextmanager
+def new_bundle_folder(out: Path) -> Iterator[Path]:
+    """A new empty folder beside `out`, moved there when the block ends well and removed when it doesn't.
+
+    A bundle that was at `out` is replaced, and stays as it was when the block raises.
+    """
+    scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        folder = scratch / "bundle"
+        folder.mkdir()
+        yield folder
+        if out.exists():
+            old = scratch / "replaced"
+            out.rename(old)
+            try:
+                folder.rename(out)
+            except OSError:
+                old.rename(out)
+                raise
+        else:
+            folder.rename(out)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

@@ -1,0 +1,214 @@
+"""`cxrscribe export`: from a run to a bundle."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cxrscribe.cli.options import BeamChoice, beam_options
+
+if TYPE_CHECKING:
+    from cxrscribe.manifest import Manifest
+    from cxrscribe_train.feature_file import FeatureFile
+    from cxrscribe_train.run import Run
+
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("run_folder", metavar="RUN", type=_FOLDER)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Bundle folder to write.")
+@click.option(
+    "--corpus",
+    "corpus_folder",
+    required=True,
+    type=_FOLDER,
+    help="The run's corpus; its test split is held out.",
+)
+@click.option(
+    "--features", "features_file", type=_FILE, help="Features of this encoder, to save encoding time."
+)
+@click.option(
+    "--parity-films",
+    type=click.IntRange(min=1),
+    default=200,
+    show_default=True,
+    help="Held-out films on which whole searches are compared.",
+)
+@click.option(
+    "--distinct-reports",
+    type=click.IntRange(min=1),
+    default=150,
+    show_default=True,
+    help="Different reports that they have to give.",
+)
+@click.option(
+    "--tolerance",
+    type=float,
+    default=1e-4,
+    show_default=True,
+    help="Largest difference from Paddle of states and log-probabilities.",
+)
+@click.option(
+    "--features-tolerance",
+    type=float,
+    default=1e-3,
+    show_default=True,
+    help="Largest difference from Paddle of features.",
+)
+@beam_options
+@click.option(
+    "--evaluation",
+    "evaluation_file",
+    type=_FILE,
+    help="The evaluation.json that `cxrscribe evaluate` wrote for this run.",
+)
+@click.option("--licence", help="Licence of the weights: an SPDX expression, or words.")
+@click.option("--disclaimer", help="What reports say of themselves, after the general disclaimer.")
+@click.option("--overwrite", is_flag=True, help="Replace the bundle at --out.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
+def export(
+    run_folder: Path,
+    out: Path,
+    corpus_folder: Path,
+    features_file: Path | None,
+    parity_films: int,
+    distinct_reports: int,
+    tolerance: float,
+    features_tolerance: float,
+    beam: BeamChoice,
+    evaluation_file: Path | None,
+    licence: str | None,
+    disclaimer: str | None,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Export a run to a bundle of ONNX graphs, and prove that they do what Paddle does.
+
+    RUN is the folder that `cxrscribe train` wrote. The beam settings given here become the bundle's defaults.
+    Out of tolerance, nothing is written.
+    """
+    # Paddle's C++ log repeats on stderr what its tracer thinks of every batch norm.
+    os.environ.setdefault("GLOG_minloglevel", "2")
+    from cxrscribe_export.bundle_folder import check_out
+    from cxrscribe_export.conversion import require_converter
+
+    require_converter()
+    check_out(out, overwrite=overwrite)
+    from cxrscribe_train.paddle_warnings import ignore_paddle_warnings
+
+    ignore_paddle_warnings()
+    from cxrscribe_export.evaluation_file import read_evaluation
+    from cxrscribe_export.exporter import Label, ParityDemands, Progress, TrainedModel, export_bundle
+    from cxrscribe_export.graph_parity import Tolerances
+    from cxrscribe_export.held_out import hold_out
+    from cxrscribe_export.origin import LICENCE_NOT_STATED, disclaimer_of, is_drawn, provenance_of
+    from cxrscribe_train.corpus.table import read_reports
+    from cxrscribe_train.run import Run
+
+    demands = ParityDemands(Tolerances(features_tolerance, tolerance), distinct_reports)
+    run = Run.open(run_folder)
+    drawn = is_drawn(corpus_folder)
+    provenance = provenance_of(run, drawn=drawn)
+    label = Label(
+        settings=beam.over(run.settings),
+        provenance=provenance,
+        evaluation=read_evaluation(evaluation_file, provenance.sha256) if evaluation_file else None,
+        licence=licence or LICENCE_NOT_STATED,
+        disclaimer=disclaimer_of(disclaimer, drawn=drawn),
+    )
+    model = TrainedModel(run.architecture, run.preprocessing, run.vocabulary, run.encoder(), run.decoder())
+    with _Lines(parity_films) as lines:
+        held_out = hold_out(
+            read_reports(corpus_folder),
+            model.encoder,
+            model.preprocessing,
+            parity_films,
+            _features(run, features_file),
+            lines.count("held-out films"),
+        )
+        progress = Progress(lines.say, lines.count("searches"))
+        manifest = export_bundle(model, held_out, label, demands, out, overwrite=overwrite, progress=progress)
+    click.echo(_as_json(manifest, out) if as_json else _as_text(manifest, out))
+
+
+def _features(run: Run, path: Path | None) -> FeatureFile | None:
+    """The features file, if one is given. Raises InputError unless the run's encoder made it."""
+    from cxrscribe_train.feature_file import FeatureFile
+
+    if path is None:
+        return None
+    features = FeatureFile.open(path)
+    features.check_encoder(run.weights_sha256, run.preprocessing)
+    return features
+
+
+def _as_json(manifest: Manifest, out: Path) -> str:
+    record = manifest.to_json()
+    names = ("files", "settings", "parity", "evaluation", "provenance", "licence", "disclaimer")
+    return json.dumps(
+        {"bundle": str(out), **{name: record[name] for name in names}}, indent=2, ensure_ascii=False
+    )
+
+
+def _as_text(manifest: Manifest, out: Path) -> str:
+    lines = [f"{out}: {sum(entry.bytes for entry in manifest.files) / 1e6:.1f} MB"]
+    lines += [f"  {entry.path}  {entry.bytes} bytes  sha256 {entry.sha256[:12]}" for entry in manifest.files]
+    if manifest.parity is not None:
+        lines.append(f"Largest differences from {manifest.parity.reference}:")
+        largest: dict[str, float] = {}
+        for output in manifest.parity.outputs:
+            name = f"{output.graph} {output.output}"
+            largest[name] = max(output.largest_difference, largest.get(name, 0.0))
+        lines += [f"  {name}  {difference:.2e}" for name, difference in largest.items()]
+        search = manifest.parity.search
+        if search is not None:
+            lines.append(
+                f"Searches: {search.identical} of {search.searches} identical, {len(search.near_ties)} near "
+                f"ties, {search.distinct_reports} distinct reports, log_prob within "
+                f"{search.largest_log_prob_difference:.2e}"
+            )
+    lines.append(manifest.disclaimer)
+    return "\n".join(lines)
+
+
+class _Lines:
+    """Says on stderr how far an export is. A context manager."""
+
+    def __init__(self, films: int) -> None:
+        self._films = films
+        self._bar: Any = None
+
+    def __enter__(self) -> _Lines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close_bar()
+
+    def say(self, stage: str) -> None:
+        """Name what begins."""
+        self._close_bar()
+        click.echo(f"{stage} ...", err=True)
+
+    def count(self, label: str) -> Callable[[int], None]:
+        """A bar over all films, which appears when the first one is done."""
+
+        def advance(films: int) -> None:
+            if self._bar is None:
+                self._bar = click.progressbar(length=self._films, label=label, file=sys.stderr)
+                self._bar.__enter__()
+            self._bar.update(films)
+
+        return advance
+
+    def _close_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.__exit__(None, None, None)
+            self._bar = None

@@ -1,0 +1,78 @@
+"""The figures that `cxrscribe evaluate` wrote to evaluation.json, for the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from cxrscribe.errors import BundleError, InputError
+from cxrscribe.json_object import JsonObject, read_json_object
+from cxrscribe.manifest import Evaluation
+
+_MODEL: Final = "model"
+_BASELINES: Final = ("constant", "most_frequent", "shuffled")
+# A baseline is there to compare with. Its figures for each single finding stay in the file.
+_COMPARED: Final = (
+    "bleu_1",
+    "bleu_2",
+    "bleu_3",
+    "bleu_4",
+    "rouge_l",
+    "cider",
+    "meteor",
+    "label_precision_micro",
+    "label_recall_micro",
+    "label_f1_micro",
+    "label_f1_macro",
+    "distinct_share",
+)
+
+
+def read_evaluation(path: Path, weights: Mapping[str, str]) -> Evaluation:
+    """Read the figures of this model and of the baselines beside it.
+
+    The model's figures keep their names, a baseline's overall ones become `<baseline>.<name>`. Intervals
+    stay in the file.
+
+    Args:
+        path: the JSON file.
+        weights: sha256 of the run's weight files, by name.
+
+    Raises:
+        InputError: the file is missing, isn't an evaluation, or is one of another model.
+    """
+    try:
+        record = read_json_object(path)
+        _check_model(record.object("evaluated"), weights, path)
+        figures = _figures(record.object(_MODEL))
+        for baseline in _BASELINES:
+            found = _figures(record.object(baseline))
+            figures |= {f"{baseline}.{name}": found[name] for name in _COMPARED if name in found}
+        return Evaluation(
+            corpus=record.text("corpus"),
+            split=record.text("split"),
+            reports=record.object("counts").integer("films"),
+            figures=figures,
+        )
+    except BundleError as error:
+        raise InputError(
+            f"--evaluation: {error}. Make it with `cxrscribe evaluate RUN --out FOLDER`"
+        ) from None
+
+
+def _check_model(evaluated: JsonObject, weights: Mapping[str, str], path: Path) -> None:
+    """A run is known by its decoder, a bundle by the encoder that it was made from."""
+    name = "decoder.safetensors" if evaluated.text("kind") == "run" else "encoder.safetensors"
+    found = evaluated.value("sha256" if name == "decoder.safetensors" else "encoder_sha256")
+    if found != weights[name]:
+        raise InputError(
+            f"--evaluation: {path} holds the figures of another model ({name} has sha256 {str(found)[:12]}, "
+            f"this run's {weights[name][:12]}): evaluate this run"
+        )
+
+
+def _figures(column: JsonObject) -> dict[str, float]:
+    """The figures of one column; one that isn't defined, for want of films, is left out."""
+    names = [name for name in column.names() if not name.endswith("_interval") and not column.is_null(name)]
+    return {name: column.number(name) for name in names}

@@ -1,0 +1,230 @@
+"""Export: graphs made, held against Paddle, and written as a bundle only if they agree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import onnx
+import paddle
+
+import cxrscribe
+from cxrscribe.errors import CxrscribeError, InputError
+from cxrscribe.manifest import (
+    Architecture,
+    Evaluation,
+    FileEntry,
+    Manifest,
+    OutputParity,
+    Parity,
+    Provenance,
+    TensorEntry,
+)
+from cxrscribe.preprocess import Preprocessing
+from cxrscribe.settings import BeamSettings
+from cxrscribe.version import __version__
+from cxrscribe.vocabulary import Vocabulary
+from cxrscribe_export.bundle_folder import check_out, new_bundle_folder
+from cxrscribe_export.conversion import OPSET, require_converter
+from cxrscribe_export.graph import Graph, graphs_of
+from cxrscribe_export.graph_parity import Tolerances, beyond_tolerance, decoder_parity, encoder_parity
+from cxrscribe_export.held_out import HeldOut
+from cxrscribe_export.interface import Port
+from cxrscribe_export.reference import ReferenceSearch
+from cxrscribe_export.runner import GraphStep
+from cxrscribe_export.search_parity import SearchComparison, compare_searches
+from cxrscribe_models import FilmEncoder, ReportDecoder
+from cxrscribe_train.step import PaddleStep
+
+_FAILURES_SHOWN: Final = 10
+
+
+class ParityError(CxrscribeError, RuntimeError):
+    """The exported graphs don't give what the Paddle networks give; no bundle was written."""
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """What is exported. Both networks are in eval mode."""
+
+    architecture: Architecture
+    preprocessing: Preprocessing
+    vocabulary: Vocabulary
+    encoder: FilmEncoder
+    decoder: ReportDecoder
+
+
+@dataclass(frozen=True)
+class Label:
+    """What the bundle says of itself, beside what follows from the model."""
+
+    settings: BeamSettings
+    """Default beam settings; parity is tried with them."""
+    provenance: Provenance
+    evaluation: Evaluation | None
+    licence: str
+    disclaimer: str
+
+
+@dataclass(frozen=True)
+class ParityDemands:
+    """What has to hold before a bundle is written. Raises InputError when a number is out of range."""
+
+    tolerances: Tolerances = field(default_factory=Tolerances)
+    distinct_reports: int = 150
+    """Different reports that the searches have to find: a model that says one thing proves little."""
+
+    def __post_init__(self) -> None:
+        if self.distinct_reports < 1:
+            raise InputError(f"distinct reports wanted are {self.distinct_reports}; give at least 1")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Called while an export goes on."""
+
+    stage: Callable[[str], None] = lambda name: None
+    """With the name of what begins."""
+    search: Callable[[int], None] = lambda searches: None
+    """With 1 after each search."""
+
+
+SILENT: Final = Progress()
+
+
+def export_bundle(
+    model: TrainedModel,
+    held_out: HeldOut,
+    label: Label,
+    demands: ParityDemands,
+    out: Path,
+    *,
+    overwrite: bool = False,
+    progress: Progress = SILENT,
+) -> Manifest:
+    """Make the fp32 graphs of `model`, try them on `held_out`, and write the bundle `out`.
+
+    Returns:
+        The manifest that was written.
+
+    Raises:
+        InputError: `out` can't be written, or this Python can't export.
+        ConversionError: a network couldn't be converted.
+        ParityError: an output, a state or a search is out of tolerance. Nothing is left behind.
+    """
+    require_converter()
+    check_out(out, overwrite=overwrite)
+    progress.stage("converting")
+    graphs = graphs_of(model.encoder, model.decoder, model.architecture, model.preprocessing)
+    progress.stage("comparing graphs")
+    outputs = compare_graphs(model, graphs, held_out, demands.tolerances)
+    with new_bundle_folder(out) as folder:
+        manifest = _write(model, graphs, label, folder)
+        progress.stage("comparing searches")
+        comparison = _compare_searches(model, graphs, label, held_out, folder, progress)
+        _check_searches(comparison, demands)
+        parity = Parity(f"paddlepaddle {paddle.__version__}", outputs, comparison.parity)
+        manifest = replace(manifest, parity=parity)
+        manifest.write(folder)
+        # What is published is what a user opens: read it back, checksums and all.
+        cxrscribe.load(folder, device="cpu").close()
+    return manifest
+
+
+def compare_graphs(
+    model: TrainedModel, graphs: Sequence[Graph], held_out: HeldOut, tolerances: Tolerances
+) -> tuple[OutputParity, ...]:
+    """Compare every output of every graph with Paddle's. Raises ParityError when one is out of tolerance."""
+    encoding, initial_state, step = graphs
+    outputs = (
+        *encoder_parity(model.encoder, encoding, held_out.films, tolerances.features),
+        *decoder_parity(
+            PaddleStep(model.decoder), initial_state, step, held_out.features, tolerances.decoder
+        ),
+    )
+    _refuse(list(beyond_tolerance(outputs)))
+    return outputs
+
+
+def _write(model: TrainedModel, graphs: Sequence[Graph], label: Label, folder: Path) -> Manifest:
+    """Write the graphs and a manifest without parity."""
+    files = []
+    for graph in graphs:
+        file_name = graph.interface.file_name
+        onnx.save(graph.model, str(folder / file_name))
+        entry = FileEntry.describe(
+            folder,
+            file_name,
+            opset=OPSET,
+            inputs=[_tensor_entry(port) for port in graph.interface.inputs],
+            outputs=[_tensor_entry(port) for port in graph.interface.outputs],
+        )
+        files.append(entry)
+    manifest = Manifest(
+        producer=f"cxrscribe {__version__}, paddlepaddle {paddle.__version__}, onnx {onnx.__version__}",
+        architecture=model.architecture,
+        vocabulary=model.vocabulary,
+        preprocessing=model.preprocessing,
+        settings=label.settings,
+        files=tuple(files),
+        parity=None,
+        evaluation=label.evaluation,
+        provenance=label.provenance,
+        licence=label.licence,
+        disclaimer=label.disclaimer,
+    )
+    manifest.write(folder)
+    return manifest
+
+
+def _tensor_entry(port: Port) -> TensorEntry:
+    return TensorEntry(port.name, port.element_type, port.axes)
+
+
+def _compare_searches(
+    model: TrainedModel,
+    graphs: Sequence[Graph],
+    label: Label,
+    held_out: HeldOut,
+    folder: Path,
+    progress: Progress,
+) -> SearchComparison:
+    """Decode with the runtime from the files just written, and with plain loops on Paddle."""
+    _, initial_state, step = graphs
+    with cxrscribe.load(folder, device="cpu") as reporter:
+        reports = reporter.decode_features(np.ascontiguousarray(held_out.features), label.settings)
+    return compare_searches(
+        reports,
+        held_out.features,
+        held_out.names,
+        ReferenceSearch(PaddleStep(model.decoder), model.vocabulary, label.settings),
+        ReferenceSearch(GraphStep(initial_state, step), model.vocabulary, label.settings),
+        progress.search,
+    )
+
+
+def _check_searches(comparison: SearchComparison, demands: ParityDemands) -> None:
+    _refuse(comparison.failures(demands.tolerances.decoder))
+    parity = comparison.parity
+    if parity.distinct_reports < demands.distinct_reports:
+        raise ParityError(
+            f"{parity.searches} held-out films gave {parity.distinct_reports} different reports, fewer than "
+            f"the {demands.distinct_reports} that parity is tried on; no bundle was written. Train longer, "
+            "raise --parity-films, or lower --distinct-reports if such a model is what you want"
+        )
+
+
+def _refuse(failures: Sequence[str]) -> None:
+    """Raise ParityError naming the failures, if there are any."""
+    if not failures:
+        return
+    shown = "\n  ".join(failures[:_FAILURES_SHOWN])
+    more = len(failures) - _FAILURES_SHOWN
+    rest = f"\n  and {more} more" if more > 0 else ""
+    raise ParityError(
+        f"the exported graphs differ from Paddle; no bundle was written:\n  {shown}{rest}\n"
+        "docs/export.md says what to look at"
+    )

@@ -1,0 +1,85 @@
+"""What the graphs of a bundle take and give: names, axes and element types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+FILM_AXIS: Final = "N"
+ROW_AXIS: Final = "R"
+
+ENCODER: Final = "encoder"
+DECODER_INIT: Final = "decoder_init"
+DECODER_STEP: Final = "decoder_step"
+
+ElementType = Literal["uint8", "int64", "float32"]
+
+
+@dataclass(frozen=True)
+class Port:
+    """One input or output of a graph. An axis is its length, or its name where the length is free."""
+
+    name: str
+    element_type: ElementType
+    axes: tuple[int | str, ...]
+
+    @property
+    def free_axes(self) -> tuple[int, ...]:
+        """Places of the axes whose length is free."""
+        return tuple(place for place, axis in enumerate(self.axes) if isinstance(axis, str))
+
+
+@dataclass(frozen=True)
+class GraphInterface:
+    """Inputs and outputs of one graph, in order. Its file is `<name>.onnx`."""
+
+    name: str
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+
+    def __post_init__(self) -> None:
+        names = [port.name for port in (*self.inputs, *self.outputs)]
+        if len(set(names)) != len(names):
+            raise ValueError(f"graph {self.name!r} uses a name twice among {names}")
+
+    @property
+    def file_name(self) -> str:
+        """Name of the graph's file inside a bundle."""
+        return f"{self.name}.onnx"
+
+
+def encoder_interface(height: int, width: int, feature_size: int) -> GraphInterface:
+    """Grey films uint8 [N, height, width] -> features float32 [N, feature_size]."""
+    return GraphInterface(
+        ENCODER,
+        inputs=(Port("image", "uint8", (FILM_AXIS, height, width)),),
+        outputs=(Port("features", "float32", (FILM_AXIS, feature_size)),),
+    )
+
+
+def decoder_init_interface(feature_size: int, layers: int, hidden_size: int) -> GraphInterface:
+    """Features float32 [N, F] -> hidden and cell float32 [L, N, D], the state after the image."""
+    state = (layers, FILM_AXIS, hidden_size)
+    return GraphInterface(
+        DECODER_INIT,
+        inputs=(Port("features", "float32", (FILM_AXIS, feature_size)),),
+        outputs=(Port("hidden", "float32", state), Port("cell", "float32", state)),
+    )
+
+
+def decoder_step_interface(layers: int, hidden_size: int, vocabulary_size: int) -> GraphInterface:
+    """Token int64 [R], hidden and cell [L, R, D] -> log_probs [R, V], hidden_out and cell_out [L, R, D]."""
+    state = (layers, ROW_AXIS, hidden_size)
+    return GraphInterface(
+        DECODER_STEP,
+        inputs=(
+            Port("token", "int64", (ROW_AXIS,)),
+            Port("hidden", "float32", state),
+            Port("cell", "float32", state),
+        ),
+        outputs=(
+            Port("log_probs", "float32", (ROW_AXIS, vocabulary_size)),
+            Port("hidden_out", "float32", state),
+            Port("cell_out", "float32", state),
+        ),
+    )

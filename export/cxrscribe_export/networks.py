@@ -1,0 +1,45 @@
+"""The three networks that become graphs, each with the forward that is traced."""
+
+from __future__ import annotations
+
+import paddle
+
+from cxrscribe_models import FilmEncoder, ReportDecoder
+
+
+class Encoding(paddle.nn.Layer):
+    """Grey films uint8 [N, H, W] -> features float32 [N, F]."""
+
+    def __init__(self, encoder: FilmEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, image: paddle.Tensor) -> paddle.Tensor:
+        """Features of `image`."""
+        return self.encoder(image)
+
+
+class InitialState(paddle.nn.Layer):
+    """Features float32 [N, F] -> hidden and cell float32 [L, N, D]."""
+
+    def __init__(self, decoder: ReportDecoder) -> None:
+        super().__init__()
+        self.decoder = decoder
+
+    def forward(self, features: paddle.Tensor) -> tuple[paddle.Tensor, paddle.Tensor]:
+        """The state after the image."""
+        return self.decoder.initial_state(features)
+
+
+class Step(paddle.nn.Layer):
+    """Token int64 [R], hidden and cell float32 [L, R, D] -> log_probs float32 [R, V], hidden and cell."""
+
+    def __init__(self, decoder: ReportDecoder) -> None:
+        super().__init__()
+        self.decoder = decoder
+
+    def forward(
+        self, token: paddle.Tensor, hidden: paddle.Tensor, cell: paddle.Tensor
+    ) -> tuple[paddle.Tensor, ...]:
+        """One word further."""
+        return self.decoder.step(token, hidden, cell)

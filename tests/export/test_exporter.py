@@ -1,0 +1,172 @@
+"""A bundle is written when every comparison holds, and not otherwise."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+import cxrscribe
+from cxrscribe.errors import InputError
+from cxrscribe.manifest import Manifest, Provenance
+from cxrscribe.settings import BeamSettings
+from cxrscribe_export import exporter
+from cxrscribe_export.exporter import Label, ParityDemands, ParityError, export_bundle
+from cxrscribe_export.graph import Graph
+from cxrscribe_export.graph_parity import Tolerances
+from cxrscribe_export.held_out import HeldOut
+from cxrscribe_train.features import encode_batch
+
+from .random_networks import Exported, random_films
+
+FILMS = 24
+LABEL = Label(
+    settings=BeamSettings(beam_width=3, max_length=12, n_best=2),
+    provenance=Provenance("random weights", {}),
+    evaluation=None,
+    licence="Apache-2.0",
+    disclaimer="Random words.",
+)
+DEMANDS = ParityDemands(distinct_reports=10)
+
+
+@pytest.fixture(scope="module")
+def held_out(exported: Exported) -> HeldOut:
+    films = random_films(FILMS, seed=5)
+    names = tuple(f"test[{place}]" for place in range(FILMS))
+    return HeldOut("test", names, films, encode_batch(exported.model.encoder, films))
+
+
+@pytest.fixture
+def ready_graphs(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> Exported:
+    """Let the exporter take the session's graphs instead of converting anew."""
+    monkeypatch.setattr(exporter, "graphs_of", lambda *_: exported.graphs)
+    return exported
+
+
+def corrupted(graph: Graph, weight: str, by: float) -> Graph:
+    """A copy with one number of one weight changed."""
+    model = copy.deepcopy(graph.model)
+    tensor = next(tensor for tensor in model.graph.initializer if tensor.name == weight)
+    value = numpy_helper.to_array(tensor).copy()
+    value.flat[value.size // 2] += by
+    tensor.CopyFrom(numpy_helper.from_array(value, weight))
+    return replace(graph, model=model)
+
+
+def test_the_bundle_is_one_that_the_runtime_opens(
+    ready_graphs: Exported, held_out: HeldOut, tmp_path: Path
+) -> None:
+    stages: list[str] = []
+    searches: list[int] = []
+    progress = exporter.Progress(stages.append, searches.append)
+    out = tmp_path / "bundle"
+    manifest = export_bundle(ready_graphs.model, held_out, LABEL, DEMANDS, out, progress=progress)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+    assert Manifest.read(out) == manifest
+    assert len(stages) == 3
+    assert sum(searches) == FILMS
+    for entry in manifest.files:
+        onnx.checker.check_model(str(out / entry.path), full_check=True)
+        assert (entry.opset, entry.precision) == (17, "fp32")
+    with cxrscribe.load(out, device="cpu") as reporter:
+        features = reporter.encode(list(held_out.films[:3]))
+        np.testing.assert_allclose(features, held_out.features[:3], atol=1e-3)
+        assert reporter.report(held_out.films[0]).text
+
+
+def test_parity_is_in_the_manifest(ready_graphs: Exported, held_out: HeldOut, tmp_path: Path) -> None:
+    parity = export_bundle(ready_graphs.model, held_out, LABEL, DEMANDS, tmp_path / "bundle").parity
+    assert parity is not None
+    assert parity.search is not None
+    assert parity.reference.startswith("paddlepaddle 3")
+    compared = {(output.graph, output.output, output.rows) for output in parity.outputs}
+    names = {
+        "encoder.onnx": ["features"],
+        "decoder_init.onnx": ["hidden[0]", "hidden[1]", "cell[0]", "cell[1]"],
+        "decoder_step.onnx": ["log_probs", "hidden_out[0]", "hidden_out[1]", "cell_out[0]", "cell_out[1]"],
+    }
+    assert compared == {(g, name, rows) for g in names for name in names[g] for rows in (1, 5, 160)}
+    assert all(0 <= output.largest_difference <= output.tolerance for output in parity.outputs)
+    assert parity.search.searches == FILMS
+    assert parity.search.identical + len(parity.search.near_ties) == FILMS
+    assert parity.search.distinct_reports >= 10
+    assert parity.search.largest_log_prob_difference < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("place", "weight", "named"),
+    [
+        (0, "backbone.network.conv1.0.weight", "features of encoder.onnx"),
+        (1, "image_projection.weight", r"hidden\[0\] of decoder_init.onnx"),
+        (2, "lstm.1.cell.weight_hh_transposed", r"hidden_out\[1\] of decoder_step.onnx"),
+        (2, "output.weight", "log_probs of decoder_step.onnx"),
+    ],
+)
+def test_one_wrong_number_leaves_no_bundle(
+    exported: Exported,
+    held_out: HeldOut,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    place: int,
+    weight: str,
+    named: str,
+) -> None:
+    graphs = list(exported.graphs)
+    graphs[place] = corrupted(graphs[place], weight, by=0.5)
+    monkeypatch.setattr(exporter, "graphs_of", lambda *_: tuple(graphs))
+    with pytest.raises(ParityError, match=named):
+        export_bundle(exported.model, held_out, LABEL, DEMANDS, tmp_path / "bundle")
+    assert not list(tmp_path.iterdir())
+
+
+def test_searches_are_compared_however_lenient_the_tolerance(
+    exported: Exported, held_out: HeldOut, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoding, initial_state, step = exported.graphs
+    graphs = (encoding, initial_state, corrupted(step, "output.bias", by=3.0))
+    monkeypatch.setattr(exporter, "graphs_of", lambda *_: graphs)
+    lenient = ParityDemands(Tolerances(features=1e6, decoder=1e6), distinct_reports=1)
+    with pytest.raises(ParityError, match=r"search for test\[\d+\]: step \d+ is decided otherwise"):
+        export_bundle(exported.model, held_out, LABEL, lenient, tmp_path / "bundle")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_that_says_one_thing_proves_nothing(
+    ready_graphs: Exported, held_out: HeldOut, tmp_path: Path
+) -> None:
+    demands = ParityDemands(distinct_reports=FILMS + 1)
+    with pytest.raises(ParityError, match=f"fewer than the {FILMS + 1}"):
+        export_bundle(ready_graphs.model, held_out, LABEL, demands, tmp_path / "bundle")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failed_export_keeps_the_bundle_that_was_there(
+    ready_graphs: Exported, held_out: HeldOut, tmp_path: Path
+) -> None:
+    out = tmp_path / "bundle"
+    export_bundle(ready_graphs.model, held_out, LABEL, DEMANDS, out)
+    before = json.loads((out / "manifest.json").read_text())
+    with pytest.raises(InputError, match="--overwrite"):
+        export_bundle(ready_graphs.model, held_out, LABEL, DEMANDS, out)
+    demands = ParityDemands(distinct_reports=1000)
+    with pytest.raises(ParityError):
+        export_bundle(ready_graphs.model, held_out, LABEL, demands, out, overwrite=True)
+    assert json.loads((out / "manifest.json").read_text()) == before
+    changed = replace(LABEL, licence="MIT")
+    export_bundle(ready_graphs.model, held_out, changed, DEMANDS, out, overwrite=True)
+    assert Manifest.read(out).licence == "MIT"
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan")])
+def test_a_tolerance_has_to_be_above_0(value: float) -> None:
+    with pytest.raises(InputError, match="tolerance of decoder"):
+        Tolerances(decoder=value)

@@ -1,0 +1,90 @@
+"""Which films an export is tried on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cxrscribe.errors import InputError
+from cxrscribe.preprocess import Preprocessing
+from cxrscribe_export import held_out
+from cxrscribe_export.held_out import hold_out
+from cxrscribe_train.corpus.table import Corpus, CorpusRow
+from cxrscribe_train.feature_file import EncoderIdentity, FeatureFile
+from cxrscribe_train.features import encode_batch
+
+from .random_networks import SIDE, Exported, random_films
+
+PREPROCESSING = Preprocessing(SIDE, SIDE)
+
+
+def corpus_of(root: Path, *splits: str) -> Corpus:
+    """One film a study; every film has pixels of its own."""
+    rows = []
+    for number, (split, film) in enumerate(zip(splits, random_films(len(splits)), strict=True)):
+        Image.fromarray(film).save(root / f"{number}.png")
+        rows.append(CorpusRow(f"S{number}", f"S{number}_PA", f"{number}.png", "", "", "", "", "", split))
+    return Corpus(root, tuple(rows))
+
+
+def feature_file(corpus: Corpus, without: str = "") -> FeatureFile:
+    image_ids = tuple(row.image_id for row in corpus.rows if row.image_id != without)
+    features = np.arange(len(image_ids) * 256, dtype=np.float32).reshape(-1, 256)
+    identity = EncoderIdentity("mobilenet_v1", {"scale": 0.25}, "random:7", "0" * 64, PREPROCESSING)
+    return FeatureFile(corpus.root / "features.h5", identity, image_ids, features, complete=True)
+
+
+def test_the_test_split_is_enough_if_it_is_large_enough(exported: Exported, tmp_path: Path) -> None:
+    corpus = corpus_of(tmp_path, "train", "test", "val", "test", "test")
+    found = hold_out(corpus, exported.model.encoder, PREPROCESSING, 2)
+    assert found.split == "test"
+    assert found.names == ("test[0]", "test[1]")
+    np.testing.assert_array_equal(found.films, random_films(5)[[1, 3]])
+    np.testing.assert_array_equal(found.features, encode_batch(exported.model.encoder, found.films))
+
+
+def test_the_validation_split_helps_out_and_training_never(exported: Exported, tmp_path: Path) -> None:
+    corpus = corpus_of(tmp_path, "train", "test", "val", "")
+    found = hold_out(corpus, exported.model.encoder, PREPROCESSING, 2)
+    assert found.split == "val+test"
+    assert sorted(found.names) == ["test[0]", "val[0]"]
+    with pytest.raises(InputError, match=r"2 usable films in val\+test.*tried on 3"):
+        hold_out(corpus, exported.model.encoder, PREPROCESSING, 3)
+
+
+def test_a_damaged_film_gives_its_place_to_the_next(exported: Exported, tmp_path: Path) -> None:
+    corpus = corpus_of(tmp_path, "test", "test", "test")
+    (tmp_path / "1.png").write_bytes(b"not a film")
+    found = hold_out(corpus, exported.model.encoder, PREPROCESSING, 2)
+    assert found.names == ("test[0]", "test[2]")
+
+
+def test_no_image_id_is_recorded(exported: Exported, tmp_path: Path) -> None:
+    corpus = corpus_of(tmp_path, "test", "test")
+    found = hold_out(corpus, exported.model.encoder, PREPROCESSING, 2)
+    assert not [name for name in found.names for row in corpus.rows if row.study_id in name]
+
+
+def test_features_made_before_save_the_encoding(exported: Exported, tmp_path: Path) -> None:
+    corpus = corpus_of(tmp_path, "train", "test", "test", "test")
+    known = feature_file(corpus, without="S1_PA")
+    found = hold_out(corpus, exported.model.encoder, PREPROCESSING, 2, known)
+    assert found.names == ("test[1]", "test[2]")
+    np.testing.assert_array_equal(found.features, known.features[[1, 2]])
+    np.testing.assert_array_equal(found.films, random_films(4)[[2, 3]])
+
+
+def test_pixels_are_kept_of_the_first_films_only(
+    exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(held_out, "FILMS_KEPT", 3)
+    monkeypatch.setattr(held_out, "_BATCH_FILMS", 2)
+    done: list[int] = []
+    corpus = corpus_of(tmp_path, *["test"] * 7)
+    found = hold_out(corpus, exported.model.encoder, PREPROCESSING, 7, advance=done.append)
+    assert len(found.films) == 3
+    assert found.features.shape == (7, 256)
+    assert sum(done) == 7
