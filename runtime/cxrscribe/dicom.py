@@ -7,6 +7,8 @@ patients are never looked at.
 
 from __future__ import annotations
 
+import logging
+import warnings
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
@@ -65,6 +67,9 @@ def read_dicom(content: bytes) -> npt.NDArray[np.uint8]:
         import pydicom
     except ModuleNotFoundError:
         raise MissingExtraError("reading DICOM", "dicom") from None
+    # Its remarks may quote values of the file, and what a film can't do without is checked here anyway.
+    warnings.filterwarnings("ignore", module="pydicom")
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
     if _DEFLATED in content[:_META_BYTES]:
         raise FilmError(
             "is a deflated DICOM file, whose size can't be checked before it is unpacked; inflate it first"

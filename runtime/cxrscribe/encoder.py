@@ -16,9 +16,9 @@ FILMS_AT_ONCE: Final = 8
 class Encoder:
     """`encoder.onnx`: image uint8 [N, H, W] -> features float32 [N, F]."""
 
-    def __init__(self, session: Session, feature_size: int) -> None:
-        """Raises BundleError when the graph isn't an encoder."""
-        session.expect({"image": None}, {"features": feature_size})
+    def __init__(self, session: Session, height: int, width: int, feature_size: int) -> None:
+        """Raises BundleError when the graph isn't an encoder of films [height, width]."""
+        session.expect({"image": (height, width)}, {"features": (feature_size,)})
         self._session = session
         self.feature_size = feature_size
 

@@ -20,11 +20,11 @@ class OnnxStep:
 
     def __init__(self, init: Session, step: Session, architecture: Architecture) -> None:
         """Raises BundleError when the graphs aren't these two, or not of this architecture."""
-        size = architecture.hidden_size
+        size = (architecture.hidden_size,)
         state = dict.fromkeys(_STATE, size)
-        init.expect({"features": architecture.feature_size}, state)
-        outputs = {"log_probs": architecture.vocabulary_size, "hidden_out": size, "cell_out": size}
-        step.expect({"token": None, **state}, outputs)
+        init.expect({"features": (architecture.feature_size,)}, state)
+        outputs = {"log_probs": (architecture.vocabulary_size,), "hidden_out": size, "cell_out": size}
+        step.expect({"token": (), **state}, outputs)
         self._init = init
         self._step = step
 

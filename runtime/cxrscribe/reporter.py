@@ -59,10 +59,12 @@ def load(
     chosen = precision if precision is not None else FP32
     graphs = [opened.graph(name, chosen) for name in (ENCODER, DECODER_INIT, DECODER_STEP)]
     encoder, init, step = (sessions.open(graph) for graph in graphs)
+    manifest = opened.manifest
+    picture = manifest.preprocessing
     return Reporter(
-        opened.manifest,
-        Encoder(encoder, opened.manifest.architecture.feature_size),
-        OnnxStep(init, step, opened.manifest.architecture),
+        manifest,
+        Encoder(encoder, picture.height, picture.width, manifest.architecture.feature_size),
+        OnnxStep(init, step, manifest.architecture),
         device=step.device.name,
         precision=chosen,
         threads=sessions.threads,

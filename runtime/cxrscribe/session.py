@@ -13,7 +13,7 @@ from cxrscribe.device import AUTO, CPU, Device, find_devices, import_onnxruntime
 from cxrscribe.errors import BundleError, DeviceError
 from cxrscribe.threads import usable_threads
 
-Sizes: TypeAlias = Mapping[str, int | None]
+Sizes: TypeAlias = Mapping[str, tuple[int, ...]]
 """Name of an input or output -> size of its last axis; None for any."""
 
 _ERRORS_ONLY: Final = 3  # onnxruntime's log severity
@@ -56,9 +56,9 @@ class Session:
         self._outputs = {each.name: each.shape for each in self._session.get_outputs()}
 
     def expect(self, inputs: Sizes, outputs: Sizes) -> None:
-        """Raise BundleError unless the graph has these inputs and outputs, each with this last axis.
+        """Raise BundleError unless the graph has these inputs and outputs, each with these last axes.
 
-        An axis is only compared where both the graph and the caller know its size.
+        An axis is only compared where the graph fixes its size.
         """
         for kind, found, wanted in (("inputs", self._inputs, inputs), ("outputs", self._outputs, outputs)):
             if set(found) != set(wanted):
@@ -66,12 +66,13 @@ class Session:
                     f"{self.graph} has the {kind} {', '.join(found)}, not {', '.join(wanted)}; "
                     "export the bundle again"
                 )
-            for name, size in wanted.items():
-                last = found[name][-1]
-                if isinstance(last, int) and size is not None and last != size:
+            for name, sizes in wanted.items():
+                last = found[name][len(found[name]) - len(sizes) :]
+                pairs = zip(last, sizes, strict=True)
+                if any(isinstance(axis, int) and axis != size for axis, size in pairs):
                     raise BundleError(
-                        f"{self.graph} gives or takes {last} numbers a row in {name!r}, but the manifest's "
-                        f"architecture says {size}; export the bundle again"
+                        f"{self.graph} has {name!r} with last axes {list(last)}, but the manifest says "
+                        f"{list(sizes)}; export the bundle again"
                     )
 
     def run(self, outputs: tuple[str, ...], inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:

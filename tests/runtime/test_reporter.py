@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 import cxrscribe
 from cxrscribe import BeamSettings, DecodingStats, Report, Reporter
-from cxrscribe.errors import FilmError, InputError, SettingsError
+from cxrscribe.errors import BundleError, FilmError, InputError, SettingsError
 from support.small_bundle import SmallBundle
 
 Films = list[NDArray[np.uint8]]
@@ -23,6 +24,24 @@ Films = list[NDArray[np.uint8]]
 def reporter(small_bundle: Path) -> Iterator[Reporter]:
     with cxrscribe.load(small_bundle, device="cpu") as loaded:
         yield loaded
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "graph"),
+    [
+        ('"height": 25', '"height": 24', "encoder.onnx"),
+        ('"feature_size": 9', '"feature_size": ', "encoder.onnx"),
+        ('"hidden_size": 9', '"hidden_size": ', "decoder_init.onnx"),
+    ],
+)
+def test_a_graph_of_another_shape_than_the_manifest_says_is_refused(
+    tmp_path: Path, wrong: str, right: str, graph: str
+) -> None:
+    bundle = SmallBundle().write(tmp_path / "bundle")
+    manifest = bundle / "manifest.json"
+    manifest.write_text(re.sub(rf"{right}\d*", wrong, manifest.read_text()))
+    with pytest.raises(BundleError, match=rf"{graph} has .* but the manifest says"):
+        cxrscribe.load(bundle, device="cpu")
 
 
 def mixed_settings(images: int) -> list[BeamSettings]:

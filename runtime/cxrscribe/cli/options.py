@@ -88,7 +88,9 @@ def engine_options(command: Command) -> Command:
     return _with(
         packed,
         bundle_option,
-        click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda ..."),
+        click.option(
+            "--device", default="auto", show_default=True, help="cpu, cuda, or auto: the best that works."
+        ),
         click.option("--precision", help="Precision of the graphs, as `cxrscribe inspect` lists them."),
         click.option(
             "--threads",

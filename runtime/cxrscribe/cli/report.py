@@ -56,10 +56,13 @@ def report(
 
     Exit code: 0 all films done; 1 some failed; 2 none could be done.
     """
+    from cxrscribe.constraints import banned_ids  # brings numpy, which the help doesn't need
+
     existing = _existing(out, resume, overwrite)
     reporter = engine.load()
+    settings = beam.over(reporter.settings)
+    banned_ids(settings, reporter.vocabulary)  # a wrong word must not cost the file that --overwrite replaces
     with reporter, open_report_file(out, existing) if out else nullcontext() as file:
-        settings = beam.over(reporter.settings)
         found = FilmArguments(films, sys.stdin.buffer)
         done = file.done if file else frozenset()
         wanted: Iterator[str] = (film for film in found if film not in done)

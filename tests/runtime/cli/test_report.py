@@ -148,6 +148,17 @@ def test_wrong_usage_is_exit_code_2(
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize("wrong", [("--beam-width", 0), ("--ban", "unheard")])
+def test_wrong_settings_leave_the_file_that_overwrite_would_replace(
+    run: Run, bundle: Path, films: Path, tmp_path: Path, wrong: tuple[str, object]
+) -> None:
+    out = tmp_path / "reports.csv"
+    out.write_text("kept")
+    result = run("report", films, "--bundle", bundle, "--out", out, "--overwrite", *wrong)
+    assert (result.exit_code, out.read_text()) == (2, "kept")
+    assert str(wrong[1]) in result.stderr
+
+
 def test_no_film_at_all_is_wrong_usage(run: Run) -> None:
     assert run("report").exit_code == 2
 
