@@ -34,6 +34,19 @@ class ReportDecoder(nn.Layer):
         )
         self.dropout = nn.Dropout(architecture.dropout)
         self.output = nn.Linear(hidden_size, architecture.vocabulary_size)
+        self._open_forget_gates()
+
+    def _open_forget_gates(self) -> None:
+        """Start with forget gates at 1, so that the image is still known at the end of a report.
+
+        Jozefowicz et al., An Empirical Exploration of Recurrent Network Architectures, ICML 2015.
+        """
+        size = self.lstm.hidden_size
+        for layer in range(self.layers):
+            bias = self._layer_weights(layer)["bias_ih"]  # input, forget, candidate, output: [4 * D]
+            opened = bias.numpy()
+            opened[size : 2 * size] += 1.0
+            bias.set_value(opened)
 
     def forward(self, features: paddle.Tensor, tokens: paddle.Tensor) -> paddle.Tensor:
         """Teacher forcing: logits of every next word.
