@@ -36,7 +36,7 @@ bench: $(VENV)/.dev ## Run the micro-benchmarks
 	$(BIN)/python -m pytest benchmarks --benchmark-only
 
 demo-model: $(VENV)/.dev ## Train the embedded demo bundle anew (about half an hour on two cores)
-	PATH="$(abspath $(BIN)):$$PATH" bash train/demo-model.sh
+	PATH="$(abspath $(BIN)):$$PATH" bash train/demo-model/make.sh
 
 clean: ## Remove the virtual environment and what tools leave behind
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks

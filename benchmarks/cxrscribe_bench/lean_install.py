@@ -7,7 +7,6 @@ machine's load changes both. Fails when something heavy got in or when no report
 
 from __future__ import annotations
 
-import os
 import statistics
 import subprocess
 import sys
@@ -20,6 +19,10 @@ from pathlib import Path
 ROUNDS = 5
 FORBIDDEN_PACKAGES = ("paddlepaddle", "paddle2onnx", "torch", "scipy", "matplotlib", "h5py", "pandas")
 
+_PRINT_PEAK = """
+with open("/proc/self/status") as status:
+    print(next(line.split()[1] for line in status if line.startswith("VmHWM:")))
+"""
 _NOTHING = "pass"
 _IMPORT_NUMPY = "import numpy"
 _IMPORT = "import cxrscribe"
@@ -42,7 +45,7 @@ class ProcessCost:
 
 @dataclass(frozen=True)
 class InstallCost:
-    """What an installation put on the disk: the distributions' names, and the megabytes of all their files."""
+    """What an installation put on the disk: names of distributions, megabytes of all files."""
 
     packages: tuple[str, ...]
     megabytes: float
@@ -51,19 +54,22 @@ class InstallCost:
 def measure_process(python: Path, code: str, rounds: int = ROUNDS) -> ProcessCost:
     """Run `code` in `rounds` fresh processes, away from the source tree, and measure each from its start.
 
+    The peak is Linux's VmHWM, for what `wait4` gives counts the process that started it, too.
+
     Raises:
         RuntimeError: a process failed.
     """
     seconds, peaks = [], []
     for _ in range(rounds):
         start = time.perf_counter()
-        process = subprocess.Popen([python, "-I", "-c", code], cwd=tempfile.gettempdir())
-        _, status, usage = os.wait4(process.pid, 0)
+        command = [python, "-I", "-c", code + _PRINT_PEAK]
+        process = subprocess.run(
+            command, cwd=tempfile.gettempdir(), stdout=subprocess.PIPE, text=True, check=False
+        )
         seconds.append(time.perf_counter() - start)
-        process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode != 0:
             raise RuntimeError(f"a fresh process failed with exit code {process.returncode}: {code.strip()}")
-        peaks.append(usage.ru_maxrss / 1024)
+        peaks.append(int(process.stdout.split()[-1]) * 1024 / 1e6)
     return ProcessCost(statistics.median(seconds), max(peaks))
 
 
@@ -126,8 +132,8 @@ def main() -> int:
         empty = costs["empty Python"].seconds
         for name, cost in costs.items():
             print(
-                f"{name:21} {cost.seconds:.3f} s from process start ({cost.seconds / empty:.1f}x empty Python), "
-                f"peak {cost.peak_megabytes:.0f} MB"
+                f"{name:21} {cost.seconds:.3f} s from process start "
+                f"({cost.seconds / empty:.1f}x empty Python), peak {cost.peak_megabytes:.0f} MB"
             )
         subprocess.run([python.parent / "cxrscribe", "demo", "--out", Path(folder) / "demo"], check=True)
     return 0
