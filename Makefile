@@ -2,8 +2,9 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 VENV ?= .venv
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP := $(BIN)/python -m pip --quiet
 
 # A virtual environment made elsewhere and activated here must not leak in.
 unexport PYTHONPATH

@@ -62,7 +62,7 @@ def measure_process(python: Path, code: str, rounds: int = ROUNDS) -> ProcessCos
     seconds, peaks = [], []
     for _ in range(rounds):
         start = time.perf_counter()
-        command = [python, "-I", "-c", code + _PRINT_PEAK]
+        command = [str(python), "-I", "-c", code + _PRINT_PEAK]
         process = subprocess.run(
             command, cwd=tempfile.gettempdir(), stdout=subprocess.PIPE, text=True, check=False
         )
@@ -105,7 +105,7 @@ def install_wheel(project: Path, folder: Path) -> tuple[Path, InstallCost]:
     venv.create(environment, with_pip=True)
     python = environment / "bin" / "python"
     empty = folder_megabytes(environment)
-    pip = [python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
+    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
     options = ["--no-compile", "--constraint", str(project / "constraints.txt"), f"{wheel}[cpu]"]
     subprocess.run([*pip, *options], check=True)
     return python, measure_install(python, empty)

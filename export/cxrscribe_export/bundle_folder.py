@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -16,10 +17,13 @@ def check_out(out: Path, *, overwrite: bool) -> None:
     """Check that a bundle may be put at `out`, before any work is done.
 
     Raises:
-        InputError: something is there, and it isn't a bundle or `overwrite` wasn't asked for.
+        InputError: the folder that `out` goes into isn't there or can't be written to; or something is at
+            `out`, and it isn't a bundle or `overwrite` wasn't asked for.
     """
     if not out.parent.is_dir():
         raise InputError(f"{out.parent} is not a folder; make it, or give another --out")
+    if not os.access(out.parent, os.W_OK):
+        raise InputError(f"{out.parent} can't be written to; change its rights, or give another --out")
     if not out.exists() and not out.is_symlink():
         return
     if out.is_symlink() or not out.is_dir():

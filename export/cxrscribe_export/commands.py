@@ -15,6 +15,7 @@ from cxrscribe.cli.options import BeamChoice, beam_options
 
 if TYPE_CHECKING:
     from cxrscribe.manifest import Manifest
+    from cxrscribe_train.corpus.table import Corpus
     from cxrscribe_train.feature_file import FeatureFile
     from cxrscribe_train.run import Run
 
@@ -28,9 +29,8 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--corpus",
     "corpus_folder",
-    required=True,
     type=_FOLDER,
-    help="The run's corpus; its test split is held out.",
+    help="Corpus whose test split is held out; default: the one that the run was trained on.",
 )
 @click.option(
     "--features", "features_file", type=_FILE, help="Features of this encoder, to save encoding time."
@@ -77,7 +77,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 def export(
     run_folder: Path,
     out: Path,
-    corpus_folder: Path,
+    corpus_folder: Path | None,
     features_file: Path | None,
     parity_films: int,
     distinct_reports: int,
@@ -105,29 +105,29 @@ def export(
     from cxrscribe_train.paddle_warnings import ignore_paddle_warnings
 
     ignore_paddle_warnings()
+    from cxrscribe.disclaimer import disclaimer_of
     from cxrscribe_export.evaluation_file import read_evaluation
     from cxrscribe_export.exporter import Label, ParityDemands, Progress, TrainedModel, export_bundle
     from cxrscribe_export.graph_parity import Tolerances
     from cxrscribe_export.held_out import hold_out
-    from cxrscribe_export.origin import LICENCE_NOT_STATED, disclaimer_of, is_drawn, provenance_of
-    from cxrscribe_train.corpus.table import read_reports
+    from cxrscribe_export.origin import LICENCE_NOT_STATED, provenance_of
     from cxrscribe_train.run import Run
 
     demands = ParityDemands(Tolerances(features_tolerance, tolerance), distinct_reports)
     run = Run.open(run_folder)
-    drawn = is_drawn(corpus_folder)
-    provenance = provenance_of(run, drawn=drawn)
+    corpus = _unseen_corpus(run, corpus_folder)
+    provenance = provenance_of(run)
     label = Label(
         settings=beam.over(run.settings),
         provenance=provenance,
         evaluation=read_evaluation(evaluation_file, provenance.sha256) if evaluation_file else None,
         licence=licence or LICENCE_NOT_STATED,
-        disclaimer=disclaimer_of(disclaimer, drawn=drawn),
+        disclaimer=disclaimer_of(disclaimer, drawn=run.corpus.drawn),
     )
     model = TrainedModel(run.architecture, run.preprocessing, run.vocabulary, run.encoder(), run.decoder())
     with _Lines(parity_films) as lines:
         held_out = hold_out(
-            read_reports(corpus_folder),
+            corpus,
             model.encoder,
             model.preprocessing,
             parity_films,
@@ -137,6 +137,24 @@ def export(
         progress = Progress(lines.say, lines.count("searches"))
         manifest = export_bundle(model, held_out, label, demands, out, overwrite=overwrite, progress=progress)
     click.echo(_as_json(manifest, out) if as_json else _as_text(manifest, out))
+
+
+def _unseen_corpus(run: Run, folder: Path | None) -> Corpus:
+    """The corpus whose test split is held out. Raises InputError when it is gone, or was trained on."""
+    from cxrscribe.errors import InputError
+    from cxrscribe_train.corpus.table import read_reports
+
+    trained_on = Path(run.corpus.folder)
+    if folder is None and not trained_on.is_dir():
+        raise InputError(f"{trained_on}, the corpus of {run.path}, is gone; say with --corpus where it is")
+    corpus = read_reports(folder or trained_on)
+    seen = sorted({row.study_id for row in corpus.split("test")} & run.training_studies())
+    if seen:
+        raise InputError(
+            f"{len(seen)} studies of the test split of {corpus.root} were trained on by {run.path}; give the "
+            "run's own corpus, or one that shares no study with it"
+        )
+    return corpus
 
 
 def _features(run: Run, path: Path | None) -> FeatureFile | None:

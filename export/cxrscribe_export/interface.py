@@ -23,11 +23,6 @@ class Port:
     element_type: ElementType
     axes: tuple[int | str, ...]
 
-    @property
-    def free_axes(self) -> tuple[int, ...]:
-        """Places of the axes whose length is free."""
-        return tuple(place for place, axis in enumerate(self.axes) if isinstance(axis, str))
-
 
 @dataclass(frozen=True)
 class GraphInterface:

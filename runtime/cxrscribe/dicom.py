@@ -88,7 +88,7 @@ def read_dicom(content: bytes) -> npt.NDArray[np.uint8]:
         raise
     except Exception as error:
         raise FilmError(
-            f"has DICOM display attributes that can't be applied ({type(error).__name__})"
+            f"has DICOM display attributes that can't be applied ({type(error).__name__}); correct them"
         ) from None
 
 

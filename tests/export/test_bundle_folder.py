@@ -55,6 +55,14 @@ def test_an_old_bundle_survives_a_failure(tmp_path: Path) -> None:
     assert (out / "manifest.json").read_text() == "old"
 
 
+def test_a_place_that_can_not_be_written_to_is_told_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(InputError, match="can't be written to"):
+        check_out(tmp_path / "bundle", overwrite=False)
+
+
 def test_a_folder_that_is_no_bundle_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(InputError, match="not a bundle"):

@@ -37,7 +37,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def export(workspace: Path, out: Path, *options: object) -> Result:
     few = ("--parity-films", 6, "--distinct-reports", 1)
-    return cxr("export", workspace / "run", "--out", out, "--corpus", workspace / "corpus", *few, *options)
+    return cxr("export", workspace / "run", "--out", out, *few, *options)
 
 
 @pytest.mark.slow
@@ -57,6 +57,17 @@ def test_a_run_on_drawings_becomes_a_bundle_that_says_so(workspace: Path, tmp_pa
     with cxrscribe.load(out, device="cpu") as reporter:
         film = next((workspace / "corpus" / "images").iterdir())
         assert len(reporter.report(film).tokens) <= 9
+
+
+@pytest.mark.slow
+def test_a_corpus_whose_test_split_was_trained_on_is_refused(workspace: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    result = cxr("corpus", "phantom", "--studies", 40, "--seed", 5, "--train", 0.1, "--out", other)
+    assert result.exit_code == 0, result.output
+    result = export(workspace, tmp_path / "bundle", "--corpus", other)
+    assert result.exit_code == 2
+    assert "were trained on by" in result.stderr
+    assert not (tmp_path / "bundle").exists()
 
 
 @pytest.mark.slow

@@ -87,6 +87,14 @@ def test_fetch_says_what_it_verified_against(file_server: FileServer, tmp_path: 
     assert "verified against the given value" in _run(*options, "--sha256", digest).stderr
 
 
+def test_fetch_without_out_makes_a_folder_of_the_collections_name(
+    file_server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert _run("fetch", "nlmcxr", "--url", file_server.url).exit_code == 0
+    assert (tmp_path / "nlmcxr" / "NLMCXR_reports.tgz").read_bytes() == file_server.content
+
+
 def test_fetch_all_gets_both_archives(
     file_server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import paddle
 import pytest
 
 from cxrscribe.architecture import Architecture
-from cxrscribe.errors import DeviceError, FilmError
+from cxrscribe.errors import DeviceError, FilmError, InputError
 from cxrscribe.preprocess import Preprocessing
 from cxrscribe.settings import BeamSettings
 from cxrscribe_models import ReportDecoder
@@ -21,7 +22,7 @@ from cxrscribe_train.evaluation.model import RunModel, open_model
 from cxrscribe_train.evaluation.subject import Film, Subject
 from cxrscribe_train.features import encode_batch
 from cxrscribe_train.network import ReportNetwork
-from cxrscribe_train.run import CorpusCounts, RunWriter
+from cxrscribe_train.run import RunWriter, TrainingCorpus
 from cxrscribe_train.weights import build_encoder, sha256_of
 from cxrscribe_train.words import build_vocabulary
 
@@ -53,7 +54,8 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         settings=BeamSettings(),
         config=build_config([], end_to_end=True),
         weights="random:0",
-        corpus=CorpusCounts(1, 1, 0, 0, 0),
+        corpus=TrainingCorpus("corpus", True, 1, 1, 0, 0, 0),
+        studies=("S1",),
     )
     writer.begin(None)
     network = ReportNetwork(ReportDecoder(architecture), encoder)
@@ -97,6 +99,13 @@ def test_identity_names_the_weights(run_folder: Path) -> None:
     assert identity.sha256 == sha256_of(run_folder / "decoder.safetensors")
     record = json.loads((run_folder / "run.json").read_text())
     assert identity.encoder_sha256 == record["weights_sha256"]
+
+
+def test_a_run_without_its_encoder_is_an_error_that_names_the_file(run_folder: Path, tmp_path: Path) -> None:
+    incomplete = Path(shutil.copytree(run_folder, tmp_path / "run"))
+    (incomplete / "encoder.safetensors").unlink()
+    with pytest.raises(InputError, match=r"encoder\.safetensors can't be read"):
+        open_model(incomplete, "cpu")
 
 
 @pytest.mark.parametrize("device", ["openvino", "cuda"])

@@ -16,7 +16,7 @@ from cxrscribe_train.corpus.table import read_reports
 from cxrscribe_train.labeller import label
 from cxrscribe_train.phantom.corpus import mesh_corpus, sampled_corpus, write_films, write_tables
 from cxrscribe_train.phantom.film import draw_film
-from cxrscribe_train.phantom.recipe import sampled_recipe
+from cxrscribe_train.phantom.recipe import is_phantom, sampled_recipe
 from cxrscribe_train.study import Study, parse_study, write_study
 
 SEED = 5
@@ -239,3 +239,10 @@ def test_real_reports_follow_the_published_split(shared_data: Path, tmp_path: Pa
     assert len(table.rows) == 25
     assert {row.split for row in table.rows} >= {"train", "test"}
     assert all(table.image_file(row).is_file() for row in table.rows)
+
+
+def test_image_ids_tell_drawings_from_films() -> None:
+    assert is_phantom(sampled_recipe(7, 3).image_id)
+    assert is_phantom("CXR12_PHANTOM")
+    assert not is_phantom("CXR12_IM-0584-1001")
+    assert not is_phantom("PH12_PA")

@@ -8,10 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from click.core import ParameterSource
 
 from cxrscribe.errors import InputError
 from cxrscribe_train.commands.phantom import phantom
+from cxrscribe_train.commands.split_options import SplitChoice, split_options
 
 _DIRECTORY = click.Path(file_okay=False, path_type=Path)
 
@@ -28,14 +28,10 @@ corpus.add_command(phantom)
 @click.argument("root", type=click.Path(exists=True, path_type=Path))
 @click.option("--out", type=_DIRECTORY, required=True, help="Folder for reports.csv and summary.json.")
 @click.option("--images", type=_DIRECTORY, help="Folder of <image id>.png; default: ROOT and ROOT/images.")
+@split_options
 @click.option(
-    "--split-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="JSON with lists of study ids under train, val and test; other studies stay unused.",
+    "--seed", type=int, metavar="N", help="Seed of the split by a hash of the study id. [default: 0]"
 )
-@click.option("--seed", default=0, show_default=True, help="Seed of the split by a hash of the study id.")
-@click.option("--train", default=0.8, show_default=True, help="Share of studies that are not for testing.")
-@click.option("--validation", default=0.1, show_default=True, help="Share of these that validate.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.pass_context
 def nlmcxr(
@@ -43,10 +39,8 @@ def nlmcxr(
     root: Path,
     out: Path,
     images: Path | None,
-    split_file: Path | None,
-    seed: int,
-    train: float,
-    validation: float,
+    split: SplitChoice,
+    seed: int | None,
     as_json: bool,
 ) -> None:
     """Table the Indiana collection, or a corpus in its format.
@@ -55,12 +49,8 @@ def nlmcxr(
     Writes reports.csv, one row an image, and summary.json. Exits 1 when a malformed file was skipped.
     """
     from cxrscribe_train.corpus.nlmcxr import tabulate
-    from cxrscribe_train.corpus.split import HashSplit, read_split
 
-    if split_file and any(_is_given(context, name) for name in ("seed", "train", "validation")):
-        raise InputError("--split-file decides the split alone; leave out --seed, --train and --validation")
-    split = read_split(split_file) if split_file else HashSplit(seed, train, validation)
-    summary = tabulate(root, out, images, split)
+    summary = tabulate(root, out, images, split.split(seed))
     click.echo(summary.to_json() if as_json else summary.to_table(), nl=not as_json)
     _tell("in the split file more than once", summary.split_ids_repeated)
     _tell("in the split file, but not in the corpus", summary.split_ids_unknown)
@@ -76,7 +66,9 @@ def fetch() -> None:
 
 
 @fetch.command("nlmcxr")
-@click.option("--out", type=_DIRECTORY, required=True, help="Folder for the archives.")
+@click.option(
+    "--out", type=_DIRECTORY, default=Path("nlmcxr"), show_default=True, help="Folder for the archives."
+)
 @click.option(
     "--what",
     type=click.Choice(["reports", "images", "all"]),
@@ -132,10 +124,6 @@ def _fetch_one(url: str, name: str, sha256: str | None, out: Path) -> dict[str, 
 
 def _note(text: str) -> None:
     click.echo(text, err=True)
-
-
-def _is_given(context: click.Context, name: str) -> bool:
-    return context.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def _tell(what: str, ids: tuple[str, ...]) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 
 import click
-from click.core import ParameterSource
 
 from cxrscribe.errors import InputError
+from cxrscribe.threads import usable_threads
+from cxrscribe_train.commands.split_options import SplitChoice, split_options
 
 
 @click.command()
@@ -34,39 +34,40 @@ from cxrscribe.errors import InputError
     metavar="NLMCXR_ROOT",
     help="Draw one film for each real report with FINDINGS, after its headings, and keep its text.",
 )
-@click.option(
-    "--split-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="JSON with lists of study ids under train, val and test; other studies stay unused.",
-)
-@click.option("--train", default=0.8, show_default=True, help="Share of studies that are not for testing.")
-@click.option("--validation", default=0.1, show_default=True, help="Share of these that validate.")
+@split_options
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that draw; default: one a core.")
+@click.option(
+    "--contact-sheet",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.png",
+    help="Also write a picture of the first 24 films, with the names of their findings.",
+)
+@click.option("--columns", type=click.IntRange(min=1), help="Films a row of --contact-sheet. [default: 6]")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-@click.pass_context
 def phantom(
-    context: click.Context,
     studies: int | None,
     seed: int,
     out: Path,
     from_mesh: Path | None,
-    split_file: Path | None,
-    train: float,
-    validation: float,
+    split: SplitChoice,
     workers: int | None,
+    contact_sheet: Path | None,
+    columns: int | None,
     as_json: bool,
 ) -> None:
     """Draw chest films with their reports, in the format of the Indiana collection.
 
     Phantoms are for demos, tests and benchmarks. A model trained on them knows nothing about patients.
     """
-    from cxrscribe_train.corpus.split import HashSplit, read_split
     from cxrscribe_train.corpus.summary import SUMMARY_FILE
+    from cxrscribe_train.phantom.contact_sheet import write_contact_sheet
     from cxrscribe_train.phantom.corpus import mesh_corpus, sampled_corpus, write_films, write_tables
 
-    if split_file and any(_is_given(context, name) for name in ("train", "validation")):
-        raise InputError("--split-file decides the split alone; leave out --train and --validation")
-    split = read_split(split_file) if split_file else HashSplit(train=train, validation=validation)
+    if columns is not None and contact_sheet is None:
+        raise InputError("--columns is for --contact-sheet; give --contact-sheet FILE.png too")
+    if contact_sheet is not None and contact_sheet.suffix.lower() != ".png":
+        raise InputError(f"--contact-sheet {contact_sheet} is not a .png file; give it that ending")
+    chosen = split.split()
     if from_mesh is not None:
         planned = mesh_corpus(from_mesh, seed, studies)
     elif studies is not None:
@@ -75,26 +76,17 @@ def phantom(
         raise InputError(
             "say how many phantoms to draw with --studies, or give real reports with --from-mesh"
         )
-    films = write_films(planned, out, workers or _cores())
+    films = write_films(planned, out, workers or usable_threads())
     with click.progressbar(
         films, length=len(planned.recipes), label="films", file=sys.stderr, update_min_steps=8
     ) as bar:
         for _ in bar:
             pass
-    summary, coverage = write_tables(planned, out, split)
+    summary, coverage = write_tables(planned, out, chosen)
+    if contact_sheet is not None:
+        write_contact_sheet(planned, out, contact_sheet, columns or 6)
     if as_json:
         click.echo(json.dumps(json.loads((out / SUMMARY_FILE).read_text(encoding="utf-8")), indent=2))
     else:
         click.echo(summary.to_table())
         click.echo(coverage.to_table())
-
-
-def _is_given(context: click.Context, name: str) -> bool:
-    return context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-
-
-def _cores() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

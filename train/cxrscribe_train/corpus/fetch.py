@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -12,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from cxrscribe.errors import InputError
-from cxrscribe_train.corpus.atomic import write_atomically
+from cxrscribe.file_entry import sha256_of
+from cxrscribe_train.atomic import write_atomically
 from cxrscribe_train.corpus.transfer import Progress, Retries, origin_file, transfer
 
 NLMCXR_URLS: Final = {
@@ -105,12 +105,6 @@ def fetch(
     part.replace(path)
     origin_file(part).unlink(missing_ok=True)
     return Fetched(path, length, found, trust, downloaded=True)
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _verify_present(url: str, path: Path, wanted: str | None, trust: Trust) -> Fetched:

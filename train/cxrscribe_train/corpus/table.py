@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from cxrscribe.errors import InputError
-from cxrscribe_train.corpus.atomic import write_atomically
+from cxrscribe_train.atomic import write_atomically
 
 REPORTS_FILE: Final = "reports.csv"
 SPLITS: Final = ("train", "val", "test")

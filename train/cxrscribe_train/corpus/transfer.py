@@ -17,7 +17,7 @@ from typing import IO, Final
 from urllib.parse import urlsplit
 
 from cxrscribe.errors import InputError
-from cxrscribe_train.corpus.atomic import write_atomically
+from cxrscribe_train.atomic import write_atomically
 
 CHUNK_BYTES: Final = 256 * 1024
 TIMEOUT_SECONDS: Final = 60.0

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from cxrscribe.vocabulary import readable
-from cxrscribe_train.corpus.atomic import write_atomically
+from cxrscribe_train.atomic import write_atomically
 from cxrscribe_train.evaluation.evaluation import Evaluation, Written
 from cxrscribe_train.evaluation.examples import choose_examples
 from cxrscribe_train.evaluation.labels import sorted_labels

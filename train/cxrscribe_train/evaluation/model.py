@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.disclaimer import DISCLAIMER
+from cxrscribe.disclaimer import disclaimer_of
 from cxrscribe.errors import FilmError, InputError
 from cxrscribe.manifest import MANIFEST_NAME, Manifest, sha256_of
 from cxrscribe.preprocess import Preprocessing
@@ -141,6 +141,7 @@ class RunModel:
     def __init__(self, path: Path, device: str) -> None:
         from cxrscribe_train.run import Run
         from cxrscribe_train.step import PaddleStep
+        from cxrscribe_train.weights import sha256_of as sha256_of_weights
 
         _choose_paddle_device(device)
         self._run: Run = Run.open(path)
@@ -148,10 +149,10 @@ class RunModel:
         self.identity = ModelIdentity(
             kind="run",
             name=path.resolve().name,
-            sha256=sha256_of(path / "decoder.safetensors"),
-            encoder_sha256=sha256_of(path / ENCODER_WEIGHTS),
+            sha256=sha256_of_weights(path / "decoder.safetensors"),
+            encoder_sha256=sha256_of_weights(path / ENCODER_WEIGHTS),
         )
-        self.disclaimer = DISCLAIMER
+        self.disclaimer = disclaimer_of(drawn=self._run.corpus.drawn)
         self.settings: BeamSettings = self._run.settings
         self.preprocessing: Preprocessing = self._run.preprocessing
 

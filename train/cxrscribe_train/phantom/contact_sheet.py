@@ -2,21 +2,48 @@
 
 from __future__ import annotations
 
+import io
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cxrscribe_train.atomic import write_atomically
+
+from .corpus import PhantomCorpus, film_file
+from .recipe import Recipe
+
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+MOST_FILMS: Final = 24
 
 _GAP: Final = 6  # px around a film
 _LINE: Final = 13  # px, of the caption's font
 _LETTER: Final = 6  # px, about
 _PAPER: Final = 24  # grey
 _INK: Final = 225
+
+
+def write_contact_sheet(corpus: PhantomCorpus, directory: Path, file: Path, columns: int) -> None:
+    """Write the first 24 films of a corpus that lies in `directory` on one PNG, with their findings' names."""
+    from PIL import Image
+
+    films = []
+    recipes = corpus.recipes[:MOST_FILMS]
+    for recipe in recipes:
+        with Image.open(film_file(recipe, directory)) as film:
+            films.append(np.asarray(film))
+    buffer = io.BytesIO()
+    contact_sheet(films, [_names(recipe) for recipe in recipes], columns).save(buffer, "PNG", optimize=True)
+    write_atomically(file, buffer.getvalue())
+
+
+def _names(recipe: Recipe) -> str:
+    return ", ".join(finding.kind.replace("_", " ") for finding in recipe.findings) or "normal"
 
 
 def contact_sheet(

@@ -22,8 +22,8 @@ from typing import Final
 
 from cxrscribe.errors import InputError
 from cxrscribe.version import __version__
+from cxrscribe_train.atomic import write_atomically
 from cxrscribe_train.corpus.archive import REPORTS_FOLDER, open_collection
-from cxrscribe_train.corpus.atomic import write_atomically
 from cxrscribe_train.corpus.images import IMAGE_ENDING, IMAGES_FOLDER
 from cxrscribe_train.corpus.nlmcxr import read_studies, tabulate
 from cxrscribe_train.corpus.split import Split
@@ -108,6 +108,11 @@ def write_tables(corpus: PhantomCorpus, directory: Path, split: Split | None) ->
     return summary, coverage
 
 
+def film_file(recipe: Recipe, directory: Path) -> Path:
+    """Where the film of `recipe` lies in a corpus."""
+    return directory / IMAGES_FOLDER / f"{recipe.image_id}{IMAGE_ENDING}"
+
+
 @dataclass(frozen=True)
 class _Task:
     """A film to draw and the two files to write; the XML comes last and marks the study as complete."""
@@ -126,8 +131,7 @@ class _Task:
 
 
 def _task(recipe: Recipe, directory: Path) -> _Task:
-    film = directory / IMAGES_FOLDER / f"{recipe.image_id}{IMAGE_ENDING}"
-    return _Task(recipe, film, directory / REPORTS_FOLDER / recipe.report_file)
+    return _Task(recipe, film_file(recipe, directory), directory / REPORTS_FOLDER / recipe.report_file)
 
 
 def _make(task: _Task) -> str:

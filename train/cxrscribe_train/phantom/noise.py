@@ -104,8 +104,10 @@ def _enlarged(lattice: NDArray[np.int32], weights: NDArray[np.int32]) -> NDArray
     """int32 [h, w] to int32 [(h - 1) * f, (w - 1) * f]; weights int32 [f] of the next point, of 256."""
     height, width = lattice.shape
     factor = len(weights)
-    wide = lattice[:, :-1, None] * 256 + (lattice[:, 1:] - lattice[:, :-1])[:, :, None] * weights
-    wide = (wide >> 4).reshape(height, (width - 1) * factor)  # in sixteenths
+    fine: NDArray[np.int32] = (
+        lattice[:, :-1, None] * 256 + (lattice[:, 1:] - lattice[:, :-1])[:, :, None] * weights
+    )
+    wide: NDArray[np.int32] = (fine >> 4).reshape(height, (width - 1) * factor)  # in sixteenths
     tall = wide[:-1, None, :] * 256 + (wide[1:] - wide[:-1])[:, None, :] * weights[:, None]
     tall >>= 12
     return tall.reshape((height - 1) * factor, (width - 1) * factor)

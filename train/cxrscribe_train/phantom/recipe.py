@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Final
 
 from cxrscribe.errors import InputError
 from cxrscribe_train.study import Study
@@ -13,6 +14,13 @@ from .mesh import NORMAL_HEADING, findings_from_mesh, mesh_of
 from .sampling import sample_findings
 from .stream import IntegerStream, named_seed
 from .wording import write_comparison, write_findings, write_impression, write_indication
+
+_PHANTOM_IMAGE: Final = re.compile(r"PH\d+N\d+_PA|.+_PHANTOM")
+
+
+def is_phantom(image_id: str) -> bool:
+    """Whether an image id is one that this module gives to drawn films, and no real film has."""
+    return _PHANTOM_IMAGE.fullmatch(image_id) is not None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,42 @@
+"""What features have to tell: findings and words of a report."""
+
+from __future__ import annotations
+
+import numpy as np
+import paddle
+import pytest
+
+from cxrscribe.vocabulary import SPECIAL_TOKENS, Vocabulary
+from cxrscribe_train.hints import KINDS, HintHead, read_hints
+from cxrscribe_train.phantom.catalogue import FindingKind
+
+VOCABULARY = Vocabulary((*SPECIAL_TOKENS, "no", "pneumothorax", "left", "nodule", "."))
+
+
+def test_words_count_where_they_stand_and_findings_where_they_are_present() -> None:
+    absent, present = read_hints(
+        [["no", "pneumothorax", "."], ["left", "pneumothorax", ".", "zebra", "."]], VOCABULARY
+    )
+    pneumothorax = KINDS.index(FindingKind.PNEUMOTHORAX)
+    assert absent[: len(KINDS)].sum() == 0
+    assert np.flatnonzero(present[: len(KINDS)]).tolist() == [pneumothorax]
+    assert np.flatnonzero(absent[len(KINDS) :]).tolist() == [4, 5, 8]
+    assert np.flatnonzero(present[len(KINDS) :]).tolist() == [3, 5, 6, 8]
+
+
+def test_the_loss_equals_brute_force_and_skips_special_tokens() -> None:
+    generator = np.random.default_rng(5)
+    features = generator.normal(size=(3, 7)).astype(np.float32)
+    hints = generator.integers(0, 2, (3, len(KINDS) + len(VOCABULARY))).astype(np.uint8)
+    paddle.seed(0)
+    head = HintHead(7, len(VOCABULARY), finding_weight=3.0, word_weight=0.5)
+    logits = head.linear(paddle.to_tensor(features)).numpy().astype(float)
+    by_hand = 0.0
+    for row, hint in zip(logits, hints, strict=True):
+        for place, (logit, there) in enumerate(zip(row, hint, strict=True)):
+            if len(KINDS) <= place < len(KINDS) + len(SPECIAL_TOKENS):
+                continue
+            chance = 1.0 / (1.0 + np.exp(-logit))
+            by_hand -= (3.0 if place < len(KINDS) else 0.5) * np.log(chance if there else 1.0 - chance)
+    loss = head.summed_loss(paddle.to_tensor(features), paddle.to_tensor(hints))
+    assert float(loss) == pytest.approx(by_hand, rel=1e-5)

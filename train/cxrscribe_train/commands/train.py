@@ -1,0 +1,272 @@
+"""`cxrscribe train`: a report model from a corpus."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import Field
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from cxrscribe.errors import InputError
+from cxrscribe_train.commands.features import parse_backbone_options
+from cxrscribe_train.config import Override, TrainingConfig, build_config, options, read_overrides
+
+if TYPE_CHECKING:
+    from cxrscribe_train.checkpoint import EpochRecord
+    from cxrscribe_train.films import DamagedFilm
+    from cxrscribe_train.run import TrainingCorpus
+    from cxrscribe_train.training import TrainingResult
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_FROM_FEATURES = ("backbone", "backbone_options", "size")
+
+
+def _config_options(command: _Command) -> _Command:
+    """One command-line option for each setting of TrainingConfig that has a plain value."""
+    for _, setting in reversed(list(options())):
+        command = _click_option(setting)(command)
+    return command
+
+
+def _click_option(setting: Field[Any]) -> Callable[[_Command], _Command]:
+    return click.option(
+        f"--{setting.name.replace('_', '-')}",
+        setting.name,
+        type=type(setting.default),
+        default=None,
+        help=f"{setting.metadata['help']}  [default: {setting.default}]",
+    )
+
+
+@click.command()
+@click.option(
+    "--corpus",
+    "corpus_folder",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder with reports.csv.",
+)
+@click.option(
+    "--features",
+    "features_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Train the decoder on these features (the default way).",
+)
+@click.option("--end-to-end", is_flag=True, help="Train the backbone too, from films.")
+@click.option(
+    "--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="The run folder to write."
+)
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="TOML file with settings; options given here win over it.",
+)
+@click.option("--resume", is_flag=True, help="Go on with the run in --out.")
+@click.option(
+    "--backbone-option",
+    "backbone_options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Option of the backbone.",
+)
+@_config_options
+@click.pass_context
+def train(
+    context: click.Context,
+    /,
+    corpus_folder: Path,
+    features_file: Path | None,
+    end_to_end: bool,
+    out: Path,
+    config_file: Path | None,
+    resume: bool,
+    backbone_options: tuple[str, ...],
+    **settings: Any,
+) -> None:
+    """Train a report model on a corpus.
+
+    Either on features that `cxrscribe features` made (--features), or on films (--end-to-end).
+    """
+    from cxrscribe_train.paddle_warnings import ignore_paddle_warnings
+
+    ignore_paddle_warnings()
+    from cxrscribe_train import training
+
+    in_file, overrides = read_overrides(config_file) if config_file else (None, [])
+    overrides += [
+        Override(section, setting.name, settings[setting.name])
+        for section, setting in options()
+        if settings[setting.name] is not None
+    ]
+    if backbone_options:
+        overrides.append(Override("network", "backbone_options", parse_backbone_options(backbone_options)))
+    config = (
+        _resumed_config(out, overrides)
+        if resume
+        else _new_config(overrides, in_file, features_file, end_to_end)
+    )
+    _check_way(config, features_file, end_to_end)
+    if features_file is not None and not resume:
+        _check_against_features(overrides, features_file)
+
+    inputs = ["--end-to-end"] if config.end_to_end else ["--features", str(features_file)]
+    resumed = ["cxrscribe", "train", "--corpus", str(corpus_folder), "--out", str(out), "--resume", *inputs]
+    command = shlex.join(resumed)
+    with StopAsked() as stop_asked, _EpochLines(config) as lines:
+        result = training.train(
+            corpus_folder,
+            out,
+            config,
+            features_file,
+            resume=resume,
+            stop=stop_asked,
+            progress=training.Progress(lines.prepared, lines.began, lines.epoch),
+        )
+    context.exit(_closing_lines(result, out, corpus_folder, features_file, command))
+
+
+def _new_config(
+    overrides: list[Override], in_file: bool | None, features_file: Path | None, end_to_end: bool
+) -> TrainingConfig:
+    if end_to_end and in_file is False:
+        raise InputError("--end-to-end contradicts end_to_end = false in the config file; change one of them")
+    return build_config(overrides, end_to_end=end_to_end or (in_file is True and features_file is None))
+
+
+def _resumed_config(out: Path, overrides: list[Override]) -> TrainingConfig:
+    """The config that the run was begun with; settings given again must not differ from it."""
+    from cxrscribe_train.run import CONFIG_FILE, read_config
+
+    if not (out / CONFIG_FILE).is_file():
+        raise InputError(f"nothing to resume in {out}; leave --resume out to start a training")
+    config = read_config(out)
+    for override in overrides:
+        begun_with = getattr(getattr(config, override.section), override.name, None)
+        if begun_with != override.value:
+            raise InputError(
+                f"the run in {out} was begun with {override.section}.{override.name} = {begun_with!r}, not "
+                f"{override.value!r}; leave that option out to resume, or start another run"
+            )
+    return config
+
+
+def _check_way(config: TrainingConfig, features_file: Path | None, end_to_end: bool) -> None:
+    if features_file is not None and (config.end_to_end or end_to_end):
+        raise InputError("--features and --end-to-end exclude each other; give one of them")
+    if features_file is None and not config.end_to_end:
+        raise InputError(
+            "give --features FILE.h5 (made by `cxrscribe features`) to train the decoder, or --end-to-end to "
+            "train on films"
+        )
+
+
+def _check_against_features(overrides: list[Override], features_file: Path) -> None:
+    """A backbone asked for by name has to be the one that made the features."""
+    from cxrscribe_train.feature_file import FeatureFile
+
+    encoder = FeatureFile.open(features_file).encoder
+    values = (encoder.backbone, dict(encoder.backbone_options), encoder.preprocessing.height)
+    made_with = dict(zip(_FROM_FEATURES, values, strict=True))
+    for override in overrides:
+        if override.name in made_with and override.value != made_with[override.name]:
+            raise InputError(
+                f"{features_file} was made with {override.name} = {made_with[override.name]!r}, not "
+                f"{override.value!r}; leave that setting out, or make other features"
+            )
+
+
+class StopAsked:
+    """Turns the first Ctrl-C into a wish to stop after the present step; the second one interrupts."""
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._before: Any = None
+
+    def __call__(self) -> bool:
+        """Whether Ctrl-C was pressed."""
+        return self._asked
+
+    def __enter__(self) -> StopAsked:
+        self._before = signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _ask(self, _signal: int, _frame: FrameType | None) -> None:
+        self._asked = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        click.echo("Stopping after this step; press Ctrl-C again to stop at once.", err=True)
+
+
+class _EpochLines:
+    """Says on stderr how far a training is. A context manager."""
+
+    def __init__(self, config: TrainingConfig) -> None:
+        self._epochs = config.fit.epochs
+        self._bar: Any = None
+
+    def __enter__(self) -> _EpochLines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close_bar()
+
+    def prepared(self, films: int, of: int) -> None:
+        if self._bar is None:
+            self._bar = click.progressbar(length=of, label="films", file=sys.stderr)
+            self._bar.__enter__()
+        self._bar.update(films)
+
+    def began(self, corpus: TrainingCorpus, words: int, damaged: tuple[DamagedFilm, ...]) -> None:
+        self._close_bar()
+        for film in damaged:
+            click.echo(f"left out {film}", err=True)
+        click.echo(
+            f"{corpus.train} training and {corpus.val} validation images, {words} words; left out: "
+            f"{corpus.without_image} rows without image, {corpus.without_findings} without FINDINGS, "
+            f"{corpus.damaged} damaged films",
+            err=True,
+        )
+
+    def epoch(self, record: EpochRecord, best: bool) -> None:
+        click.echo(
+            f"epoch {record.epoch + 1}/{self._epochs}  train {record.train_loss:.4f}  "
+            f"val {record.val_loss:.4f}{' *' if best else '  '}  "
+            f"lr {record.learning_rate:.2e}  {record.seconds:.1f} s",
+            err=True,
+        )
+
+    def _close_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.__exit__(None, None, None)
+            self._bar = None
+
+
+def _closing_lines(
+    result: TrainingResult, out: Path, corpus_folder: Path, features_file: Path | None, resume: str
+) -> int:
+    """Say what came out and what to do next; returns the exit code."""
+    if not result.finished:
+        click.echo(f"Interrupted and saved. Go on with:\n  {resume}", err=True)
+        return 130
+    assert result.best is not None
+    features = [] if features_file is None else ["--features", str(features_file)]
+    corpus = ["--corpus", str(corpus_folder)]
+    evaluate = ["cxrscribe", "evaluate", str(out), *corpus, *features, "--split", "val"]
+    export = ["cxrscribe", "export", str(out), *features, "--out", "BUNDLE"]
+    click.echo(
+        f"{out}: best epoch {result.best.epoch + 1} of {result.epochs}, "
+        f"validation loss {result.best.val_loss:.4f} a token\n"
+        f"Next:\n"
+        f"  {shlex.join(evaluate)}\n"
+        f"  {shlex.join(export)}"
+    )
+    return 1 if result.damaged else 0

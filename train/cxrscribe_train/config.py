@@ -1,0 +1,232 @@
+"""All choices of one training, as a frozen value and as a TOML file."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cxrscribe.errors import InputError
+from cxrscribe_train.augmentation import Augmentation
+
+OptionValue = int | float | str
+
+
+def _option(default: Any, text: str) -> Any:
+    return field(default=default, metadata={"help": text})
+
+
+def _require(holds: bool, section: str, name: str, value: object, remedy: str) -> None:
+    if not holds:
+        raise InputError(f"training config: {section}.{name} is {value!r}; {remedy}")
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Sizes of encoder and decoder."""
+
+    backbone: str = _option("resnet101", "The network of paddle.vision that encodes films.")
+    backbone_options: Mapping[str, OptionValue] = field(default_factory=dict)
+    size: int = _option(224, "Height and width of the film that the backbone sees, in pixels.")
+    embedding_size: int = _option(256, "Length of a word vector.")
+    hidden_size: int = _option(512, "Units of each LSTM layer.")
+    layers: int = _option(2, "Number of LSTM layers.")
+    dropout: float = _option(0.3, "Share of decoder units left out in training.")
+
+    def __post_init__(self) -> None:
+        _require(16 <= self.size <= 4096, "network", "size", self.size, "give 16 to 4096 pixels")
+        for name in ("embedding_size", "hidden_size", "layers"):
+            value = getattr(self, name)
+            _require(value >= 1, "network", name, value, "give at least 1")
+        _require(0 <= self.dropout < 1, "network", "dropout", self.dropout, "give 0 to less than 1")
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """What becomes of a report's words."""
+
+    min_count: int = _option(2, "Words seen less often in the training split become <unk>.")
+    max_tokens: int = _option(100, "Longer reports are cut to this many words; a cut report has no <end>.")
+
+    def __post_init__(self) -> None:
+        _require(self.min_count >= 1, "text", "min_count", self.min_count, "give at least 1")
+        _require(self.max_tokens >= 1, "text", "max_tokens", self.max_tokens, "give at least 1")
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How the weights are found."""
+
+    weights: str = _option(
+        "random", "Where an end-to-end run's backbone starts: FILE, imagenet or random (from the seed)."
+    )
+    epochs: int = _option(30, "Passes over the training split, at most.")
+    batch_size: int = _option(32, "Films a step, over all processes.")
+    learning_rate: float = _option(1e-3, "Learning rate after the warm-up.")
+    final_learning_rate: float = _option(1e-5, "Learning rate at the last step, reached along a cosine.")
+    warmup_steps: int = _option(100, "Steps in which the learning rate rises from 0.")
+    weight_decay: float = _option(1e-4, "AdamW's weight decay, on matrices and kernels only.")
+    label_smoothing: float = _option(0.0, "Share of each target's probability spread over all words.")
+    finding_loss: float = _option(
+        4.0, "End to end: weight of telling the report's positive findings from the features alone."
+    )
+    word_loss: float = _option(
+        1.0, "End to end: weight of telling the report's words from the features alone."
+    )
+    clip_norm: float = _option(5.0, "Largest global norm of the gradients.")
+    patience: int = _option(5, "Stop after this many epochs without a better validation loss; 0: never.")
+    calibration_films: int = _option(
+        512, "Training films that set the batch-norm statistics before each validation; 0: running averages."
+    )
+    seed: int = _option(0, "Seed of weights, order, dropout and augmentation.")
+    processes: int = _option(1, "Processes that share each batch (CPU).")
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "processes"):
+            _require(getattr(self, name) >= 1, "fit", name, getattr(self, name), "give at least 1")
+        for name in ("learning_rate", "clip_norm"):
+            _require(getattr(self, name) > 0, "fit", name, getattr(self, name), "give a number above 0")
+        for name in (
+            "final_learning_rate",
+            "finding_loss",
+            "word_loss",
+            "warmup_steps",
+            "weight_decay",
+            "patience",
+            "calibration_films",
+            "seed",
+        ):
+            _require(getattr(self, name) >= 0, "fit", name, getattr(self, name), "give 0 or more")
+        _require(
+            0 <= self.label_smoothing < 1,
+            "fit",
+            "label_smoothing",
+            self.label_smoothing,
+            "give 0 to less than 1",
+        )
+        _require(
+            self.batch_size % self.processes == 0,
+            "fit",
+            "batch_size",
+            self.batch_size,
+            f"give a multiple of processes, which is {self.processes}",
+        )
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One training, with everything that a second run needs to come out the same."""
+
+    end_to_end: bool = False
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    text: TextConfig = field(default_factory=TextConfig)
+    fit: FitConfig = field(default_factory=FitConfig)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    @classmethod
+    def sections(cls) -> dict[str, type]:
+        """The TOML tables and the dataclass that each one fills."""
+        return {
+            name: kind
+            for name, kind in typing.get_type_hints(cls).items()
+            if isinstance(kind, type) and dataclasses.is_dataclass(kind)
+        }
+
+    def to_toml(self) -> str:
+        """The text of a config file that gives this config again."""
+        import tomli_w
+
+        document: dict[str, Any] = {"end_to_end": self.end_to_end}
+        for section in self.sections():
+            table = {
+                f.name: getattr(getattr(self, section), f.name)
+                for f in dataclasses.fields(getattr(self, section))
+            }
+            document[section] = {
+                name: dict(value) if isinstance(value, Mapping) else value for name, value in table.items()
+            }
+        return tomli_w.dumps(document)
+
+
+@dataclass(frozen=True)
+class Override:
+    """One setting that a config file or the command line gives: `section.name = value`."""
+
+    section: str
+    name: str
+    value: Any
+
+    def __str__(self) -> str:
+        return f"{self.section}.{self.name} = {self.value!r}"
+
+
+def options() -> Iterator[tuple[str, dataclasses.Field[Any]]]:
+    """Every setting that has a plain value, as (section, field); names are unique over all sections."""
+    for section, kind in TrainingConfig.sections().items():
+        for setting in dataclasses.fields(kind):
+            if "help" in setting.metadata:
+                yield section, setting
+
+
+def read_overrides(path: Path) -> tuple[bool | None, list[Override]]:
+    """Read a TOML file.
+
+    Returns:
+        `end_to_end`, or None where the file doesn't say, and every setting that it gives.
+
+    Raises:
+        InputError: the file is missing or no TOML, or it holds a key that doesn't exist.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"no config file at {path}; give a TOML file") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path} can't be read as TOML: {error}; correct that place") from None
+    end_to_end = document.pop("end_to_end", None)
+    if end_to_end is not None and not isinstance(end_to_end, bool):
+        raise InputError(f"{path}: end_to_end is {end_to_end!r}; write true or false")
+    overrides = []
+    for section, table in document.items():
+        if section not in TrainingConfig.sections() or not isinstance(table, dict):
+            known = ", ".join(["end_to_end", *(f"[{name}]" for name in TrainingConfig.sections())])
+            raise InputError(f"{path}: {section!r} is unknown; a config holds {known}")
+        overrides += [Override(section, name, value) for name, value in table.items()]
+    return end_to_end, overrides
+
+
+def build_config(overrides: list[Override], *, end_to_end: bool) -> TrainingConfig:
+    """The defaults, changed by `overrides`; of two for one setting the later wins.
+
+    Raises:
+        InputError: a setting doesn't exist, has another type, or is out of range.
+    """
+    changes: dict[str, dict[str, Any]] = {section: {} for section in TrainingConfig.sections()}
+    for override in overrides:
+        changes[override.section][override.name] = _checked(override)
+    parts = {section: kind(**changes[section]) for section, kind in TrainingConfig.sections().items()}
+    return TrainingConfig(end_to_end=end_to_end, **parts)
+
+
+def _checked(override: Override) -> Any:
+    kind = TrainingConfig.sections()[override.section]
+    known = {setting.name: setting for setting in dataclasses.fields(kind)}
+    if override.name not in known:
+        raise InputError(
+            f"training config: [{override.section}] has no setting {override.name!r}; "
+            f"it has {', '.join(sorted(known))}"
+        )
+    if override.name == "backbone_options":
+        if not isinstance(override.value, Mapping):
+            raise InputError(f"training config: {override}; write a table such as {{scale = 0.25}}")
+        return dict(override.value)
+    wanted = type(known[override.name].default)
+    if wanted is float and type(override.value) is int:
+        return float(override.value)
+    if type(override.value) is not wanted:
+        raise InputError(f"training config: {override} is no {wanted.__name__}; give one")
+    return override.value

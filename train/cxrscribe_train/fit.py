@@ -1,0 +1,290 @@
+"""Finding the weights: epochs of steps, each epoch followed by a validation.
+
+The loop is our own, on Paddle's parts (DataLoader, BatchSampler, AdamW, learning-rate schedules,
+ClipGradByGlobalNorm). `paddle.Model` would get in the way: what its `evaluate` and `EarlyStopping` see as
+the loss is the last batch's alone, its checkpoints hold no place inside an epoch, and it has no room for an
+exchange of gradients between `backward` and the optimizer's step.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import paddle
+
+from cxrscribe.architecture import Architecture
+from cxrscribe.errors import CxrscribeError
+from cxrscribe.preprocess import Preprocessing
+from cxrscribe_models import FilmEncoder, ReportDecoder
+from cxrscribe_train.calibration import calibrate
+from cxrscribe_train.checkpoint import EpochRecord, TrainingState, load_checkpoint, save_checkpoint
+from cxrscribe_train.config import FitConfig, TrainingConfig
+from cxrscribe_train.dataset import EpochSampler, ReportDataset, ReportTokens
+from cxrscribe_train.hints import HintHead
+from cxrscribe_train.loss import TokenLoss, summed_token_loss
+from cxrscribe_train.network import ReportNetwork, initialize
+from cxrscribe_train.parallel import Alone, Exchange
+from cxrscribe_train.schedule import WarmUpCosine
+from cxrscribe_train.step_vector import StepVector
+from cxrscribe_train.weights import WeightsSource, build_encoder
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """All that a process of a training has to know.
+
+    `train_inputs` and `val_inputs` are `.npy` files, films uint8 [N, H, W] or features float32 [N, F], in
+    the order of `train` and `val`. `fingerprint` holds digests of what a resumed training must find
+    unchanged, by name.
+    """
+
+    config: TrainingConfig
+    architecture: Architecture
+    preprocessing: Preprocessing
+    train_inputs: Path
+    val_inputs: Path
+    train: ReportTokens
+    val: ReportTokens
+    checkpoint: Path
+    fingerprint: tuple[tuple[str, str], ...]
+
+    @property
+    def batch_size(self) -> int:
+        """Films a step over all processes: the config's, or fewer in a smaller corpus."""
+        processes = self.config.fit.processes
+        return min(self.config.fit.batch_size, len(self.train.lengths) // processes * processes)
+
+
+class Trainer:
+    """One process's part of a training; with `Alone` as the exchange it is the whole of it."""
+
+    def __init__(self, job: TrainingJob, network: ReportNetwork, exchange: Exchange | None = None) -> None:
+        """Sets up loader, optimizer and schedule around `network`."""
+        fit = job.config.fit
+        if job.batch_size < 1:
+            raise CxrscribeError(
+                f"{fit.processes} processes need at least as many training films; lower processes"
+            )
+        self.network = network
+        self.state = TrainingState()
+        self._job = job
+        self.exchange = exchange or Alone()
+        self._sampler = self._make_sampler()
+        self._scheduler = paddle.optimizer.lr.LambdaDecay(
+            fit.learning_rate, WarmUpCosine.of(fit, steps=fit.epochs * len(self._sampler))
+        )
+        self.optimizer = _optimizer(fit, self._scheduler, network)
+        self.vector = StepVector(network, numbers=2)
+        augmentation = job.config.augmentation if job.config.end_to_end else None
+        self._films = np.load(job.train_inputs, mmap_mode="r")
+        self._train = ReportDataset(self._films, job.train, augmentation, fit.seed)
+        self._val = ReportDataset(np.load(job.val_inputs, mmap_mode="r"), job.val)
+
+    def restore(self) -> None:
+        """Go back to where the checkpoint was taken. Raises InputError when there is none, or another's."""
+        job = self._job
+        self.state = load_checkpoint(job.checkpoint, self.network, self.optimizer, dict(job.fingerprint))
+        self._scheduler.step(self.state.step)
+
+    def save(self) -> None:
+        """Write the job's checkpoint."""
+        job = self._job
+        save_checkpoint(job.checkpoint, self.state, self.network, self.optimizer, dict(job.fingerprint))
+
+    def join(self, exchange: Exchange) -> None:
+        """Take part in a training of several processes from the next step on."""
+        self.exchange = exchange
+        self._sampler = self._make_sampler()
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done, or validation has not improved for `patience` epochs."""
+        fit = self._job.config.fit
+        stale = 0 < fit.patience <= self.state.epochs_without_gain
+        return stale or self.state.epoch >= fit.epochs
+
+    def run(self, stop: Callable[[], bool], on_epoch: Callable[[], None]) -> bool:
+        """Train until finished or until `stop` is true after a step.
+
+        Args:
+            stop: asked after each step.
+            on_epoch: called when an epoch is done and `state` holds its record.
+
+        Returns:
+            True when finished, False when stopped.
+        """
+        while not self.finished:
+            started = time.monotonic()
+            stopped = self._train_epoch(stop)
+            if self.state.batch < len(self._sampler):
+                return False
+            self._calibrate()
+            self._close_epoch(self._validation_loss(), time.monotonic() - started)
+            on_epoch()
+            if stopped:
+                return self.finished
+        return True
+
+    def _make_sampler(self) -> EpochSampler:
+        return EpochSampler(
+            self._job.train.lengths,
+            self._job.batch_size,
+            self._job.config.fit.seed,
+            self.exchange.rank,
+            self.exchange.processes,
+        )
+
+    def _train_epoch(self, stop: Callable[[], bool]) -> bool:
+        """The rest of the present epoch. Returns True when stopped, which may be after its last step."""
+        self.network.train()
+        self._sampler.begin(self.state.epoch, self.state.batch)
+        self._train.epoch = self.state.epoch
+        loader = paddle.io.DataLoader(
+            self._train, batch_sampler=self._sampler, collate_fn=self._train.collate
+        )
+        return any(
+            self._step(inputs, tokens, targets, hints, stop) for inputs, tokens, targets, hints in loader
+        )
+
+    def _step(
+        self,
+        inputs: paddle.Tensor,
+        tokens: paddle.Tensor,
+        targets: paddle.Tensor,
+        hints: paddle.Tensor,
+        stop: Callable[[], bool],
+    ) -> bool:
+        """One step; returns whether any process was asked to stop."""
+        fit, state = self._job.config.fit, self.state
+        _seed_step(fit.seed, state.step, self.exchange.rank)
+        count = int(self._job.train.lengths[self._sampler.whole_batch(state.batch)].sum())
+        features = self.network.features(inputs)
+        loss = summed_token_loss(self.network.decoder(features, tokens), targets, fit.label_smoothing)
+        taught = loss
+        if self.network.hint_head is not None:
+            taught = loss + self.network.hint_head.summed_loss(features, hints)
+        (taught / count).backward()
+        total, stops = self.vector.exchange_step(self.exchange, float(loss), float(stop())).tolist()
+        if not math.isfinite(total):
+            raise CxrscribeError(
+                f"the training loss is {total} at step {state.step}; "
+                "lower learning_rate or clip_norm and start again"
+            )
+        self.optimizer.step()
+        self.optimizer.clear_grad()
+        self._scheduler.step()
+        train_loss = state.train_loss + TokenLoss(total, count)
+        self.state = replace(state, batch=state.batch + 1, step=state.step + 1, train_loss=train_loss)
+        return stops > 0
+
+    def _calibrate(self) -> None:
+        """Measure the batch-norm statistics on training films as they are, without augmentation."""
+        films, encoder = self._job.config.fit.calibration_films, self.network.encoder
+        if encoder is None or films == 0:
+            return
+        size = self._job.batch_size
+        order = np.random.default_rng(self._job.config.fit.seed).permutation(len(self._job.train.lengths))
+        batches = max(1, min(films, len(order)) // size)
+
+        def own_share() -> Iterator[paddle.Tensor]:
+            for batch in range(batches):
+                whole = order[batch * size : (batch + 1) * size]
+                share = np.sort(whole[self.exchange.rank :: self.exchange.processes])
+                yield paddle.to_tensor(np.asarray(self._films[share]))
+
+        calibrate(encoder, own_share())
+        self.vector.exchange_statistics(self.exchange)
+
+    def _validation_loss(self) -> float:
+        """Mean loss over all real tokens of the validation split; each process takes its share of it."""
+        self.network.eval()
+        by_length = np.argsort(
+            self._job.val.lengths, kind="stable"
+        )  # batches of like lengths hold little padding
+        own = by_length[self.exchange.rank :: self.exchange.processes].tolist()
+        total, count = 0.0, 0
+        with paddle.no_grad():
+            for start in range(0, len(own), self._job.batch_size):
+                rows = own[start : start + self._job.batch_size]
+                batch = self._val.collate([self._val[row] for row in rows])
+                inputs, tokens, targets, _ = (paddle.to_tensor(array) for array in batch)
+                total += float(summed_token_loss(self.network(inputs, tokens), targets))
+                count += int(self._job.val.lengths[rows].sum())
+        total, tokens_seen = self.exchange.sum(np.array([total, count], np.float32)).tolist()
+        return TokenLoss(total, int(tokens_seen)).mean
+
+    def _close_epoch(self, val_loss: float, seconds: float) -> None:
+        if not math.isfinite(val_loss):
+            raise CxrscribeError(f"the validation loss is {val_loss}; lower learning_rate and start again")
+        state = self.state
+        record = EpochRecord(
+            epoch=state.epoch,
+            step=state.step,
+            train_loss=state.train_loss.mean,
+            val_loss=val_loss,
+            learning_rate=float(self._scheduler.get_lr()),
+            seconds=round(seconds, 3),
+        )
+        self.state = TrainingState(epoch=state.epoch + 1, step=state.step, history=(*state.history, record))
+
+
+def new_network(job: TrainingJob, encoder: FilmEncoder | None = None) -> ReportNetwork:
+    """A decoder with weights from the config's seed, behind `encoder` in an end-to-end training."""
+    fit, architecture = job.config.fit, job.architecture
+    paddle.seed(fit.seed)
+    decoder = ReportDecoder(architecture)
+    if not job.config.end_to_end:
+        initialize(decoder, np.load(job.train_inputs))
+        return ReportNetwork(decoder)
+    initialize(decoder)
+    if fit.finding_loss == fit.word_loss == 0.0:
+        return ReportNetwork(decoder, encoder)
+    sizes = architecture.feature_size, architecture.vocabulary_size
+    head = HintHead(*sizes, finding_weight=fit.finding_loss, word_weight=fit.word_loss)
+    return ReportNetwork(decoder, encoder, head)
+
+
+def starting_encoder(config: TrainingConfig, preprocessing: Preprocessing) -> FilmEncoder:
+    """The encoder that an end-to-end training starts from."""
+    weights = f"random:{config.fit.seed}" if config.fit.weights == "random" else config.fit.weights
+    network = config.network
+    return build_encoder(
+        network.backbone, network.backbone_options, preprocessing, WeightsSource.parse(weights)
+    )
+
+
+def help_train(exchange: Exchange, job: TrainingJob) -> None:
+    """What a helper process does: load the checkpoint that the first process wrote, then train beside it."""
+    architecture = job.architecture
+    encoder = (
+        build_encoder(architecture.backbone, architecture.backbone_options, job.preprocessing)
+        if job.config.end_to_end
+        else None
+    )
+    trainer = Trainer(job, new_network(job, encoder), exchange)
+    trainer.restore()
+    trainer.run(stop=lambda: False, on_epoch=lambda: None)
+
+
+def _optimizer(
+    fit: FitConfig, schedule: paddle.optimizer.lr.LRScheduler, network: paddle.nn.Layer
+) -> paddle.optimizer.Optimizer:
+    # Biases and batch-norm scales are vectors; pulling them to zero would not make the function simpler.
+    decayed = {parameter.name for parameter in network.parameters() if len(parameter.shape) > 1}
+    return paddle.optimizer.AdamW(
+        learning_rate=schedule,
+        parameters=network.parameters(),
+        weight_decay=fit.weight_decay,
+        apply_decay_param_fun=lambda name: name in decayed,
+        grad_clip=paddle.nn.ClipGradByGlobalNorm(fit.clip_norm),
+    )
+
+
+def _seed_step(seed: int, step: int, rank: int) -> None:
+    """Make dropout a function of seed, step and process: a resumed training draws what it would have."""
+    paddle.seed(int(np.random.SeedSequence((seed, step, rank)).generate_state(1)[0]))

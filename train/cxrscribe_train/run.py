@@ -1,0 +1,212 @@
+"""A run folder: what one training leaves behind.
+
+run.json              architecture, preprocessing, beam settings, weights' sha256, best epoch, corpus counts
+config.toml           the training config that gives this run again
+vocabulary.json       the words, in the order of their ids
+studies.json          ids of the studies that it was trained on
+encoder.safetensors   the backbone
+decoder.safetensors   the decoder of the best epoch
+log.jsonl             one line an epoch
+curves.png            losses and learning rate
+checkpoint/           what `--resume` needs
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from cxrscribe.architecture import Architecture
+from cxrscribe.errors import CxrscribeError, InputError
+from cxrscribe.preprocess import Preprocessing
+from cxrscribe.settings import BeamSettings
+from cxrscribe.version import __version__
+from cxrscribe.vocabulary import Vocabulary
+from cxrscribe_models import FilmEncoder, ReportDecoder
+from cxrscribe_train.atomic import write_atomically
+from cxrscribe_train.checkpoint import EpochRecord, TrainingState
+from cxrscribe_train.config import TrainingConfig, build_config, read_overrides
+from cxrscribe_train.curves import draw_curves
+from cxrscribe_train.network import ReportNetwork
+from cxrscribe_train.weights import build_encoder, load_weights, save_weights, sha256_of
+
+FORMAT: Final = 1
+RUN_FILE: Final = "run.json"
+CONFIG_FILE: Final = "config.toml"
+VOCABULARY_FILE: Final = "vocabulary.json"
+ENCODER_FILE: Final = "encoder.safetensors"
+DECODER_FILE: Final = "decoder.safetensors"
+STUDIES_FILE: Final = "studies.json"
+CHECKPOINT_FOLDER: Final = "checkpoint"
+
+
+@dataclass(frozen=True)
+class TrainingCorpus:
+    """What a run was trained on.
+
+    `folder` is where the corpus was, `drawn` whether its films are drawings. The numbers are images that the
+    run was trained and validated on, and corpus rows that it left out.
+    """
+
+    folder: str
+    drawn: bool
+    train: int
+    val: int
+    without_image: int
+    without_findings: int
+    damaged: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained model, before its export.
+
+    `weights` says where the backbone's weights began (`random:7`, `imagenet`, `file:<sha256>`), and
+    `weights_sha256` is that of `encoder.safetensors`. `best` is the epoch whose weights these are.
+    """
+
+    path: Path
+    architecture: Architecture
+    preprocessing: Preprocessing
+    vocabulary: Vocabulary
+    settings: BeamSettings
+    config: TrainingConfig
+    weights: str
+    weights_sha256: str
+    best: EpochRecord
+    corpus: TrainingCorpus
+
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """Read a run folder.
+
+        Raises:
+            InputError: it is no run folder, no epoch is finished, or a file in it is damaged.
+        """
+        path = Path(path)
+        try:
+            record: dict[str, Any] = json.loads((path / RUN_FILE).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise InputError(
+                f"{path} holds no {RUN_FILE}; "
+                "give the --out folder of a `cxrscribe train` that finished an epoch"
+            ) from None
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path / RUN_FILE} can't be read ({error}); train again") from error
+        if record.get("format") != FORMAT:
+            raise InputError(
+                f"{path / RUN_FILE} has format {record.get('format')!r}, this version reads {FORMAT}; "
+                "use the version that wrote it"
+            )
+        try:
+            return cls(
+                path=path,
+                architecture=Architecture.from_json(record["architecture"]),
+                preprocessing=Preprocessing.from_json(record["preprocessing"]),
+                vocabulary=Vocabulary.from_json((path / VOCABULARY_FILE).read_text(encoding="utf-8")),
+                settings=BeamSettings.from_json(record["settings"]),
+                config=read_config(path),
+                weights=record["weights"],
+                weights_sha256=record["weights_sha256"],
+                best=EpochRecord(**record["best"]),
+                corpus=TrainingCorpus(**record["corpus"]),
+            )
+        except (KeyError, TypeError, OSError) as error:
+            raise InputError(f"{path} is damaged ({type(error).__name__}: {error}); train again") from error
+        except CxrscribeError as error:
+            raise InputError(f"{path} is damaged: {error}") from error
+
+    def training_studies(self) -> frozenset[str]:
+        """Ids of the studies that the run was trained on. Raises InputError when their list is damaged."""
+        path = self.path / STUDIES_FILE
+        try:
+            return frozenset(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(f"{path} can't be read ({error}); restore it or train again") from error
+
+    def encoder(self) -> FilmEncoder:
+        """The encoder with its weights, in eval mode. Raises InputError when the file isn't the run's."""
+        file = self.path / ENCODER_FILE
+        if sha256_of(file) != self.weights_sha256:
+            raise InputError(f"{file} is not the encoder that this run recorded; restore it or train again")
+        encoder = build_encoder(
+            self.architecture.backbone, self.architecture.backbone_options, self.preprocessing
+        )
+        load_weights(encoder.backbone, file)
+        encoder.eval()
+        return encoder
+
+    def decoder(self) -> ReportDecoder:
+        """The decoder of the best epoch, in eval mode."""
+        decoder = ReportDecoder(self.architecture)
+        load_weights(decoder, self.path / DECODER_FILE)
+        decoder.eval()
+        return decoder
+
+
+def read_config(run: Path) -> TrainingConfig:
+    """The config that a run was begun with. Raises InputError when there is none or it is wrong."""
+    end_to_end, overrides = read_overrides(run / CONFIG_FILE)
+    return build_config(overrides, end_to_end=bool(end_to_end))
+
+
+@dataclass(frozen=True)
+class RunWriter:
+    """Writes a run folder while a training goes on."""
+
+    path: Path
+    architecture: Architecture
+    preprocessing: Preprocessing
+    vocabulary: Vocabulary
+    settings: BeamSettings
+    config: TrainingConfig
+    weights: str
+    corpus: TrainingCorpus
+    studies: tuple[str, ...]
+
+    @property
+    def checkpoint(self) -> Path:
+        """The folder that a resumed training reads."""
+        return self.path / CHECKPOINT_FOLDER
+
+    def begin(self, encoder_file: Path | None) -> None:
+        """Write what is known before the first epoch; `encoder_file` is what made the features, if any."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.path / CONFIG_FILE, self.config.to_toml().encode())
+        write_atomically(self.path / VOCABULARY_FILE, self.vocabulary.to_json().encode())
+        write_atomically(self.path / STUDIES_FILE, json.dumps(self.studies, indent=0).encode() + b"\n")
+        if encoder_file is not None:
+            write_atomically(self.path / ENCODER_FILE, encoder_file.read_bytes())
+
+    def keep_best(self, network: ReportNetwork, best: EpochRecord) -> None:
+        """Write the weights of the best epoch so far, and the record that makes this folder a Run."""
+        save_weights(network.decoder, self.path / DECODER_FILE)
+        if network.encoder is not None:
+            save_weights(network.encoder.backbone, self.path / ENCODER_FILE)
+        record = {
+            "format": FORMAT,
+            "version": __version__,
+            "architecture": self.architecture.to_json(),
+            "preprocessing": self.preprocessing.to_json(),
+            "settings": self.settings.to_json(),
+            "weights": self.weights,
+            "weights_sha256": sha256_of(self.path / ENCODER_FILE),
+            "seed": self.config.fit.seed,
+            "cleaning": dataclasses.asdict(self.config.text),
+            "best": asdict(best),
+            "corpus": asdict(self.corpus),
+        }
+        write_atomically(self.path / RUN_FILE, json.dumps(record, indent=2).encode() + b"\n")
+
+    def log(self, state: TrainingState) -> None:
+        """Write the log of all epochs so far."""
+        lines = [json.dumps(asdict(record)) + "\n" for record in state.history]
+        write_atomically(self.path / "log.jsonl", "".join(lines).encode())
+
+    def draw(self, state: TrainingState) -> None:
+        """Draw the curves of all epochs so far. Done once, as a drawing takes a third of a second."""
+        if state.history:
+            draw_curves(state.history, self.path / "curves.png")

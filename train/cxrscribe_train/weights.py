@@ -1,0 +1,167 @@
+"""Network weights on disk: safetensors out, safetensors or a Paddle state file in."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import paddle
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from cxrscribe import file_entry
+from cxrscribe.errors import InputError
+from cxrscribe.preprocess import Preprocessing
+from cxrscribe_models import FilmEncoder, build_backbone
+from cxrscribe_train.atomic import write_atomically
+
+# A Backbone holds paddle.vision's network under this name; files from elsewhere hold its weights without it.
+_NETWORK_PREFIX: Final = "network."
+
+
+@dataclass(frozen=True)
+class WeightsSource:
+    """Where a backbone's weights come from: a file, Paddle's ImageNet download, or a seed."""
+
+    kind: Literal["file", "imagenet", "random"]
+    path: Path | None = None
+    seed: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> WeightsSource:
+        """Read `imagenet`, `random:SEED` or the path of a file. Raises InputError for anything else."""
+        if text == "imagenet":
+            return cls("imagenet")
+        if text == "random" or text.startswith("random:"):
+            seed = text.removeprefix("random").removeprefix(":")
+            if not seed.isdecimal():
+                raise InputError(f"weights {text!r}: give random:SEED with a whole number, such as random:7")
+            return cls("random", seed=int(seed))
+        path = Path(text)
+        if not path.is_file():
+            raise InputError(f"weights {text!r} are no file; give a file, imagenet or random:SEED")
+        return cls("file", path=path)
+
+    @property
+    def identity(self) -> str:
+        """A line that differs when the weights do: `random:7`, `imagenet` or `file:<sha256>`."""
+        if self.path is not None:
+            return f"file:{sha256_of(self.path)}"
+        return "imagenet" if self.kind == "imagenet" else f"random:{self.seed}"
+
+
+def build_encoder(
+    backbone: str,
+    options: Mapping[str, int | float | str],
+    preprocessing: Preprocessing,
+    source: WeightsSource | None = None,
+) -> FilmEncoder:
+    """Build an encoder and fill its backbone from `source`; None leaves what Paddle's random state gives.
+
+    Raises:
+        InputError: there is no such backbone, or the weights don't fit it or can't be read.
+    """
+    if source is not None and source.kind == "random":
+        paddle.seed(source.seed)
+    imagenet = source is not None and source.kind == "imagenet"
+    try:
+        network = build_backbone(backbone, options, pretrained=imagenet)
+    except (OSError, RuntimeError) as error:
+        if not imagenet:
+            raise
+        raise InputError(
+            f"Paddle's ImageNet weights of {backbone} can't be downloaded ({error}); "
+            "give a local file with --weights FILE"
+        ) from error
+    if source is not None and source.path is not None:
+        load_weights(network, source.path)
+    return FilmEncoder(network, preprocessing.mean, preprocessing.std)
+
+
+def save_weights(network: paddle.nn.Layer, path: Path) -> str:
+    """Write the state of `network` as safetensors, whole or not at all; returns the file's sha256."""
+    content = safetensors.numpy.save(state_arrays(network))
+    write_atomically(path, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def state_arrays(network: paddle.nn.Layer) -> dict[str, NDArray[Any]]:
+    """Copies of all parameters and buffers of `network`, by name."""
+    return {name: np.ascontiguousarray(value.numpy()) for name, value in _own_state(network).items()}
+
+
+def load_weights(network: paddle.nn.Layer, path: Path) -> None:
+    """Fill `network` from a safetensors file or a Paddle state file (`.pdparams`).
+
+    A file may hold more, such as a classifier. A Paddle state file is a pickle: load only one that you trust.
+
+    Raises:
+        InputError: the file can't be read, or a weight is missing in it or has another shape.
+    """
+    fill(network, _read_state(path), str(path))
+
+
+def fill(network: paddle.nn.Layer, state: Mapping[str, Any], place: str) -> None:
+    """Copy `state` into `network`. Raises InputError when a weight is missing or of another shape.
+
+    `place` is where the state comes from, for the message.
+    """
+    filled = {}
+    for name, value in _own_state(network).items():
+        found = state.get(name, state.get(name.removeprefix(_NETWORK_PREFIX)))
+        if found is None:
+            raise InputError(f"{place} has no weight {name!r}; give weights of this very network")
+        if list(found.shape) != list(value.shape):
+            raise InputError(
+                f"{place}: weight {name!r} has shape {list(found.shape)}, the network wants "
+                f"{list(value.shape)}; give weights of this very network"
+            )
+        filled[name] = np.asarray(found)
+    for name, value in _own_state(network).items():
+        value.set_value(filled[name])
+
+
+def _own_state(network: paddle.nn.Layer) -> dict[str, paddle.Tensor]:
+    """Each tensor of `network` once: `paddle.nn.LSTM` lists its weights under two names."""
+    state: dict[str, paddle.Tensor] = {}
+    names: set[str] = set()
+    for name, value in network.state_dict().items():
+        if value.name not in names:
+            names.add(value.name)
+            state[name] = value
+    return state
+
+
+def sha256_of(path: Path) -> str:
+    """sha256 of a file. Raises InputError when it can't be read."""
+    try:
+        return file_entry.sha256_of(path)
+    except OSError as error:
+        raise InputError(f"{path} can't be read: {error.strerror or error}; check the path") from error
+
+
+def _read_state(path: Path) -> Mapping[str, Any]:
+    try:
+        if path.suffix == ".safetensors":
+            return safetensors.numpy.load_file(path)
+        state = paddle.load(str(path), return_numpy=True)
+    except (OSError, ValueError, safetensors.SafetensorError, EOFError, RuntimeError) as error:
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            f"{path} can't be read as weights: {first_line}; "
+            "give a .safetensors file or a Paddle state file (.pdparams)"
+        ) from error
+    except Exception as error:  # pickle raises nearly anything for a file that is no pickle
+        raise InputError(
+            f"{path} is no Paddle state file ({type(error).__name__}); give a .safetensors or .pdparams file"
+        ) from error
+    if not isinstance(state, dict):
+        raise InputError(
+            f"{path} holds {type(state).__name__}, not weights by name; give a Paddle state file"
+        )
+    return state
