@@ -41,6 +41,8 @@ class Candidates:
     """[A, M]: rank of the parent in its image * V + word."""
     token_log_prob: NDArray[np.float32]
     """[A, M]: the new token's share."""
+    has_nan: NDArray[np.bool_]
+    """[A]: for which the network gave NaN. Their search can't go on and ends with nothing."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class Results:
     """[F, K], best first."""
     score: NDArray[np.float64]
     """[F, K]: by which they are ranked, unfinished ones after all finished ones."""
+    has_nan: NDArray[np.bool_]
+    """[F]: whose search ended because the network gave NaN."""
 
 
 class BeamSearch:
@@ -108,7 +112,7 @@ class BeamSearch:
         origin = np.arange(self.images)[:, None] * self._places + np.take_along_axis(parent, places, axis=1)
         # Unused places name row 0, which always exists.
         self._parent = np.where(self._live.exists, origin, 0).reshape(-1)
-        return self._release(self._ended())
+        return self._release(self._ended() | candidates.has_nan, candidates.has_nan)
 
     def _best(self, hypotheses: Hypotheses) -> Hypotheses:
         """The K best by score; of equal ones, those that stand first."""
@@ -131,23 +135,24 @@ class BeamSearch:
         hopeless = full & (reachable <= limits.score(worst, worst_length)[:, 0])
         return ~self._live.exists[:, 0] | hopeless | (self._steps >= limits.max_length)
 
-    def _release(self, ended: NDArray[np.bool_]) -> Results:
+    def _release(self, ended: NDArray[np.bool_], has_nan: NDArray[np.bool_]) -> Results:
         """Take the images that ended out of all arrays."""
         if not ended.any():
-            return Results(self._image[:0], self._pool.images(np.arange(0)), np.zeros((0, self._places)))
+            none = np.arange(0)
+            return Results(none, self._pool.images(none), np.zeros((0, self._places)), has_nan[none])
         gone, kept = np.flatnonzero(ended), np.flatnonzero(~ended)
-        results = self._results(gone)
+        results = self._results(gone, has_nan[gone])
         self._image = self._image[kept]
         self._live, self._pool = self._live.images(kept), self._pool.images(kept)
         self._parent = self._parent.reshape(-1, self._places)[kept].reshape(-1)
         self._constraints = self._constraints.images(kept)
         return results
 
-    def _results(self, gone: NDArray[np.intp]) -> Results:
+    def _results(self, gone: NDArray[np.intp], has_nan: NDArray[np.bool_]) -> Results:
         limits = self._constraints.images(gone)
         out_of_steps = (self._steps >= limits.max_length)[:, None]
         unfinished = self._live.images(gone).keep(out_of_steps)
-        both = self._pool.images(gone).beside(unfinished)
+        both = self._pool.images(gone).beside(unfinished).keep(~has_nan[:, None])
         places = np.argsort(~both.exists, axis=1, kind="stable")[:, : self._places]
         ranked = both.take(places).keep(np.arange(self._places) < limits.beam_width[:, None])
-        return Results(self._image[gone], ranked, limits.score(ranked.log_prob, ranked.length))
+        return Results(self._image[gone], ranked, limits.score(ranked.log_prob, ranked.length), has_nan)

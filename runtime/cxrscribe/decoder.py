@@ -22,6 +22,11 @@ from cxrscribe.vocabulary import Vocabulary
 
 IMAGES_AT_ONCE: Final = 32
 
+_NAN: Final = (
+    "the decoder's log-probabilities have NaN in them; check that the features are finite and come from this "
+    "bundle's encoder, and that the export passed its parity checks"
+)
+
 
 def decode(
     model: StepModel,
@@ -34,7 +39,7 @@ def decode(
 
     `settings` is one for all, or one for each. Raises SettingsError for settings that don't fit the
     vocabulary or the number of rows, InputError for features that aren't finite numbers [N, F], and
-    DecodingError when a search ends without any report.
+    DecodingError when a search ends without any report, for its settings forbid all or the network gives NaN.
     """
     rows = feature_matrix(features)
     each = settings_of_each(settings, len(rows))
@@ -69,7 +74,10 @@ def decode_batch(
     settings: Sequence[BeamSettings],
     stats: DecodingStats,
 ) -> list[Report | DecodingError]:
-    """Search for all rows of `features` [N, F] at once; a search without any report gives its error."""
+    """Search for all rows of `features` [N, F] at once; a search without any report gives its error.
+
+    The other searches go on, whatever becomes of one.
+    """
     if len(features) == 0:
         return []
     reports: list[Report | DecodingError | None] = [None] * len(features)
@@ -80,8 +88,10 @@ def decode_batch(
         while search.images:
             results = search.advance(expander.expand(search.frontier(), stats))
             for row, image in enumerate(results.image.tolist()):
-                reports[image] = write_report(
-                    results.hypotheses, results.score, row, settings[image], vocabulary
+                reports[image] = (
+                    DecodingError(_NAN)
+                    if results.has_nan[row]
+                    else write_report(results.hypotheses, results.score, row, settings[image], vocabulary)
                 )
     done = [report for report in reports if report is not None]
     stats.batches += 1

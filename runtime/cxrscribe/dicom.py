@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
@@ -67,9 +68,7 @@ def read_dicom(content: bytes) -> npt.NDArray[np.uint8]:
         import pydicom
     except ModuleNotFoundError:
         raise MissingExtraError("reading DICOM", "dicom") from None
-    # Its remarks may quote values of the file, and what a film can't do without is checked here anyway.
-    warnings.filterwarnings("ignore", module="pydicom")
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+    _silence_pydicom()
     if _DEFLATED in content[:_META_BYTES]:
         raise FilmError(
             "is a deflated DICOM file, whose size can't be checked before it is unpacked; inflate it first"
@@ -90,6 +89,18 @@ def read_dicom(content: bytes) -> npt.NDArray[np.uint8]:
         raise FilmError(
             f"has DICOM display attributes that can't be applied ({type(error).__name__}); correct them"
         ) from None
+
+
+@cache
+def _silence_pydicom() -> None:
+    """Keep pydicom quiet from its first use here on; who wants to hear it may say so afterwards.
+
+    Its remarks may quote values of the file, patient attributes among them, and what a film can't do without
+    is checked here anyway. `warnings.catch_warnings` around each call would be no help, for films are read on
+    several threads.
+    """
+    warnings.filterwarnings("ignore", module="pydicom")
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 
 def _check_picture(dataset: Dataset) -> None:

@@ -5,7 +5,7 @@
     ├── InputError        (ValueError)    a file, folder or option given to a command or function is wrong
     ├── SettingsError     (ValueError)    beam settings contradict each other or are out of range
     ├── BundleError       (ValueError)    a bundle is damaged, unsafe, or of another schema
-    ├── DecodingError     (RuntimeError)  a search ended without any hypothesis
+    ├── DecodingError     (RuntimeError)  a search ended without any report
     ├── DeviceError       (RuntimeError)  the device that was asked for is not there
     └── MissingExtraError (ImportError)   an optional dependency is not installed
 
@@ -36,7 +36,7 @@ class BundleError(CxrscribeError, ValueError):
 
 
 class DecodingError(CxrscribeError, RuntimeError):
-    """A beam search ended without any hypothesis."""
+    """A beam search ended without any report: the settings forbid all of them, or the network gave NaN."""
 
 
 class DeviceError(CxrscribeError, RuntimeError):

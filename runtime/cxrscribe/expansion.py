@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrscribe.beam import Candidates, Frontier
-from cxrscribe.errors import DecodingError
 from cxrscribe.state import State
 from cxrscribe.stats import DecodingStats
 from cxrscribe.step import StepModel
@@ -33,7 +32,7 @@ class StepExpander:
         self._packed = np.arange(len(features))  # row of the last frontier -> row of the state
 
     def expand(self, frontier: Frontier, stats: DecodingStats) -> Candidates:
-        """See Expander. Raises DecodingError when the network gives NaN."""
+        """See Expander."""
         live = np.flatnonzero(frontier.score > -np.inf)  # [R]
         state = self._state.take(self._packed[frontier.parent[live]])
         log_probs, self._state = self._model.step(frontier.token[live], state)
@@ -41,11 +40,6 @@ class StepExpander:
         self._packed[live] = np.arange(len(live))
         stats.steps += 1
         stats.rows += len(live)
-        if np.isnan(log_probs).any():
-            raise DecodingError(
-                "the decoder's log-probabilities have NaN in them; check that the features are finite and "
-                "come from this bundle's encoder, and that the export passed its parity checks"
-            )
         return best_candidates(_all_rows(log_probs, live, frontier.score.size), frontier)
 
 
@@ -56,11 +50,15 @@ def best_candidates(log_probs: NDArray[np.float32], frontier: Frontier) -> Candi
     """
     images, places = frontier.score.shape
     words = log_probs.shape[1]
+    is_nan = np.isnan(log_probs)
+    has_nan: NDArray[np.bool_] = np.logical_or.reduce(is_nan.reshape(images, -1), axis=1)
+    if has_nan.any():  # NaN has no place in an order
+        log_probs = np.where(is_nan, np.float32(-np.inf), log_probs)
     sums = frontier.score.reshape(-1, 1) + (log_probs + frontier.bias)
     index = _top(sums.reshape(images, places * words), min(2 * places, places * words))
     score = np.take_along_axis(sums.reshape(images, -1), index, axis=1)
     token_log_prob = np.take_along_axis(log_probs.reshape(images, -1), index, axis=1)
-    return Candidates(score, index, token_log_prob)
+    return Candidates(score, index, token_log_prob, has_nan)
 
 
 def _all_rows(log_probs: NDArray[np.float32], live: NDArray[np.intp], rows: int) -> NDArray[np.float32]:

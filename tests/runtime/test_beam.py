@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,7 +29,7 @@ def candidates(*images: list[tuple[float, int, int]]) -> Candidates:
     for row, image in enumerate(images):
         for rank, (log_prob, parent, word) in enumerate(image):
             score[row, rank], index[row, rank] = log_prob, parent * V + word
-    return Candidates(score, index, score)
+    return Candidates(score, index, score, np.zeros(len(images), np.bool_))
 
 
 def forbidden(bias: NDArray[np.float32]) -> list[set[int]]:
@@ -119,3 +121,13 @@ def test_image_without_any_candidate_ends_with_nothing() -> None:
     results = search_for(BeamSettings(beam_width=2)).advance(candidates(none))
     assert results.image.tolist() == [0]
     assert not results.hypotheses.exists.any()
+
+
+def test_image_with_nan_ends_with_nothing_even_if_it_had_a_result() -> None:
+    search = search_for(*[BeamSettings(beam_width=2, length_penalty=1.0)] * 2)
+    search.advance(candidates(*[[(-1, 0, END), (-1.5, 0, A), (-2, 0, B)]] * 2))
+    both = candidates(*[[(-2, 0, A), (-3, 1, A)]] * 2)
+    results = search.advance(replace(both, has_nan=np.array([False, True])))
+    assert (results.image.tolist(), results.has_nan.tolist()) == ([1], [True])
+    assert not results.hypotheses.exists.any()
+    assert search.images == 1

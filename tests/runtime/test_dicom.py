@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import subprocess
 import sys
 import warnings
 from io import BytesIO
@@ -302,6 +303,33 @@ def test_nothing_about_the_patient_gets_out(caplog: pytest.LogCaptureFixture) ->
     said += [str(warning.message) for warning in caught] + [caplog.text]
     for secret in (NAME, NUMBER, "Roentgen", "1895", "1.2.3.4"):
         assert all(secret not in text for text in said)
+
+
+def test_pydicom_is_quiet_from_the_first_film_on() -> None:
+    script = (
+        "import logging, warnings\n"
+        "from cxrscribe.dicom import read_dicom\n"
+        "from cxrscribe.errors import FilmError\n"
+        "try: read_dicom(b'no film')\n"
+        "except FilmError: pass\n"
+        "warnings.warn_explicit('a name', UserWarning, 'values.py', 1, module='pydicom.values')\n"
+        "logging.getLogger('pydicom').error('a name')\n"
+    )
+    command = [sys.executable, "-W", "always", "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_who_turns_pydicom_up_again_keeps_hearing_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = written(dicom(RAMP))
+    read_dicom(content)
+    monkeypatch.setattr(logging.getLogger("pydicom"), "level", logging.INFO)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", module="pydicom")
+        chosen = list(warnings.filters)
+        read_dicom(content)
+        assert warnings.filters == chosen
+    assert logging.getLogger("pydicom").level == logging.INFO
 
 
 def test_window_of_the_standards_example() -> None:

@@ -1,13 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from cxrscribe.beam import Frontier
-from cxrscribe.errors import DecodingError
 from cxrscribe.expansion import StepExpander, best_candidates
 from cxrscribe.stats import DecodingStats
 from support.small_models import SmallDecoder
@@ -38,9 +36,28 @@ def test_best_candidates_are_those_of_a_full_stable_sort(
     assert found.score.dtype == np.float32
 
 
-def test_nan_from_the_network_is_an_error_and_not_a_word() -> None:
+@given(st.data(), st.integers(2, 4), st.integers(1, 3), st.integers(5, 9))
+def test_nan_is_told_of_its_image_and_changes_no_other(
+    data: st.DataObject, images: int, places: int, words: int
+) -> None:
+    arrays = npst.arrays(np.float32, (images * places, words), elements=LEVELS)
+    log_probs = data.draw(arrays)
+    sick = log_probs.copy()
+    row = data.draw(st.integers(0, images * places - 1))
+    sick[row, data.draw(st.integers(0, words - 1))] = np.nan
+    frontier = frontier_of(np.zeros((images, places), np.float32), words)
+    healthy, found = best_candidates(log_probs, frontier), best_candidates(sick, frontier)
+    assert not healthy.has_nan.any()
+    assert np.flatnonzero(found.has_nan).tolist() == [row // places]
+    assert not np.isnan(found.score).any()
+    others = ~found.has_nan
+    np.testing.assert_array_equal(found.index[others], healthy.index[others])
+    np.testing.assert_array_equal(found.score[others], healthy.score[others])
+
+
+def test_nan_in_a_row_without_hypothesis_concerns_nobody() -> None:
     model = SmallDecoder.random(seed=0, words=6)
-    model.output[:, 4] = np.nan
-    expander = StepExpander(model, np.ones((1, 3), np.float32))
-    with pytest.raises(DecodingError, match="NaN"):
-        expander.expand(frontier_of(np.zeros((1, 1), np.float32), 6), DecodingStats())
+    expander = StepExpander(model, np.array([[1, 1, 1], [np.nan, 1, 1]], np.float32))
+    score = np.array([[0.0], [-np.inf]], np.float32)
+    frontier = Frontier(np.ones(2, np.int64), np.arange(2), score, np.zeros((1, 6), np.float32))
+    assert not expander.expand(frontier, DecodingStats()).has_nan.any()

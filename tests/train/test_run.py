@@ -38,6 +38,7 @@ def test_a_run_folder_holds_what_the_docs_say(trained: Path) -> None:
         "run.json",
         "config.toml",
         "vocabulary.json",
+        "studies.json",
         "encoder.safetensors",
         "decoder.safetensors",
         "log.jsonl",

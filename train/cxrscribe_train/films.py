@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,10 +13,9 @@ from numpy.typing import NDArray
 
 from cxrscribe.errors import FilmError
 from cxrscribe.preprocess import Preprocessing
+from cxrscribe.read_ahead import read_ahead
 from cxrscribe.threads import usable_threads
 
-# Pillow releases the interpreter lock while it decodes and resizes; more threads than this only hold memory.
-_MOST_THREADS: Final = 8
 _AHEAD_PER_THREAD: Final = 4
 
 
@@ -45,24 +43,8 @@ def read_films(
         the image id with the film, or with the reason why it can't be read.
     """
 
-    def read(image_id: str, path: Path) -> NDArray[np.uint8] | DamagedFilm:
-        try:
-            return preprocessing.read(path)
-        except FilmError as error:
-            return DamagedFilm(image_id, str(error))
-
-    threads = min(usable_threads(), _MOST_THREADS)
-    waiting: deque[tuple[str, Future[NDArray[np.uint8] | DamagedFilm]]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            for image_id, path in films:
-                waiting.append((image_id, pool.submit(read, image_id, path)))
-                if len(waiting) >= threads * _AHEAD_PER_THREAD:
-                    first, film = waiting.popleft()
-                    yield first, film.result()
-            while waiting:
-                first, film = waiting.popleft()
-                yield first, film.result()
-        finally:
-            for _, film in waiting:
-                film.cancel()
+    threads = usable_threads()
+    named = ((path, image_id) for image_id, path in films)
+    with closing(read_ahead(named, preprocessing.read, threads, threads * _AHEAD_PER_THREAD)) as read:
+        for film, image_id in read:
+            yield image_id, DamagedFilm(image_id, str(film)) if isinstance(film, FilmError) else film

@@ -72,8 +72,19 @@ def test_nlmcxr_reports_strangers_in_a_split_file_and_refuses_shares_beside_it(
     assert "1 ids are in the split file more than once: CXR1" in result.stderr
     assert "15 ids are in the split file, but not in the corpus: CXR50, " in result.stderr
     assert result.stderr.rstrip().endswith("...")
-    for option in (("--seed", 1), ("--train", 0.8), ("--validation", 0.1)):
-        assert "--split-file decides" in _error(*options, *option)
+    for option in (("--seed", 0), ("--train", 0.8), ("--validation", 0.1)):
+        assert f"decides the split alone; leave out {option[0]}" in _error(*options, *option)
+
+
+def test_the_help_tells_the_defaults_of_the_hash_split() -> None:
+    listed = " ".join(_run("nlmcxr", "--help").stdout.split())
+    default = HashSplit()
+    for told in (
+        f"hash of the study id. [default: {default.seed}]",
+        f"not for testing. [default: {default.train}]",
+        f"validate. [default: {default.validation}]",
+    ):
+        assert told in listed
 
 
 def test_fetch_says_what_it_verified_against(file_server: FileServer, tmp_path: Path) -> None:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from click.testing import CliRunner
+from PIL import Image
 
+from cxrscribe_train.commands.phantom import phantom
 from cxrscribe_train.phantom.contact_sheet import contact_sheet
+from cxrscribe_train.phantom.film import draw_film
+from cxrscribe_train.phantom.recipe import sampled_recipe
+
+FILM_ROW = 262  # px: a gap and a film
 
 
 def even_film(grey: int) -> np.ndarray:
@@ -51,3 +60,34 @@ def test_long_captions_get_more_lines() -> None:
 def test_wrong_numbers_are_named(films: int, captions: int, columns: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         contact_sheet([even_film(0)] * films, ["x"] * captions, columns)
+
+
+def drawn(sheet: Path, studies: int, seed: int, *options: object) -> np.ndarray:
+    """What the command writes."""
+    arguments = ["--studies", studies, "--seed", seed, "--out", sheet.parent / "corpus", "--workers", 1]
+    arguments += ["--contact-sheet", sheet, *options]
+    result = CliRunner().invoke(phantom, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output
+    with Image.open(sheet) as picture:
+        return np.asarray(picture)
+
+
+def test_the_command_puts_the_films_of_a_corpus_on_a_sheet(tmp_path: Path) -> None:
+    sheet = drawn(tmp_path / "sheet.png", 3, 2026, "--columns", 2)
+    films, captions = [], ["pneumothorax", "mass, granuloma", "mass, emphysema, pacemaker"]
+    for index in (1, 2, 3):
+        recipe = sampled_recipe(2026, index)
+        films.append(draw_film(recipe.findings, recipe.drawing_seed))
+    np.testing.assert_array_equal(sheet, np.asarray(contact_sheet(films, captions, columns=2)))
+
+
+@pytest.mark.slow
+def test_the_command_makes_the_picture_of_the_docs_of_no_more_than_24_films(tmp_path: Path) -> None:
+    sheet = drawn(tmp_path / "sheet.png", 25, 2026)
+    with Image.open(Path(__file__).parents[3] / "docs" / "phantoms.png") as picture:
+        kept = np.asarray(picture)
+    assert sheet.shape == kept.shape
+    # Captions may look different with another Pillow; films may not.
+    for row in range(4):
+        top = row * kept.shape[0] // 4
+        np.testing.assert_array_equal(sheet[top : top + FILM_ROW], kept[top : top + FILM_ROW])

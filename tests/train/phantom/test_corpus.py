@@ -217,6 +217,8 @@ def test_the_command_prints_json(tmp_path: Path) -> None:
         ([], "--studies"),
         (["--studies", "2", "--split-file", "SPLIT", "--train", "0.5"], "--split-file decides"),
         (["--studies", "2", "--train", "1.5"], "share train is 1.5"),
+        (["--studies", "2", "--columns", "3"], "--columns is for --contact-sheet"),
+        (["--studies", "2", "--contact-sheet", "sheet.jpg"], "sheet.jpg is not a .png file"),
     ],
 )
 def test_the_command_refuses_what_it_cannot_do(tmp_path: Path, arguments: list[str], message: str) -> None:

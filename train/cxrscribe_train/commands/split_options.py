@@ -35,7 +35,7 @@ class SplitChoice:
         from cxrscribe_train.corpus.split import HashSplit, read_split
 
         hashed = {"seed": seed, "train": self.train, "validation": self.validation}
-        given = {name: value for name, value in hashed.items() if value is not None}
+        given: dict[str, Any] = {name: value for name, value in hashed.items() if value is not None}
         if self.file is None:
             return HashSplit(**given)
         if given:
@@ -49,9 +49,9 @@ def split_options(command: Command) -> Command:
 
     @functools.wraps(command)
     def packed(
-        *args: Any, split_file: Path | None, train: float | None, validation: float | None, **others: Any
+        *, split_file: Path | None, train: float | None, validation: float | None, **others: Any
     ) -> Any:
-        return command(*args, split=SplitChoice(split_file, train, validation), **others)
+        return command(split=SplitChoice(split_file, train, validation), **others)
 
     for option in (
         click.option(

@@ -29,7 +29,7 @@ _INK: Final = 225
 
 
 def write_contact_sheet(corpus: PhantomCorpus, directory: Path, file: Path, columns: int) -> None:
-    """Write the first 24 films of a corpus that lies in `directory` on one PNG, with their findings' names."""
+    """Write the first 24 films of a corpus in `directory` on one PNG, with the names of their findings."""
     from PIL import Image
 
     films = []
