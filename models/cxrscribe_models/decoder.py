@@ -5,6 +5,7 @@ Vinyals et al., Show and Tell: A Neural Image Caption Generator, CVPR 2015 (arXi
 
 from __future__ import annotations
 
+import numpy as np
 import paddle
 from paddle import nn
 
@@ -37,15 +38,17 @@ class ReportDecoder(nn.Layer):
         self._open_forget_gates()
 
     def _open_forget_gates(self) -> None:
-        """Start with forget gates at 1, so that the image is still known at the end of a report.
+        """Start with memories that last from a word to a whole report.
 
-        Jozefowicz et al., An Empirical Exploration of Recurrent Network Architectures, ICML 2015.
+        Forget biases from 1 to 5 forget half in 2 to 100 steps, so that the image is still known at the last
+        word. Jozefowicz et al., An Empirical Exploration of Recurrent Network Architectures, ICML 2015;
+        Tallec and Ollivier, Can Recurrent Neural Networks Warp Time?, ICLR 2018 (arXiv:1804.11188).
         """
         size = self.lstm.hidden_size
         for layer in range(self.layers):
             bias = self._layer_weights(layer)["bias_ih"]  # input, forget, candidate, output: [4 * D]
             opened = bias.numpy()
-            opened[size : 2 * size] += 1.0
+            opened[size : 2 * size] += np.linspace(1.0, 5.0, size, dtype=np.float32)
             bias.set_value(opened)
 
     def forward(self, features: paddle.Tensor, tokens: paddle.Tensor) -> paddle.Tensor:
@@ -58,10 +61,18 @@ class ReportDecoder(nn.Layer):
         Returns:
             float32 [N, T, V]; place t predicts the token after `tokens[:, t]`.
         """
+        return self.logits(self.states(features, tokens))
+
+    def states(self, features: paddle.Tensor, tokens: paddle.Tensor) -> paddle.Tensor:
+        """The top layer's hidden state after each token: float32 [N, T, D]; arguments as for `forward`."""
         image = paddle.unsqueeze(self.image_projection(features), 1)  # [N, 1, E]
         inputs = paddle.concat([image, self.embedding(tokens)], axis=1)  # [N, 1 + T, E]
         hidden, _ = self.lstm(self.dropout(inputs))  # [N, 1 + T, D]
-        return self.output(self.dropout(hidden[:, 1:]))
+        return hidden[:, 1:]
+
+    def logits(self, states: paddle.Tensor) -> paddle.Tensor:
+        """Logits of the next word: float32 [..., D] -> float32 [..., V]."""
+        return self.output(self.dropout(states))
 
     def initial_state(self, features: paddle.Tensor) -> State:
         """The state after the image.

@@ -71,6 +71,9 @@ class FitConfig:
     warmup_steps: int = _option(100, "Steps in which the learning rate rises from 0.")
     weight_decay: float = _option(1e-4, "AdamW's weight decay, on matrices and kernels only.")
     label_smoothing: float = _option(0.0, "Share of each target's probability spread over all words.")
+    memory_loss: float = _option(
+        0.3, "Weight of telling the positive findings from the decoder's state after every word."
+    )
     finding_loss: float = _option(
         4.0, "End to end: weight of telling the report's positive findings from the features alone."
     )
@@ -92,6 +95,7 @@ class FitConfig:
             _require(getattr(self, name) > 0, "fit", name, getattr(self, name), "give a number above 0")
         for name in (
             "final_learning_rate",
+            "memory_loss",
             "finding_loss",
             "word_loss",
             "warmup_steps",

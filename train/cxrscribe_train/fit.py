@@ -25,7 +25,7 @@ from cxrscribe_train.calibration import calibrate
 from cxrscribe_train.checkpoint import EpochRecord, TrainingState, load_checkpoint, save_checkpoint
 from cxrscribe_train.config import FitConfig, TrainingConfig
 from cxrscribe_train.dataset import EpochSampler, ReportDataset, ReportTokens
-from cxrscribe_train.hints import HintHead
+from cxrscribe_train.hints import FeatureHints, MemoryHints
 from cxrscribe_train.loss import TokenLoss, summed_token_loss
 from cxrscribe_train.network import ReportNetwork, initialize
 from cxrscribe_train.parallel import Alone, Exchange
@@ -164,10 +164,9 @@ class Trainer:
         _seed_step(fit.seed, state.step, self.exchange.rank)
         count = int(self._job.train.lengths[self._sampler.whole_batch(state.batch)].sum())
         features = self.network.features(inputs)
-        loss = summed_token_loss(self.network.decoder(features, tokens), targets, fit.label_smoothing)
-        taught = loss
-        if self.network.hint_head is not None:
-            taught = loss + self.network.hint_head.summed_loss(features, hints)
+        states = self.network.decoder.states(features, tokens)
+        loss = summed_token_loss(self.network.decoder.logits(states), targets, fit.label_smoothing)
+        taught = loss + self.network.hint_loss(features, states, targets, hints)
         (taught / count).backward()
         total, stops = self.vector.exchange_step(self.exchange, float(loss), float(stop())).tolist()
         if not math.isfinite(total):
@@ -238,15 +237,16 @@ def new_network(job: TrainingJob, encoder: FilmEncoder | None = None) -> ReportN
     fit, architecture = job.config.fit, job.architecture
     paddle.seed(fit.seed)
     decoder = ReportDecoder(architecture)
+    memory = MemoryHints(architecture.hidden_size, fit.memory_loss) if fit.memory_loss else None
     if not job.config.end_to_end:
         initialize(decoder, np.load(job.train_inputs))
-        return ReportNetwork(decoder)
+        return ReportNetwork(decoder, memory_hints=memory)
     initialize(decoder)
     if fit.finding_loss == fit.word_loss == 0.0:
-        return ReportNetwork(decoder, encoder)
+        return ReportNetwork(decoder, encoder, memory_hints=memory)
     sizes = architecture.feature_size, architecture.vocabulary_size
-    head = HintHead(*sizes, finding_weight=fit.finding_loss, word_weight=fit.word_loss)
-    return ReportNetwork(decoder, encoder, head)
+    hints = FeatureHints(*sizes, finding_weight=fit.finding_loss, word_weight=fit.word_loss)
+    return ReportNetwork(decoder, encoder, hints, memory)
 
 
 def starting_encoder(config: TrainingConfig, preprocessing: Preprocessing) -> FilmEncoder:

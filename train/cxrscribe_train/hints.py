@@ -1,10 +1,12 @@
-"""What a film's features alone have to tell while an encoder learns: the report's findings and words.
+"""What features and states have to tell while a network learns to look, besides the next word.
 
-The decoder learns the language first, and hardly passes a gradient on to the encoder meanwhile. A linear head
-on the features, used in training only, teaches the encoder from the first step on. That a caption's words can
-be learned from the image so: Fang et al., From Captions to Visual Concepts and Back, CVPR 2015
-(arXiv:1411.4952). Words alone say little here, as reports name what is absent, too; hence the findings that
-the labeller reads as present.
+A decoder learns the language first. Meanwhile it hardly passes a gradient on to the encoder, and forgets the
+film within a few words. Two linear heads, used in training only, teach both from the first step on:
+
+- `FeatureHints`: the features alone tell which findings a report states, and which words it has. Fang et al.,
+  From Captions to Visual Concepts and Back, CVPR 2015 (arXiv:1411.4952), learn words from images so. Words
+  alone say little here, as reports name what is absent, too; hence the findings that the labeller reads.
+- `MemoryHints`: the decoder's state tells the same findings after every single word, said or not yet said.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import paddle
 import paddle.nn.functional as F  # noqa: N812  (the name the whole field uses)
 from numpy.typing import NDArray
 
-from cxrscribe.vocabulary import SPECIAL_TOKENS, Vocabulary
+from cxrscribe.vocabulary import PAD, SPECIAL_TOKENS, Vocabulary
 from cxrscribe_train.labeller import label_words
 from cxrscribe_train.phantom.catalogue import FindingKind
 
@@ -41,7 +43,7 @@ def read_hints(reports: Sequence[Sequence[str]], vocabulary: Vocabulary) -> NDAr
     return hints
 
 
-class HintHead(paddle.nn.Layer):
+class FeatureHints(paddle.nn.Layer):
     """Features float32 [N, F] -> one logit a hint; special tokens don't count."""
 
     def __init__(self, feature_size: int, words: int, finding_weight: float, word_weight: float) -> None:
@@ -66,3 +68,33 @@ class HintHead(paddle.nn.Layer):
         return F.binary_cross_entropy_with_logits(
             self.linear(features), target, weight=self.weight, reduction="sum"
         )
+
+
+class MemoryHints(paddle.nn.Layer):
+    """States float32 [N, T, D] -> one logit a finding, at every word."""
+
+    def __init__(self, hidden_size: int, weight: float) -> None:
+        super().__init__()
+        self.linear = paddle.nn.Linear(hidden_size, len(KINDS))
+        self.weight = weight
+
+    def summed_loss(
+        self, states: paddle.Tensor, targets: paddle.Tensor, hints: paddle.Tensor
+    ) -> paddle.Tensor:
+        """Weighted sum of the binary cross-entropy over all real tokens and findings.
+
+        Args:
+            states: float32 [N, T, D], of the decoder's top layer.
+            targets: int64 [N, T], padded.
+            hints: uint8 [N, kinds + V].
+
+        Returns:
+            float32, rank 0.
+        """
+        findings = paddle.unsqueeze(paddle.cast(hints[:, : len(KINDS)], "float32"), 1)  # [N, 1, kinds]
+        logits = self.linear(states)  # [N, T, kinds]
+        losses = F.binary_cross_entropy_with_logits(
+            logits, paddle.expand_as(findings, logits), reduction="none"
+        )
+        real = paddle.unsqueeze(paddle.cast(targets != PAD, "float32"), -1)  # [N, T, 1]
+        return self.weight * (losses * real).sum()

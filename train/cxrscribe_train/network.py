@@ -10,7 +10,7 @@ import paddle
 from numpy.typing import NDArray
 
 from cxrscribe_models import FilmEncoder, ReportDecoder
-from cxrscribe_train.hints import HintHead
+from cxrscribe_train.hints import FeatureHints, MemoryHints
 
 # Pooled features have much in common and little that is one film's own. The projection starts this many times
 # larger than for features without a common part, so that the little is as large as a word's vector.
@@ -21,19 +21,21 @@ _LEAST_DEVIATION: Final = 0.1
 class ReportNetwork(paddle.nn.Layer):
     """Encoder inputs and tokens -> logits. Without `encoder` the inputs are features float32 [N, F].
 
-    `hint_head` teaches the encoder; it is no part of the model that is kept.
+    The hints teach encoder and decoder to look; they are no part of the model that is kept.
     """
 
     def __init__(
         self,
         decoder: ReportDecoder,
         encoder: FilmEncoder | None = None,
-        hint_head: HintHead | None = None,
+        feature_hints: FeatureHints | None = None,
+        memory_hints: MemoryHints | None = None,
     ) -> None:
         super().__init__()
         self.decoder = decoder
         self.encoder = encoder
-        self.hint_head = hint_head
+        self.feature_hints = feature_hints
+        self.memory_hints = memory_hints
 
     def features(self, inputs: paddle.Tensor) -> paddle.Tensor:
         """Features float32 [N, F] of films uint8 [N, H, W]; features stay as they are."""
@@ -50,6 +52,24 @@ class ReportNetwork(paddle.nn.Layer):
             float32 [N, T, V].
         """
         return self.decoder(self.features(inputs), tokens)
+
+    def hint_loss(
+        self, features: paddle.Tensor, states: paddle.Tensor, targets: paddle.Tensor, hints: paddle.Tensor
+    ) -> paddle.Tensor:
+        """What the hints add to the summed loss of a batch: float32, rank 0.
+
+        Args:
+            features: float32 [N, F].
+            states: float32 [N, T, D], of the decoder's top layer.
+            targets: int64 [N, T], padded.
+            hints: uint8 [N, kinds + V].
+        """
+        loss = paddle.zeros([])
+        if self.feature_hints is not None:
+            loss = loss + self.feature_hints.summed_loss(features, hints)
+        if self.memory_hints is not None:
+            loss = loss + self.memory_hints.summed_loss(states, targets, hints)
+        return loss
 
 
 def initialize(decoder: ReportDecoder, features: NDArray[np.float32] | None = None) -> None:

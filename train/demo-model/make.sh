@@ -18,10 +18,13 @@ fit() {
 
 cxrscribe corpus phantom --studies 8000 --seed 20260101 --train 0.95 --validation 0.05 --out "$work/corpus"
 
-# A film costs ten times what its report costs. So the encoder is trained first, then the decoder alone, for longer.
-fit "$work/encoder" --corpus "$work/corpus" --config "$here/encoder.toml"
-cxrscribe features --corpus "$work/corpus" --backbone mobilenet_v1 --backbone-option scale=0.25 --size 128 \
-    --weights "$work/encoder/encoder.safetensors" --out "$work/features.h5"
+# A film costs ten times what its report costs. So the encoder is trained first, on small films and then on larger
+# ones, and then the decoder alone, for longer.
+fit "$work/coarse" --corpus "$work/corpus" --config "$here/encoder-coarse.toml"
+fit "$work/fine" --corpus "$work/corpus" --config "$here/encoder-fine.toml" \
+    --weights "$work/coarse/encoder.safetensors"
+cxrscribe features --corpus "$work/corpus" --backbone mobilenet_v1 --backbone-option scale=0.25 --size 160 \
+    --weights "$work/fine/encoder.safetensors" --out "$work/features.h5"
 fit "$work/run" --corpus "$work/corpus" --features "$work/features.h5" --config "$here/decoder.toml"
 
 # 500 films drawn with a seed that training never saw.
