@@ -138,7 +138,7 @@ def test_graph_that_the_bundle_lacks_is_named(small_bundle: Path) -> None:
 
 def test_graph_of_another_architecture_is_refused(own_bundle: Path, edit_manifest: Edit) -> None:
     edit_manifest(own_bundle, lambda fields: fields["architecture"].update(hidden_size=17))
-    with pytest.raises(BundleError, match="architecture says 17"):
+    with pytest.raises(BundleError, match=r"'hidden' with last axes \[16\], but the manifest says \[17\]"):
         cxrscribe.load(own_bundle, device="cpu")
 
 
