@@ -21,6 +21,10 @@ WORDS: Final[dict[str, str]] = {
     "great": "significant|interval|definite|appreciable|substantial|gross|other|further|major",
     "change": "changes?|increase in size|decrease|progression|worsening|improvement|difference|interval",
     "earlier": "prior|previous|earlier|comparison|old|last",
+    "view": (
+        "(lateral|frontal|posteroanterior|anteroposterior|pa|ap) "
+        "(views?|films?|projections?|images?|radiographs?|exam|examination|xxxx)"
+    ),
     "normal": "normal|unremarkable|within normal limits|within limits of normal",
     "abnormal": "increased|prominent|enlarged|elevated|thickened|flattened|blunted|remarkable|coarsened",
 }
@@ -33,10 +37,11 @@ NOT_A_NEGATION: Final[tuple[str, ...]] = (
         "( (size|extent|appearance|number|position) of( the)?)?)?"
     ),
     "not (\\w+ly )?(changed|increased in size|progressed|improved|decreased|worsened|resolved|cleared)",
-    # Seen badly, or for the first time, but there.
+    # Seen badly, on one view only, or for the first time, but there.
     "not [as|quite|so] (well|fully|completely|entirely|optimally|adequately) [as|<seen>]",
     "not [<surely>] <seen> (previously|before|(on|in|at)( the| any| any of the)? <earlier>)",
     "not previously \\w+",
+    "not [be] (<surely> )*<seen> (on|in|at) [the] <view>",
     "no longer enlarging",
     # Possible.
     "(cannot|can not|could not|not|difficult to|may not) [be] [<fully>] (excluded?|ruled out|rule out)",

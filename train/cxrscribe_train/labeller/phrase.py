@@ -7,7 +7,7 @@ expression with these additions:
     [a|b]       these words or none
     ..3         up to three words in between, none of which ends or negates a statement
     {is}        a verb that states something: "is", "appears mildly", "remains"
-    {degree}    up to two words of degree or time: "mildly", "again"
+    {degree}    up to three words of degree or time: "mildly", "mildly to moderately", "again"
 
 Parentheses group without capturing.
 """
@@ -30,7 +30,7 @@ _VERB: Final = "is|are|was|were|appears?|remains?|looks?|seems?|has become|have 
 _MARKS: Final = {
     STATES: f"(?:{_VERB})(?: to be)?(?: (?:{_DEGREE})){{0,3}}",
     # A phrase that ends in a degree takes its blank with it.
-    "{degree} ": f"(?:(?:{_DEGREE}) ){{0,2}}",
+    "{degree} ": f"(?:(?:{_DEGREE}) ){{0,3}}",
 }
 _STOPS: Final = "no|not|without|with|and|but|is|are"
 _GAP: Final = r"(?:(?!(?:" + _STOPS + r")\b)\\w+ ){0,\1}?"
