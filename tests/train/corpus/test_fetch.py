@@ -232,6 +232,21 @@ def test_a_checksum_of_another_shape_is_refused(path: Path, sha256: str) -> None
         fetch("https://host/x", path, sha256=sha256)
 
 
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("host/file.tgz", "no http or https address"),
+        ("http://[::1/file.tgz", "Invalid IPv6 URL"),
+        ("http://127.0.0.1:1/x\xe4", "percent-encoded"),
+        (f"http://{'a' * 70}.com/x", "label empty or too long"),
+        ("http://127.0.0.1:1/a b", "no address"),
+    ],
+)
+def test_what_is_no_address_is_refused(path: Path, url: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        fetch(url, path, retries=Retries(limit=0, pause=0))
+
+
 def test_too_little_space_is_told_before_anything_is_written(
     file_server: FileServer, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

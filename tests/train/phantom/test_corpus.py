@@ -191,6 +191,30 @@ def test_real_reports_get_a_film_each_and_keep_their_text(real: Path, tmp_path: 
     assert "Aorta/tortuous" in result.output
 
 
+def test_malformed_reports_are_told_and_the_others_drawn(real: Path, tmp_path: Path) -> None:
+    (real / "ecgen-radiology" / "11.xml").write_text("<eCitation>", encoding="utf-8")
+    out = tmp_path / "out"
+    result = CliRunner().invoke(phantom, ["--from-mesh", str(real), "--out", str(out), "--workers", "1"])
+    assert result.exit_code == 1, result.output
+    assert "skipped 11.xml: " in result.stderr
+    assert len(read_reports(out).rows) == 3
+
+
+def test_studies_that_end_in_one_number_have_a_file_each(tmp_path: Path) -> None:
+    ids = ["A1", "B1", "1", "C2", "D"]
+    root, out = tmp_path / "real", tmp_path / "out"
+    reports(root, [Study(study_id, (), f"Text of {study_id}.", mesh=("normal",)) for study_id in ids])
+    for studies in (1, None):
+        corpus = mesh_corpus(root, 0, studies)
+        list(write_films(corpus, out, 1))
+        write_tables(corpus, out, split=None)
+    files = {path.name for path in (out / "ecgen-radiology").iterdir()}
+    assert files == {"A1.xml", "B1.xml", "1.xml", "2.xml", "D.xml"}
+    assert {row.study_id: row.findings for row in read_reports(out).rows} == {
+        study_id: f"Text of {study_id}." for study_id in ids
+    }
+
+
 def test_other_reports_are_another_corpus(real: Path, tmp_path: Path) -> None:
     list(write_films(mesh_corpus(real, 0, studies=1), tmp_path / "out", 1))
     other = reports(tmp_path / "other", [Study("CXR7", (), "Something else.", mesh=("normal",))])
@@ -201,6 +225,9 @@ def test_other_reports_are_another_corpus(real: Path, tmp_path: Path) -> None:
 def test_reports_without_findings_are_refused(tmp_path: Path) -> None:
     root = reports(tmp_path, [Study("CXR1", impression="Normal.", mesh=("normal",))])
     with pytest.raises(InputError, match="no report with FINDINGS"):
+        mesh_corpus(root, 0)
+    (root / "ecgen-radiology" / "2.xml").write_text("<eCitation>", encoding="utf-8")
+    with pytest.raises(InputError, match=r"no report with FINDINGS.*the first problem: 2\.xml"):
         mesh_corpus(root, 0)
 
 

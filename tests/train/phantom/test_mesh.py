@@ -163,7 +163,7 @@ def test_coverage_counts_headings() -> None:
         Study("CXR2", findings="Text.", mesh=("Aorta/tortuous",)),
         Study("CXR3", findings="Text.", mesh=("normal",)),
     ]
-    coverage = Coverage.of([mesh_recipe(0, study) for study in studies])
+    coverage = Coverage.of([mesh_recipe(0, study, f"{study.study_id}.xml") for study in studies])
     assert (coverage.films, coverage.films_without_finding) == (3, 2)
     assert (coverage.headings, coverage.headings_drawn) == (4, 2)
     assert (coverage.distinct_headings, coverage.distinct_headings_drawn) == (3, 2)
@@ -178,7 +178,7 @@ def test_most_headings_of_the_real_collection_are_drawn(shared_data: Path) -> No
     from cxrscribe_train.corpus.nlmcxr import read_studies
 
     reports = read_studies(open_collection(shared_data / "nlmcxr" / "NLMCXR_reports.tgz"))
-    recipes = [mesh_recipe(0, study) for study in reports.studies if study.findings]
+    recipes = [mesh_recipe(0, study, f"{study.study_id}.xml") for study in reports.studies if study.findings]
     coverage = Coverage.of(recipes)
     assert coverage.films == 3425
     assert coverage.headings_drawn / coverage.headings > 0.6

@@ -44,7 +44,9 @@ from cxrscribe_train.commands.split_options import SplitChoice, split_options
 )
 @click.option("--columns", type=click.IntRange(min=1), help="Films a row of --contact-sheet. [default: 6]")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@click.pass_context
 def phantom(
+    context: click.Context,
     studies: int | None,
     seed: int,
     out: Path,
@@ -58,6 +60,7 @@ def phantom(
     """Draw chest films with their reports, in the format of the Indiana collection.
 
     Phantoms are for demos, tests and benchmarks. A model trained on them knows nothing about patients.
+    Exits 1 when a malformed real report was skipped.
     """
     from cxrscribe_train.corpus.summary import SUMMARY_FILE
     from cxrscribe_train.phantom.contact_sheet import write_contact_sheet
@@ -90,3 +93,7 @@ def phantom(
     else:
         click.echo(summary.to_table())
         click.echo(coverage.to_table())
+    for problem in planned.malformed:
+        click.echo(f"skipped {problem}", err=True)
+    if planned.malformed:
+        context.exit(1)

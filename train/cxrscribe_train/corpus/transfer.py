@@ -93,10 +93,7 @@ def transfer(
     the file by now; then it starts again and says so through `note`. Raises InputError when the
     address is wrong, the server refuses, the disk is full, or `retries.limit` tries in a row bring nothing.
     """
-    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-        raise InputError(
-            f"{url!r} is no http or https address; give a whole one, such as https://host/file.tgz"
-        )
+    _check_address(url)
     failures = 0
     while True:
         before = _size(part)
@@ -116,6 +113,22 @@ def transfer(
                 f"{url}: {reason}; gave up after {failures} tries. Run the command again to go on from {part}"
             )
         retries.wait(failures)
+
+
+def _check_address(url: str) -> None:
+    """Raise InputError unless `url` is a whole http or https address in ASCII, as requests have to be."""
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise InputError(f"{url!r} is no address ({error}); give one such as https://host/file.tgz") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InputError(
+            f"{url!r} is no http or https address; give a whole one, such as https://host/file.tgz"
+        )
+    if not url.isascii():
+        raise InputError(
+            f"{url!r} holds letters outside ASCII; write them percent-encoded, in the host's name as xn--..."
+        )
 
 
 def _continue(url: str, part: Path, progress: Progress, note: Callable[[str], None]) -> int | None:
@@ -155,7 +168,7 @@ def _continue(url: str, part: Path, progress: Progress, note: Callable[[str], No
             ) from None
     except urllib.error.URLError as error:
         raise _BrokenTransferError(f"no connection ({error.reason})") from None
-    except http.client.InvalidURL as error:
+    except (http.client.InvalidURL, UnicodeError) as error:  # UnicodeError: part of the host is too long
         raise InputError(f"{url!r} is no address ({error})") from None
     except (http.client.HTTPException, TimeoutError, ConnectionError) as error:
         raise _BrokenTransferError(f"the connection broke ({type(error).__name__})") from None

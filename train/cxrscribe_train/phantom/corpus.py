@@ -1,6 +1,7 @@
 """A corpus of phantoms on disk, in the layout of the Indiana collection.
 
-DIR/ecgen-radiology/<n>.xml    the report, as the collection writes it
+DIR/ecgen-radiology/<n>.xml    the report, as the collection writes it; <n> is the last number of the study
+                               id, or all of the id where several studies end in that number
 DIR/images/<image_id>.png      the film, 512 x 512, 8-bit grey
 DIR/findings.csv               what was drawn: the truth that a labeller is held against
 DIR/phantom.json               which phantoms these are
@@ -14,10 +15,12 @@ import hashlib
 import io
 import json
 import multiprocessing
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from string import digits
 from typing import Final
 
 from cxrscribe.errors import InputError
@@ -43,10 +46,14 @@ _FILMS_A_TASK = 8
 
 @dataclass(frozen=True)
 class PhantomCorpus:
-    """What will be drawn: the recipes, and a name that two different corpora never share."""
+    """What will be drawn: the recipes, and a name that two different corpora never share.
+
+    `malformed` names each real report that can't be read, and why.
+    """
 
     identity: str
     recipes: tuple[Recipe, ...]
+    malformed: tuple[str, ...] = ()
 
 
 def sampled_corpus(studies: int, seed: int) -> PhantomCorpus:
@@ -61,14 +68,19 @@ def sampled_corpus(studies: int, seed: int) -> PhantomCorpus:
 def mesh_corpus(root: Path, seed: int, studies: int | None = None) -> PhantomCorpus:
     """One film for each real study under `root` that has FINDINGS, or for the first `studies` of them.
 
-    Raises InputError where there is none.
+    Malformed files are skipped and named in the result. Raises InputError where no report has FINDINGS.
     """
     reports = read_studies(open_collection(root))
     originals = [study for study in reports.studies if study.findings]
     if not originals:
-        raise InputError(f"no report with FINDINGS in {root}; give the folder or archive of the real reports")
+        first = f"; the first problem: {reports.malformed[0]}" if reports.malformed else ""
+        raise InputError(
+            f"no report with FINDINGS in {root}{first}; give the folder or archive of the real reports"
+        )
+    files = _report_files(originals)
+    recipes = (mesh_recipe(seed, study, files[study.study_id]) for study in originals[:studies])
     identity = f"seed {seed}, headings of reports {_digest(originals)}"
-    return PhantomCorpus(identity, tuple(mesh_recipe(seed, study) for study in originals[:studies]))
+    return PhantomCorpus(identity, tuple(recipes), reports.malformed)
 
 
 def write_films(corpus: PhantomCorpus, directory: Path, workers: int) -> Iterator[str]:
@@ -190,6 +202,20 @@ def _findings_table(recipes: Iterable[Recipe]) -> str:
             place = (finding.side, finding.zone, finding.severity)
             writer.writerow((recipe.study.study_id, recipe.image_id, finding.kind, *place))
     return buffer.getvalue()
+
+
+def _report_files(studies: Sequence[Study]) -> dict[str, str]:
+    """Study id to the name of its XML file: the last number of the id, as in the Indiana collection.
+
+    Where several ids end in the same number, and where one ends in none, the name is the whole id.
+    """
+    ids = [study.study_id for study in studies]
+    numbers = {study_id: study_id[len(study_id.rstrip(digits)) :] for study_id in ids}
+    shared = Counter(numbers.values())
+    return {
+        study_id: f"{number if number and shared[number] == 1 else study_id}.xml"
+        for study_id, number in numbers.items()
+    }
 
 
 def _digest(studies: Sequence[Study]) -> str:

@@ -27,13 +27,14 @@ def is_phantom(image_id: str) -> bool:
 class Recipe:
     """One study and its one film.
 
-    `drawing_seed` decides pose, exposure and noise of the film. `undrawn` holds the headings of a real study
-    that have no drawing.
+    `drawing_seed` decides pose, exposure and noise of the film. `report_file` is the name of the XML file.
+    `undrawn` holds the headings of a real study that have no drawing.
     """
 
     study: Study
     findings: tuple[Finding, ...]
     drawing_seed: int
+    report_file: str
     undrawn: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -44,12 +45,6 @@ class Recipe:
     def image_id(self) -> str:
         """The film's id."""
         return self.study.image_ids[0]
-
-    @property
-    def report_file(self) -> str:
-        """The name of the XML file: the last number of the study id, as in the Indiana collection."""
-        number = re.search(r"\d+$", self.study.study_id)
-        return f"{number.group() if number else self.study.study_id}.xml"
 
 
 def sampled_recipe(seed: int, index: int) -> Recipe:
@@ -66,13 +61,14 @@ def sampled_recipe(seed: int, index: int) -> Recipe:
         comparison=write_comparison(words),
         mesh=tuple(mesh_of(finding) for finding in findings) or (NORMAL_HEADING,),
     )
-    return Recipe(study, findings, named_seed("phantom", seed, index, "drawing"))
+    return Recipe(study, findings, named_seed("phantom", seed, index, "drawing"), f"{index}.xml")
 
 
-def mesh_recipe(seed: int, original: Study) -> Recipe:
+def mesh_recipe(seed: int, original: Study, report_file: str) -> Recipe:
     """A film drawn after the headings of a real study, under its id and with its text.
 
-    The image id says `PHANTOM`, so that no one takes the film for a real one.
+    The image id says `PHANTOM`, so that no one takes the film for a real one. No two studies of a corpus may
+    have the same `report_file`.
     """
     name = original.study_id
     drawing = findings_from_mesh(original.mesh, IntegerStream.named("mesh", seed, name, "findings"))
@@ -85,4 +81,5 @@ def mesh_recipe(seed: int, original: Study) -> Recipe:
         comparison=original.comparison,
         mesh=original.mesh,
     )
-    return Recipe(study, drawing.findings, named_seed("mesh", seed, name, "drawing"), drawing.undrawn)
+    drawing_seed = named_seed("mesh", seed, name, "drawing")
+    return Recipe(study, drawing.findings, drawing_seed, report_file, drawing.undrawn)
