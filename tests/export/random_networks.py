@@ -74,7 +74,7 @@ def random_films(count: int, seed: int = 0) -> NDArray[np.uint8]:
 def random_model() -> TrainedModel:
     preprocessing = Preprocessing(SIDE, SIDE)
     paddle.seed(7)
-    backbone = build_backbone("mobilenet_v1", {"scale": 0.25})
+    backbone = build_backbone("mobilenet_v1", {"scale": 0.25}, height=SIDE, width=SIDE)
     encoder = FilmEncoder(backbone, preprocessing.mean, preprocessing.std)
     calibrate(encoder, [paddle.to_tensor(random_films(32, seed=1))])
     encoder.eval()

@@ -29,6 +29,34 @@ def test_a_config_survives_its_toml(tmp_path: Path) -> None:
     assert config.augmentation.rotation == 3.0
 
 
+END_TO_END_ONLY = (
+    Override("fit", "weights", "imagenet"),
+    Override("fit", "finding_loss", 2.0),
+    Override("fit", "word_loss", 0.0),
+    Override("fit", "calibration_films", 64),
+    *(Override("augmentation", name, 0.03) for name in ("shift", "scale", "crop", "brightness", "contrast")),
+    Override("augmentation", "rotation", 3.0),
+)
+
+
+@pytest.mark.parametrize("override", END_TO_END_ONLY, ids=str)
+def test_what_changes_nothing_on_features_is_refused_there(override: Override) -> None:
+    with pytest.raises(InputError, match=rf"{override.section}\.{override.name} is .*--end-to-end"):
+        build_config([override], end_to_end=False)
+    build_config([override], end_to_end=True)
+
+
+def test_the_toml_of_a_training_on_features_holds_what_it_uses(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    config = build_config([Override("fit", "memory_loss", 0.1)], end_to_end=False)
+    path.write_text(config.to_toml(), encoding="utf-8")
+    end_to_end, overrides = read_overrides(path)
+    assert build_config(overrides, end_to_end=bool(end_to_end)) == config
+    written = {(override.section, override.name) for override in overrides}
+    assert not written & {(override.section, override.name) for override in END_TO_END_ONLY}
+    assert {("network", "backbone"), ("fit", "memory_loss"), ("fit", "seed")} <= written
+
+
 def test_the_later_override_wins_and_the_rest_stays_default() -> None:
     config = build_config([Override("fit", "epochs", 3), Override("fit", "epochs", 7)], end_to_end=False)
     assert config.fit.epochs == 7

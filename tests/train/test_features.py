@@ -5,6 +5,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from cxrscribe.errors import InputError
 from cxrscribe.preprocess import Preprocessing
@@ -40,6 +41,7 @@ def test_every_image_gets_features_with_their_origin(squares: Path, tmp_path: Pa
     assert features.encoder.weights_sha256 == sha256_of(weights_path(tmp_path / "f.h5"))
     assert features.complete
     features.check_usable()
+    features.check_weights()
     with h5py.File(tmp_path / "f.h5") as file:
         assert {"backbone", "weights_sha256", "preprocessing", "complete"} <= set(file.attrs)
 
@@ -85,6 +87,29 @@ def test_rows_that_a_killed_run_left_half_written_are_made_again(squares: Path, 
     assert np.array_equal(FeatureFile.open(out).features, whole)
 
 
+@pytest.mark.parametrize("dataset", ["features", "image_ids"])
+def test_an_interruption_before_rows_are_written_leaves_no_empty_ones(
+    squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dataset: str
+) -> None:
+    out, write, batches = tmp_path / "f.h5", h5py.Dataset.__setitem__, iter(range(10))
+
+    def interrupt(self: h5py.Dataset, place: object, values: object) -> None:
+        if self.name == f"/{dataset}" and next(batches) == 1:
+            raise KeyboardInterrupt
+        write(self, place, values)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(h5py.Dataset, "__setitem__", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            extract(squares, out)
+    assert FeatureFile.open(out).image_ids == tuple(f"SQ{index}_PA" for index in range(4))
+    assert extract(squares, out).encoded == 10
+    extract(squares, tmp_path / "straight.h5")
+    resumed, straight = FeatureFile.open(out), FeatureFile.open(tmp_path / "straight.h5")
+    assert resumed.image_ids == straight.image_ids
+    assert np.array_equal(resumed.features, straight.features)
+
+
 @pytest.mark.parametrize("other", [{"weights": "random:1"}, {"size": 48}])
 def test_a_file_begun_by_another_encoder_is_refused(
     squares: Path, tmp_path: Path, other: dict[str, object]
@@ -111,6 +136,55 @@ def test_a_corpus_of_damaged_films_gives_an_error(squares: Path, tmp_path: Path)
         extract(squares, tmp_path / "f.h5")
 
 
+def damage(squares: Path, *image_ids: str) -> dict[Path, bytes]:
+    """Empty these films; returns what they held."""
+    paths = [squares / "images" / f"{image_id}.png" for image_id in image_ids]
+    contents = {path: path.read_bytes() for path in paths}
+    for path in paths:
+        path.write_bytes(b"")
+    return contents
+
+
+@pytest.mark.parametrize(("readable", "message"), [(0, "none of 14 films"), (1, "only 1 of 14 films")])
+def test_random_weights_without_films_for_their_statistics_leave_nothing_behind(
+    squares: Path, tmp_path: Path, readable: int, message: str
+) -> None:
+    contents = damage(squares, *(f"SQ{index}_PA" for index in range(readable, 14)))
+    with pytest.raises(InputError, match=rf"{message}.*SQ{readable}_PA"):
+        extract(squares, tmp_path / "out" / "f.h5")
+    assert not (tmp_path / "out").exists()
+    for path, content in contents.items():
+        path.write_bytes(content)
+    extract(squares, tmp_path / "out" / "f.h5")
+    extract(squares, tmp_path / "straight.h5")
+    repaired, straight = (FeatureFile.open(tmp_path / name) for name in ("out/f.h5", "straight.h5"))
+    assert repaired.encoder == straight.encoder
+    assert np.array_equal(repaired.features, straight.features)
+
+
+def test_one_film_is_enough_when_there_is_no_other(squares: Path, tmp_path: Path) -> None:
+    films = films_of(read_reports(squares))[:1]
+    assert extract_features(films, extraction(), tmp_path / "f.h5").films == 1
+
+
+def test_features_that_are_not_finite_name_the_film(squares: Path, tmp_path: Path) -> None:
+    extract(squares, tmp_path / "f.h5")
+    weights = safetensors.numpy.load_file(weights_path(tmp_path / "f.h5"))
+    weights["network.conv6._pointwise_conv.1.bias"][0] = np.inf
+    safetensors.numpy.save_file(weights, tmp_path / "broken.safetensors")
+    with pytest.raises(InputError, match=r"mobilenet_v1.* not finite.*SQ0_PA.*--weights"):
+        extract(squares, tmp_path / "g.h5", weights=str(tmp_path / "broken.safetensors"))
+    assert FeatureFile.open(tmp_path / "g.h5").image_ids == ()
+
+
+def test_a_file_with_features_that_are_not_finite_is_not_usable(squares: Path, tmp_path: Path) -> None:
+    extract(squares, tmp_path / "f.h5")
+    with h5py.File(tmp_path / "f.h5", "r+") as file:
+        file["features"][3, 5] = np.inf
+    with pytest.raises(InputError, match=r"not finite.*SQ3_PA"):
+        FeatureFile.open(tmp_path / "f.h5").check_usable()
+
+
 def test_features_of_another_encoder_are_refused(squares: Path, tmp_path: Path) -> None:
     extract(squares, tmp_path / "f.h5")
     features = FeatureFile.open(tmp_path / "f.h5")
@@ -125,7 +199,7 @@ def test_weights_that_were_exchanged_beside_the_file_are_noticed(squares: Path, 
     extract(squares, tmp_path / "f.h5")
     weights_path(tmp_path / "f.h5").write_bytes(b"something else")
     with pytest.raises(InputError, match="not the encoder"):
-        FeatureFile.open(tmp_path / "f.h5").check_usable()
+        FeatureFile.open(tmp_path / "f.h5").check_weights()
 
 
 def test_images_without_features_are_named(squares: Path, tmp_path: Path) -> None:

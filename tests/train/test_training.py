@@ -5,26 +5,30 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import safetensors.numpy
 
-from cxrscribe.errors import InputError
+from cxrscribe.errors import CxrscribeError, InputError
 from cxrscribe.preprocess import Preprocessing
 from cxrscribe_train.config import TrainingConfig
 from cxrscribe_train.corpus.table import read_reports, write_reports
+from cxrscribe_train.feature_file import FeatureFile
 from cxrscribe_train.features import Extraction, extract_features, films_of
 from cxrscribe_train.run import Run, read_config
-from cxrscribe_train.training import TrainingResult, train
+from cxrscribe_train.training import Progress, TrainingResult, train
 from cxrscribe_train.weights import WeightsSource
 from support.square_corpus import tiny_config
 
 DROPOUT = ("network", "dropout", 0.3)
+FILMS = 12
 
 
-def stop_after(steps: int) -> Callable[[], bool]:
+def stop_after(steps: int, films: int = FILMS) -> Callable[[], bool]:
+    """Stop after that many steps, once `films` films are prepared."""
     calls = iter(range(1, 10**6))
-    return lambda: next(calls) >= steps
+    return lambda: next(calls) >= films + steps
 
 
 def outcome(run: Path) -> tuple[list[tuple[float, float, float]], dict[str, np.ndarray]]:
@@ -72,7 +76,7 @@ def test_a_resumed_training_on_features_equals_a_straight_one(squares: Path, tmp
     config = tiny_config(("fit", "epochs", 4), DROPOUT, end_to_end=False)
     features = make_features(squares, tmp_path / "f.h5")
     train(squares, tmp_path / "straight", config, features)
-    train(squares, tmp_path / "resumed", config, features, stop=stop_after(3))
+    assert not train(squares, tmp_path / "resumed", config, features, stop=stop_after(3, films=0)).finished
     train(squares, tmp_path / "resumed", config, features, resume=True)
     assert_same_outcome(tmp_path / "straight", tmp_path / "resumed")
 
@@ -91,7 +95,11 @@ def overfitted(squares: Path, out: Path, weights: str | None = None) -> Training
     copies = [replace(row, image_id=f"{row.image_id}{copy}") for row in rows for copy in range(10)]
     write_reports(squares, copies)
     still = ("rotation", "shift", "scale", "crop", "brightness", "contrast")
-    hints = ("memory_loss", "finding_loss", "word_loss")
+    on_films = (
+        ("fit", "calibration_films", 16),
+        *(("fit", name, 0.0) for name in ("finding_loss", "word_loss")),
+        *(("augmentation", name, 0.0) for name in still),
+    )
     config = tiny_config(
         ("network", "backbone_options", {"scale": 0.25}),
         ("network", "size", 48),
@@ -103,10 +111,9 @@ def overfitted(squares: Path, out: Path, weights: str | None = None) -> Training
         ("fit", "batch_size", 16),
         ("fit", "learning_rate", 5e-3),
         ("fit", "patience", 0),
-        ("fit", "calibration_films", 16),
         ("fit", "weight_decay", 0.0),
-        *(("augmentation", name, 0.0) for name in still),
-        *(("fit", name, 0.0) for name in hints),
+        ("fit", "memory_loss", 0.0),
+        *(on_films if weights is None else ()),
         end_to_end=weights is None,
     )
     features = None if weights is None else make_features(squares, out.with_suffix(".h5"), weights)
@@ -159,7 +166,82 @@ def test_a_damaged_film_is_left_out_of_training(squares: Path, tmp_path: Path) -
     result = train(squares, tmp_path / "run", tiny_config(("fit", "epochs", 1)))
     assert [film.image_id for film in result.damaged] == ["SQ2_PA"]
     counts = Run.open(tmp_path / "run").corpus
-    assert (counts.train, counts.val, counts.damaged, counts.without_image) == (7, 4, 1, 0)
+    assert (counts.train, counts.val, counts.damaged) == (7, 4, 1)
+    assert (counts.without_image, counts.without_features) == (0, 0)
+
+
+def test_images_without_features_are_counted_for_themselves(squares: Path, tmp_path: Path) -> None:
+    rows = list(read_reports(squares).rows)
+    rows[1] = replace(rows[1], image_id="", image_path="")
+    write_reports(squares, rows)
+    features = make_features(squares, tmp_path / "f.h5")
+    rows += [replace(rows[0], image_id=f"{rows[0].image_id}{copy}") for copy in range(3)]
+    write_reports(squares, rows)
+    train(squares, tmp_path / "run", tiny_config(("fit", "epochs", 1), end_to_end=False), features)
+    counts = Run.open(tmp_path / "run").corpus
+    assert (counts.train, counts.val, counts.damaged) == (7, 4, 0)
+    assert (counts.without_image, counts.without_features) == (1, 3)
+
+
+def test_the_run_says_which_encoder_made_the_features(squares: Path, tmp_path: Path) -> None:
+    features = make_features(squares, tmp_path / "f.h5")
+    config = tiny_config(
+        ("network", "backbone", "resnet101"),
+        ("network", "backbone_options", {}),
+        ("network", "size", 224),
+        ("fit", "epochs", 1),
+        end_to_end=False,
+    )
+    train(squares, tmp_path / "run", config, features)
+    network = read_config(tmp_path / "run").network
+    assert (network.backbone, network.backbone_options, network.size) == (
+        "mobilenet_v1",
+        {"scale": 0.125},
+        32,
+    )
+
+
+def test_a_training_stopped_while_films_are_prepared_goes_on_there(squares: Path, tmp_path: Path) -> None:
+    config = tiny_config(("fit", "epochs", 1))
+    result = train(squares, tmp_path / "run", config, stop=stop_after(0, films=10))
+    assert (result.prepared, result.finished, result.best) == (False, False, None)
+    assert not (tmp_path / "run" / "run.json").exists()
+    prepared: list[int] = []
+    progress = Progress(prepared=lambda films, of: prepared.append(films))
+    assert train(squares, tmp_path / "run", config, progress=progress).finished
+    assert prepared == [8, 2, 1, 1]
+    train(squares, tmp_path / "straight", config)
+    assert_same_outcome(tmp_path / "straight", tmp_path / "run")
+
+
+@pytest.mark.parametrize("on_features", [False, True])
+@pytest.mark.parametrize("folder", ["file.txt/run", "/proc/nowhere/run"])
+def test_a_run_folder_that_can_not_be_made_is_an_error(
+    squares: Path, tmp_path: Path, folder: str, on_features: bool
+) -> None:
+    (tmp_path / "file.txt").write_text("no folder")
+    features = make_features(squares, tmp_path / "f.h5") if on_features else None
+    with pytest.raises(InputError, match=r"can't write .*another folder"):
+        train(squares, tmp_path / folder, tiny_config(end_to_end=not on_features), features)
+
+
+@pytest.mark.parametrize("on_features", [False, True])
+def test_a_loss_that_is_not_finite_says_how_to_train_again(
+    squares: Path, tmp_path: Path, on_features: bool
+) -> None:
+    features = make_features(squares, tmp_path / "f.h5") if on_features else None
+    fast = (("fit", "epochs", 3), ("fit", "learning_rate", 1e30), ("fit", "warmup_steps", 0))
+    out = tmp_path / "run"
+    with pytest.raises(CxrscribeError, match=rf"loss .* is .*learning_rate.*another --out than {out},"):
+        train(squares, out, tiny_config(*fast, end_to_end=not on_features), features)
+
+
+def test_features_that_are_not_finite_are_refused_before_the_training(squares: Path, tmp_path: Path) -> None:
+    features = make_features(squares, tmp_path / "f.h5")
+    change_features(features, np.nan)
+    with pytest.raises(InputError, match=r"f\.h5 has features that are not finite.*SQ3_PA"):
+        train(squares, tmp_path / "run", tiny_config(end_to_end=False), features)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_is_not_overwritten(squares: Path, tmp_path: Path) -> None:
@@ -195,15 +277,53 @@ def test_a_training_is_not_resumed_with_something_else(
 
 def test_a_training_is_not_resumed_on_features_of_another_encoder(squares: Path, tmp_path: Path) -> None:
     config = tiny_config(("fit", "epochs", 2), end_to_end=False)
-    train(squares, tmp_path / "run", config, make_features(squares, tmp_path / "f.h5"), stop=stop_after(1))
+    features = make_features(squares, tmp_path / "f.h5")
+    train(squares, tmp_path / "run", config, features, stop=stop_after(1, films=0))
     others = make_features(squares, tmp_path / "g.h5", "random:1")
     with pytest.raises(InputError, match="another encoder"):
         train(squares, tmp_path / "run", config, others, resume=True)
 
 
-def test_features_of_an_unfinished_extraction_are_refused(squares: Path, tmp_path: Path) -> None:
-    import h5py
+def change_features(path: Path, value: float) -> None:
+    """Change one number of one film, and nothing that says where the features come from."""
+    with h5py.File(path, "r+") as file:
+        file["features"][3, 5] = value
 
+
+def test_a_training_is_not_resumed_on_features_of_other_content(squares: Path, tmp_path: Path) -> None:
+    config = tiny_config(("fit", "epochs", 2), end_to_end=False)
+    features = make_features(squares, tmp_path / "f.h5")
+    before = FeatureFile.open(features).features[3, 5]
+    train(squares, tmp_path / "run", config, features, stop=stop_after(1, films=0))
+    change_features(features, 7.0)
+    with pytest.raises(InputError, match="another content of the features"):
+        train(squares, tmp_path / "run", config, features, resume=True)
+    change_features(features, before)
+    assert train(squares, tmp_path / "run", config, features, resume=True).finished
+
+
+def test_a_training_is_not_resumed_on_other_films(squares: Path, tmp_path: Path) -> None:
+    config = tiny_config(("fit", "epochs", 2))
+    train(squares, tmp_path / "run", config, stop=stop_after(1))
+    film = squares / "images" / "SQ3_PA.png"
+    content = film.read_bytes()
+    film.write_bytes((squares / "images" / "SQ4_PA.png").read_bytes())
+    with pytest.raises(InputError, match="another content of the films"):
+        train(squares, tmp_path / "run", config, resume=True)
+    film.write_bytes(content)
+    moved = squares.rename(tmp_path / "elsewhere")
+    assert train(moved, tmp_path / "run", config, resume=True).finished
+
+
+def test_a_damaged_film_cache_is_made_again_on_resuming(squares: Path, tmp_path: Path) -> None:
+    config = tiny_config(("fit", "epochs", 2))
+    assert not train(squares, tmp_path / "run", config, stop=stop_after(1)).finished
+    index = tmp_path / "run" / "checkpoint" / "inputs-train.json"
+    index.write_bytes(index.read_bytes()[:40])
+    assert train(squares, tmp_path / "run", config, resume=True).finished
+
+
+def test_features_of_an_unfinished_extraction_are_refused(squares: Path, tmp_path: Path) -> None:
     features = make_features(squares, tmp_path / "f.h5")
     with h5py.File(features, "r+") as file:
         file.attrs["complete"] = False

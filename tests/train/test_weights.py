@@ -36,6 +36,12 @@ def test_a_seed_gives_the_same_weights_and_another_one_others() -> None:
     assert not same(build("random:5"), build("random:6"))
 
 
+def test_the_backbone_is_tried_at_the_size_of_the_preprocessing() -> None:
+    assert build_encoder("alexnet", {}, Preprocessing(64, 64)).feature_size == 256
+    with pytest.raises(InputError, match="224 x 224"):
+        build_encoder("alexnet", {}, Preprocessing(224, 224))
+
+
 def test_safetensors_come_back_with_the_sha256_that_was_told(tmp_path: Path) -> None:
     encoder, path = build("random:1"), tmp_path / "encoder.safetensors"
     assert save_weights(encoder.backbone, path) == sha256_of(path)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cxrscribe.errors import InputError
@@ -17,18 +18,26 @@ def write_atomically(path: Path, content: bytes) -> None:
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Not by tempfile: it makes private files, and these are shared like any other file of their owner.
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(
-            f"can't write {path} ({error.strerror or error}); free some space or choose another folder"
-        ) from error
+        with writing(path):
+            # Not by tempfile: it makes private files, and these are shared like any other of their owner.
+            with temporary.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
     finally:
         # The folder may be a file, or the name too long: then there is nothing to remove.
         with suppress(OSError):
             temporary.unlink()
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Make the folder of `path`; an OSError in the block becomes an InputError that names `path`."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise InputError(
+            f"can't write {path} ({error.strerror or error}); free some space or choose another folder"
+        ) from error

@@ -8,7 +8,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from cxrscribe.errors import InputError
 from cxrscribe_train.augmentation import Augmentation
@@ -121,15 +121,38 @@ class FitConfig:
         )
 
 
+# What only an end-to-end training asks for, with its defaults.
+_END_TO_END_ONLY: Final = {
+    (section, setting.name): setting.default
+    for section, kind, names in (
+        ("fit", FitConfig, {"weights", "finding_loss", "word_loss", "calibration_films"}),
+        ("augmentation", Augmentation, {setting.name for setting in dataclasses.fields(Augmentation)}),
+    )
+    for setting in dataclasses.fields(kind)
+    if setting.name in names
+}
+
+
 @dataclass(frozen=True)
 class TrainingConfig:
-    """One training, with everything that a second run needs to come out the same."""
+    """One training, with everything that a second run needs to come out the same.
+
+    Raises InputError when a training on features is given a setting of end-to-end trainings.
+    """
 
     end_to_end: bool = False
     network: NetworkConfig = field(default_factory=NetworkConfig)
     text: TextConfig = field(default_factory=TextConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        if self.end_to_end:
+            return
+        for (section, name), default in _END_TO_END_ONLY.items():
+            value = getattr(getattr(self, section), name)
+            remedy = "that changes nothing in a training on features: leave it out, or train --end-to-end"
+            _require(value == default, section, name, value, remedy)
 
     @classmethod
     def sections(cls) -> dict[str, type]:
@@ -141,7 +164,7 @@ class TrainingConfig:
         }
 
     def to_toml(self) -> str:
-        """The text of a config file that gives this config again."""
+        """The text of a config file that gives this config again, without settings that it doesn't use."""
         import tomli_w
 
         document: dict[str, Any] = {"end_to_end": self.end_to_end}
@@ -149,11 +172,12 @@ class TrainingConfig:
             table = {
                 f.name: getattr(getattr(self, section), f.name)
                 for f in dataclasses.fields(getattr(self, section))
+                if self.end_to_end or (section, f.name) not in _END_TO_END_ONLY
             }
             document[section] = {
                 name: dict(value) if isinstance(value, Mapping) else value for name, value in table.items()
             }
-        return tomli_w.dumps(document)
+        return tomli_w.dumps({name: table for name, table in document.items() if table != {}})
 
 
 @dataclass(frozen=True)

@@ -38,13 +38,13 @@ class Examples:
         return len(self.image_ids)
 
     def keep(self, image_ids: Sequence[str]) -> Examples:
-        """Only the examples with these images."""
+        """Only the examples with these images; the counts stay those of the rows."""
         kept = set(image_ids)
         chosen = [index for index, image_id in enumerate(self.image_ids) if image_id in kept]
         return Examples(
             tuple(self.image_ids[index] for index in chosen),
             tuple(self.words[index] for index in chosen),
-            self.without_image + len(self) - len(chosen),
+            self.without_image,
             self.without_findings,
         )
 

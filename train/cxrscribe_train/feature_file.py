@@ -73,12 +73,12 @@ class FeatureFile:
     def open(cls, path: Path) -> FeatureFile:
         """Read a file whole. Raises InputError when it is missing or not written by `cxrscribe features`."""
         with _opened(path, "r") as file:
-            rows = _whole_rows(file)
+            image_ids = _whole_rows(file)
             return cls(
                 path=path,
                 encoder=_identity(file, path),
-                image_ids=_image_ids(file, rows),
-                features=file["features"][:rows],
+                image_ids=image_ids,
+                features=file["features"][: len(image_ids)],
                 complete=bool(file.attrs["complete"]),
             )
 
@@ -107,9 +107,18 @@ class FeatureFile:
             )
 
     def check_usable(self) -> None:
-        """Raise InputError when the file isn't finished, or other weights lie beside it."""
+        """Raise InputError when the file isn't finished, or a feature in it is no finite number."""
         if not self.complete:
             raise InputError(f"{self.path} is not complete; run the same `cxrscribe features` command again")
+        wrong = not_finite(self.image_ids, self.features)
+        if wrong:
+            raise InputError(
+                f"{self.path} has features that are not finite, of {len(wrong)} images, such as {wrong[0]}; "
+                "delete it and make it again, with other --weights if that doesn't help"
+            )
+
+    def check_weights(self) -> None:
+        """Raise InputError unless the weights of the encoder that made these features lie beside the file."""
         if not self.encoder_weights.is_file():
             raise InputError(f"{self.encoder_weights} is missing; keep it beside {self.path.name}")
         if sha256_of(self.encoder_weights) != self.encoder.weights_sha256:
@@ -150,10 +159,9 @@ class FeatureWriter:
                     f"{path} was begun by another encoder: {difference}; "
                     "give the same options or another --out"
                 )
-            rows = _whole_rows(self._file)
-            self.image_ids = list(_image_ids(self._file, rows))
-            self._file["features"].resize(rows, axis=0)
-            self._file["image_ids"].resize(rows, axis=0)
+            self.image_ids = list(_whole_rows(self._file))
+            for name in ("features", "image_ids"):
+                self._file[name].resize(len(self.image_ids), axis=0)
         else:
             self._file = _created(path, encoder, feature_size)
             self.image_ids = []
@@ -178,6 +186,11 @@ class FeatureWriter:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+
+
+def not_finite(image_ids: Sequence[str], features: NDArray[np.float32]) -> list[str]:
+    """The images whose row of `features`, float32 [N, F], holds NaN or an infinite value."""
+    return [image_id for image_id, row in zip(image_ids, features, strict=True) if not np.isfinite(row).all()]
 
 
 def weights_path(features: Path) -> Path:
@@ -236,10 +249,14 @@ def _identity(file: h5py.File, path: Path) -> EncoderIdentity:
         raise InputError(f"{path}: an attribute is no JSON ({error}); make the file again") from error
 
 
-def _whole_rows(file: h5py.File) -> int:
-    """Rows that both datasets hold: a killed run may have written one without the other."""
-    return int(min(file["features"].shape[0], file["image_ids"].shape[0]))
+def _whole_rows(file: h5py.File) -> tuple[str, ...]:
+    """Image ids of the rows that are whole.
 
-
-def _image_ids(file: h5py.File, rows: int) -> tuple[str, ...]:
-    return tuple(file["image_ids"].asstr()[:rows])
+    An interrupted run may have written one dataset without the other, or made room for ids and not written
+    them: those are empty, at the end.
+    """
+    rows = min(file["features"].shape[0], file["image_ids"].shape[0])
+    image_ids = list(file["image_ids"].asstr()[:rows])
+    while image_ids and not image_ids[-1]:
+        image_ids.pop()
+    return tuple(image_ids)

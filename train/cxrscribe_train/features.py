@@ -17,7 +17,13 @@ from cxrscribe.preprocess import Preprocessing
 from cxrscribe_models import FilmEncoder
 from cxrscribe_train.calibration import calibrate
 from cxrscribe_train.corpus.table import Corpus, CorpusRow
-from cxrscribe_train.feature_file import EncoderIdentity, FeatureWriter, begun_weights, weights_path
+from cxrscribe_train.feature_file import (
+    EncoderIdentity,
+    FeatureWriter,
+    begun_weights,
+    not_finite,
+    weights_path,
+)
 from cxrscribe_train.films import DamagedFilm, read_films
 from cxrscribe_train.weights import WeightsSource, build_encoder, load_weights, save_weights, sha256_of
 
@@ -76,7 +82,8 @@ def extract_features(
         advance: called with the number of films done.
 
     Raises:
-        InputError: nothing to encode, weights that don't fit, or a file begun by another encoder.
+        InputError: nothing to encode, weights that don't fit or give features that are not finite, or a file
+            begun by another encoder.
     """
     if not films:
         raise InputError(
@@ -130,20 +137,36 @@ def _prepared_encoder(films: Films, extraction: Extraction, out: Path) -> tuple[
             extraction.backbone, extraction.backbone_options, extraction.preprocessing, extraction.weights
         )
         if extraction.weights.kind == "random":
-            calibrate(encoder, _calibration_batches(films, extraction))
+            _calibrate(encoder, films, extraction)
         sha256 = save_weights(encoder.backbone, path)
     encoder.eval()
     return encoder, sha256
 
 
-def _calibration_batches(films: Films, extraction: Extraction) -> Iterator[paddle.Tensor]:
-    """Films spread evenly over the corpus, in batches: uint8 [n, H, W]."""
+def _calibrate(encoder: FilmEncoder, films: Films, extraction: Extraction) -> None:
+    """Set the batch-norm statistics of random weights from films spread evenly over the corpus.
+
+    Raises InputError when too few of them can be read; a film alone shows no variance, unless it is all there
+    is.
+    """
     spread = films[:: max(1, len(films) // CALIBRATION_FILMS)][:CALIBRATION_FILMS]
-    readable = (
-        film for _, film in read_films(spread, extraction.preprocessing) if isinstance(film, np.ndarray)
-    )
-    while batch := list(islice(readable, max(2, extraction.batch_size))):
-        if len(batch) > 1 or len(spread) == 1:
+    read = [film for _, film in read_films(spread, extraction.preprocessing)]
+    damaged = [film for film in read if isinstance(film, DamagedFilm)]
+    readable = [film for film in read if isinstance(film, np.ndarray)]
+    if len(readable) < min(2, len(spread)):
+        raise InputError(
+            f"{'only 1' if readable else 'none'} of {len(spread)} films can be read, the first that can't "
+            f"is {damaged[0]}; random weights need 2 for their batch-norm statistics: restore the images, or "
+            "give trained weights"
+        )
+    calibrate(encoder, _batches(readable, max(2, extraction.batch_size)))
+
+
+def _batches(films: Sequence[NDArray[np.uint8]], size: int) -> Iterator[paddle.Tensor]:
+    """Films in batches uint8 [n, H, W]; one that is left over is in none, unless it is the only one."""
+    for start in range(0, len(films), size):
+        batch = films[start : start + size]
+        if len(batch) > 1 or len(films) == 1:
             yield paddle.to_tensor(np.stack(batch))
 
 
@@ -161,6 +184,18 @@ def _encode(
         readable = [(image_id, film) for image_id, film in batch if isinstance(film, np.ndarray)]
         if readable:
             ids = [image_id for image_id, _ in readable]
-            writer.append(ids, encode_batch(encoder, np.stack([film for _, film in readable])))
+            features = encode_batch(encoder, np.stack([film for _, film in readable]))
+            _check_finite(ids, features, extraction)
+            writer.append(ids, features)
         advance(len(batch))
     return damaged
+
+
+def _check_finite(image_ids: Sequence[str], features: NDArray[np.float32], extraction: Extraction) -> None:
+    wrong = not_finite(image_ids, features)
+    if wrong:
+        raise InputError(
+            f"backbone {extraction.backbone!r} gives features that are not finite, of {len(wrong)} of "
+            f"{len(image_ids)} films of a batch, such as {wrong[0]}; give other --weights or another --size, "
+            "and another --out"
+        )

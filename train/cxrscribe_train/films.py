@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,7 @@ class DamagedFilm:
 
 def read_films(
     films: Iterable[tuple[str, Path]], preprocessing: Preprocessing
-) -> Iterator[tuple[str, NDArray[np.uint8] | DamagedFilm]]:
+) -> Generator[tuple[str, NDArray[np.uint8] | DamagedFilm], None, None]:
     """Read films in their order, a bounded number ahead.
 
     Args:

@@ -169,11 +169,7 @@ class Trainer:
         taught = loss + self.network.hint_loss(features, states, targets, hints)
         (taught / count).backward()
         total, stops = self.vector.exchange_step(self.exchange, float(loss), float(stop())).tolist()
-        if not math.isfinite(total):
-            raise CxrscribeError(
-                f"the training loss is {total} at step {state.step}; "
-                "lower learning_rate or clip_norm and start again"
-            )
+        self._check_finite(f"the training loss at step {state.step}", total)
         self.optimizer.step()
         self.optimizer.clear_grad()
         self._scheduler.step()
@@ -218,9 +214,8 @@ class Trainer:
         return TokenLoss(total, int(tokens_seen)).mean
 
     def _close_epoch(self, val_loss: float, seconds: float) -> None:
-        if not math.isfinite(val_loss):
-            raise CxrscribeError(f"the validation loss is {val_loss}; lower learning_rate and start again")
         state = self.state
+        self._check_finite(f"the validation loss after epoch {state.epoch + 1}", val_loss)
         record = EpochRecord(
             epoch=state.epoch,
             step=state.step,
@@ -230,6 +225,13 @@ class Trainer:
             seconds=round(seconds, 3),
         )
         self.state = TrainingState(epoch=state.epoch + 1, step=state.step, history=(*state.history, record))
+
+    def _check_finite(self, what: str, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise CxrscribeError(
+                f"{what} is {loss}; train anew with a lower learning_rate or clip_norm, and with another "
+                f"--out than {self._job.checkpoint.parent}, which keeps this run"
+            )
 
 
 def new_network(job: TrainingJob, encoder: FilmEncoder | None = None) -> ReportNetwork:

@@ -48,7 +48,8 @@ class TrainingCorpus:
     """What a run was trained on.
 
     `folder` is where the corpus was, `drawn` whether its films are drawings. The numbers are images that the
-    run was trained and validated on, and corpus rows that it left out.
+    run was trained and validated on, and corpus rows that it left out; `without_features` are images that a
+    training on features found none of.
     """
 
     folder: str
@@ -58,6 +59,7 @@ class TrainingCorpus:
     without_image: int
     without_findings: int
     damaged: int
+    without_features: int = 0
 
 
 @dataclass(frozen=True)

@@ -6,28 +6,25 @@ import hashlib
 import json
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cxrscribe.architecture import Architecture
 from cxrscribe.errors import InputError
-from cxrscribe.preprocess import Preprocessing
 from cxrscribe.settings import BeamSettings
 from cxrscribe.vocabulary import Vocabulary
-from cxrscribe_models import FilmEncoder
 from cxrscribe_train.checkpoint import EpochRecord, has_checkpoint
 from cxrscribe_train.config import TrainingConfig
-from cxrscribe_train.corpus.table import Corpus, read_reports
+from cxrscribe_train.corpus.table import read_reports
 from cxrscribe_train.dataset import Examples, ReportTokens, read_examples
-from cxrscribe_train.feature_file import FeatureFile
+from cxrscribe_train.feature_file import EncoderIdentity, FeatureFile
 from cxrscribe_train.films import DamagedFilm
-from cxrscribe_train.fit import Trainer, TrainingJob, help_train, new_network, starting_encoder
-from cxrscribe_train.input_cache import CachedInputs, cache_features, cache_films
+from cxrscribe_train.fit import Trainer, TrainingJob, help_train, new_network
 from cxrscribe_train.parallel import shared_exchange
 from cxrscribe_train.phantom.recipe import is_phantom
 from cxrscribe_train.run import CHECKPOINT_FOLDER, DECODER_FILE, RunWriter, TrainingCorpus
 from cxrscribe_train.study import study_of
-from cxrscribe_train.weights import WeightsSource, sha256_of
+from cxrscribe_train.training_inputs import TrainingInputs, inputs_from_features, inputs_from_films
 from cxrscribe_train.words import build_vocabulary
 
 
@@ -52,28 +49,15 @@ class Progress:
 class TrainingResult:
     """How a training ended.
 
-    `finished` is False when it was stopped; `best` is None before the first epoch's end.
+    `finished` is False when it was stopped, and `prepared` too when that was while films were prepared: the
+    same call goes on there. `best` is None before the first epoch's end.
     """
 
+    prepared: bool
     finished: bool
     epochs: int
     best: EpochRecord | None
     damaged: tuple[DamagedFilm, ...]
-
-
-@dataclass(frozen=True)
-class _Inputs:
-    """What both kinds of training, on features and on films, start from."""
-
-    train: CachedInputs
-    val: CachedInputs
-    preprocessing: Preprocessing
-    backbone: str
-    backbone_options: dict[str, int | float | str]
-    feature_size: int
-    weights: str
-    encoder: FilmEncoder | None = None
-    encoder_file: Path | None = None
 
 
 def train(
@@ -91,10 +75,11 @@ def train(
     Args:
         corpus_folder: holds `reports.csv`.
         out: the run folder, new or to be resumed.
-        config: all choices; of a resumed run, those that it was begun with.
+        config: all choices; of a resumed run, those that it was begun with. In a training on features, the
+            features say what the backbone, its options and the size are.
         features_file: the h5 file of a training on features; None in an end-to-end training.
         resume: go on from the checkpoint in `out`.
-        stop: asked after each step; a checkpoint is written when it says so.
+        stop: asked after each film that is prepared and after each step; what was done is kept.
         progress: told what happens.
 
     Raises:
@@ -103,11 +88,20 @@ def train(
     progress = progress or Progress()
     checkpoint = out / CHECKPOINT_FOLDER
     _check_folder(out, resume=resume)
+    features = None if features_file is None else _usable_features(features_file)
+    if features is not None:
+        config = _on_features(config, features.encoder)
     corpus = read_reports(corpus_folder)
     examples = {
         split: read_examples(corpus, split, need_file=config.end_to_end) for split in ("train", "val")
     }
-    inputs = _cached_inputs(corpus, examples, config, features_file, checkpoint, progress)
+    inputs = (
+        inputs_from_films(corpus, examples, config, checkpoint, progress.prepared, stop)
+        if features is None
+        else inputs_from_features(features, examples, checkpoint)
+    )
+    if inputs is None:
+        return TrainingResult(prepared=False, finished=False, epochs=0, best=None, damaged=())
     kept = {
         split: examples[split].keep(cached.image_ids)
         for split, cached in (("train", inputs.train), ("val", inputs.val))
@@ -125,7 +119,7 @@ def train(
         checkpoint=checkpoint,
         fingerprint=_fingerprint(config, inputs, vocabulary, tokens),
     )
-    damaged = (*inputs.train.damaged, *inputs.val.damaged)
+    left_out = sum(len(examples[split]) - len(kept[split]) for split in kept)
     writer = RunWriter(
         path=out,
         architecture=job.architecture,
@@ -134,18 +128,17 @@ def train(
         settings=BeamSettings(max_length=int(job.train.lengths.max())),
         config=config,
         weights=inputs.weights,
-        corpus=_record(corpus_folder, kept, len(damaged)),
+        corpus=_record(corpus_folder, kept, left_out, len(inputs.damaged)),
         studies=tuple(dict.fromkeys(study_of(image) for image in kept["train"].image_ids)),
     )
-    progress.began(writer.corpus, len(vocabulary), damaged)
-    return _fit(job, inputs, writer, damaged, resume=resume, stop=stop, progress=progress)
+    progress.began(writer.corpus, len(vocabulary), inputs.damaged)
+    return _fit(job, inputs, writer, resume=resume, stop=stop, progress=progress)
 
 
 def _fit(
     job: TrainingJob,
-    inputs: _Inputs,
+    inputs: TrainingInputs,
     writer: RunWriter,
-    damaged: tuple[DamagedFilm, ...],
     *,
     resume: bool,
     stop: Callable[[], bool],
@@ -178,10 +171,16 @@ def _fit(
         finished = trainer.run(stop, close_epoch)
     writer.draw(trainer.state)
     if finished:
-        _delete_caches(inputs)
+        inputs.delete_caches()
     else:
         trainer.save()
-    return TrainingResult(finished, trainer.state.epoch, trainer.state.best, damaged)
+    return TrainingResult(
+        prepared=True,
+        finished=finished,
+        epochs=trainer.state.epoch,
+        best=trainer.state.best,
+        damaged=inputs.damaged,
+    )
 
 
 def _check_folder(out: Path, *, resume: bool) -> None:
@@ -192,65 +191,25 @@ def _check_folder(out: Path, *, resume: bool) -> None:
         raise InputError(f"{out} already holds a run; add --resume to go on with it, or give another --out")
 
 
-def _cached_inputs(
-    corpus: Corpus,
-    examples: dict[str, Examples],
-    config: TrainingConfig,
-    features_file: Path | None,
-    folder: Path,
-    progress: Progress,
-) -> _Inputs:
-    paths = {split: folder / f"inputs-{split}.npy" for split in examples}
-    network = config.network
-    if features_file is not None:
-        features = FeatureFile.open(features_file)
-        features.check_usable()
-        cached = {
-            split: cache_features(features, examples[split].image_ids, paths[split]) for split in examples
-        }
-        return _Inputs(
-            train=cached["train"],
-            val=cached["val"],
-            preprocessing=features.encoder.preprocessing,
-            backbone=features.encoder.backbone,
-            backbone_options=dict(features.encoder.backbone_options),
-            feature_size=features.feature_size,
-            weights=features.encoder.weights,
-            encoder_file=features.encoder_weights,
-        )
-    preprocessing = Preprocessing(network.size, network.size)
-    # Built before the films are read: a wrong name or weights file should not cost minutes.
-    encoder = starting_encoder(config, preprocessing)
-    files = {row.image_id: corpus.image_file(row) for row in corpus.rows if row.image_path}
-    total = sum(len(examples[split]) for split in examples)
-    cached = {
-        split: cache_films(
-            [(image_id, files[image_id]) for image_id in examples[split].image_ids],
-            preprocessing,
-            paths[split],
-            lambda films: progress.prepared(films, total),
-        )
-        for split in examples
-    }
-    return _Inputs(
-        train=cached["train"],
-        val=cached["val"],
-        preprocessing=preprocessing,
-        backbone=network.backbone,
-        backbone_options=dict(network.backbone_options),
-        feature_size=encoder.feature_size,
-        weights=_weights_identity(config),
-        encoder=encoder,
+def _usable_features(path: Path) -> FeatureFile:
+    features = FeatureFile.open(path)
+    features.check_usable()
+    features.check_weights()
+    return features
+
+
+def _on_features(config: TrainingConfig, encoder: EncoderIdentity) -> TrainingConfig:
+    """The config with the encoder that made the features, so that the run folder says which one it was."""
+    network = replace(
+        config.network,
+        backbone=encoder.backbone,
+        backbone_options=dict(encoder.backbone_options),
+        size=encoder.preprocessing.height,
     )
+    return replace(config, network=network)
 
 
-def _weights_identity(config: TrainingConfig) -> str:
-    if config.fit.weights == "random":
-        return f"random:{config.fit.seed}"
-    return WeightsSource.parse(config.fit.weights).identity
-
-
-def _architecture(config: TrainingConfig, inputs: _Inputs, vocabulary: Vocabulary) -> Architecture:
+def _architecture(config: TrainingConfig, inputs: TrainingInputs, vocabulary: Vocabulary) -> Architecture:
     return Architecture(
         backbone=inputs.backbone,
         backbone_options=inputs.backbone_options,
@@ -264,34 +223,27 @@ def _architecture(config: TrainingConfig, inputs: _Inputs, vocabulary: Vocabular
 
 
 def _fingerprint(
-    config: TrainingConfig, inputs: _Inputs, vocabulary: Vocabulary, tokens: dict[str, ReportTokens]
+    config: TrainingConfig, inputs: TrainingInputs, vocabulary: Vocabulary, tokens: dict[str, ReportTokens]
 ) -> tuple[tuple[str, str], ...]:
     corpus = [inputs.train.image_ids, inputs.val.image_ids, tokens["train"].digest(), tokens["val"].digest()]
-    encoder = [inputs.backbone, inputs.backbone_options, inputs.preprocessing.to_json(), inputs.weights]
-    if inputs.encoder_file is not None:
-        encoder.append(sha256_of(inputs.encoder_file))
     return (
         ("config", hashlib.sha256(config.to_toml().encode()).hexdigest()),
         ("corpus", hashlib.sha256(json.dumps(corpus).encode()).hexdigest()),
         ("vocabulary", hashlib.sha256(vocabulary.to_json().encode()).hexdigest()),
-        ("encoder", hashlib.sha256(json.dumps(encoder, sort_keys=True).encode()).hexdigest()),
+        ("encoder", inputs.encoder_digest()),
+        (f"content of the {'films' if config.end_to_end else 'features'}", inputs.content_digest()),
     )
 
 
-def _record(folder: Path, kept: dict[str, Examples], damaged: int) -> TrainingCorpus:
+def _record(folder: Path, kept: dict[str, Examples], left_out: int, damaged: int) -> TrainingCorpus:
+    """`left_out`: images whose film is damaged, or that have no features."""
     return TrainingCorpus(
         folder=str(folder.resolve()),
         drawn=any(is_phantom(image) for image in kept["train"].image_ids),
         train=len(kept["train"]),
         val=len(kept["val"]),
-        without_image=sum(examples.without_image for examples in kept.values()) - damaged,
+        without_image=sum(examples.without_image for examples in kept.values()),
         without_findings=sum(examples.without_findings for examples in kept.values()),
         damaged=damaged,
+        without_features=left_out - damaged,
     )
-
-
-def _delete_caches(inputs: _Inputs) -> None:
-    """The caches are as large as the corpus, and made again in a minute."""
-    for cached in (inputs.train, inputs.val):
-        cached.path.unlink(missing_ok=True)
-        cached.path.with_suffix(".json").unlink(missing_ok=True)

@@ -64,20 +64,18 @@ def build_encoder(
     """Build an encoder and fill its backbone from `source`; None leaves what Paddle's random state gives.
 
     Raises:
-        InputError: there is no such backbone, or the weights don't fit it or can't be read.
+        InputError: there is no such backbone, it can't be used on films of this size, or the weights don't
+            fit it or can't be had.
     """
     if source is not None and source.kind == "random":
         paddle.seed(source.seed)
-    imagenet = source is not None and source.kind == "imagenet"
-    try:
-        network = build_backbone(backbone, options, pretrained=imagenet)
-    except (OSError, RuntimeError) as error:
-        if not imagenet:
-            raise
-        raise InputError(
-            f"Paddle's ImageNet weights of {backbone} can't be downloaded ({error}); "
-            "give a local file with --weights FILE"
-        ) from error
+    network = build_backbone(
+        backbone,
+        options,
+        height=preprocessing.height,
+        width=preprocessing.width,
+        pretrained=source is not None and source.kind == "imagenet",
+    )
     if source is not None and source.path is not None:
         load_weights(network, source.path)
     return FilmEncoder(network, preprocessing.mean, preprocessing.std)

@@ -15,6 +15,7 @@ from cxrscribe.manifest import MANIFEST_NAME
 from cxrscribe_train.corpus.table import read_reports
 
 WEIGHTS = "ab" * 32
+DECODER = "cd" * 32
 Evaluate = Callable[..., Result]
 
 
@@ -25,7 +26,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = SmallBundle().write(tmp_path_factory.mktemp("bundles") / "small")
     manifest = json.loads((folder / MANIFEST_NAME).read_text())
-    manifest["provenance"]["sha256"]["encoder.safetensors"] = WEIGHTS
+    manifest["provenance"]["sha256"] |= {"encoder.safetensors": WEIGHTS, "decoder.safetensors": DECODER}
     (folder / MANIFEST_NAME).write_text(json.dumps(manifest))
     return folder
 
@@ -88,6 +89,7 @@ def test_json_is_all_of_stdout(evaluate: Evaluate) -> None:
         "training_reports": 18,
     }
     assert record["evaluated"]["encoder_sha256"] == WEIGHTS
+    assert record["evaluated"]["decoder_sha256"] == DECODER
 
 
 def test_files_hold_every_film(evaluate: Evaluate, tmp_path: Path) -> None:
@@ -115,6 +117,26 @@ def test_features_of_another_encoder_are_refused(evaluate: Evaluate, features: P
     result = evaluate("--features", features)
     assert result.exit_code == 2
     assert "another encoder" in result.stderr
+
+
+def test_features_of_an_unfinished_extraction_are_refused(evaluate: Evaluate, features: Path) -> None:
+    with h5py.File(features, "r+") as file:
+        file.attrs["complete"] = False
+    result = evaluate("--features", features)
+    assert result.exit_code == 2
+    assert "not complete" in result.stderr
+
+
+def test_films_without_features_are_told_apart_from_those_without_image(
+    evaluate: Evaluate, features: Path
+) -> None:
+    with h5py.File(features, "r+") as file:
+        file["image_ids"][0] = "OTHER_PA"
+    result = evaluate("--features", features)
+    assert "left out: 1 without findings, 2 without features" in result.stdout
+    counts = json.loads(evaluate("--features", features, "--json").stdout)["counts"]
+    assert counts["without_features"] == 2
+    assert "without_image" not in counts
 
 
 def test_features_are_refused_where_the_bundle_does_not_name_its_encoder(

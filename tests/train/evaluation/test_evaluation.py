@@ -56,7 +56,7 @@ def comparison(written: list[Written], training: tuple[Words, ...]) -> Compariso
 def evaluation(comparison: Comparison, written: list[Written]) -> Evaluation:
     names = ("films", "studies", "without_findings", "without_image", "damaged", "training_reports")
     circumstances = Circumstances(
-        model=ModelIdentity("bundle", "small <model>", "ab" * 32, None),
+        model=ModelIdentity("bundle", "small <model>", "ab" * 32, None, None),
         corpus="drawn",
         split="test",
         truth="labeller",

@@ -96,7 +96,7 @@ def test_identity_names_the_weights(run_folder: Path) -> None:
         identity = model.identity
     assert identity.kind == "run"
     assert identity.name == "run"
-    assert identity.sha256 == sha256_of(run_folder / "decoder.safetensors")
+    assert identity.sha256 == identity.decoder_sha256 == sha256_of(run_folder / "decoder.safetensors")
     record = json.loads((run_folder / "run.json").read_text())
     assert identity.encoder_sha256 == record["weights_sha256"]
 

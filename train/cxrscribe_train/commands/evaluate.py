@@ -124,7 +124,7 @@ def evaluate(
                 "films": len(written),
                 "studies": len({one.film.study_id for one in written}),
                 "without_findings": subject.without_findings,
-                "without_image": subject.without_image,
+                "without_image" if encoded is None else "without_features": subject.without_image,
                 "damaged": len(damaged),
                 "training_reports": len(training.reports),
             },

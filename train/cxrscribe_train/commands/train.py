@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from cxrscribe.cli.main import INTERRUPTED
 from cxrscribe.errors import InputError
 from cxrscribe_train.commands.features import parse_backbone_options
 from cxrscribe_train.config import Override, TrainingConfig, build_config, options, read_overrides
@@ -113,8 +114,8 @@ def train(
         else _new_config(overrides, in_file, features_file, end_to_end)
     )
     _check_way(config, features_file, end_to_end)
-    if features_file is not None and not resume:
-        _check_against_features(overrides, features_file)
+    if features_file is not None:
+        _check_against_features(_encoder_settings(config) if resume else overrides, features_file)
 
     inputs = ["--end-to-end"] if config.end_to_end else ["--features", str(features_file)]
     resumed = ["cxrscribe", "train", "--corpus", str(corpus_folder), "--out", str(out), "--resume", *inputs]
@@ -167,23 +168,27 @@ def _check_way(config: TrainingConfig, features_file: Path | None, end_to_end: b
         )
 
 
-def _check_against_features(overrides: list[Override], features_file: Path) -> None:
-    """A backbone asked for by name has to be the one that made the features."""
+def _encoder_settings(config: TrainingConfig) -> list[Override]:
+    return [Override("network", name, getattr(config.network, name)) for name in _FROM_FEATURES]
+
+
+def _check_against_features(asked: list[Override], features_file: Path) -> None:
+    """A backbone asked for by name, or that of a resumed run, has to be the one that made the features."""
     from cxrscribe_train.feature_file import FeatureFile
 
     encoder = FeatureFile.open(features_file).encoder
     values = (encoder.backbone, dict(encoder.backbone_options), encoder.preprocessing.height)
     made_with = dict(zip(_FROM_FEATURES, values, strict=True))
-    for override in overrides:
+    for override in asked:
         if override.name in made_with and override.value != made_with[override.name]:
             raise InputError(
                 f"{features_file} was made with {override.name} = {made_with[override.name]!r}, not "
-                f"{override.value!r}; leave that setting out, or make other features"
+                f"{override.value!r}; give features that were, or leave that setting out"
             )
 
 
 class StopAsked:
-    """Turns the first Ctrl-C into a wish to stop after the present step; the second one interrupts."""
+    """Turns the first Ctrl-C into a wish to stop after the present film or step; the second interrupts."""
 
     def __init__(self) -> None:
         self._asked = False
@@ -203,7 +208,7 @@ class StopAsked:
     def _ask(self, _signal: int, _frame: FrameType | None) -> None:
         self._asked = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        click.echo("Stopping after this step; press Ctrl-C again to stop at once.", err=True)
+        click.echo("Stopping after this film or step; press Ctrl-C again to stop at once.", err=True)
 
 
 class _EpochLines:
@@ -232,7 +237,7 @@ class _EpochLines:
         click.echo(
             f"{corpus.train} training and {corpus.val} validation images, {words} words; left out: "
             f"{corpus.without_image} rows without image, {corpus.without_findings} without FINDINGS, "
-            f"{corpus.damaged} damaged films",
+            f"{corpus.without_features} images without features, {corpus.damaged} damaged films",
             err=True,
         )
 
@@ -254,9 +259,12 @@ def _closing_lines(
     result: TrainingResult, out: Path, corpus_folder: Path, features_file: Path | None, resume: str
 ) -> int:
     """Say what came out and what to do next; returns the exit code."""
+    if not result.prepared:
+        click.echo("Interrupted while films were prepared. The same command goes on there.", err=True)
+        return INTERRUPTED
     if not result.finished:
         click.echo(f"Interrupted and saved. Go on with:\n  {resume}", err=True)
-        return 130
+        return INTERRUPTED
     assert result.best is not None
     features = [] if features_file is None else ["--features", str(features_file)]
     corpus = ["--corpus", str(corpus_folder)]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cxrscribe_train.run import Run
 
 ENCODER_WEIGHTS: Final = "encoder.safetensors"
+DECODER_WEIGHTS: Final = "decoder.safetensors"
 _RUN_FILE: Final = "run.json"
 _FILMS_AT_ONCE: Final = 32
 
@@ -37,6 +38,8 @@ class ModelIdentity:
     sha256: str
     encoder_sha256: str | None
     """Of the safetensors file that the encoder was made from; None where a bundle doesn't say."""
+    decoder_sha256: str | None
+    """Of the one that the decoder was made from; None likewise."""
 
     def to_json(self) -> dict[str, object]:
         """The fields as JSON values."""
@@ -45,6 +48,7 @@ class ModelIdentity:
             "name": self.name,
             "sha256": self.sha256,
             "encoder_sha256": self.encoder_sha256,
+            "decoder_sha256": self.decoder_sha256,
         }
 
 
@@ -103,11 +107,13 @@ class BundleModel:
 
         self._manifest = Manifest.read(path)
         self._reporter = cxrscribe.load(path, device=device)
+        weights = self._manifest.provenance.sha256
         self.identity = ModelIdentity(
             kind="bundle",
             name=path.resolve().name,
             sha256=sha256_of(path / MANIFEST_NAME),
-            encoder_sha256=self._manifest.provenance.sha256.get(ENCODER_WEIGHTS),
+            encoder_sha256=weights.get(ENCODER_WEIGHTS),
+            decoder_sha256=weights.get(DECODER_WEIGHTS),
         )
         self.disclaimer = self._manifest.disclaimer
         self.settings = self._manifest.settings
@@ -146,11 +152,13 @@ class RunModel:
         _choose_paddle_device(device)
         self._run: Run = Run.open(path)
         self._step = PaddleStep(self._run.decoder())
+        decoder_sha256 = sha256_of_weights(path / DECODER_WEIGHTS)
         self.identity = ModelIdentity(
             kind="run",
             name=path.resolve().name,
-            sha256=sha256_of_weights(path / "decoder.safetensors"),
+            sha256=decoder_sha256,
             encoder_sha256=sha256_of_weights(path / ENCODER_WEIGHTS),
+            decoder_sha256=decoder_sha256,
         )
         self.disclaimer = disclaimer_of(drawn=self._run.corpus.drawn)
         self.settings: BeamSettings = self._run.settings

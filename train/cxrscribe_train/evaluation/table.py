@@ -24,7 +24,7 @@ def _lines(evaluation: Evaluation) -> Iterator[str]:
     counts = about.counts
     yield f"{about.model.kind} {about.model.name} ({about.model.sha256[:12]})"
     yield f"on {about.corpus}, split {about.split}: {counts['films']} films of {counts['studies']} studies"
-    left_out = [f"{counts[name]} {name.replace('_', ' ')}" for name in _LEFT_OUT if counts[name]]
+    left_out = [f"{counts[name]} {name.replace('_', ' ')}" for name in _LEFT_OUT if counts.get(name)]
     if left_out:
         yield f"left out: {', '.join(left_out)}"
     yield f"truth of the findings: {_TRUTHS[about.truth]}"
@@ -48,7 +48,7 @@ def _lines(evaluation: Evaluation) -> Iterator[str]:
     yield about.disclaimer
 
 
-_LEFT_OUT: Final = ("without_findings", "without_image", "damaged")
+_LEFT_OUT: Final = ("without_findings", "without_image", "without_features", "damaged")
 _TRUTHS: Final = {
     "findings.csv": "what was drawn (findings.csv)",
     "labeller": "what the labeller reads in the references",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def open_features(path: Path, model: ReportModel) -> FeatureFile:
-    """Read features. Raises InputError unless the model's own encoder made them."""
+    """Read features. Raises InputError unless the model's own encoder made them, all of them and finite."""
     from cxrscribe_train.feature_file import FeatureFile
 
     encoder = model.identity.encoder_sha256
@@ -29,6 +29,7 @@ def open_features(path: Path, model: ReportModel) -> FeatureFile:
             "features can't be checked; leave out --features"
         )
     encoded = FeatureFile.open(path)
+    encoded.check_usable()
     encoded.check_encoder(encoder, model.preprocessing)
     return encoded
 
