@@ -11,6 +11,8 @@ from cxrscribe.json_object import JsonObject, read_json_object
 from cxrscribe.manifest import Evaluation
 
 _MODEL: Final = "model"
+# What the run's weight files are called in the record of the model that was evaluated.
+_WEIGHTS: Final = {"encoder.safetensors": "encoder_sha256", "decoder.safetensors": "decoder_sha256"}
 _BASELINES: Final = ("constant", "most_frequent", "shuffled")
 # A baseline is there to compare with. Its figures for each single finding stay in the file.
 _COMPARED: Final = (
@@ -62,14 +64,14 @@ def read_evaluation(path: Path, weights: Mapping[str, str]) -> Evaluation:
 
 
 def _check_model(evaluated: JsonObject, weights: Mapping[str, str], path: Path) -> None:
-    """A run is known by its decoder, a bundle by the encoder that it was made from."""
-    name = "decoder.safetensors" if evaluated.text("kind") == "run" else "encoder.safetensors"
-    found = evaluated.value("sha256" if name == "decoder.safetensors" else "encoder_sha256")
-    if found != weights[name]:
-        raise InputError(
-            f"--evaluation: {path} holds the figures of another model ({name} has sha256 {str(found)[:12]}, "
-            f"this run's {weights[name][:12]}): evaluate this run"
-        )
+    """Run or bundle, a model is known by the two weight files that it was made from."""
+    for name, field in _WEIGHTS.items():
+        found = evaluated.value(field)
+        if found != weights[name]:
+            raise InputError(
+                f"--evaluation: {path} holds the figures of another model ({name} has sha256 "
+                f"{str(found)[:12]}, this run's {weights[name][:12]}): evaluate this run"
+            )
 
 
 def _figures(column: JsonObject) -> dict[str, float]:

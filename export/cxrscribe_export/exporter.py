@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import onnx
 import paddle
 
@@ -35,7 +34,7 @@ from cxrscribe_export.held_out import HeldOut
 from cxrscribe_export.interface import Port
 from cxrscribe_export.reference import ReferenceSearch
 from cxrscribe_export.runner import GraphStep
-from cxrscribe_export.search_parity import SearchComparison, compare_searches
+from cxrscribe_export.search_parity import FilmSearch, SearchComparison, compare_searches
 from cxrscribe_models import FilmEncoder, ReportDecoder
 from cxrscribe_train.step import PaddleStep
 
@@ -192,16 +191,20 @@ def _compare_searches(
     folder: Path,
     progress: Progress,
 ) -> SearchComparison:
-    """Decode with the runtime from the files just written, and with plain loops on Paddle."""
+    """Go from film to report with the runtime on the files just written, and with plain loops on Paddle."""
     _, initial_state, step = graphs
     with cxrscribe.load(folder, device="cpu") as reporter:
-        reports = reporter.decode_features(np.ascontiguousarray(held_out.features), label.settings)
+        features = reporter.encode(list(held_out.films))
+        reports = reporter.decode_features(features, label.settings)
+    on_paddle, on_graphs = (
+        ReferenceSearch(decoder, model.vocabulary, label.settings)
+        for decoder in (PaddleStep(model.decoder), GraphStep(initial_state, step))
+    )
     return compare_searches(
         reports,
-        held_out.features,
         held_out.names,
-        ReferenceSearch(PaddleStep(model.decoder), model.vocabulary, label.settings),
-        ReferenceSearch(GraphStep(initial_state, step), model.vocabulary, label.settings),
+        FilmSearch(on_paddle, held_out.features),
+        FilmSearch(on_graphs, features),
         progress.search,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -31,7 +32,9 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Tolerances:
-    """Largest absolute differences from Paddle that an export may have. Raises InputError unless above 0.
+    """Largest absolute differences from Paddle that an export may have, finite and above 0.
+
+    Raises InputError otherwise.
 
     A convolutional network adds up far more products than one step of the decoder does; hence two values.
     """
@@ -43,8 +46,9 @@ class Tolerances:
 
     def __post_init__(self) -> None:
         for name in ("features", "decoder"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"the tolerance of {name} is {getattr(self, name)}; give a number above 0")
+            value = getattr(self, name)
+            if not 0 < value < math.inf:
+                raise InputError(f"the tolerance of {name} is {value}; give a finite number above 0")
 
 
 def encoder_parity(

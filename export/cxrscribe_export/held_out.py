@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -18,9 +18,7 @@ from cxrscribe_train.corpus.table import Corpus
 from cxrscribe_train.feature_file import FeatureFile
 from cxrscribe_train.features import encode_batch, films_of
 from cxrscribe_train.films import read_films
-
-FILMS_KEPT: Final = 160
-"""Films whose pixels are kept, for the encoder's largest batch."""
+from cxrscribe_train.study import study_of
 
 _BATCH_FILMS: Final = 16
 
@@ -34,9 +32,9 @@ class HeldOut:
     names: tuple[str, ...]
     """What records call each film: split and place in it. An image id could say too much about a patient."""
     films: NDArray[np.uint8]
-    """[M, H, W]: the first films, at most FILMS_KEPT."""
+    """[N, H, W]: their pixels, preprocessed."""
     features: NDArray[np.float32]
-    """[N, F]: Paddle's features of all films."""
+    """[N, F]: what Paddle's encoder makes of them."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +44,16 @@ class _Film:
     path: Path
 
 
+@dataclass(frozen=True)
+class _ReadFilm:
+    name: str
+    image_id: str
+    pixels: NDArray[np.uint8]  # [H, W]
+
+
 def hold_out(
     corpus: Corpus,
+    trained_on: Set[str],
     encoder: FilmEncoder,
     preprocessing: Preprocessing,
     count: int,
@@ -57,40 +63,54 @@ def hold_out(
     """Read and encode `count` held-out films; those that can't be read are left out for others.
 
     Args:
-        corpus: the corpus that the run was trained on.
+        corpus: the corpus that the run was trained on, or one that shares no study with it.
+        trained_on: ids of the studies that the run was trained on.
         encoder: the run's, in eval mode.
         preprocessing: the run's.
         count: how many films.
-        feature_file: features that this encoder made before; only FILMS_KEPT films are read then.
+        feature_file: features that this encoder made before, taken instead of encoding; films that it doesn't
+            hold are left out.
         advance: called with the number of films done.
 
     Raises:
-        InputError: the corpus has fewer films held out.
+        InputError: the corpus has fewer films held out, or the run was trained on one of them.
     """
-    split, candidates = _choose(corpus, count)
-    if feature_file is None:
-        names, films, features = _encode(_readable(candidates, preprocessing), encoder, count, advance)
-    else:
+    split, candidates = _choose(corpus, count, trained_on)
+    if feature_file is not None:
         known = set(feature_file.image_ids)
-        candidates = [film for film in candidates if film.image_id in known][:count]
-        names = [film.name for film in candidates]
-        films = [film for _, film in islice(_readable(candidates, preprocessing), FILMS_KEPT)]
-        features = feature_file.rows_of(film.image_id for film in candidates)
-        advance(len(candidates))
-    if len(names) < count or not films:
+        candidates = [film for film in candidates if film.image_id in known]
+    readable = _readable(candidates, preprocessing)
+    chosen: list[_ReadFilm] = []
+    features: list[NDArray[np.float32]] = []
+    while batch := list(islice(readable, min(_BATCH_FILMS, count - len(chosen)))):
+        chosen += batch
+        features.append(_features(batch, encoder, feature_file))
+        advance(len(batch))
+    if len(chosen) < count:
         raise InputError(
-            f"{corpus.root} has {len(names)} usable films in {split}, but parity is tried on {count}: "
+            f"{corpus.root} has {len(chosen)} usable films in {split}, but parity is tried on {count}: "
             "give a larger corpus or a smaller --parity-films"
         )
-    return HeldOut(split, tuple(names), np.stack(films), features)
+    return HeldOut(
+        split,
+        tuple(film.name for film in chosen),
+        np.stack([film.pixels for film in chosen]),
+        np.concatenate(features),
+    )
 
 
-def _choose(corpus: Corpus, count: int) -> tuple[str, list[_Film]]:
-    """The test split's films; with those of val where they are too few."""
-    test = _films(corpus, "test")
-    if len(test) >= count:
-        return "test", test
-    return "val+test", [*_films(corpus, "val"), *test]
+def _choose(corpus: Corpus, count: int, trained_on: Set[str]) -> tuple[str, list[_Film]]:
+    """The test split's films; with those of val where they are too few. Training must have seen none."""
+    split, films = "test", _films(corpus, "test")
+    if len(films) < count:
+        split, films = "val+test", [*_films(corpus, "val"), *films]
+    seen = {study_of(film.image_id) for film in films} & trained_on
+    if seen:
+        raise InputError(
+            f"{len(seen)} studies of {split} in {corpus.root} were trained on by this run; give its own "
+            "corpus, or one that shares no study with it"
+        )
+    return split, films
 
 
 def _films(corpus: Corpus, split: str) -> list[_Film]:
@@ -100,29 +120,18 @@ def _films(corpus: Corpus, split: str) -> list[_Film]:
     ]
 
 
-def _readable(
-    films: Sequence[_Film], preprocessing: Preprocessing
-) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """Name and pixels of each film that can be read."""
-    for name, film in read_films(((film.name, film.path) for film in films), preprocessing):
-        if isinstance(film, np.ndarray):
-            yield name, film
+def _readable(films: Sequence[_Film], preprocessing: Preprocessing) -> Iterator[_ReadFilm]:
+    """The films that can be read, in order."""
+    read = read_films(((film.image_id, film.path) for film in films), preprocessing)
+    for film, (image_id, pixels) in zip(films, read, strict=True):
+        if isinstance(pixels, np.ndarray):
+            yield _ReadFilm(film.name, image_id, pixels)
 
 
-def _encode(
-    readable: Iterator[tuple[str, NDArray[np.uint8]]],
-    encoder: FilmEncoder,
-    count: int,
-    advance: Callable[[int], None],
-) -> tuple[list[str], list[NDArray[np.uint8]], NDArray[np.float32]]:
-    """Names of the first `count` films, pixels of the first FILMS_KEPT, features of all."""
-    names: list[str] = []
-    films: list[NDArray[np.uint8]] = []
-    features = [np.zeros((0, encoder.feature_size), dtype=np.float32)]
-    while batch := list(islice(readable, min(_BATCH_FILMS, count - len(names)))):
-        pixels = np.stack([film for _, film in batch])
-        features.append(encode_batch(encoder, pixels))
-        films += list(pixels)[: FILMS_KEPT - len(films)]
-        names += [name for name, _ in batch]
-        advance(len(batch))
-    return names, films, np.concatenate(features)
+def _features(
+    films: Sequence[_ReadFilm], encoder: FilmEncoder, feature_file: FeatureFile | None
+) -> NDArray[np.float32]:
+    """Paddle's features float32 [n, F]: from the file, or made now."""
+    if feature_file is not None:
+        return feature_file.rows_of(film.image_id for film in films)
+    return encode_batch(encoder, np.stack([film.pixels for film in films]))

@@ -1,4 +1,4 @@
-"""Whole beam searches through the exported graphs, held against the reference search on Paddle."""
+"""Whole searches from film to report through the exported graphs, held against the same on Paddle."""
 
 from __future__ import annotations
 
@@ -18,6 +18,19 @@ NEAR_TIE_MARGIN: Final = 1e-5
 """A decision closer than this in the reference may fall the other way."""
 MOST_NEAR_TIES: Final = 0.005
 """Share of searches that may do so."""
+
+
+@dataclass(frozen=True)
+class FilmSearch:
+    """The reference search on one side of a comparison, Paddle's or the exported graphs'."""
+
+    search: ReferenceSearch
+    features: NDArray[np.float32]
+    """[N, F]: what that side's encoder made of each film."""
+
+    def find(self, film: int, record: SearchRecord | None = None) -> list[Hypothesis]:
+        """What `ReferenceSearch.search` finds for the film at this place."""
+        return self.search.search(self.features[film], record)
 
 
 @dataclass(frozen=True)
@@ -49,43 +62,41 @@ class SearchComparison:
             )
         if not parity.largest_log_prob_difference <= tolerance:
             found.append(
-                f"a report's log_prob differs by {parity.largest_log_prob_difference:.3g}, "
-                f"tolerance {tolerance:.3g}"
+                f"a report's log_prob differs by {parity.largest_log_prob_difference:.3g}, tolerance "
+                f"{tolerance:.3g}; raise --tolerance if the rounding of the features explains it"
             )
         return found
 
 
 def compare_searches(
     reports: Sequence[Report],
-    features: NDArray[np.float32],
     names: Sequence[str],
-    reference: ReferenceSearch,
-    exported: ReferenceSearch,
+    reference: FilmSearch,
+    exported: FilmSearch,
     advance: Callable[[int], None] = lambda searches: None,
 ) -> SearchComparison:
     """Compare the runtime's searches with the reference's, film by film.
 
     Args:
         reports: what the runtime found for each film, alternatives included.
-        features: float32 [N, F], what both searched on.
         names: what to call each film.
-        reference: the reference search on Paddle.
-        exported: the reference search on the exported graphs. Where a report differs, it tells which decision
-            was the first to fall the other way.
+        reference: on Paddle, encoder and decoder.
+        exported: on the exported graphs, from the features that the runtime searched on. Where a report
+            differs, it tells which decision was the first to fall the other way.
         advance: called with 1 after each search.
     """
     identical, largest = 0, 0.0
     distinct: set[tuple[int, ...]] = set()
     near_ties: list[NearTie] = []
     disagreements: list[Disagreement] = []
-    for report, row, name in zip(reports, features, names, strict=True):
-        expected = reference.search(row)
+    for film, (report, name) in enumerate(zip(reports, names, strict=True)):
+        expected = reference.find(film)
         distinct.add(expected[0].tokens)
         if is_identical(expected, report):
             identical += 1
             largest = max(largest, _log_prob_difference(expected, report))
         else:
-            verdict = explain(row, name, report, reference, exported)
+            verdict = explain(film, name, report, reference, exported)
             if isinstance(verdict, NearTie):
                 near_ties.append(verdict)
             else:
@@ -102,20 +113,16 @@ def is_identical(expected: Sequence[Hypothesis], report: Report) -> bool:
 
 
 def explain(
-    features: NDArray[np.float32],
-    name: str,
-    report: Report,
-    reference: ReferenceSearch,
-    exported: ReferenceSearch,
+    film: int, name: str, report: Report, reference: FilmSearch, exported: FilmSearch
 ) -> NearTie | Disagreement:
     """Find the first decision in which a search differs from the reference, and judge it.
 
-    The runtime keeps no record of its decisions. The reference search on the exported graphs has to find the
-    same report, and then its decisions stand for the runtime's.
+    Each side searches on its own features. The runtime keeps no record of its decisions: the reference search
+    on the exported graphs has to find the same report, and then its decisions stand for the runtime's.
     """
     record, other_record = SearchRecord(), SearchRecord()
-    reference.search(features, record)
-    if not is_identical(exported.search(features, other_record), report):
+    reference.find(film, record)
+    if not is_identical(exported.find(film, other_record), report):
         return Disagreement(name, "the runtime finds other words than plain loops do on the same graphs")
     first = parting(record, other_record)
     if first is None:

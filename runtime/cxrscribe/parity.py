@@ -71,7 +71,7 @@ class NearTie:
 
 @dataclass(frozen=True)
 class SearchParity:
-    """Whole beam searches, held against the same search on the reference network."""
+    """Whole searches from film to report, held against the same on the reference networks."""
 
     searches: int
     """Films searched for."""

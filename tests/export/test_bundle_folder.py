@@ -87,6 +87,33 @@ def test_files_links_and_missing_parents_are_refused(tmp_path: Path) -> None:
         check_out(tmp_path / "absent" / "bundle", overwrite=True)
 
 
+@pytest.mark.parametrize("out", [".", "..", "absent/.."])
+def test_the_working_folder_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
+) -> None:
+    (tmp_path / "outer" / "here").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "outer" / "here")
+    with pytest.raises(InputError, match=r"this command runs in .*give a folder inside it"):
+        check_out(Path(out), overwrite=False)
+
+
+def test_a_mount_point_is_refused_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "is_mount", lambda path: path == tmp_path)
+    with pytest.raises(InputError, match="is a mount point"):
+        check_out(tmp_path, overwrite=False)
+    check_out(tmp_path / "bundle", overwrite=False)
+
+
+def test_a_place_given_from_the_working_folder_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    check_out(Path("bundle"), overwrite=False)
+    with new_bundle_folder(Path("bundle")) as folder:
+        (folder / "manifest.json").write_text("{}")
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
 def test_an_empty_or_absent_folder_will_do(tmp_path: Path) -> None:
     check_out(tmp_path / "bundle", overwrite=False)
     (tmp_path / "bundle").mkdir()

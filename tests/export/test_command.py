@@ -66,7 +66,7 @@ def test_a_corpus_whose_test_split_was_trained_on_is_refused(workspace: Path, tm
     assert result.exit_code == 0, result.output
     result = export(workspace, tmp_path / "bundle", "--corpus", other)
     assert result.exit_code == 2
-    assert "were trained on by" in result.stderr
+    assert "were trained on by this run" in result.stderr
     assert not (tmp_path / "bundle").exists()
 
 

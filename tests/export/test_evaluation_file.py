@@ -31,7 +31,13 @@ def evaluation() -> dict[str, Any]:
         "constant": column(0.5),
         "most_frequent": column(0.4),
         "shuffled": column(0.3),
-        "evaluated": {"kind": "run", "name": "run", "sha256": "d" * 64, "encoder_sha256": "e" * 64},
+        "evaluated": {
+            "kind": "run",
+            "name": "run",
+            "sha256": "d" * 64,
+            "encoder_sha256": "e" * 64,
+            "decoder_sha256": "d" * 64,
+        },
         "corpus": "phantoms",
         "split": "test",
         "counts": {"films": 500, "studies": 500},
@@ -60,17 +66,28 @@ def test_the_models_figures_stand_beside_the_baselines(tmp_path: Path) -> None:
     }
 
 
-def test_a_bundle_of_the_same_encoder_will_do(tmp_path: Path) -> None:
+def test_a_bundle_of_the_same_weights_will_do(tmp_path: Path) -> None:
     content = evaluation()
     content["evaluated"] |= {"kind": "bundle", "sha256": "0" * 64}
     assert read_evaluation(written(tmp_path, content), WEIGHTS).reports == 500
 
 
 @pytest.mark.parametrize("kind", ["run", "bundle"])
-def test_figures_of_another_model_are_refused(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("network", ["encoder", "decoder"])
+@pytest.mark.parametrize("other", ["1" * 64, None], ids=["different", "unknown"])
+def test_figures_of_another_model_are_refused(
+    tmp_path: Path, kind: str, network: str, other: str | None
+) -> None:
     content = evaluation()
-    content["evaluated"] |= {"kind": kind, "sha256": "0" * 64, "encoder_sha256": "1" * 64}
-    with pytest.raises(InputError, match="another model"):
+    content["evaluated"] |= {"kind": kind, f"{network}_sha256": other}
+    with pytest.raises(InputError, match=rf"another model \({network}\.safetensors"):
+        read_evaluation(written(tmp_path, content), WEIGHTS)
+
+
+def test_figures_that_name_no_decoder_are_refused(tmp_path: Path) -> None:
+    content = evaluation()
+    del content["evaluated"]["decoder_sha256"]
+    with pytest.raises(InputError, match=r"decoder_sha256.*cxrscribe evaluate"):
         read_evaluation(written(tmp_path, content), WEIGHTS)
 
 

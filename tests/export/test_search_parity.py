@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -11,9 +13,14 @@ from cxrscribe.manifest import NearTie, SearchParity
 from cxrscribe.report import Report
 from cxrscribe.settings import BeamSettings
 from cxrscribe.state import State
-from cxrscribe.vocabulary import Vocabulary
 from cxrscribe_export.reference import ReferenceSearch
-from cxrscribe_export.search_parity import Disagreement, SearchComparison, compare_searches, explain
+from cxrscribe_export.search_parity import (
+    Disagreement,
+    FilmSearch,
+    SearchComparison,
+    compare_searches,
+    explain,
+)
 
 from .toy_model import ToyStep, toy_vocabulary
 
@@ -22,39 +29,40 @@ SETTINGS = BeamSettings(beam_width=2, max_length=6, n_best=2)
 
 
 class TwoWords:
-    """Says word0 or word1, then ends; the first is likelier by `margin`."""
-
-    def __init__(self, margin: float) -> None:
-        self.margin = margin
+    """Says word0 or word1, then ends; the first is likelier by the film's one feature."""
 
     def initial_state(self, features: NDArray[np.float32]) -> State:
-        zero = np.zeros((1, len(features), 1), dtype=np.float32)
-        return State(zero, zero)
+        return State(features[np.newaxis], features[np.newaxis])
 
     def step(self, tokens: NDArray[np.int64], state: State) -> tuple[NDArray[np.float32], State]:
         log_probs = np.full((len(tokens), 6), -9, dtype=np.float32)
-        for row, token in zip(log_probs, tokens, strict=True):
+        for row, token, margin in zip(log_probs, tokens, state.hidden[0, :, 0], strict=True):
             if token == 1:
-                row[4], row[5] = -1.0, -1.0 - self.margin
+                row[4], row[5] = -1.0, -1.0 - margin
             else:
                 row[2] = -0.5
         return log_probs, state
 
 
+def two_words(*margins: float) -> FilmSearch:
+    """The search on one side, for films whose first word has these margins."""
+    search = ReferenceSearch(TwoWords(), toy_vocabulary(6), BeamSettings(beam_width=1, max_length=4))
+    return FilmSearch(search, np.array(margins, dtype=np.float32)[:, np.newaxis])
+
+
 def judged(reference_margin: float, exported_margin: float) -> tuple[Report, NearTie | Disagreement]:
-    vocabulary, settings = toy_vocabulary(6), BeamSettings(beam_width=1, max_length=4)
-    reference, exported = TwoWords(reference_margin), TwoWords(exported_margin)
-    features = np.zeros((1, 1), dtype=np.float32)
-    report = decode(exported, vocabulary, features, settings)[0]
-    searches = [ReferenceSearch(model, vocabulary, settings) for model in (reference, exported)]
-    return report, explain(features[0], "test[0]", report, searches[0], searches[1])
+    """The verdict on the second of two films, of which the encoders gave different features."""
+    reference, exported = two_words(9.0, reference_margin), two_words(-9.0, exported_margin)
+    search = exported.search
+    report = decode(search.model, toy_vocabulary(6), exported.features, search.settings)[1]
+    return report, explain(1, "test[1]", report, reference, exported)
 
 
 def test_a_hair_in_the_reference_is_a_near_tie() -> None:
     report, verdict = judged(4e-6, -4e-6)
     assert report.tokens == (5,)
     assert isinstance(verdict, NearTie)
-    assert (verdict.image, verdict.step) == ("test[0]", 0)
+    assert (verdict.image, verdict.step) == ("test[1]", 0)
     assert verdict.margin == pytest.approx(4e-6, rel=0.1)
 
 
@@ -65,44 +73,60 @@ def test_more_than_a_hair_is_a_disagreement() -> None:
 
 
 def test_a_report_that_plain_loops_do_not_find_is_a_disagreement() -> None:
-    vocabulary, settings = toy_vocabulary(6), BeamSettings(beam_width=1, max_length=4)
-    search = ReferenceSearch(TwoWords(1e-6), vocabulary, settings)
+    search = two_words(1e-6)
     invented = Report("Word1.", (5, 5), -1.0, -1.0, (-0.5, -0.5), True)
-    verdict = explain(np.zeros(1, dtype=np.float32), "test[3]", invented, search, search)
+    verdict = explain(0, "test[3]", invented, search, search)
     assert isinstance(verdict, Disagreement)
     assert "plain loops" in verdict.reason
 
 
-def searched(model: ToyStep, vocabulary: Vocabulary, count: int) -> tuple[NDArray[np.float32], list[Report]]:
-    features = np.random.default_rng(0).normal(size=(count, 4)).astype(np.float32)
-    return features, decode(model, vocabulary, features, SETTINGS)
+@dataclass(frozen=True)
+class Searched:
+    """Twelve films that the runtime has searched for."""
+
+    names: tuple[str, ...]
+    features: NDArray[np.float32]
+    reports: list[Report]
+
+    def on(self, seed: int, shift: float = 0.0) -> FilmSearch:
+        """A side whose network has this seed and whose encoder's features are shifted."""
+        search = ReferenceSearch(ToyStep(seed, WORDS), toy_vocabulary(WORDS), SETTINGS)
+        return FilmSearch(search, self.features + np.float32(shift))
 
 
-def test_the_same_model_is_identical_film_by_film() -> None:
-    vocabulary = toy_vocabulary(WORDS)
-    features, reports = searched(ToyStep(1, WORDS), vocabulary, 12)
-    search = ReferenceSearch(ToyStep(1, WORDS), vocabulary, SETTINGS)
+@pytest.fixture(scope="module")
+def searched() -> Searched:
+    features = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
+    reports = decode(ToyStep(1, WORDS), toy_vocabulary(WORDS), features, SETTINGS)
+    return Searched(tuple(f"test[{place}]" for place in range(12)), features, reports)
+
+
+def test_the_same_model_is_identical_film_by_film(searched: Searched) -> None:
     done: list[int] = []
     comparison = compare_searches(
-        reports, features, [f"test[{i}]" for i in range(12)], search, search, done.append
+        searched.reports, searched.names, searched.on(1), searched.on(1), done.append
     )
     assert comparison.failures(1e-4) == []
     assert comparison.parity.searches == comparison.parity.identical == sum(done) == 12
-    assert comparison.parity.distinct_reports == len({report.tokens for report in reports}) > 1
+    assert comparison.parity.distinct_reports == len({report.tokens for report in searched.reports}) > 1
 
 
-def test_another_model_fails_and_every_film_is_named() -> None:
-    vocabulary = toy_vocabulary(WORDS)
-    features, reports = searched(ToyStep(1, WORDS), vocabulary, 12)
-    reference, exported = (ReferenceSearch(ToyStep(seed, WORDS), vocabulary, SETTINGS) for seed in (2, 1))
-    names = [f"test[{i}]" for i in range(12)]
-    comparison = compare_searches(reports, features, names, reference, exported)
+def test_another_decoder_fails_and_every_film_is_named(searched: Searched) -> None:
+    comparison = compare_searches(searched.reports, searched.names, searched.on(2), searched.on(1))
     failures = comparison.failures(1e-4)
     assert comparison.parity.identical + len(comparison.disagreements) == 12
     assert len(comparison.disagreements) > 6
     assert all(
         any(name in failure for failure in failures) for name in {d.film for d in comparison.disagreements}
     )
+
+
+def test_other_features_count_though_the_decoder_is_the_same(searched: Searched) -> None:
+    far = compare_searches(searched.reports, searched.names, searched.on(1, shift=1.0), searched.on(1))
+    assert any("is decided otherwise" in failure for failure in far.failures(1e-4))
+    near = compare_searches(searched.reports, searched.names, searched.on(1, shift=1e-3), searched.on(1))
+    assert near.parity.largest_log_prob_difference > 1e-4
+    assert any("raise --tolerance" in failure for failure in near.failures(1e-4))
 
 
 @pytest.mark.parametrize(("near_ties", "fails"), [(0, False), (1, False), (2, True)])
