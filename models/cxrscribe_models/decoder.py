@@ -100,8 +100,15 @@ class ReportDecoder(nn.Layer):
         Returns:
             log_probs float32 [R, V]; hidden and cell float32 [L, R, D].
         """
+        logits, hidden_out, cell_out = self.step_logits(token, hidden, cell)
+        return nn.functional.log_softmax(logits, axis=-1), hidden_out, cell_out
+
+    def step_logits(
+        self, token: paddle.Tensor, hidden: paddle.Tensor, cell: paddle.Tensor
+    ) -> tuple[paddle.Tensor, ...]:
+        """As `step`, with the logits float32 [R, V] of the next word in place of the log_probs."""
         top, hidden_out, cell_out = self._layers(self.embedding(token), (hidden, cell))
-        return nn.functional.log_softmax(self.output(top), axis=-1), hidden_out, cell_out
+        return self.output(top), hidden_out, cell_out
 
     def _layers(
         self, inputs: paddle.Tensor, state: State | None

@@ -34,6 +34,20 @@ def test_stepping_gives_what_teacher_forcing_gives(decoder: ReportDecoder) -> No
         np.testing.assert_allclose(log_probs, wanted[:, place], atol=1e-5)
 
 
+def test_log_probs_are_rounded_once(decoder: ReportDecoder) -> None:
+    step = PaddleStep(decoder)
+    state = step.initial_state(np.ones((50, FEATURES), np.float32))
+    tokens = np.arange(50) % WORDS
+    log_probs, _ = step.step(tokens, state)
+    assert log_probs.dtype == np.float32
+    with paddle.no_grad():
+        arrays = (tokens, state.hidden, state.cell)
+        logits, _, _ = decoder.step_logits(*(paddle.to_tensor(array) for array in arrays))
+    exact = logits.numpy().astype(np.float64)
+    exact -= np.log(np.exp(exact).sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(log_probs, exact, rtol=1.2e-7, atol=0)  # 2 ** -23
+
+
 def test_words_and_films_start_with_vectors_of_like_size() -> None:
     paddle.seed(0)
     decoder = ReportDecoder(Architecture("any", {}, 256, 64, HIDDEN, LAYERS, 400))
