@@ -89,7 +89,7 @@ class ReportTokens:
         targets: int64 [N, T], `w1 .. wn <end>`, padded. A report that was cut has no `<end>`: the decoder
             should not learn to stop in the middle.
         lengths: int64 [N], real targets of each report.
-        hints: uint8 [N, kinds + V], the findings and words of each report.
+        hints: uint8 [N, findings + V], the findings and words of each report.
     """
 
     inputs: NDArray[np.int64]
@@ -149,7 +149,7 @@ class ReportDataset(paddle.io.Dataset):
         return source, index
 
     def collate(self, items: Sequence[tuple[NDArray[Any], int]]) -> tuple[NDArray[Any], ...]:
-        """One batch: encoder inputs [n, ...], tokens and targets int64 [n, t], hints uint8 [n, kinds + V].
+        """One batch: encoder inputs [n, ...], tokens and targets int64 [n, t], hints uint8 [n, findings + V].
 
         t is the length of the longest report among them.
         """

@@ -3,9 +3,10 @@
 A decoder learns the language first. Meanwhile it hardly passes a gradient on to the encoder, and forgets the
 film within a few words. Two linear heads, used in training only, teach both from the first step on:
 
-- `FeatureHints`: the features alone tell which findings a report states, and which words it has. Fang et al.,
-  From Captions to Visual Concepts and Back, CVPR 2015 (arXiv:1411.4952), learn words from images so. Words
-  alone say little here, as reports name what is absent, too; hence the findings that the labeller reads.
+- `FeatureHints`: the features alone tell which findings a report states, at which places, and which words it
+  has. Fang et al., From Captions to Visual Concepts and Back, CVPR 2015 (arXiv:1411.4952), learn words from
+  images so. Words alone say little here, as reports name what is absent, too; hence the findings that the
+  labeller reads. Places matter because the mean over a feature map forgets them unless it is asked.
 - `MemoryHints`: the decoder's state tells the same findings after every single word, said or not yet said.
 """
 
@@ -20,26 +21,29 @@ import paddle.nn.functional as F  # noqa: N812  (the name the whole field uses)
 from numpy.typing import NDArray
 
 from cxrscribe.vocabulary import PAD, SPECIAL_TOKENS, Vocabulary
-from cxrscribe_train.labeller import label_words
+from cxrscribe_train.labeller import PLACES, label_places, label_words
 from cxrscribe_train.phantom.catalogue import FindingKind
 
 KINDS: Final = tuple(FindingKind)
+# What a report can say of findings: each kind, then each kind at each place.
+FINDINGS: Final = (*KINDS, *((kind, place) for kind in KINDS for place in PLACES))
+_COLUMN: Final = {finding: column for column, finding in enumerate(FINDINGS)}
 
 
 def read_hints(reports: Sequence[Sequence[str]], vocabulary: Vocabulary) -> NDArray[np.uint8]:
-    """Which findings each report states as present, and which words it has.
+    """Which findings each report states as present, where, and which words it has.
 
     Args:
         reports: cleaned words of each report.
         vocabulary: of V words.
 
     Returns:
-        uint8 [N, kinds + V] of 0 and 1: `KINDS` first, then the words by id.
+        uint8 [N, findings + V] of 0 and 1: `FINDINGS` first, then the words by id.
     """
-    hints = np.zeros((len(reports), len(KINDS) + len(vocabulary)), np.uint8)
+    hints = np.zeros((len(reports), len(FINDINGS) + len(vocabulary)), np.uint8)
     for row, words in zip(hints, reports, strict=True):
-        row[[KINDS.index(kind) for kind in label_words(words)]] = 1
-        row[[len(KINDS) + word for word in vocabulary.encode(words)]] = 1
+        row[[_COLUMN[finding] for finding in (*label_words(words), *label_places(words))]] = 1
+        row[[len(FINDINGS) + word for word in vocabulary.encode(words)]] = 1
     return hints
 
 
@@ -48,10 +52,10 @@ class FeatureHints(paddle.nn.Layer):
 
     def __init__(self, feature_size: int, words: int, finding_weight: float, word_weight: float) -> None:
         super().__init__()
-        self.linear = paddle.nn.Linear(feature_size, len(KINDS) + words)
-        weight = np.full(len(KINDS) + words, word_weight, np.float32)
-        weight[: len(KINDS)] = finding_weight
-        weight[len(KINDS) : len(KINDS) + len(SPECIAL_TOKENS)] = 0.0
+        self.linear = paddle.nn.Linear(feature_size, len(FINDINGS) + words)
+        weight = np.full(len(FINDINGS) + words, word_weight, np.float32)
+        weight[: len(FINDINGS)] = finding_weight
+        weight[len(FINDINGS) : len(FINDINGS) + len(SPECIAL_TOKENS)] = 0.0
         self.register_buffer("weight", paddle.to_tensor(weight), persistable=False)
 
     def summed_loss(self, features: paddle.Tensor, hints: paddle.Tensor) -> paddle.Tensor:
@@ -59,7 +63,7 @@ class FeatureHints(paddle.nn.Layer):
 
         Args:
             features: float32 [N, F].
-            hints: uint8 [N, kinds + V].
+            hints: uint8 [N, findings + V].
 
         Returns:
             float32, rank 0.
@@ -75,7 +79,7 @@ class MemoryHints(paddle.nn.Layer):
 
     def __init__(self, hidden_size: int, weight: float) -> None:
         super().__init__()
-        self.linear = paddle.nn.Linear(hidden_size, len(KINDS))
+        self.linear = paddle.nn.Linear(hidden_size, len(FINDINGS))
         self.weight = weight
 
     def summed_loss(
@@ -86,13 +90,13 @@ class MemoryHints(paddle.nn.Layer):
         Args:
             states: float32 [N, T, D], of the decoder's top layer.
             targets: int64 [N, T], padded.
-            hints: uint8 [N, kinds + V].
+            hints: uint8 [N, findings + V].
 
         Returns:
             float32, rank 0.
         """
-        findings = paddle.unsqueeze(paddle.cast(hints[:, : len(KINDS)], "float32"), 1)  # [N, 1, kinds]
-        logits = self.linear(states)  # [N, T, kinds]
+        findings = paddle.unsqueeze(paddle.cast(hints[:, : len(FINDINGS)], "float32"), 1)  # [N, 1, findings]
+        logits = self.linear(states)  # [N, T, findings]
         losses = F.binary_cross_entropy_with_logits(
             logits, paddle.expand_as(findings, logits), reduction="none"
         )

@@ -62,7 +62,7 @@ class ReportNetwork(paddle.nn.Layer):
             features: float32 [N, F].
             states: float32 [N, T, D], of the decoder's top layer.
             targets: int64 [N, T], padded.
-            hints: uint8 [N, kinds + V].
+            hints: uint8 [N, findings + V].
         """
         loss = paddle.zeros([])
         if self.feature_hints is not None:

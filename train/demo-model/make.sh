@@ -35,8 +35,8 @@ cxrscribe evaluate "$work/run" --corpus "$work/phantoms-seed-777" --split all --
 cxrscribe export "$work/run" --features "$work/features.h5" --parity-films 400 \
     --evaluation "$work/evaluation/evaluation.json" --licence Apache-2.0 --overwrite --out "$work/bundle"
 
-# Six sample films, of a third seed.
-cxrscribe corpus phantom --studies 6 --seed 4242 --out "$work/samples"
+# Six sample films, of a third seed: one of them is normal, and the others show eleven kinds of finding.
+cxrscribe corpus phantom --studies 6 --seed 4312 --out "$work/samples"
 rm -rf "$demo"
 mkdir -p "$demo/films"
 cp -r "$work/bundle" "$demo/bundle"

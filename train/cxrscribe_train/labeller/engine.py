@@ -13,6 +13,7 @@ from cxrscribe.vocabulary import SENTENCE_END
 from cxrscribe_train.cleaning import clean
 from cxrscribe_train.labeller import negation, terms
 from cxrscribe_train.labeller.phrase import STATES, compile_phrases
+from cxrscribe_train.labeller.place import Place, places_of
 from cxrscribe_train.phantom.catalogue import FindingKind
 
 _TAKEN: Final = "#"
@@ -56,15 +57,31 @@ def label(text: str) -> frozenset[FindingKind]:
 
 def label_words(words: Iterable[str]) -> frozenset[FindingKind]:
     """`label` of a report that is cleaned already: words with `.` as the end of a sentence."""
-    found: set[FindingKind] = set()
+    return frozenset(kind for sentence in _sentences(words) for kind in _label_sentence(" ".join(sentence)))
+
+
+def label_places(words: Iterable[str]) -> frozenset[tuple[FindingKind, Place]]:
+    """Where the findings of `label_words` are said to be: every side and zone that their sentences name.
+
+    A sentence with several findings gives each of them all its places.
+    """
+    return frozenset(
+        (kind, place)
+        for sentence in _sentences(words)
+        for kind in _label_sentence(" ".join(sentence))
+        for place in places_of(sentence)
+    )
+
+
+def _sentences(words: Iterable[str]) -> Iterator[list[str]]:
     for ends, sentence in groupby(words, key=lambda word: word == SENTENCE_END):
         if not ends:
-            found |= _label_sentence(" ".join(sentence).replace("non calcified", "noncalcified"))
-    return frozenset(found)
+            yield list(sentence)
 
 
 @lru_cache(maxsize=65536)  # reports repeat their sentences, a model's reports even more so
 def _label_sentence(sentence: str) -> frozenset[FindingKind]:
+    sentence = sentence.replace("non calcified", "noncalcified")
     mentions = _mentions(sentence)
     if not mentions:
         return frozenset()
