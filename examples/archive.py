@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import csv
 import sys
+from collections import deque
 from collections.abc import Iterator
-from itertools import tee
 from pathlib import Path
 
 import cxrscribe
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".dcm"}
+SUFFIXES = {".png", ".jpg", ".jpeg", ".dcm", ".dicom"}
 
 
 def find_films(folder: Path) -> Iterator[Path]:
@@ -26,13 +26,20 @@ def find_films(folder: Path) -> Iterator[Path]:
 def write_reports(reporter: cxrscribe.Reporter, folder: Path, out: Path) -> tuple[int, int]:
     """Write one row a film; gives back how many films were done, and how many failed."""
     done = failed = 0
-    # A stream gives back outcomes only, in the order of the films. `tee` keeps the names of those that are
-    # being worked on, two batches at most.
-    films, names = tee(find_films(folder))
+    # A stream gives back outcomes only, in the order of the films. It takes the films on a thread of its own:
+    # a deque hands over the names of those that are being worked on, two batches at most.
+    names: deque[Path] = deque()
+
+    def films() -> Iterator[Path]:
+        for film in find_films(folder):
+            names.append(film)
+            yield film
+
     with out.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["film", "error", "text", "log_prob", "disclaimer"])
-        for outcome, film in zip(reporter.report_stream(films), names, strict=True):
+        for outcome in reporter.report_stream(films()):
+            film = names.popleft()
             if isinstance(outcome, cxrscribe.Report):
                 done += 1
                 rows.writerow([film, "", outcome.text, outcome.log_prob, reporter.disclaimer])

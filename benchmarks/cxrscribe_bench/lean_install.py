@@ -99,7 +99,7 @@ def install_wheel(project: Path, folder: Path) -> tuple[Path, InstallCost]:
     build = [sys.executable, "-m", "build", "--wheel", "--outdir", str(wheels), str(project)]
     subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
     (wheel,) = wheels.glob("*.whl")
-    print(f"wheel                 {wheel.name}, {wheel.stat().st_size / 1e6:.1f} MB")
+    print(f"wheel                 {wheel.name}, {wheel.stat().st_size / 1e6:.1f} MB", flush=True)
 
     environment = folder / "environment"
     venv.create(environment, with_pip=True)
@@ -116,8 +116,8 @@ def main() -> int:
     project = Path(__file__).resolve().parents[2]
     with tempfile.TemporaryDirectory() as folder:
         python, install = install_wheel(project, Path(folder))
-        print(f"packages              {len(install.packages)}: {', '.join(install.packages)}")
-        print(f"installed             {install.megabytes:.0f} MB")
+        print(f"packages              {len(install.packages)}: {', '.join(install.packages)}", flush=True)
+        print(f"installed             {install.megabytes:.0f} MB", flush=True)
         heavy = sorted(set(install.packages) & set(FORBIDDEN_PACKAGES))
         if heavy:
             print(f"not lean: {', '.join(heavy)} came in", file=sys.stderr)
@@ -133,7 +133,8 @@ def main() -> int:
         for name, cost in costs.items():
             print(
                 f"{name:21} {cost.seconds:.3f} s from process start "
-                f"({cost.seconds / empty:.1f}x empty Python), peak {cost.peak_megabytes:.0f} MB"
+                f"({cost.seconds / empty:.1f}x empty Python), peak {cost.peak_megabytes:.0f} MB",
+                flush=True,
             )
         subprocess.run([python.parent / "cxrscribe", "demo", "--out", Path(folder) / "demo"], check=True)
     return 0

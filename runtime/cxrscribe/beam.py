@@ -79,11 +79,6 @@ class BeamSearch:
         """A: how many images are still searched for."""
         return len(self._image)
 
-    @property
-    def beam_width(self) -> int:
-        """K: places an image in a frontier."""
-        return self._places
-
     def frontier(self) -> Frontier:
         """What to expand next."""
         words = self._live.tokens[:, :, : self._steps]  # [A, K, t]

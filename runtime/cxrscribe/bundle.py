@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import stat
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
+from cxrscribe.bundle_path import file_inside, is_bundle_path, opening
 from cxrscribe.errors import BundleError
 from cxrscribe.external_data import external_files
 from cxrscribe.manifest import FP32, MANIFEST_NAME, FileEntry, Manifest, sha256_of
@@ -97,7 +97,9 @@ class Bundle:
         listed = [self._check(entry) for entry in self.manifest.files]
         known = {entry.path for entry in self.manifest.files} | {MANIFEST_NAME}
         found = sorted(
-            file.relative_to(self.path).as_posix() for file in self.path.rglob("*") if not file.is_dir()
+            Path(folder, name).relative_to(self.path).as_posix()
+            for folder, _, names in os.walk(self.path)
+            for name in names
         )
         unlisted = [
             FileCheck(path, FileState.UNLISTED, "not in the manifest", None)
@@ -118,38 +120,40 @@ class Bundle:
         """Entries of the files that hold weights of `graph`, whose names stand relative to its folder."""
         if not graph.is_graph:
             return []
-        entries = []
-        for name in external_files(file):
-            path = os.path.normpath(Path(graph.path).parent / name).replace(os.sep, "/")
-            entry = self.manifest.entry(path)
-            if entry is None:
-                raise BundleError(
-                    f"{file} takes weights from {name!r}, which {MANIFEST_NAME} doesn't list; "
-                    "export the bundle again"
-                )
-            entries.append(entry)
-        return entries
+        return [self._external_entry(graph, file, name) for name in external_files(file)]
+
+    def _external_entry(self, graph: FileEntry, file: Path, name: str) -> FileEntry:
+        if not is_bundle_path(name):
+            raise BundleError(
+                f"{file} takes weights from {name!r}, which is no plain path below its folder; "
+                "export the bundle again"
+            )
+        entry = self.manifest.entry(str(PurePosixPath(graph.path).parent / name))
+        if entry is None:
+            raise BundleError(
+                f"{file} takes weights from {name!r}, which {MANIFEST_NAME} doesn't list; "
+                "export the bundle again"
+            )
+        # onnxruntime may start from where the graph really lies, if it is a link.
+        beside = Path(os.path.realpath(file)).parent / name
+        if os.path.realpath(beside) != os.path.realpath(self.path / entry.path):
+            raise BundleError(
+                f"{file} is a link to a folder with another {name!r}; put the file itself there"
+            )
+        return entry
 
     def _checked(self, entry: FileEntry, hashed: bool) -> Path:
         """The file of an entry. Raises BundleError when it isn't what the entry says."""
-        file = self.path / entry.path
-        try:
-            inside = file.resolve(strict=True).is_relative_to(self.path.resolve())
-            status = file.stat()
-        except OSError as error:
+        file = file_inside(self.path, entry.path)
+        with opening(file):
+            size = file.stat().st_size
+            found = sha256_of(file) if hashed and size == entry.bytes else entry.sha256
+        if size != entry.bytes:
             raise BundleError(
-                f"{file} can't be opened ({error.strerror}); copy or export the bundle again"
-            ) from None
-        if not inside:
-            raise BundleError(f"{file} is a link that leaves the bundle; put the file itself there")
-        if not stat.S_ISREG(status.st_mode):
-            raise BundleError(f"{file} is not a regular file; copy or export the bundle again")
-        if status.st_size != entry.bytes:
-            raise BundleError(
-                f"{file} has {status.st_size} bytes, but {MANIFEST_NAME} says {entry.bytes}; "
+                f"{file} has {size} bytes, but {MANIFEST_NAME} says {entry.bytes}; "
                 "it is cut off or changed: copy or export the bundle again"
             )
-        if hashed and (found := sha256_of(file)) != entry.sha256:
+        if found != entry.sha256:
             raise BundleError(
                 f"{file} has the sha256 {found}, but {MANIFEST_NAME} says {entry.sha256}; "
                 "it is changed or damaged: copy or export the bundle again"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +22,9 @@ from cxrscribe.transcript import write_report
 from cxrscribe.vocabulary import Vocabulary
 
 IMAGES_AT_ONCE: Final = 32
+
+BatchSearch: TypeAlias = Callable[[NDArray[np.float32], list[BeamSettings]], list[Report | DecodingError]]
+"""Searches for all rows of features float32 [N, F] at once, as `decode_batch` does."""
 
 _NAN: Final = (
     "the decoder's log-probabilities have NaN in them; check that the features are finite and come from this "
@@ -58,10 +62,20 @@ def decode_stream(
     Raises as `decode` does, when the image's turn comes.
     """
     counted = stats if stats is not None else DecodingStats()
+    return search_in_batches(features, settings, partial(decode_batch, model, vocabulary, stats=counted))
+
+
+def search_in_batches(
+    features: Iterable[ArrayLike],
+    settings: BeamSettings | Iterable[BeamSettings],
+    search: BatchSearch,
+    batch_size: int = IMAGES_AT_ONCE,
+) -> Iterator[Report]:
+    """As `decode_stream`, with `search` for each batch of rows."""
     pairs = zip(features, settings_of_stream(settings), strict=False)
-    while batch := list(islice(pairs, IMAGES_AT_ONCE)):
+    while batch := list(islice(pairs, batch_size)):
         matrix = feature_matrix([np.asarray(row) for row, _ in batch])
-        for report in decode_batch(model, vocabulary, matrix, [each for _, each in batch], counted):
+        for report in search(matrix, [each for _, each in batch]):
             if isinstance(report, DecodingError):
                 raise report
             yield report

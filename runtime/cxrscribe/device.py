@@ -33,15 +33,26 @@ DEVICE_NAMES: Final = (AUTO, *(device.name for device in DEVICES))
 
 
 def import_onnxruntime() -> ModuleType:
-    """The onnxruntime module. Raises MissingExtraError when it isn't installed."""
+    """The onnxruntime module. Raises MissingExtraError when it isn't installed, or can't be used."""
     try:
         import onnxruntime
-    except ModuleNotFoundError as error:
-        if error.name != "onnxruntime":
-            raise
-        raise MissingExtraError("running a bundle", CPU.extra) from None
+    except ImportError as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == "onnxruntime":
+            raise MissingExtraError("running a bundle", CPU.extra) from None
+        raise _broken(f"{type(error).__name__}: {error}") from error
     module: ModuleType = onnxruntime
+    if not hasattr(module, "InferenceSession"):  # a folder that an uninstallation left behind
+        raise _broken("it has no InferenceSession")
     return module
+
+
+def _broken(reason: str) -> MissingExtraError:
+    """onnxruntime and onnxruntime-gpu share their files: what one leaves behind, the other trips over."""
+    return MissingExtraError(
+        f"the onnxruntime that is installed is broken ({reason}). Running a bundle",
+        CPU.extra,
+        "Uninstall both, pip uninstall onnxruntime onnxruntime-gpu, and install one",
+    )
 
 
 def find_devices(name: str) -> tuple[Device, ...]:

@@ -61,8 +61,9 @@ def read_dicom(content: bytes) -> npt.NDArray[np.uint8]:
     photometric interpretation is MONOCHROME1 or the Presentation LUT Shape is INVERSE (both together mean
     one inversion, DICOM PS3.3, C.8.11.3). 8-bit colour becomes luma.
 
-    Raises FilmError when the file is damaged, has no picture or several frames, or has a size that
-    `cxrscribe.film.check_size` refuses; MissingExtraError without the extra `dicom`.
+    Raises FilmError when the file is damaged, has no picture or several frames, has a size that
+    `cxrscribe.film.check_size` refuses, or attributes that leave its pixels' meaning open; MissingExtraError
+    without the extra `dicom`.
     """
     try:
         import pydicom
@@ -119,6 +120,21 @@ def _check_picture(dataset: Dataset) -> None:
             )
     elif int(dataset.BitsAllocated) != 8:
         raise FilmError("is a DICOM file with colours of more than 8 bits; convert it to grey first")
+    _check_bits(dataset)
+
+
+def _check_bits(dataset: Dataset) -> None:
+    """Refuse samples that lie in their words as the decoders don't expect them."""
+    stored = int(dataset.BitsStored)
+    highest = int(dataset.get("HighBit", stored - 1))
+    if highest != stored - 1:  # the standard allows nothing else any more (PS3.3, table C.7-11c)
+        raise FilmError(
+            f"has DICOM pixels of {stored} bits with the high bit {highest}, not {stored - 1}; "
+            "shift them to the right first"
+        )
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated and stored < int(dataset.BitsAllocated) == 8:
+        # GDCM 3.2 ends the whole process at such a JPEG.
+        raise FilmError(f"has compressed DICOM pixels of {stored} bits in bytes; store all 8 bits")
 
 
 def _stored_pixels(dataset: Dataset) -> npt.NDArray[Any]:
@@ -162,8 +178,10 @@ def _displayed(stored: npt.NDArray[Any], dataset: Dataset) -> npt.NDArray[np.uin
     if _is_inverse(dataset):
         shown = 1.0 - shown
     table = np.rint(shown * 255.0).astype(np.uint8)
-    # Files exist whose unused high bits are not empty; a viewer clips such values.
-    return table[np.clip(stored.astype(np.int32) - lowest, 0, len(table) - 1)]
+    places = stored.astype(np.int32) - lowest
+    if places.min() < 0 or places.max() >= len(table):  # pydicom masks the unused bits of most encodings
+        raise FilmError(f"has DICOM pixels beyond the {bits} bits that its header says; correct that")
+    return table[places]
 
 
 def _modality(codes: npt.NDArray[np.int64], dataset: Dataset) -> tuple[Values, float, float]:
@@ -171,9 +189,15 @@ def _modality(codes: npt.NDArray[np.int64], dataset: Dataset) -> tuple[Values, f
     if dataset.get("ModalityLUTSequence"):
         values, highest = _look_up(codes.astype(np.float64), dataset.ModalityLUTSequence[0], _word(dataset))
         return values, 0.0, highest
-    slope = float(dataset.get("RescaleSlope") or 1.0)
-    intercept = float(dataset.get("RescaleIntercept") or 0.0)
-    values = codes.astype(np.float64) * slope + intercept
+    slope, intercept = float(dataset.get("RescaleSlope", 1.0)), float(dataset.get("RescaleIntercept", 0.0))
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = codes.astype(np.float64) * slope + intercept
+        is_finite = np.isfinite(np.ptp(values))
+    if slope == 0 or not is_finite:
+        raise FilmError(
+            f"has a DICOM rescale slope of {slope:g} and intercept of {intercept:g}, which no film can have; "
+            "correct them"
+        )
     return values, float(values.min()), float(values.max())
 
 
@@ -221,7 +245,7 @@ def _look_up(values: Values, table: Dataset, word: str) -> tuple[Values, float]:
         numbers = np.atleast_1d(np.asarray(data, dtype=np.int64)) & 0xFFFF
     if len(numbers) < entries:
         raise FilmError("has a DICOM LUT that is shorter than it says; fetch the file again")
-    places = np.clip(np.rint(values).astype(np.int64) - first, 0, entries - 1)
+    places = np.clip(np.rint(values) - first, 0, entries - 1).astype(np.int64)
     highest = float((1 << bits) - 1)
     return np.clip(numbers[places].astype(np.float64), 0.0, highest), highest
 

@@ -16,9 +16,12 @@ def disclaimer_of(own_words: str | None = None, *, drawn: bool) -> str:
         own_words: what whoever trained the model adds.
         drawn: whether it was trained on drawings.
     """
-    sentences = [DISCLAIMER]
-    if drawn:
-        sentences.append(DRAWINGS_DISCLAIMER)
+    sentences = [DRAWINGS_DISCLAIMER] if drawn else []
     if own_words and own_words.strip():
         sentences.append(own_words.strip())
-    return " ".join(sentences)
+    return with_disclaimer(" ".join(sentences))
+
+
+def with_disclaimer(words: str) -> str:
+    """`words` behind the general disclaimer that no report goes out without, unless they hold it already."""
+    return words if DISCLAIMER in words else f"{DISCLAIMER} {words}".strip()

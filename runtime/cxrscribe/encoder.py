@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from cxrscribe.file_entry import TensorEntry
 from cxrscribe.session import Session
 
 # Activations of a large backbone take some 100 MB a film at 512 pixels; features of many films take nothing.
@@ -18,7 +19,10 @@ class Encoder:
 
     def __init__(self, session: Session, height: int, width: int, feature_size: int) -> None:
         """Raises BundleError when the graph isn't an encoder of films [height, width]."""
-        session.expect({"image": (height, width)}, {"features": (feature_size,)})
+        session.expect(
+            [TensorEntry("image", "uint8", ("N", height, width))],
+            [TensorEntry("features", "float32", ("N", feature_size))],
+        )
         self._session = session
         self.feature_size = feature_size
 

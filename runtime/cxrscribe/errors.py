@@ -1,13 +1,13 @@
 """Every error that cxrscribe raises on purpose.
 
     CxrscribeError
-    ├── FilmError         (ValueError)    one film can't be read
+    ├── FilmError         (ValueError)    one film has no report: it can't be read, or its search found none
     ├── InputError        (ValueError)    a file, folder or option given to a command or function is wrong
     ├── SettingsError     (ValueError)    beam settings contradict each other or are out of range
     ├── BundleError       (ValueError)    a bundle is damaged, unsafe, or of another schema
     ├── DecodingError     (RuntimeError)  a search ended without any report
-    ├── DeviceError       (RuntimeError)  the device that was asked for is not there
-    └── MissingExtraError (ImportError)   an optional dependency is not installed
+    ├── DeviceError       (RuntimeError)  the device that was asked for is not there, or fails at its work
+    └── MissingExtraError (ImportError)   an optional dependency is not installed, or broken
 
 Each message says what was wrong, where, and what to do. None carries a patient identifier.
 """
@@ -20,7 +20,7 @@ class CxrscribeError(Exception):
 
 
 class FilmError(CxrscribeError, ValueError):
-    """One film can't be read; the other films are not concerned."""
+    """One film can't be read, or its search ended without any report; the other films are not concerned."""
 
 
 class InputError(CxrscribeError, ValueError):
@@ -40,12 +40,12 @@ class DecodingError(CxrscribeError, RuntimeError):
 
 
 class DeviceError(CxrscribeError, RuntimeError):
-    """The device that was asked for by name is not available."""
+    """The device that was asked for by name is not available, or onnxruntime failed while it ran a graph."""
 
 
 class MissingExtraError(CxrscribeError, ImportError):
-    """An optional dependency is missing; `extra` is the pip extra that brings it."""
+    """An optional dependency is missing or broken; `extra` is the pip extra that brings it."""
 
-    def __init__(self, what: str, extra: str) -> None:
+    def __init__(self, what: str, extra: str, remedy: str = "Install it") -> None:
         self.extra = extra
-        super().__init__(f"{what} needs the extra '{extra}'. Install it: pip install 'cxrscribe[{extra}]'")
+        super().__init__(f"{what} needs the extra '{extra}'. {remedy}: pip install 'cxrscribe[{extra}]'")

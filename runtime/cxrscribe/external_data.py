@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from cxrscribe.bundle_path import opening
 from cxrscribe.errors import BundleError
 
 # Message -> field number -> message in that field, for every way from a model to a tensor.
 _FIELDS: Final = {
     "Model": {7: "Graph", 20: "Training", 25: "Function"},
     "Training": {1: "Graph", 2: "Graph"},
-    "Function": {7: "Node"},
+    "Function": {7: "Node", 11: "Attribute"},
     "Graph": {1: "Node", 5: "Tensor", 15: "SparseTensor"},
     "Node": {5: "Attribute"},
     "Attribute": {
@@ -42,10 +43,14 @@ _LONGEST_VARINT: Final = 10
 def external_files(graph: Path) -> tuple[str, ...]:
     """Names of the files that the ONNX file `graph` keeps tensors in, each once, in order; mostly none.
 
-    Raises BundleError when the file isn't an ONNX file.
+    Raises BundleError when the file can't be opened or isn't an ONNX file.
     """
     try:
-        with graph.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        with (
+            opening(graph),
+            graph.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+        ):
             return tuple(dict.fromkeys(_locations(data)))
     except (ValueError, IndexError, UnicodeDecodeError) as error:
         raise BundleError(f"{graph} is not an ONNX file ({error}); export the bundle again") from None

@@ -6,9 +6,10 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 
+from cxrscribe.bundle_path import is_bundle_path
 from cxrscribe.errors import BundleError
 from cxrscribe.json_object import JsonObject
 
@@ -67,16 +68,7 @@ class FileEntry:
     outputs: tuple[TensorEntry, ...] = ()
 
     def __post_init__(self) -> None:
-        parts = PurePosixPath(self.path).parts
-        if (
-            not parts
-            or "\\" in self.path
-            or ":" in self.path
-            or "\0" in self.path
-            or self.path != "/".join(parts)
-            or ".." in parts
-            or parts[0] in {"/", "."}
-        ):
+        if not is_bundle_path(self.path):
             raise BundleError(
                 f"file path {self.path!r} is not one below the bundle's folder; write it relative"
             )

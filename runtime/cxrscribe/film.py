@@ -1,8 +1,9 @@
 """Reading one film, from whatever it comes in, as grey pixels.
 
 PNG, JPEG and DICOM are read; everything else is refused by name. Black is 0 and white is 255, and the full
-range that the format allows is scaled to that: a 16-bit sample is divided by 257 and rounded. (12-bit samples
-that were put into a 16-bit PNG without scaling therefore come out dark: scale them before.)
+range that the format allows is scaled to that: a 16-bit grey sample is divided by 257 and rounded, of 16-bit
+colour and grey with alpha Pillow gives the high byte. (12-bit samples that were put into a 16-bit PNG without
+scaling therefore come out dark: scale them before.)
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ MOST_BYTES: Final = 1 << 30  # 100 megapixels of three uncompressed 16-bit sampl
 FILM_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
 
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
+_PNG_DEPTH: Final = 24  # place of the bit depth: the header comes first (PNG specification, 11.2.1)
 _JPEG: Final = b"\xff\xd8\xff"
 _DICOM: Final = b"DICM"
 _DICOM_PREAMBLE: Final = 128
@@ -44,16 +46,16 @@ _REFUSED_FORMATS: Final = (
     (b"II*\x00", "a TIFF file"),
     (b"MM\x00*", "a TIFF file"),
     (b"GIF8", "a GIF file"),
-    (b"BM", "a BMP file"),
     (b"RIFF", "a WebP or other RIFF file"),
     (b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 file outside DICOM"),
     (b"\xff\x4f\xff\x51", "a JPEG 2000 codestream outside DICOM"),
     (b"%PDF", "a PDF file"),
-    (b"P5", "a PGM file"),
-    (b"\x5c\x62", "a NIfTI or other raw file"),
     (b"PK\x03\x04", "a ZIP archive"),
     (b"\x1f\x8b", "a gzip archive"),
 )
+_SHORT_SIGNATURES: Final = {b"BM": "a BMP file", b"P5": "a PGM file"}
+# The field `magic` of the headers of NIfTI-1 and NIfTI-2; "i" where the pixels are in another file.
+_NIFTI: Final = ((344, b"n+1\0"), (344, b"ni1\0"), (4, b"n+2\0"), (4, b"ni2\0"))
 
 # EXIF tag 274 says which corner of the stored pixels is the top left one (EXIF 2.3, table 4).
 _ORIENTATION_TAG: Final = 274
@@ -80,15 +82,21 @@ def read_film(source: FilmSource, size_hint: tuple[int, int] | None = None) -> P
     under 16 or over 20,000 pixels, or of more than 100 megapixels. Sizes are checked before pixels are
     decoded.
     """
-    if isinstance(source, np.ndarray):
-        return _named("film array", lambda: _from_array(source))
-    if isinstance(source, bytes | bytearray | memoryview):
-        content = bytes(source)
-        return _named(f"film of {len(content)} bytes", lambda: _from_bytes(content, size_hint))
+    try:
+        return _pixels(source, size_hint)
+    except (FilmError, MissingExtraError) as error:
+        raise FilmError(f"{film_name(source)}: {error}") from error
+    except MemoryError:
+        raise FilmError(f"{film_name(source)}: does not fit in memory; reduce it first") from None
+
+
+def film_name(source: FilmSource) -> str:
+    """What errors call a film: its path, or what it came in."""
     if isinstance(source, str | os.PathLike):
-        path = Path(source)
-        return _named(str(path), lambda: _from_bytes(_content(path), size_hint))
-    return _named(f"film of type {type(source).__name__}", lambda: _from_image(source))
+        return str(Path(source))
+    if isinstance(source, bytes | bytearray | memoryview):
+        return f"film of {memoryview(source).nbytes} bytes"
+    return "film array" if isinstance(source, np.ndarray) else f"film of type {type(source).__name__}"
 
 
 def check_size(height: int, width: int) -> None:
@@ -107,14 +115,14 @@ def scale_16_bit(values: npt.NDArray[Any]) -> Pixels:
     return pixels
 
 
-def _named(place: str, read: Callable[[], Pixels]) -> Pixels:
-    """Read, and put the film's name before whatever went wrong."""
-    try:
-        return read()
-    except (FilmError, MissingExtraError) as error:
-        raise FilmError(f"{place}: {error}") from error
-    except MemoryError:
-        raise FilmError(f"{place}: does not fit in memory; reduce it first") from None
+def _pixels(source: FilmSource, size_hint: tuple[int, int] | None) -> Pixels:
+    if isinstance(source, np.ndarray):
+        return _from_array(source)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return _from_bytes(bytes(source), size_hint)
+    if isinstance(source, str | os.PathLike):
+        return _from_bytes(_content(Path(source)), size_hint)
+    return _from_image(source)
 
 
 def _content(path: Path) -> bytes:
@@ -160,13 +168,17 @@ def _from_bytes(content: bytes, size_hint: tuple[int, int] | None) -> Pixels:
 
 
 def _format_name(content: bytes) -> str:
+    """What a file is that is no film, as far as its first bytes tell."""
     for signature, name in _REFUSED_FORMATS:
         if content.startswith(signature):
             return name
+    if any(content[place : place + len(magic)] == magic for place, magic in _NIFTI):
+        return "a NIfTI file"
     start = content[:512]
     if b"\x00" not in start and all(byte >= 32 or byte in b"\t\r\n\f" for byte in start):
         return "a text file"
-    return "of an unknown format"
+    # Two letters say little: texts may start with them too.
+    return _SHORT_SIGNATURES.get(content[:2], "of an unknown format")
 
 
 def _from_file(reader: type[ImageFile], content: bytes, size_hint: tuple[int, int] | None) -> Pixels:
@@ -184,12 +196,25 @@ def _from_file(reader: type[ImageFile], content: bytes, size_hint: tuple[int, in
         check_size(height, width)
         if getattr(image, "n_frames", 1) > 1:
             raise FilmError("is an animation of several pictures; give one film a file")
+        if image.format == "PNG":
+            _scale_transparency(image, content[_PNG_DEPTH])
         if size_hint is not None and image.mode in ("L", "RGB"):
             # Does nothing except for JPEG, whose decoder then gives luma at a reduced size.
             # The longer hint counts for both sides: EXIF may still turn the film by 90 degrees.
             side = max(size_hint)
             image.draft("L", (min(side, width), min(side, height)))
         return _from_image(image)
+
+
+def _scale_transparency(image: ImageFile, depth: int) -> None:
+    """Pillow brings samples of `depth` bits to 8, but leaves the one transparent value of a PNG as it is."""
+    transparent = image.info.get("transparency")
+    if image.mode == "RGB" and depth == 16 and transparent is not None:
+        raise FilmError(
+            "has 16-bit colours, of which one is transparent; convert it to 8 bits or to grey first"
+        )
+    if image.mode == "L" and depth < 8 and isinstance(transparent, int):
+        image.info["transparency"] = transparent * 255 // ((1 << depth) - 1)
 
 
 def _from_image(image: object) -> Pixels:

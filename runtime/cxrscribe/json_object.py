@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Never
+from typing import Final, Never, SupportsFloat
 
 from cxrscribe.errors import BundleError
 
@@ -48,10 +48,8 @@ class JsonObject:
 
     def number(self, name: str) -> float:
         """A finite number."""
-        value = self.value(name)
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-            return float(value)
-        return self.refuse(name, "a finite number")
+        number = finite_number(self.value(name))
+        return number if number is not None else self.refuse(name, "a finite number")
 
     def array(self, name: str) -> list[object]:
         """An array of anything."""
@@ -97,6 +95,17 @@ class JsonObject:
 
     def _path(self, name: str) -> str:
         return f"{self.place}.{name}" if ": " in self.place else f"{self.place}: {name}"
+
+
+def finite_number(value: object) -> float | None:
+    """`value` as a float; None where it is no number, not finite, or beyond what a float can hold."""
+    if not isinstance(value, SupportsFloat) or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except (OverflowError, TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 def read_json_object(path: Path, max_bytes: int = 64 << 20) -> JsonObject:

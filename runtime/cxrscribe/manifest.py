@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from cxrscribe.architecture import Architecture
+from cxrscribe.bundle_path import file_inside
 from cxrscribe.errors import BundleError, CxrscribeError
 from cxrscribe.file_entry import FP32, FileEntry, TensorEntry, sha256_of
 from cxrscribe.json_object import JsonObject, read_json_object
@@ -179,9 +181,11 @@ class Manifest:
     @classmethod
     def read(cls, bundle: Path) -> Manifest:
         """Read `manifest.json` of the folder `bundle`. Raises BundleError naming the field that is wrong."""
-        if not bundle.is_dir():
-            raise BundleError(f"{bundle} is not a folder; give the folder that `cxrscribe export` made")
-        return cls.from_json(read_json_object(bundle / MANIFEST_NAME))
+        if not os.path.lexists(bundle / MANIFEST_NAME):
+            raise BundleError(
+                f"{bundle} is not a folder with {MANIFEST_NAME}; give the folder that `cxrscribe export` made"
+            )
+        return cls.from_json(read_json_object(file_inside(bundle, MANIFEST_NAME)))
 
     @classmethod
     def from_json(cls, fields: JsonObject) -> Manifest:

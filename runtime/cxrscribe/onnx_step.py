@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrscribe.architecture import Architecture
+from cxrscribe.file_entry import TensorEntry
 from cxrscribe.session import Session
 from cxrscribe.state import State
 
 _STATE: Final = ("hidden", "cell")
-_STEP: Final = ("log_probs", "hidden_out", "cell_out")
+_STATE_OUT: Final = ("hidden_out", "cell_out")
 
 
 class OnnxStep:
@@ -20,11 +21,17 @@ class OnnxStep:
 
     def __init__(self, init: Session, step: Session, architecture: Architecture) -> None:
         """Raises BundleError when the graphs aren't these two, or not of this architecture."""
-        size = (architecture.hidden_size,)
-        state = dict.fromkeys(_STATE, size)
-        init.expect({"features": (architecture.feature_size,)}, state)
-        outputs = {"log_probs": (architecture.vocabulary_size,), "hidden_out": size, "cell_out": size}
-        step.expect({"token": (), **state}, outputs)
+        init.expect(
+            [TensorEntry("features", "float32", ("N", architecture.feature_size))],
+            _states(_STATE, "N", architecture),
+        )
+        step.expect(
+            [TensorEntry("token", "int64", ("R",)), *_states(_STATE, "R", architecture)],
+            [
+                TensorEntry("log_probs", "float32", ("R", architecture.vocabulary_size)),
+                *_states(_STATE_OUT, "R", architecture),
+            ],
+        )
         self._init = init
         self._step = step
 
@@ -35,6 +42,12 @@ class OnnxStep:
     def step(self, tokens: NDArray[np.int64], state: State) -> tuple[NDArray[np.float32], State]:
         """See StepModel: tokens int64 [R] -> log_probs float32 [R, V] and the next state."""
         log_probs, hidden, cell = self._step.run(
-            _STEP, {"token": tokens, "hidden": state.hidden, "cell": state.cell}
+            ("log_probs", *_STATE_OUT), {"token": tokens, "hidden": state.hidden, "cell": state.cell}
         )
         return log_probs, State(hidden, cell)
+
+
+def _states(names: tuple[str, str], rows: str, architecture: Architecture) -> list[TensorEntry]:
+    """h and c of every layer, `rows` being the name of the axis that counts hypotheses or films."""
+    shape = (architecture.layers, rows, architecture.hidden_size)
+    return [TensorEntry(name, "float32", shape) for name in names]

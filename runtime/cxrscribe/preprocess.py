@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from cxrscribe.errors import InputError
 from cxrscribe.film import read_film
+from cxrscribe.json_object import finite_number
 
 if TYPE_CHECKING:
     from cxrscribe.film import FilmSource
@@ -130,9 +131,7 @@ class Preprocessing:
 def _channels(name: str, values: object) -> tuple[float, float, float]:
     """Three finite numbers, or InputError."""
     if isinstance(values, list | tuple) and len(values) == 3:
-        numbers = [
-            value for value in values if isinstance(value, int | float) and not isinstance(value, bool)
-        ]
-        if len(numbers) == 3 and np.all(np.isfinite(numbers)):
-            return float(numbers[0]), float(numbers[1]), float(numbers[2])
+        red, green, blue = map(finite_number, values)
+        if red is not None and green is not None and blue is not None:
+            return red, green, blue
     raise InputError(f"preprocessing {name} is {values!r}; give three numbers, one a channel")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from queue import Empty, SimpleQueue
+from threading import Event, Semaphore, Thread
+from typing import Final, Generic, TypeAlias, TypeVar
 
 from cxrscribe.errors import FilmError
 from cxrscribe.film import FilmSource, Pixels
@@ -14,7 +17,41 @@ from cxrscribe.film import FilmSource, Pixels
 # Decoding a large film is a matter of memory as much as of time.
 MOST_READERS: Final = 4
 
+# How long to wait for the thread that takes the films, once it shall end: it may wait for its source forever.
+_FAREWELL_SECONDS: Final = 0.2
+
 Tag = TypeVar("Tag")
+Batch: TypeAlias = list[tuple[Pixels | FilmError, Tag]]
+
+
+def read_batches(
+    films: Iterable[tuple[FilmSource, Tag]],
+    read: Callable[[FilmSource], Pixels],
+    readers: int,
+    least: int,
+    most: int,
+) -> Generator[Batch[Tag], None, None]:
+    """Each film's pixels or its error, with its tag, in order, in batches of `least` to `most` films.
+
+    A batch waits for `least` films. From then on it only takes what `films` has given by now, and never waits
+    for it: whoever gives one film and then waits for what becomes of it does get it. Only the last batch can
+    be smaller. While the caller works on one batch, at most `most` films more are taken and read.
+
+    `films` is iterated on a thread of its own. Files and bytes are read on up to `readers` threads. A PIL
+    image or an array is read before the next film is taken: its owner may change it afterwards, and Pillow
+    doesn't allow two threads on one image. What `films` raises comes out here, after all that it gave before.
+
+    Once this generator is closed or done, the threads are gone; only one that still waits for `films` ends
+    when that gives, raises or ends.
+    """
+    with ThreadPoolExecutor(min(readers, MOST_READERS), thread_name_prefix="cxrscribe-film") as pool:
+        feed = _Feed(films, read, pool, most)
+        try:
+            while batch := feed.take(least, most):
+                yield batch
+        finally:
+            feed.stop()
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def read_ahead(
@@ -23,25 +60,10 @@ def read_ahead(
     readers: int,
     ahead: int,
 ) -> Generator[tuple[Pixels | FilmError, Tag], None, None]:
-    """Each film's pixels or its error, with its tag, in order; at most `ahead` films further than asked for.
-
-    Files and bytes are read on up to `readers` threads. A PIL image or an array is read right when it is
-    taken: its owner may change it afterwards, and Pillow doesn't allow two threads on one image. What `films`
-    itself raises comes out here; the threads are gone once this generator is closed or done.
-    """
-    with ThreadPoolExecutor(min(readers, MOST_READERS), thread_name_prefix="cxrscribe-film") as pool:
-        waiting: deque[tuple[Future[Pixels | FilmError], Tag]] = deque()
-        try:
-            for film, tag in films:
-                waiting.append((_start(pool, film, read), tag))
-                if len(waiting) > ahead:
-                    future, earlier = waiting.popleft()
-                    yield future.result(), earlier
-            while waiting:
-                future, earlier = waiting.popleft()
-                yield future.result(), earlier
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    """As `read_batches`, film by film; at most twice `ahead` films further than asked for."""
+    with closing(read_batches(films, read, readers, 1, ahead)) as batches:
+        for batch in batches:
+            yield from batch
 
 
 def read_or_error(film: FilmSource, read: Callable[[FilmSource], Pixels]) -> Pixels | FilmError:
@@ -52,11 +74,83 @@ def read_or_error(film: FilmSource, read: Callable[[FilmSource], Pixels]) -> Pix
         return error
 
 
-def _start(
-    pool: ThreadPoolExecutor, film: FilmSource, read: Callable[[FilmSource], Pixels]
-) -> Future[Pixels | FilmError]:
-    if isinstance(film, str | Path | bytes):
-        return pool.submit(read_or_error, film, read)
-    done: Future[Pixels | FilmError] = Future()
-    done.set_result(read_or_error(film, read))
-    return done
+@dataclass(frozen=True)
+class _End:
+    """Behind the last film: what the films' source raised, if anything."""
+
+    error: BaseException | None = None
+
+
+class _Feed(Generic[Tag]):
+    """The thread that takes films from their source and has them read."""
+
+    def __init__(
+        self,
+        films: Iterable[tuple[FilmSource, Tag]],
+        read: Callable[[FilmSource], Pixels],
+        pool: ThreadPoolExecutor,
+        ahead: int,
+    ) -> None:
+        self._films = films
+        self._read = read
+        self._pool = pool
+        self._room = Semaphore(ahead)
+        self._given: SimpleQueue[tuple[Future[Pixels | FilmError], Tag] | _End] = SimpleQueue()
+        self._end: _End | None = None
+        self._stopped = Event()
+        self._thread = Thread(target=self._run, name="cxrscribe-feed", daemon=True)
+        self._thread.start()
+
+    def take(self, least: int, most: int) -> Batch[Tag]:
+        """The next films, see `read_batches`; none at the end. Raises what their source raised."""
+        batch: Batch[Tag] = []
+        while self._end is None and len(batch) < most:
+            try:
+                given = self._given.get(block=len(batch) < least)
+            except Empty:
+                break
+            if isinstance(given, _End):
+                self._end = given
+                break
+            self._room.release()
+            film, tag = given
+            batch.append((film.result(), tag))
+        if not batch and self._end is not None and self._end.error is not None:
+            raise self._end.error
+        return batch
+
+    def stop(self) -> None:
+        """Take no further film."""
+        self._stopped.set()
+        self._room.release()
+        self._thread.join(_FAREWELL_SECONDS)
+
+    def _run(self) -> None:
+        try:
+            for film, tag in self._with_room():
+                self._start(film, tag)
+            self._given.put(_End())
+        except BaseException as error:
+            self._given.put(_End(error))
+
+    def _with_room(self) -> Iterator[tuple[FilmSource, Tag]]:
+        """The films, each taken from its source only once there is room for it, until `stop` is called."""
+        films = iter(self._films)
+        while self._room.acquire() and not self._stopped.is_set():
+            try:
+                film = next(films)
+            except StopIteration:
+                return
+            if not self._stopped.is_set():
+                yield film
+
+    def _start(self, film: FilmSource, tag: Tag) -> None:
+        if isinstance(film, str | Path | bytes):
+            self._given.put((self._pool.submit(read_or_error, film, self._read), tag))
+            return
+        done: Future[Pixels | FilmError] = Future()
+        self._given.put((done, tag))
+        try:
+            done.set_result(read_or_error(film, self._read))
+        except BaseException as error:
+            done.set_exception(error)

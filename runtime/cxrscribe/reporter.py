@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from itertools import islice
+from functools import partial
 from threading import RLock
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
@@ -15,12 +15,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from cxrscribe.bundle import DECODER_INIT, DECODER_STEP, ENCODER, Bundle
 from cxrscribe.constraints import banned_ids
-from cxrscribe.decoder import IMAGES_AT_ONCE, decode_batch, feature_matrix
+from cxrscribe.decoder import IMAGES_AT_ONCE, decode_batch, feature_matrix, search_in_batches
+from cxrscribe.disclaimer import with_disclaimer
 from cxrscribe.encoder import Encoder
 from cxrscribe.errors import DecodingError, FilmError, InputError
+from cxrscribe.film import film_name
 from cxrscribe.manifest import FP32, Manifest
 from cxrscribe.onnx_step import OnnxStep
-from cxrscribe.read_ahead import read_ahead
+from cxrscribe.read_ahead import Batch, read_batches
 from cxrscribe.report import Report
 from cxrscribe.session import SessionFactory
 from cxrscribe.settings import BeamSettings, settings_of_each, settings_of_stream
@@ -32,6 +34,10 @@ if TYPE_CHECKING:
 
 Tag = TypeVar("Tag")
 Chosen = TypeVar("Chosen")
+Films = TypeVar("Films", bound=Iterable["FilmSource"])
+
+_NamedSettings: TypeAlias = tuple[str, BeamSettings]
+"""What errors call a film, and how its report is searched for."""
 
 Settings: TypeAlias = BeamSettings | Sequence[BeamSettings]
 SettingsStream: TypeAlias = BeamSettings | Iterable[BeamSettings]
@@ -77,7 +83,8 @@ class Reporter:
     May be used from several threads: their batches take turns. A stream takes its turn batch by batch, so
     other calls go on while it is open. Every call takes `stats`, to which it adds what it did.
 
-    A film that can't be read is a FilmError; a search that ends without any report is a DecodingError.
+    A film that can't be read is a FilmError, and so is one whose search ends without any report. Where there
+    are features and no film, such a search is a DecodingError.
     """
 
     def __init__(
@@ -111,8 +118,11 @@ class Reporter:
 
     @property
     def disclaimer(self) -> str:
-        """What every report has to say of itself wherever it leaves the system."""
-        return self.manifest.disclaimer
+        """What every report has to say of itself wherever it leaves the system.
+
+        The bundle's own words, behind the general disclaimer unless they hold it.
+        """
+        return with_disclaimer(self.manifest.disclaimer)
 
     def report(
         self,
@@ -123,7 +133,8 @@ class Reporter:
     ) -> Report:
         """The report of one film: a path, the bytes of a file, a PIL image, or uint8 [h, w].
 
-        Raises FilmError when it can't be read, SettingsError when a banned word isn't in the vocabulary.
+        Raises FilmError when it can't be read or its search ends without any report, SettingsError when a
+        banned word isn't in the vocabulary.
         """
         (outcome,) = self.report_batch([image], settings, stats=stats)
         if isinstance(outcome, FilmError):
@@ -139,9 +150,10 @@ class Reporter:
     ) -> list[Report | FilmError]:
         """One item for each film, in order: its report, or the FilmError that says why it has none.
 
+        The FilmError of a film whose search ended without any report has the DecodingError as its cause.
         `settings` is one BeamSettings, one for each film, or None for the bundle's.
         """
-        each = settings_of_each(self._chosen(settings), len(images))
+        each = settings_of_each(self._chosen(settings), len(_several(images)))
         return list(self.report_stream(images, each, stats=stats))
 
     def report_stream(
@@ -154,13 +166,18 @@ class Reporter:
     ) -> Iterator[Report | FilmError]:
         """As `report_batch`, for any iterable, endless ones too: an item comes when its batch is done.
 
-        Of `images`, at most two batches are held; the next ones are read while one is worked on.
+        The batches of a sequence are full. Of any other iterable, a batch is what it has given by the time
+        that the model is free, at most `batch_size` films. At most two batches are held: the next one is read
+        while one is worked on. `images` is iterated on a thread of its own. What it raises comes after the
+        items of all films that it gave before.
         """
         counted = stats if stats is not None else DecodingStats()
         _check_batch_size(batch_size)
         self._loaded()
-        pairs = zip(images, settings_of_stream(self._chosen(settings)), strict=False)
-        return self._reports(pairs, batch_size, counted)
+        pairs = zip(_several(images), settings_of_stream(self._chosen(settings)), strict=False)
+        named = ((film, (film_name(film), each)) for film, each in pairs)
+        least = batch_size if isinstance(images, Sequence) else 1
+        return self._reports(self._read(named, least, batch_size, counted), counted)
 
     def encode(
         self, images: Iterable[FilmSource], *, stats: DecodingStats | None = None
@@ -169,10 +186,9 @@ class Reporter:
         counted = stats if stats is not None else DecodingStats()
         self._loaded()
         parts = [np.empty((0, self.manifest.architecture.feature_size), np.float32)]
-        tagged = ((image, None) for image in images)
-        with closing(self._read(tagged, IMAGES_AT_ONCE, counted)) as films:
-            while batch := list(islice(films, IMAGES_AT_ONCE)):
-                parts.append(self._encode([_pixels(film) for film, _ in batch], counted))
+        tagged = ((image, None) for image in _several(images))
+        with closing(self._read(tagged, IMAGES_AT_ONCE, IMAGES_AT_ONCE, counted)) as batches:
+            parts += (self._encode([_pixels(film) for film, _ in batch], counted) for batch in batches)
         return np.concatenate(parts)
 
     def decode_features(
@@ -182,7 +198,10 @@ class Reporter:
         *,
         stats: DecodingStats | None = None,
     ) -> list[Report]:
-        """One report for each row of `features`, float32 [N, F] as `encode` gives them, in order."""
+        """One report for each row of `features`, float32 [N, F] as `encode` gives them, in order.
+
+        Raises DecodingError when a search ends without any report.
+        """
         rows = feature_matrix(features)
         each = settings_of_each(self._chosen(settings), len(rows))
         return list(self.decode_stream(rows, each, stats=stats))
@@ -199,8 +218,9 @@ class Reporter:
         counted = stats if stats is not None else DecodingStats()
         _check_batch_size(batch_size)
         self._loaded()
-        pairs = zip(features, settings_of_stream(self._chosen(settings)), strict=False)
-        return self._decoded(pairs, batch_size, counted)
+        return search_in_batches(
+            features, self._chosen(settings), partial(self._decode, stats=counted), batch_size
+        )
 
     def close(self) -> None:
         """Free the model; further calls raise InputError. Waits for the batch that is being worked on."""
@@ -216,37 +236,29 @@ class Reporter:
         self.close()
 
     def _reports(
-        self, pairs: Iterable[tuple[FilmSource, BeamSettings]], batch_size: int, stats: DecodingStats
+        self, batches: Generator[Batch[_NamedSettings], None, None], stats: DecodingStats
     ) -> Iterator[Report | FilmError]:
-        with closing(self._read(pairs, batch_size, stats)) as films:
-            while batch := list(islice(films, batch_size)):
-                good = [(film, settings) for film, settings in batch if not isinstance(film, FilmError)]
-                features = self._encode([film for film, _ in good], stats)
-                reports = iter(self._decode(features, [settings for _, settings in good], stats))
-                for film, _ in batch:
-                    yield film if isinstance(film, FilmError) else _raised(next(reports))
-
-    def _decoded(
-        self, pairs: Iterator[tuple[ArrayLike, BeamSettings]], batch_size: int, stats: DecodingStats
-    ) -> Iterator[Report]:
-        while batch := list(islice(pairs, batch_size)):
-            matrix = feature_matrix([np.asarray(row) for row, _ in batch])
-            for report in self._decode(matrix, [settings for _, settings in batch], stats):
-                yield _raised(report)
+        with closing(batches):
+            for batch in batches:
+                read = [(film, each) for film, (_, each) in batch if not isinstance(film, FilmError)]
+                features = self._encode([film for film, _ in read], stats)
+                reports = iter(self._decode(features, [each for _, each in read], stats))
+                for film, (name, _) in batch:
+                    yield film if isinstance(film, FilmError) else _outcome(next(reports), name)
 
     def _read(
-        self, films: Iterable[tuple[FilmSource, Tag]], ahead: int, stats: DecodingStats
-    ) -> Generator[tuple[Pixels | FilmError, Tag], None, None]:
-        pictures = read_ahead(films, self.manifest.preprocessing.read, self.threads, ahead)
-        with closing(pictures):
+        self, films: Iterable[tuple[FilmSource, Tag]], least: int, most: int, stats: DecodingStats
+    ) -> Generator[Batch[Tag], None, None]:
+        batches = read_batches(films, self.manifest.preprocessing.read, self.threads, least, most)
+        with closing(batches):
             while True:
                 with stats.timed("read"):
-                    item = next(pictures, None)
-                if item is None:
+                    batch = next(batches, None)
+                if batch is None:
                     return
-                stats.films += 1
-                stats.film_errors += isinstance(item[0], FilmError)
-                yield item
+                stats.films += len(batch)
+                stats.film_errors += sum(isinstance(film, FilmError) for film, _ in batch)
+                yield batch
 
     def _encode(self, films: list[Pixels], stats: DecodingStats) -> NDArray[np.float32]:
         """Features float32 [N, F] of preprocessed films, each uint8 [H, W]."""
@@ -288,10 +300,19 @@ def _pixels(film: Pixels | FilmError) -> Pixels:
     return film
 
 
-def _raised(report: Report | DecodingError) -> Report:
-    if isinstance(report, DecodingError):
-        raise report
-    return report
+def _outcome(report: Report | DecodingError, name: str) -> Report | FilmError:
+    if isinstance(report, Report):
+        return report
+    error = FilmError(f"{name}: {report}")
+    error.__cause__ = report
+    return error
+
+
+def _several(images: Films) -> Films:
+    """`images`, unless it is one film in the place of several: the letters of a path would pass for paths."""
+    if isinstance(images, str | bytes | bytearray | memoryview | os.PathLike):
+        raise InputError(f"images is one film ({film_name(images)}); put it in a list, or call `report`")
+    return images
 
 
 def _check_batch_size(batch_size: int) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Final, SupportsFloat, SupportsIndex
+from typing import Final, SupportsIndex
 
 from cxrscribe.errors import BundleError, SettingsError
-from cxrscribe.json_object import JsonObject
+from cxrscribe.json_object import JsonObject, finite_number
 from cxrscribe.vocabulary import END, SPECIAL_TOKENS
 
 MAX_BEAM_WIDTH: Final = 1024
@@ -106,13 +105,10 @@ def _whole(name: str, value: object) -> int:
 
 
 def _finite(name: str, value: object) -> float:
-    if (
-        isinstance(value, SupportsFloat)
-        and not isinstance(value, bool | str)
-        and math.isfinite(number := float(value))
-    ):
-        return number
-    raise SettingsError(f"{name} is {value!r}; it has to be a finite number")
+    number = finite_number(value)
+    if number is None:
+        raise SettingsError(f"{name} is {value!r}; it has to be a finite number")
+    return number
 
 
 def _words(name: str, value: object) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -12,17 +13,10 @@ import pytest
 from PIL import Image
 
 import cxrscribe
+from cxrscribe.film import FILM_SUFFIXES
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 LONGEST = 80
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("onnx", reason="needs onnx, which has no release for this Python")
-    from support.small_bundle import SmallBundle
-
-    return SmallBundle().write(tmp_path_factory.mktemp("examples") / "bundle")
 
 
 @pytest.fixture
@@ -43,18 +37,20 @@ def run(program: str, *arguments: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
-def test_one_film(bundle: Path, archive: Path) -> None:
+def test_one_film(small_bundle: Path, archive: Path) -> None:
     film = archive / "a.png"
-    result = run("one_film.py", film, bundle)
+    result = run("one_film.py", film, small_bundle)
     assert (result.returncode, result.stderr) == (0, "")
-    with cxrscribe.load(bundle) as reporter:
+    with cxrscribe.load(small_bundle) as reporter:
         assert result.stdout.splitlines()[0] == reporter.report(film).text
         assert result.stdout.splitlines()[-1] == reporter.disclaimer
 
 
-def test_archive_names_the_bad_film_and_does_the_others(bundle: Path, archive: Path, tmp_path: Path) -> None:
+def test_archive_names_the_bad_film_and_does_the_others(
+    small_bundle: Path, archive: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "reports.csv"
-    result = run("archive.py", archive, out, bundle)
+    result = run("archive.py", archive, out, small_bundle)
     assert result.returncode == 1
     assert str(archive / "broken.png") in result.stderr
     assert "2 reports" in result.stdout
@@ -64,19 +60,19 @@ def test_archive_names_the_bad_film_and_does_the_others(bundle: Path, archive: P
     good = [archive / "a.png", archive / "nested" / "b.jpg"]
     assert rows.keys() == {str(archive / "broken.png"), *map(str, good)}
     assert "truncated" in rows[str(archive / "broken.png")]["error"]
-    with cxrscribe.load(bundle) as reporter:
+    with cxrscribe.load(small_bundle) as reporter:
         for film in good:
             report = reporter.report(film)
             row = rows[str(film)]
             assert (row["text"], row["log_prob"], row["error"]) == (report.text, str(report.log_prob), "")
 
 
-def test_features_then_reports(bundle: Path, archive: Path) -> None:
+def test_features_then_reports(small_bundle: Path, archive: Path) -> None:
     film = archive / "a.png"
-    result = run("features_then_reports.py", film, bundle)
+    result = run("features_then_reports.py", film, small_bundle)
     assert (result.returncode, result.stderr) == (0, "")
     settings = cxrscribe.BeamSettings(beam_width=5, n_best=5, length_penalty=0.7)
-    with cxrscribe.load(bundle) as reporter:
+    with cxrscribe.load(small_bundle) as reporter:
         best = reporter.report(film, settings)
         greedy = reporter.report(film, cxrscribe.BeamSettings(beam_width=1))
     numbered = [line for line in result.stdout.splitlines() if line[:1].isdigit()]
@@ -87,9 +83,13 @@ def test_features_then_reports(bundle: Path, archive: Path) -> None:
     ]
 
 
+def test_archive_looks_for_the_films_that_the_command_line_looks_for() -> None:
+    assert runpy.run_path(str(EXAMPLES / "archive.py"))["SUFFIXES"] == set(FILM_SUFFIXES)
+
+
 @pytest.mark.parametrize("program", ["one_film.py", "features_then_reports.py"])
-def test_film_that_is_missing_is_named(bundle: Path, tmp_path: Path, program: str) -> None:
-    result = run(program, tmp_path / "none.png", bundle)
+def test_film_that_is_missing_is_named(small_bundle: Path, tmp_path: Path, program: str) -> None:
+    result = run(program, tmp_path / "none.png", small_bundle)
     assert result.returncode == 1
     assert str(tmp_path / "none.png") in result.stderr
     assert "Traceback" not in result.stderr

@@ -15,12 +15,6 @@ from cxrscribe.manifest import MANIFEST_NAME
 from support.small_bundle import SmallBundle
 
 
-@pytest.fixture(scope="session")
-def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle that no test changes."""
-    return SmallBundle().write(tmp_path_factory.mktemp("small") / "bundle")
-
-
 @pytest.fixture
 def own_bundle(tmp_path: Path) -> Path:
     """A bundle that a test may change, with external data."""

@@ -11,7 +11,7 @@ import cxrscribe
 from cxrscribe.bundle import DECODER_STEP, ENCODER, Bundle, FileState
 from cxrscribe.errors import BundleError
 from cxrscribe.external_data import external_files
-from support.small_bundle import SmallBundle
+from support.small_bundle import SmallBundle, edit_graph
 
 Edit = Callable[[Path, Callable[[dict[str, Any]], object]], None]
 DATA = "decoder_step.onnx.data"
@@ -94,28 +94,84 @@ def test_external_data_that_the_manifest_does_not_list_is_refused(
     assert checks[DECODER_STEP] is FileState.DAMAGED
 
 
-@pytest.mark.parametrize("location", ["../secret", "/etc/passwd", "a/../../secret"])
-def test_external_data_outside_the_bundle_is_refused(
-    own_bundle: Path, edit_manifest: Edit, location: str
+def take_weights_from(location: str) -> Callable[[Any], None]:
+    """Change a model so that its external weights are looked for there."""
+
+    def change(model: Any) -> None:
+        for tensor in model.graph.initializer:
+            for entry in tensor.external_data:
+                if entry.key == "location":
+                    entry.value = location
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "../secret",
+        "/etc/passwd",
+        "a/../../secret",
+        f"./{DATA}",
+        f"sub/../{DATA}",
+        f".//{DATA}",
+        f"{DATA}/",
+        "",
+    ],
+)
+def test_external_data_without_a_plain_path_is_refused(own_bundle: Path, location: str) -> None:
+    edit_graph(own_bundle, DECODER_STEP, take_weights_from(location))
+    with pytest.raises(BundleError, match="which is no plain path below its folder"):
+        cxrscribe.load(own_bundle, device="cpu")
+    assert damaged(own_bundle) == {DECODER_STEP}
+
+
+def test_external_data_behind_a_link_and_back_is_refused(own_bundle: Path) -> None:
+    """`link/..` is not the folder that holds the link: an unlisted file would be opened."""
+    (own_bundle / "x" / "sub").mkdir(parents=True)
+    shutil.copy(own_bundle / DATA, own_bundle / "x")
+    (own_bundle / "link").symlink_to("x/sub")
+    edit_graph(own_bundle, DECODER_STEP, take_weights_from(f"link/../{DATA}"))
+    with pytest.raises(BundleError, match="no plain path"):
+        cxrscribe.load(own_bundle, device="cpu")
+
+
+def test_graph_that_links_to_a_folder_with_other_external_data_is_refused(own_bundle: Path) -> None:
+    (own_bundle / "sub").mkdir()
+    shutil.move(own_bundle / DECODER_STEP, own_bundle / "sub")
+    (own_bundle / "sub" / DATA).write_bytes(bytes((own_bundle / DATA).stat().st_size))
+    (own_bundle / DECODER_STEP).symlink_to(f"sub/{DECODER_STEP}")
+    with pytest.raises(BundleError, match=f"is a link to a folder with another '{DATA}'"):
+        cxrscribe.load(own_bundle, device="cpu")
+
+
+def refuse_opening(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Let the system refuse to open the file, as it does for who has no right to read it."""
+    opened = Path.open
+
+    def refuse(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path.name == name:
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
+
+
+@pytest.mark.parametrize("verify", [True, False])
+@pytest.mark.parametrize("name", [ENCODER, DECODER_STEP])
+def test_file_that_can_not_be_read_is_named(
+    own_bundle: Path, monkeypatch: pytest.MonkeyPatch, name: str, verify: bool
 ) -> None:
-    import onnx
+    refuse_opening(monkeypatch, name)
+    with pytest.raises(BundleError, match=rf"{name} can't be opened \(Permission denied\)"):
+        cxrscribe.load(own_bundle, device="cpu", verify=verify)
+    assert damaged(own_bundle) == {name}
 
-    from cxrscribe.manifest import FileEntry
 
-    graph = own_bundle / DECODER_STEP
-    model = onnx.load(graph, load_external_data=False)
-    for tensor in model.graph.initializer:
-        for entry in tensor.external_data:
-            if entry.key == "location":
-                entry.value = location
-    graph.write_bytes(model.SerializeToString())
-    edit_manifest(
-        own_bundle,
-        lambda fields: fields["files"][2].update(
-            sha256=FileEntry.describe(own_bundle, DECODER_STEP).sha256, bytes=graph.stat().st_size
-        ),
-    )
-    with pytest.raises(BundleError, match="doesn't list"):
+def test_link_in_a_circle_is_refused(own_bundle: Path) -> None:
+    (own_bundle / ENCODER).unlink()
+    (own_bundle / ENCODER).symlink_to(ENCODER)
+    with pytest.raises(BundleError, match="can't be opened"):
         cxrscribe.load(own_bundle, device="cpu")
 
 
@@ -138,7 +194,8 @@ def test_graph_that_the_bundle_lacks_is_named(small_bundle: Path) -> None:
 
 def test_graph_of_another_architecture_is_refused(own_bundle: Path, edit_manifest: Edit) -> None:
     edit_manifest(own_bundle, lambda fields: fields["architecture"].update(hidden_size=17))
-    with pytest.raises(BundleError, match=r"'hidden' with last axes \[16\], but the manifest says \[17\]"):
+    said = r"'hidden' as float32 \[2, N, 16\], but the manifest says 'hidden' as float32 \[2, N, 17\]"
+    with pytest.raises(BundleError, match=said):
         cxrscribe.load(own_bundle, device="cpu")
 
 
@@ -179,9 +236,21 @@ def test_external_files_are_found_wherever_a_graph_can_hold_tensors(tmp_path: Pa
         helper.make_node("If", ["condition"], ["y"], then_branch=inner, else_branch=inner),
         helper.make_node("Constant", [], ["z"], value=tensor("attribute")),
     ]
-    model = helper.make_model(helper.make_graph(nodes, "outer", [], [], [tensor("initializer")]))
+    function = helper.make_function(
+        "local",
+        "F",
+        [],
+        ["y"],
+        [helper.make_node("Constant", [], ["y"], value=tensor("function"))],
+        [helper.make_opsetid("", 17)],
+        attribute_protos=[helper.make_attribute("value", tensor("default"))],
+    )
+    model = helper.make_model(
+        helper.make_graph(nodes, "outer", [], [], [tensor("initializer")]), functions=[function]
+    )
     (tmp_path / "x.onnx").write_bytes(model.SerializeToString())
-    assert set(external_files(tmp_path / "x.onnx")) == {"inner.bin", "attribute.bin", "initializer.bin"}
+    names = ("inner", "attribute", "initializer", "function", "default")
+    assert set(external_files(tmp_path / "x.onnx")) == {f"{name}.bin" for name in names}
     assert external_files(SmallBundle().write(tmp_path / "plain") / ENCODER) == ()
 
 

@@ -67,6 +67,20 @@ def test_missing_onnxruntime_names_the_extra(small_bundle: Path, monkeypatch: py
         cxrscribe.load(small_bundle)
 
 
+@pytest.mark.parametrize("content", ["raise ImportError('libonnxruntime.so')", "import no_such_part", ""])
+def test_broken_onnxruntime_says_how_to_mend_it(
+    small_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    """What is left when onnxruntime or onnxruntime-gpu was uninstalled and both had been there."""
+    (tmp_path / "onnxruntime.py").write_text(content)
+    monkeypatch.delitem(sys.modules, "onnxruntime", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    said = r"is broken .*Uninstall both, .*and install one: pip install 'cxrscribe\[cpu\]'"
+    with pytest.raises(MissingExtraError, match=said):
+        cxrscribe.load(small_bundle)
+    monkeypatch.delitem(sys.modules, "onnxruntime", raising=False)
+
+
 @pytest.mark.parametrize("threads", [0, -1, True, 1.5])
 def test_impossible_thread_count_is_refused(small_bundle: Path, threads: int) -> None:
     with pytest.raises(DeviceError, match="threads is"):

@@ -238,6 +238,63 @@ def test_multi_frame_is_refused_with_a_reason() -> None:
         read_dicom(written(dicom(RAMP, NumberOfFrames=2, PixelData=RAMP.tobytes() * 2)))
 
 
+def test_what_lies_in_unused_bits_is_not_seen() -> None:
+    marked = RAMP_12.copy()
+    marked[::2] |= 0x8000
+    assert np.array_equal(read_dicom(written(dicom(marked, 12))), read_dicom(written(dicom(RAMP_12, 12))))
+
+
+def test_high_bit_is_one_less_than_the_bits_stored() -> None:
+    plain = read_dicom(written(dicom(RAMP_12, 12)))
+    assert np.array_equal(read_dicom(written(without(dicom(RAMP_12, 12), "HighBit"))), plain)
+    with pytest.raises(FilmError, match="12 bits with the high bit 15, not 11; shift them"):
+        read_dicom(written(dicom(RAMP_12 << 4, 12, HighBit=15)))
+
+
+def test_compressed_values_beyond_the_stored_bits_are_refused() -> None:
+    dataset = dicom(RAMP_12, 12)
+    dataset.compress(JPEG2000Lossless)
+    dataset.BitsStored, dataset.HighBit = 10, 9
+    with pytest.raises(FilmError, match="beyond the 10 bits"):
+        read_dicom(written(dataset))
+
+
+def test_compressed_bytes_that_are_not_full_are_refused() -> None:
+    frame = BytesIO()
+    Image.fromarray(RAMP).save(frame, "JPEG")
+    with pytest.raises(FilmError, match="compressed DICOM pixels of 7 bits in bytes"):
+        read_dicom(encapsulated(frame.getvalue(), RAMP, JPEGBaseline8Bit, BitsStored=7, HighBit=6))
+
+
+# Written as numbers and then replaced in the file, for pydicom writes no such thing.
+@pytest.mark.parametrize(
+    ("name", "number", "written_as"),
+    [
+        ("RescaleSlope", "1.25", b"nan "),
+        ("RescaleSlope", "1.25", b"inf "),
+        ("RescaleSlope", "1.2345", b"1e400 "),
+        ("RescaleSlope", "1.2345", b"1e308 "),
+        ("RescaleSlope", "1.25", b"0.00"),
+        ("RescaleIntercept", "1.25", b"nan "),
+        ("RescaleIntercept", "1.25", b"-inf"),
+    ],
+)
+@pytest.mark.parametrize("attributes", [{}, {"WindowCenter": 1000, "WindowWidth": 500}])
+def test_rescaling_that_has_no_meaning_is_refused(
+    name: str, number: str, written_as: bytes, attributes: dict[str, Any]
+) -> None:
+    content = written(dicom(RAMP_12, 12, **{name: number}, **attributes))
+    assert content.count(number.encode()) == 1
+    with pytest.raises(FilmError, match="which no film can have"):
+        read_dicom(content.replace(number.encode().ljust(len(written_as)), written_as))
+
+
+def test_rescaling_without_a_value_is_refused() -> None:
+    for name in ("RescaleSlope", "RescaleIntercept"):
+        with pytest.raises(FilmError, match="display attributes that can't be applied"):
+            read_dicom(written(dicom(RAMP_12, 12, **{name: None})))
+
+
 def without(dataset: Dataset, *names: str) -> Dataset:
     for name in names:
         delattr(dataset, name)

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cxrscribe.film import read_film, scale_16_bit
+from cxrscribe.errors import FilmError
+from cxrscribe.film import film_name, read_film, scale_16_bit
 
 GREY = np.arange(20 * 30, dtype=np.uint16).reshape(20, 30).astype(np.uint8)
 
@@ -24,12 +25,12 @@ def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
     return content.getvalue()
 
 
+def chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
 def raw_png(depth: int, colour: int, rows: list[bytes], width: int, extra: bytes = b"") -> bytes:
     """A PNG written by hand, for the bit depths that Pillow does not write."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
     header = struct.pack(">IIBBBBB", width, len(rows), depth, colour, 0, 0, 0)
     pixels = zlib.compress(b"".join(b"\0" + row for row in rows))
     return (
@@ -128,11 +129,39 @@ def test_transparent_colour_becomes_black(mode: str) -> None:
 def test_transparent_16_bit_value_becomes_black() -> None:
     values = np.full((16, 16), 40000, dtype=">u2")
     values[:, 8:] = 50000
-    transparency = b"tRNS" + struct.pack(">H", 50000)
-    extra = struct.pack(">I", 2) + transparency + struct.pack(">I", zlib.crc32(transparency))
+    extra = chunk(b"tRNS", struct.pack(">H", 50000))
     film = read_film(raw_png(16, 0, [row.tobytes() for row in values], 16, extra))
     assert np.all(film[:, :8] == round(40000 / 257))
     assert np.all(film[:, 8:] == 0)
+
+
+@pytest.mark.parametrize(
+    ("depth", "byte", "transparent", "opaque"), [(2, 0b10_01_10_01, 2, 1), (4, 0b0101_1010, 5, 10)]
+)
+def test_transparent_value_of_few_bits_becomes_black(
+    depth: int, byte: int, transparent: int, opaque: int
+) -> None:
+    rows = [bytes([byte]) * (16 * depth // 8)] * 16
+    film = read_film(raw_png(depth, 0, rows, 16, chunk(b"tRNS", struct.pack(">H", transparent))))
+    assert np.all(film[:, ::2] == 0)
+    assert np.all(film[:, 1::2] == opaque * 255 // ((1 << depth) - 1))
+
+
+@pytest.mark.parametrize("transparent", [0xC350, 0x0050])
+def test_transparent_16_bit_colour_is_refused(transparent: int) -> None:
+    """Pillow would compare its low byte with the high bytes of the pixels."""
+    rows = [np.full((16, 3), 0x5000, ">u2").tobytes()] * 16
+    extra = chunk(b"tRNS", struct.pack(">HHH", *[transparent] * 3))
+    with pytest.raises(FilmError, match="16-bit colours, of which one is transparent"):
+        read_film(raw_png(16, 2, rows, 16, extra))
+
+
+@pytest.mark.parametrize(("colour", "channels"), [(2, 3), (4, 2), (6, 4)])
+def test_of_16_bit_colour_and_alpha_the_high_bytes_count(colour: int, channels: int) -> None:
+    samples = np.full((16, channels), 0x12FF, ">u2")
+    if channels in (2, 4):
+        samples[:, -1] = 0xFFFF
+    assert np.all(read_film(raw_png(16, colour, [samples.tobytes()] * 16, 16)) == 0x12)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
@@ -187,6 +216,18 @@ def test_path_bytes_image_and_array_give_the_same(tmp_path: Path) -> None:
     image = Image.open(BytesIO(content))
     for source in (path, str(path), content, bytearray(content), memoryview(content), image, GREY):
         assert np.array_equal(read_film(source), GREY)
+
+
+def test_name_of_a_film() -> None:
+    named = [Path("a//film.png"), "film.png", b"abc", memoryview(GREY), GREY, Image.new("L", (16, 16))]
+    assert [film_name(film) for film in named] == [
+        "a/film.png",
+        "film.png",
+        "film of 3 bytes",
+        "film of 600 bytes",
+        "film array",
+        "film of type Image",
+    ]
 
 
 def test_the_signature_decides_not_the_suffix(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +51,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
         (("architecture", "layers"), 0, "architecture.layers is 0"),
         (("architecture", "layers"), True, "architecture.layers is True"),
         (("architecture", "dropout"), 1.0, "dropout is 1.0"),
+        pytest.param(("architecture", "dropout"), 10**400, "dropout is 1000", id="huge dropout"),
         (("architecture", "backbone"), "", "backbone is empty"),
         (("architecture", "backbone_options"), {"scale": []}, "backbone_options.scale"),
         (("architecture", "vocabulary_size"), 13, "vocabulary has 12 words"),
@@ -58,7 +60,9 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
         (("vocabulary", 5), "a", "twice"),
         (("preprocessing", "height"), -1, "preprocessing height is -1"),
         (("preprocessing", "colour"), 1, "colour"),
+        (("preprocessing", "mean"), [10**400, 0, 0], "preprocessing mean is"),
         (("settings", "beam_width"), 0, "settings: beam_width is 0"),
+        pytest.param(("settings", "length_penalty"), 10**400, "length_penalty is 1000", id="huge penalty"),
         (("settings", "banned_words"), ["effusion"], "'effusion', which is not in the vocabulary"),
         (("files", 1, "sha256"), "abc", "sha256 of decoder_init.onnx is 'abc'"),
         (("files", 1, "bytes"), -1, r"files\[1\].bytes is -1"),
@@ -108,6 +112,9 @@ def test_missing_field_is_named(own_bundle: Path, edit_manifest: Edit, field: st
         "a//b",
         "./a",
         "a/",
+        "a/.",
+        "/",
+        "//",
         "C:\\x",
         "C:/x",
         "a\\b",
@@ -137,10 +144,21 @@ def test_file_that_is_no_manifest_is_refused(tmp_path: Path, content: bytes, sai
 
 
 def test_folder_without_manifest_and_no_folder_at_all(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="can't be read"):
+    for path in (tmp_path, tmp_path / "nothing"):
+        with pytest.raises(BundleError, match=r"not a folder with manifest\.json; give the folder"):
+            Manifest.read(path)
+
+
+def test_pipe_in_the_place_of_the_manifest_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / MANIFEST_NAME)
+    with pytest.raises(BundleError, match="not a regular file"):
         Manifest.read(tmp_path)
-    with pytest.raises(BundleError, match="not a folder"):
-        Manifest.read(tmp_path / "nothing")
+
+
+def test_manifest_that_is_a_link_out_of_the_bundle_is_refused(small_bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / MANIFEST_NAME).symlink_to(small_bundle / MANIFEST_NAME)
+    with pytest.raises(BundleError, match="a link that leaves the bundle"):
+        Manifest.read(tmp_path)
 
 
 def test_manifest_is_plain_json_with_the_settings_in_it(small_bundle: Path) -> None:

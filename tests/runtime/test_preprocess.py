@@ -137,6 +137,8 @@ def test_json_round_trip(height: int, width: int, mean: float, std: float) -> No
         ("resize", "stretch", "resize is 'stretch'"),
         ("mean", [0.5], "mean is"),
         ("mean", [0.5, float("nan"), 0.5], "mean is"),
+        ("mean", [0.5, True, 0.5], "mean is"),
+        ("mean", [10**400, 0.5, 0.5], "mean is"),
         ("std", [0.5, 0.0, 0.5], "above 0"),
         ("std", "abc", "std is 'abc'"),
     ],

@@ -7,14 +7,18 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count, islice
 from pathlib import Path
+from queue import Queue
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 import cxrscribe
 from cxrscribe import BeamSettings, DecodingStats, Report, Reporter
-from cxrscribe.errors import BundleError, FilmError, InputError, SettingsError
+from cxrscribe.disclaimer import DISCLAIMER
+from cxrscribe.errors import BundleError, DecodingError, FilmError, InputError, SettingsError
 from support.small_bundle import SmallBundle
 
 Films = list[NDArray[np.uint8]]
@@ -117,6 +121,88 @@ def test_bad_film_is_a_value_at_its_place(reporter: Reporter, films: Films, tmp_
         reporter.encode([films[0], broken])
 
 
+# No report can do without repeating a word for so long: the bundle has eight.
+IMPOSSIBLE = BeamSettings(max_length=12, min_length=11, no_repeat_ngram=1)
+
+
+def test_search_without_a_report_concerns_its_film_only(
+    reporter: Reporter, films: Films, tmp_path: Path
+) -> None:
+    path = tmp_path / "film.png"
+    Image.fromarray(films[1]).save(path)
+    three = [films[0], path, films[2]]
+    first, second, third = reporter.report_batch(three, [BeamSettings(), IMPOSSIBLE, BeamSettings()])
+    assert isinstance(second, FilmError)
+    assert isinstance(second.__cause__, DecodingError)
+    assert str(second).startswith(f"{path}: the search ended without any report")
+    assert [first, third] == reporter.report_batch([films[0], films[2]], BeamSettings())
+    with pytest.raises(FilmError, match=r"film array: the search ended without any report"):
+        reporter.report(films[1], IMPOSSIBLE)
+    with pytest.raises(DecodingError, match="the search ended without any report"):
+        reporter.decode_features(reporter.encode(films[:1]), IMPOSSIBLE)
+
+
+def test_features_before_a_search_without_a_report_give_theirs(reporter: Reporter, films: Films) -> None:
+    features = reporter.encode(films[:3])
+    stream = reporter.decode_stream(features, [BeamSettings(), IMPOSSIBLE, BeamSettings()])
+    assert next(stream) == reporter.report(films[0], BeamSettings())
+    with pytest.raises(DecodingError):
+        next(stream)
+
+
+@pytest.mark.parametrize("batch_size", [1, 32])
+def test_client_that_waits_for_a_report_before_it_gives_the_next_film_gets_it(
+    reporter: Reporter, films: Films, batch_size: int
+) -> None:
+    answers: Queue[Report | FilmError] = Queue()
+    heard = []
+
+    def client() -> Iterator[NDArray[np.uint8]]:
+        for film in films[:3]:
+            yield film
+            heard.append(answers.get(timeout=30))
+
+    for outcome in reporter.report_stream(client(), batch_size=batch_size):
+        answers.put(outcome)
+    assert heard == reporter.report_batch(films[:3])
+
+
+def test_batches_of_a_list_are_full(reporter: Reporter, films: Films) -> None:
+    stats = DecodingStats()
+    list(reporter.report_stream(films, batch_size=16, stats=stats))
+    assert (stats.batches, stats.images) == (3, len(films))
+
+
+def test_what_was_done_before_an_error_of_the_source_comes_first(reporter: Reporter, films: Films) -> None:
+    def failing() -> Iterator[NDArray[np.uint8]]:
+        yield from films[:5]
+        raise RuntimeError("the archive is gone")
+
+    streams = {
+        RuntimeError: reporter.report_stream(failing(), BeamSettings()),
+        SettingsError: reporter.report_stream(films, iter([BeamSettings()] * 5)),
+    }
+    expected = reporter.report_batch(films[:5], BeamSettings())
+    for error, stream in streams.items():
+        outcomes = [next(stream) for _ in range(5)]
+        assert outcomes == expected
+        with pytest.raises(error):
+            next(stream)
+
+
+@pytest.mark.parametrize("one", ["film.png", Path("film.png"), b"film", bytearray(b"film")])
+def test_one_film_in_the_place_of_several_is_refused(reporter: Reporter, one: Any) -> None:
+    for call in (reporter.report_batch, reporter.report_stream, reporter.encode):
+        with pytest.raises(InputError, match=r"images is one film .*; put it in a list, or call `report`"):
+            call(one)
+
+
+def test_disclaimer_always_says_what_every_report_has_to_say(reporter: Reporter) -> None:
+    own_words = reporter.manifest.disclaimer
+    assert own_words == "Random words of a test."
+    assert reporter.disclaimer == f"{DISCLAIMER} {own_words}"
+
+
 def test_nothing_in_nothing_out(reporter: Reporter) -> None:
     assert reporter.report_batch([]) == []
     assert reporter.encode([]).shape == (0, 6)
@@ -179,8 +265,6 @@ def test_threads_get_what_one_thread_gets(reporter: Reporter, films: Films) -> N
 
 
 def test_files_are_read_in_order(reporter: Reporter, films: Films, tmp_path: Path) -> None:
-    from PIL import Image
-
     paths = [tmp_path / f"{i}.png" for i in range(len(films))]
     for path, film in zip(paths, films, strict=True):
         Image.fromarray(film).save(path)

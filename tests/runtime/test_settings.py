@@ -23,6 +23,8 @@ from cxrscribe.settings import BeamSettings, settings_of_each, settings_of_strea
         ("length_penalty", float("inf"), "finite"),
         ("length_penalty", 11, "from -10"),
         ("length_penalty", "1", "finite"),
+        pytest.param("length_penalty", 10**400, "finite", id="huge"),
+        ("length_penalty", True, "finite"),
         ("n_best", 4, "beam_width 3"),
         ("n_best", 0, "n_best is 0"),
         ("no_repeat_ngram", -1, "no_repeat_ngram is -1"),

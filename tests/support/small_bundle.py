@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -109,7 +110,7 @@ class SmallBundle:
         zeros = graph.constant(np.zeros((self.features, self.hidden), np.float32))
         graph.node("MatMul", ("features", zeros), "zeros")
         self._cells(graph, "projected", ["zeros"] * self.layers, ["zeros"] * self.layers, "hidden", "cell")
-        state = ["layers", "N", self.hidden]
+        state = [self.layers, "N", self.hidden]
         return graph.build(
             [("features", TensorProto.FLOAT, ["N", self.features])],
             [("hidden", TensorProto.FLOAT, state), ("cell", TensorProto.FLOAT, state)],
@@ -127,7 +128,7 @@ class SmallBundle:
         last = self._cells(graph, "embedded", hidden, cell, "hidden_out", "cell_out")
         graph.node("MatMul", (last, graph.weight(self.hidden, self.words)), "logits")
         graph.node("LogSoftmax", "logits", "log_probs", axis=-1)
-        state_shape = ["layers", "R", self.hidden]
+        state_shape = [self.layers, "R", self.hidden]
         return graph.build(
             [
                 ("token", TensorProto.INT64, ["R"]),
@@ -168,6 +169,20 @@ class SmallBundle:
         graph.node("Concat", tuple(new_hidden), hidden_out, axis=0)
         graph.node("Concat", tuple(new_cell), cell_out, axis=0)
         return below
+
+
+def edit_graph(bundle: Path, name: str, change: Callable[[onnx.ModelProto], object]) -> None:
+    """Change a graph of a bundle, and make the manifest fit it again."""
+    model = onnx.load(bundle / name, load_external_data=False)
+    change(model)
+    (bundle / name).write_bytes(model.SerializeToString())
+    manifest = Manifest.read(bundle)
+    found = FileEntry.describe(bundle, name)
+    files = [
+        replace(entry, sha256=found.sha256, bytes=found.bytes) if entry.path == name else entry
+        for entry in manifest.files
+    ]
+    replace(manifest, files=tuple(files)).write(bundle)
 
 
 class _Graph:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cxrscribe.cli.films import FilmArguments
+from cxrscribe.cli.films import FilmArguments, stdin_lines
 from cxrscribe.cli.options import BeamChoice, EngineChoice, beam_options, engine_options
 from cxrscribe.cli.progress import progress
 from cxrscribe.cli.report_file import Existing, ReportFile, open_report_file
 from cxrscribe.cli.report_row import ReportRow, printable
-from cxrscribe.errors import DecodingError, FilmError, InputError
+from cxrscribe.errors import InputError
 from cxrscribe.report import Report
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def report(
     has the columns film, error, text, log_prob, score, finished, alternatives (a JSON array of texts) and
     disclaimer.
 
-    Exit code: 0 all films done; 1 some failed; 2 none could be done.
+    Exit code: 0 all films done; 1 some failed; 2 none could be done. With --resume, what --out holds counts.
     """
     from cxrscribe.constraints import banned_ids  # brings numpy, which the help doesn't need
 
@@ -63,8 +63,9 @@ def report(
     settings = beam.over(reporter.settings)
     banned_ids(settings, reporter.vocabulary)  # a wrong word must not cost the file that --overwrite replaces
     with reporter, open_report_file(out, existing) if out else nullcontext() as file:
-        found = FilmArguments(films, sys.stdin.buffer)
-        done = file.done if file else frozenset()
+        found = FilmArguments(films, stdin_lines())
+        earlier = file.earlier if file else ()
+        done = frozenset(row.film for row in earlier)
         wanted: Iterator[str] = (film for film in found if film not in done)
         length = None
         if not found.is_endless:
@@ -74,7 +75,8 @@ def report(
         # Reports that scroll by on the same terminal show the progress themselves.
         if out or not sys.stdout.isatty():
             rows = progress(rows, length, "reports")
-        outcome = _Outcome()
+        failed = sum(row.failed for row in earlier)
+        outcome = _Outcome(len(earlier) - failed, failed)
         for row in chain(rows, unmatched_rows(reporter, found, done)):
             outcome.add(row)
             _emit(row, file, as_json)
@@ -84,27 +86,18 @@ def report(
 
 
 def report_rows(
-    reporter: Reporter, films: Iterator[str], settings: BeamSettings, batch_size: int
+    reporter: Reporter, films: Iterable[str], settings: BeamSettings, batch_size: int
 ) -> Iterator[ReportRow]:
     """One row a film, in order, as they get done; bounded memory."""
     pending: deque[str] = deque()
 
-    def remembered(films: Iterable[str]) -> Iterator[str]:
+    def remembered() -> Iterator[str]:
         for film in films:
             pending.append(film)
             yield film
 
-    while True:
-        try:
-            for outcome in reporter.report_stream(remembered(films), settings, batch_size=batch_size):
-                yield ReportRow(pending.popleft(), outcome, reporter.disclaimer)
-            return
-        except DecodingError as error:
-            # It ends the stream, but concerns one film only: start again with the next one.
-            film = pending.popleft()
-            yield ReportRow(film, FilmError(f"{film}: {error}"), reporter.disclaimer)
-            films = chain(tuple(pending), films)
-            pending.clear()
+    for outcome in reporter.report_stream(remembered(), settings, batch_size=batch_size):
+        yield ReportRow(pending.popleft(), outcome, reporter.disclaimer)
 
 
 def unmatched_rows(reporter: Reporter, found: FilmArguments, done: frozenset[str]) -> Iterator[ReportRow]:
@@ -115,11 +108,11 @@ def unmatched_rows(reporter: Reporter, found: FilmArguments, done: frozenset[str
 
 
 class _Outcome:
-    """How many films were done and how many failed."""
+    """How many films were done and how many failed, those of an interrupted run included."""
 
-    def __init__(self) -> None:
-        self.done = 0
-        self.failed = 0
+    def __init__(self, done: int, failed: int) -> None:
+        self.done = done
+        self.failed = failed
 
     def add(self, row: ReportRow) -> None:
         if isinstance(row.outcome, Report):

@@ -7,6 +7,8 @@ import io
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
@@ -24,29 +26,39 @@ class Existing(Enum):
     RESUME = "resume"
 
 
+@dataclass(frozen=True)
+class EarlierRow:
+    """What a row from before an interruption says."""
+
+    film: str
+    failed: bool
+
+
 class ReportFile(ABC):
     """Rows on disk. A row is whole once `write` returns, whatever happens later.
 
-    `done` holds the films that the file had before. A row cut short by an interruption is removed.
+    `earlier` holds what the rows say that the file had before. A row cut short by an interruption is removed.
     Raises InputError when the file is there and may not be, is not such a file, or can't be written.
     """
 
     def __init__(self, path: Path, existing: Existing) -> None:
         self.path = path
-        self.done: frozenset[str] = frozenset()
+        self.earlier: tuple[EarlierRow, ...] = ()
         is_there = path.exists()
         if is_there and existing is Existing.REFUSE:
             raise InputError(f"{path} exists; give --resume to go on with it, --overwrite to replace it")
+        resumes = is_there and existing is Existing.RESUME
+        with self._writing():
+            self._file: BinaryIO = path.open("r+b" if resumes else "wb")
         try:
-            if is_there and existing is Existing.RESUME:
-                self._file: BinaryIO = path.open("r+b")
-                self._take_up()
-            else:
-                self._file = path.open("wb")
-                self._file.write(self.header())
-                self._file.flush()
-        except OSError as error:
-            raise InputError(f"{path} can't be written ({error.strerror}); check folder and rights") from None
+            with self._writing():
+                if not (resumes and self._take_up()):
+                    self._file.write(self.header())
+                    self._file.flush()
+        except InputError:
+            with suppress(OSError):
+                self._file.close()
+            raise
 
     @abstractmethod
     def header(self) -> bytes:
@@ -57,33 +69,49 @@ class ReportFile(ABC):
         """A row, its line end included."""
 
     @abstractmethod
-    def films(self, text: str) -> Iterator[str]:
-        """The films of all rows in `text`. Raises ValueError when it holds anything else."""
+    def end_of_rows(self, content: bytes) -> int:
+        """Where the last whole row of `content` ends."""
+
+    @abstractmethod
+    def rows(self, text: str) -> Iterator[EarlierRow]:
+        """The rows in `text`, which starts with the header. Raises ValueError when it holds anything else."""
 
     def write(self, row: ReportRow) -> None:
-        """Append a row, and hand it to the system at once."""
-        self._file.write(self.encoded(row))
-        self._file.flush()
+        """Append a row, and hand it to the system at once. Raises InputError, when the disk is full say."""
+        with self._writing():
+            self._file.write(self.encoded(row))
+            self._file.flush()
 
-    def _take_up(self) -> None:
-        """Read which films are done, remove a row without an end, and go to the end."""
+    def _take_up(self) -> int:
+        """Read the rows that are there, remove what stands behind them, and go there; give where that is."""
         content = self._file.read()
-        whole = content[: content.rfind(b"\n") + 1]
-        if len(whole) < len(self.header()) and self.header().startswith(content):
-            whole = self.header()
+        is_cut_header = len(content) < len(self.header()) and self.header().startswith(content)
+        end = 0 if is_cut_header else self.end_of_rows(content)
         try:
-            if not whole.startswith(self.header()):
-                raise ValueError("its first line is another one")
-            self.done = frozenset(self.films(whole.decode("utf-8", "surrogateescape")))
+            if not is_cut_header:
+                self.earlier = tuple(self._earlier_rows(content[:end]))
         except (ValueError, csv.Error) as error:
-            self._file.close()
             raise InputError(
                 f"{self.path} can't be resumed, for it is not what `cxrscribe report --out` writes "
                 f"({error}); give another file"
             ) from None
-        self._file.seek(0)
-        self._file.write(whole)
-        self._file.truncate()
+        self._file.truncate(end)
+        return self._file.seek(end)
+
+    def _earlier_rows(self, content: bytes) -> Iterator[EarlierRow]:
+        if not content.startswith(self.header()):
+            raise ValueError("its first line is another one")
+        return self.rows(content.decode("utf-8", "surrogateescape"))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Say of which file it is that the system refuses something."""
+        try:
+            yield
+        except OSError as error:
+            raise InputError(
+                f"{self.path} can't be written ({error.strerror}); check its folder, rights and free room"
+            ) from None
 
     def __enter__(self) -> Self:
         return self
@@ -91,7 +119,8 @@ class ReportFile(ABC):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        with self._writing():
+            self._file.close()
 
 
 class JsonlReportFile(ReportFile):
@@ -105,13 +134,17 @@ class JsonlReportFile(ReportFile):
         """The object and a line feed."""
         return row.to_json_line().encode("ascii") + b"\n"
 
-    def films(self, text: str) -> Iterator[str]:
-        """The `film` of every line."""
+    def end_of_rows(self, content: bytes) -> int:
+        """Behind the last line feed: there is none inside a row."""
+        return content.rfind(b"\n") + 1
+
+    def rows(self, text: str) -> Iterator[EarlierRow]:
+        """`film` and `error` of every line."""
         for number, line in enumerate(text.splitlines(), start=1):
             row = json.loads(line)
-            if not isinstance(row, dict) or not isinstance(row.get("film"), str):
-                raise ValueError(f"line {number} names no film")
-            yield row["film"]
+            if not isinstance(row, dict) or not isinstance(row.get("film"), str) or "error" not in row:
+                raise ValueError(f"line {number} names no film, or not whether it failed")
+            yield EarlierRow(row["film"], row["error"] is not None)
 
 
 class CsvReportFile(ReportFile):
@@ -125,14 +158,23 @@ class CsvReportFile(ReportFile):
         """The cells, quoted where necessary."""
         return _csv_line(row.to_csv())
 
-    def films(self, text: str) -> Iterator[str]:
-        """The first cell of every row but the header."""
+    def end_of_rows(self, content: bytes) -> int:
+        """Behind the last CRLF outside quotes: a film's name may hold line ends too."""
+        end = len(content)
+        while (end := content.rfind(b"\r\n", 0, end)) >= 0:
+            if content.count(b'"', 0, end) % 2 == 0:
+                return end + 2
+        return 0
+
+    def rows(self, text: str) -> Iterator[EarlierRow]:
+        """`film` and `error` of every row but the header."""
         rows = csv.reader(io.StringIO(text, newline=""), strict=True)
         next(rows)
         for number, row in enumerate(rows, start=2):
             if len(row) != len(CSV_COLUMNS):
                 raise ValueError(f"row {number} has {len(row)} cells, not {len(CSV_COLUMNS)}")
-            yield row[0]
+            film, error = row[:2]
+            yield EarlierRow(film, error != "")
 
 
 _FORMATS: Final[dict[str, type[ReportFile]]] = {".jsonl": JsonlReportFile, ".csv": CsvReportFile}

@@ -16,15 +16,6 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture(scope="session")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of random weights, which must not be changed."""
-    pytest.importorskip("onnx", reason="needs onnx, which has no release for this Python")
-    from support.small_bundle import SmallBundle
-
-    return SmallBundle().write(tmp_path_factory.mktemp("bundles") / "small")
-
-
-@pytest.fixture(scope="session")
 def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a.png, b.jpg, nested/c.PNG, and two files that are no films."""
     folder = tmp_path_factory.mktemp("films")

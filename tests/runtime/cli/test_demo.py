@@ -18,7 +18,10 @@ from cxrscribe.report import Report
 
 Run = Callable[..., Result]
 
-DISCLAIMER = "Random words of a test."
+DISCLAIMER = (
+    "Draft text made by a computer program. Not for diagnostic use. To be reviewed by a radiologist. "
+    "Random words of a test."
+)
 
 
 class Page(HTMLParser):
@@ -50,10 +53,10 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(autouse=True)
-def small_demo(monkeypatch: pytest.MonkeyPatch, bundle: Path, films: Path) -> list[Path]:
+def small_demo(monkeypatch: pytest.MonkeyPatch, small_bundle: Path, films: Path) -> list[Path]:
     """A small bundle and two films in place of the embedded ones."""
     sample = [films / "a.png", films / "b.jpg"]
-    monkeypatch.setattr("cxrscribe.demo.demo_bundle", lambda: bundle)
+    monkeypatch.setattr("cxrscribe.demo.demo_bundle", lambda: small_bundle)
     monkeypatch.setattr("cxrscribe.demo.demo_films", lambda: sample)
     return sample
 

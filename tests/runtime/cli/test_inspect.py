@@ -17,10 +17,10 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture
-def copy(bundle: Path, tmp_path: Path) -> Path:
+def copy(small_bundle: Path, tmp_path: Path) -> Path:
     """A bundle that may be damaged, with a full record."""
     folder = tmp_path / "copy"
-    shutil.copytree(bundle, folder)
+    shutil.copytree(small_bundle, folder)
     outputs = (OutputParity("encoder.onnx", "features", 5, 2.5e-6, 1e-4),)
     search = SearchParity(200, 150, 199, (NearTie("f1", 3, 5e-6),), 3e-6)
     manifest = replace(
@@ -71,8 +71,8 @@ def test_intact_bundle_as_json(run: Run, copy: Path) -> None:
     assert found == manifest
 
 
-def test_bundle_without_records(run: Run, bundle: Path) -> None:
-    result = run("inspect", bundle)
+def test_bundle_without_records(run: Run, small_bundle: Path) -> None:
+    result = run("inspect", small_bundle)
     assert result.exit_code == 0
     assert "parity         not recorded" in result.stdout
     assert "evaluation     not recorded" in result.stdout

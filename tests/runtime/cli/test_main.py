@@ -158,8 +158,8 @@ def test_unknown_command_is_wrong_usage(run: Run) -> None:
     assert run("diagnose").exit_code == 2
 
 
-def test_closed_pipe_ends_without_a_traceback(bundle: Path) -> None:
-    script = f"{sys.executable} -m cxrscribe.cli.main inspect {bundle} --json | head -c 10"
+def test_closed_pipe_ends_without_a_traceback(small_bundle: Path) -> None:
+    script = f"{sys.executable} -m cxrscribe.cli.main inspect {small_bundle} --json | head -c 10"
     done = subprocess.run(script, shell=True, capture_output=True, text=True, check=True)
     assert done.stdout == '{\n "schema'
     assert "Traceback" not in done.stderr

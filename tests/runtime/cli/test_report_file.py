@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from io import BufferedRandom, FileIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxrscribe.cli.report_file import Existing, open_report_file
+from cxrscribe.cli.report_file import EarlierRow, Existing, ReportFile, open_report_file
 from cxrscribe.cli.report_row import ReportRow
 from cxrscribe.errors import FilmError, InputError
 from cxrscribe.report import Report
@@ -24,6 +26,10 @@ REPORT = Report('Heart, "normal".', (4, 5), -1.5, -0.5, (-1.0, -0.5), True)
 
 def row(film: str) -> ReportRow:
     return ReportRow(film, REPORT, "Draft.")
+
+
+def films_of(file: ReportFile) -> set[str]:
+    return {row.film for row in file.earlier}
 
 
 def fill(path: Path, films: list[str]) -> None:
@@ -57,29 +63,69 @@ def test_row_is_on_disk_once_it_is_written(tmp_path: Path, suffix: str) -> None:
     with open_report_file(path, Existing.REFUSE) as file:
         file.write(row("a"))
         with open_report_file(path, Existing.RESUME) as reader:
-            assert reader.done == {"a"}
+            assert films_of(reader) == {"a"}
 
 
 @SUFFIXES
 def test_interrupted_file_goes_on_as_if_nothing_had_happened(tmp_path: Path, suffix: str) -> None:
-    films = ["a.png", 'b, "c".png', "d\xe9.png"]
+    films = ["a.png", 'b, "c".png', 'line\nline\r\n"feed".png', "d\xe9.png"]
     whole = tmp_path / f"whole{suffix}"
     fill(whole, films)
     content = whole.read_bytes()
-    for cut in (*range(0, len(content), 7), len(content) - 1, len(content)):
+    for cut in range(len(content) + 1):
         path = tmp_path / f"cut{suffix}"
         path.write_bytes(content[:cut])
         with open_report_file(path, Existing.RESUME) as file:
             for film in films:
-                if film not in file.done:
+                if film not in films_of(file):
                     file.write(row(film))
         assert path.read_bytes() == content, cut
 
 
 @SUFFIXES
+def test_rows_that_failed_are_known_as_such(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"reports{suffix}"
+    fill(path, ["a"])
+    with open_report_file(path, Existing.RESUME) as file:
+        file.write(ReportRow("b", FilmError("b: is broken"), "Draft."))
+    with open_report_file(path, Existing.RESUME) as file:
+        assert file.earlier == (EarlierRow("a", failed=False), EarlierRow("b", failed=True))
+
+
+class Watched(BufferedRandom):
+    """A file that notes what is written to it."""
+
+    def __init__(self, raw: FileIO) -> None:
+        super().__init__(raw)
+        self.written: list[bytes] = []
+
+    def write(self, content: Any) -> int:
+        self.written.append(bytes(content))
+        return super().write(content)
+
+
+@SUFFIXES
+def test_rows_that_are_there_are_not_written_anew(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is full by now must not cost them."""
+    path = tmp_path / f"reports{suffix}"
+    fill(path, ["a", "b"])
+    content = path.read_bytes()
+    path.write_bytes(content + b'"cut')
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", lambda path, mode: Watched(FileIO(path, mode)))
+        file = open_report_file(path, Existing.RESUME)
+    with file:
+        assert path.read_bytes() == content
+        file.write(row("c"))
+        assert file._file.written == [file.encoded(row("c"))]  # type: ignore[attr-defined]
+
+
+@SUFFIXES
 def test_resuming_a_file_that_is_not_there_starts_it(tmp_path: Path, suffix: str) -> None:
     with open_report_file(tmp_path / f"reports{suffix}", Existing.RESUME) as file:
-        assert file.done == frozenset()
+        assert file.earlier == ()
 
 
 @pytest.mark.parametrize(
@@ -112,7 +158,7 @@ def test_any_film_name_is_found_again(
     path = tmp_path_factory.mktemp("names") / f"reports{suffix}"
     fill(path, [film, "last"])
     with open_report_file(path, Existing.RESUME) as file:
-        assert file.done == {film, "last"}
+        assert films_of(file) == {film, "last"}
 
 
 def test_error_is_one_line() -> None:
@@ -121,8 +167,8 @@ def test_error_is_one_line() -> None:
     assert json.loads(failed.to_json_line())["error"] == "a: broken badly"
 
 
-def test_resume_reports_only_what_is_missing(run: Run, bundle: Path, films: Path) -> None:
-    arguments = ["report", films, "none.png", "*.dcm", "--bundle", bundle, "--out", "reports.jsonl"]
+def test_resume_reports_only_what_is_missing(run: Run, small_bundle: Path, films: Path) -> None:
+    arguments = ["report", films, "none.png", "*.dcm", "--bundle", small_bundle, "--out", "reports.jsonl"]
     assert run(*arguments).exit_code == 1
     path = Path("reports.jsonl")
     whole = path.read_bytes()
@@ -131,9 +177,11 @@ def test_resume_reports_only_what_is_missing(run: Run, bundle: Path, films: Path
     path.write_bytes(lines[0] + lines[1] + lines[2][:20])
     result = run(*arguments, "--resume")
     assert result.exit_code == 1
-    assert "1 reports in reports.jsonl; 2 films failed" in result.stderr
+    assert "3 reports in reports.jsonl; 2 films failed" in result.stderr
     assert path.read_bytes() == whole
-    assert run(*arguments, "--resume").exit_code == 0
+    result = run(*arguments, "--resume")
+    assert result.exit_code == 1  # as before: what failed is still not done
+    assert "3 reports in reports.jsonl; 2 films failed" in result.stderr
     assert path.read_bytes() == whole
     assert run(*arguments, "--overwrite").exit_code == 1
     assert path.read_bytes() == whole
