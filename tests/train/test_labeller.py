@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxrscribe_train.cleaning import clean
-from cxrscribe_train.labeller import label, label_words
-from cxrscribe_train.phantom.catalogue import FindingKind
+from cxrscribe_train.labeller import PLACES, Place, label, label_places, label_words
+from cxrscribe_train.phantom.catalogue import FindingKind, Side, Zone
 from cxrscribe_train.phantom.sampling import sample_findings
 from cxrscribe_train.phantom.stream import IntegerStream
 from cxrscribe_train.phantom.wording import write_findings
@@ -312,3 +312,37 @@ def test_phantom_reports_are_labelled_with_what_was_drawn() -> None:
         hits, stated, drawn = hits + len(truth & found), stated + len(found), drawn + len(truth)
     assert drawn > 500
     assert 2 * hits / (stated + drawn) >= 0.98
+
+
+@pytest.mark.parametrize(
+    ("sentence", "places"),
+    [
+        ("There is a nodule in the left upper lobe.", {Side.LEFT, Zone.UPPER}),
+        ("Bibasilar atelectasis.", {Side.LEFT, Side.RIGHT, Zone.LOWER}),
+        ("A mass in the lingula.", {Side.LEFT, Zone.MID}),
+        ("Small bilateral pleural effusions.", {Side.LEFT, Side.RIGHT}),
+        ("Cardiomegaly. The left costophrenic angle is sharp.", set()),
+        ("No left pneumothorax.", set()),
+    ],
+)
+def test_a_finding_is_where_its_own_sentence_says(sentence: str, places: set[Place]) -> None:
+    assert {place for _, place in label_places(clean(sentence))} == places
+
+
+def test_phantom_reports_name_the_places_of_what_was_drawn() -> None:
+    diffuse = {K.EMPHYSEMA, K.INTERSTITIAL_MARKINGS}
+    named = drawn = 0
+    for seed in range(500):
+        stream = IntegerStream.named("place-test", seed)
+        findings = [finding for finding in sample_findings(stream) if finding.kind not in diffuse]
+        truth = {
+            (finding.kind, place)
+            for finding in findings
+            for place in PLACES
+            if place in (finding.side, finding.zone)
+            or (finding.side is Side.BILATERAL and isinstance(place, Side))
+        }
+        named += len(truth & label_places(clean(write_findings(findings, stream))))
+        drawn += len(truth)
+    assert drawn > 500
+    assert named / drawn >= 0.98
