@@ -27,6 +27,7 @@ _COMPARED: Final = (
     "label_recall_micro",
     "label_f1_micro",
     "label_f1_macro",
+    "place_f1_micro",
     "distinct_share",
 )
 

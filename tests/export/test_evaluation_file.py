@@ -22,6 +22,8 @@ def column(scale: float) -> dict[str, Any]:
         "label_f1_micro_interval": [0.8, 0.95],
         "label_f1_nodule": 0.5,
         "label_f1_mass": None,
+        "place_precision_micro": 0.7 * scale,
+        "place_f1_micro": 0.8 * scale,
     }
 
 
@@ -57,12 +59,17 @@ def test_the_models_figures_stand_beside_the_baselines(tmp_path: Path) -> None:
         "bleu_4": 0.2,
         "label_f1_micro": 0.9,
         "label_f1_nodule": 0.5,
+        "place_precision_micro": 0.7,
+        "place_f1_micro": 0.8,
         "constant.bleu_4": 0.1,
         "constant.label_f1_micro": 0.45,
+        "constant.place_f1_micro": 0.4,
         "most_frequent.bleu_4": pytest.approx(0.08),
         "most_frequent.label_f1_micro": pytest.approx(0.36),
+        "most_frequent.place_f1_micro": pytest.approx(0.32),
         "shuffled.bleu_4": pytest.approx(0.06),
         "shuffled.label_f1_micro": pytest.approx(0.27),
+        "shuffled.place_f1_micro": pytest.approx(0.24),
     }
 
 

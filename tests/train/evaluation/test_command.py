@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -92,6 +93,22 @@ def test_json_is_all_of_stdout(evaluate: Evaluate) -> None:
     assert record["evaluated"]["decoder_sha256"] == DECODER
 
 
+def test_drawn_findings_without_places_have_label_figures_only(
+    evaluate: Evaluate, corpus_folder: Path, tmp_path: Path
+) -> None:
+    corpus = tmp_path / "corpus"
+    shutil.copytree(corpus_folder, corpus)
+    figures = {"label_f1_micro", "place_f1_micro"}
+    drawn = "study_id,image_id,finding,side,zone\nS20,S20_PA,nodule,left,upper\nS1,S1_PA,mass,left,mid\n"
+    (corpus / "findings.csv").write_text(drawn)
+    assert figures <= set(json.loads(evaluate("--json", corpus=corpus).stdout)["model"])
+    (corpus / "findings.csv").write_text("image_id,finding\nS20_PA,nodule\nS1_PA,mass\n")
+    result = evaluate("--json", corpus=corpus)
+    assert result.exit_code == 0
+    assert set(json.loads(result.stdout)["model"]) & figures == {"label_f1_micro"}
+    assert "The places of findings are left out: findings.csv lacks" in evaluate(corpus=corpus).stdout
+
+
 def test_files_hold_every_film(evaluate: Evaluate, tmp_path: Path) -> None:
     out = tmp_path / "evaluation"
     assert evaluate("--out", out).exit_code == 0
@@ -162,8 +179,6 @@ def test_limit_takes_the_first_films(evaluate: Evaluate) -> None:
 def test_a_damaged_film_is_named_and_the_rest_done(
     evaluate: Evaluate, corpus_folder: Path, tmp_path: Path
 ) -> None:
-    import shutil
-
     corpus = tmp_path / "corpus"
     shutil.copytree(corpus_folder, corpus)
     (corpus / "images" / "S20_PA.png").write_bytes(b"no film")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,20 +25,22 @@ from cxrscribe_train.evaluation.evaluation import (
 )
 from cxrscribe_train.evaluation.examples import choose_examples, film_f1
 from cxrscribe_train.evaluation.files import evaluation_json
+from cxrscribe_train.evaluation.finding_set import FindingSet
+from cxrscribe_train.evaluation.labels import LABELS
 from cxrscribe_train.evaluation.meteor import MeteorError
 from cxrscribe_train.evaluation.model import ModelIdentity
 from cxrscribe_train.evaluation.page import page
+from cxrscribe_train.evaluation.places import PLACEMENTS
 from cxrscribe_train.evaluation.similarity import cider, rouge_l
 from cxrscribe_train.evaluation.subject import Film, TrainingReports
 from cxrscribe_train.evaluation.table import table
-from cxrscribe_train.labeller import label_words
 from cxrscribe_train.phantom.catalogue import FindingKind
 
 
 @pytest.fixture(scope="module")
 def written(references: tuple[Words, ...], reports: tuple[Words, ...]) -> list[Written]:
     return [
-        Written(Film(f"S{place}_PA", f"S{place}", None, reference, label_words(reference)), report)
+        Written(Film(f"S{place}_PA", f"S{place}", None, reference, FindingSet.stated_by(reference)), report)
         for place, (reference, report) in enumerate(zip(references, reports, strict=True))
     ]
 
@@ -70,7 +73,7 @@ def evaluation(comparison: Comparison, written: list[Written]) -> Evaluation:
 
 
 def training_of(reports: tuple[Words, ...]) -> TrainingReports:
-    return TrainingReports(reports, tuple(label_words(report) for report in reports))
+    return TrainingReports(reports, tuple(map(FindingSet.stated_by, reports)))
 
 
 def bleu_4(reports: list[Words], references: tuple[Words, ...]) -> float:
@@ -82,6 +85,7 @@ def test_every_column_has_every_figure_with_its_interval(comparison: Comparison)
     assert tuple(comparison.columns) == COLUMNS
     names = set(comparison.columns["model"])
     assert {"bleu_1", "bleu_4", "rouge_l", "cider", "label_f1_micro", "distinct_share"} <= names
+    assert {"place_precision_micro", "place_recall_micro", "place_f1_micro"} <= names
     for figures in comparison.columns.values():
         assert set(figures) == names
         assert all(figure.low <= figure.value <= figure.high for figure in figures.values())
@@ -117,8 +121,52 @@ def test_constant_column_scores_the_report_chosen_on_the_training_split(
 def test_constant_labels_are_one_training_reports_findings(
     comparison: Comparison, training: tuple[Words, ...]
 ) -> None:
-    possible = {tuple(sorted(label_words(report))) for report in training}
-    assert all(tuple(sorted(labels)) in possible for labels in comparison.constant_labels.values())
+    stated = [FindingSet.stated_by(report) for report in training]
+    chosen = comparison.constant_labels
+    assert {"label_f1_micro", "label_f1_nodule", "place_f1_micro"} <= chosen.keys()
+    for name, labels in chosen.items():
+        statements = PLACEMENTS if name.startswith("place_") else LABELS
+        assert labels in [statements.names(findings) for findings in stated]
+
+
+def test_sides_mixed_up_cost_the_figures_of_places_and_no_others(
+    written: list[Written], training: tuple[Words, ...]
+) -> None:
+    other_side = {"left": "right", "right": "left"}
+    mirrored = [
+        Written(one.film, tuple(other_side.get(word, word) for word in one.film.reference)) for one in written
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", "")  # no Java
+        model = compare(mirrored, training_of(training), resamples=20, seed=0).columns["model"]
+    assert model["label_f1_micro"].value == 1
+    # Left effusions and nodules of the right upper lobe: of their places only the zone is still true.
+    effusions, nodules = (sum(word in one.film.reference for one in written) for word in ("small", "nodule"))
+    for name in ("place_precision_micro", "place_recall_micro", "place_f1_micro"):
+        assert model[name].value == pytest.approx(nodules / (effusions + 2 * nodules))
+
+
+def test_unknown_places_leave_their_figures_out_and_say_why(
+    evaluation: Evaluation, written: list[Written], training: tuple[Words, ...]
+) -> None:
+    def placeless(findings: FindingSet) -> FindingSet:
+        return replace(findings, places=None)
+
+    films = [replace(one, film=replace(one.film, truth=placeless(one.film.truth))) for one in written]
+    reports = training_of(training)
+    placeless_training = replace(reports, truths=tuple(map(placeless, reports.truths)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", "")  # no Java
+        compared = compare(films, placeless_training, resamples=100, seed=5)
+    with_places = evaluation.comparison
+    for column in COLUMNS:
+        expected = {name: f for name, f in with_places.columns[column].items() if "place_" not in name}
+        assert compared.columns[column] == expected
+    assert "place_f1_micro" not in compared.constant_labels
+    reason = "findings.csv lacks the columns side and zone"
+    assert reason in table(replace(evaluation, comparison=compared))
+    assert reason not in table(evaluation)
+    assert replace(evaluation, comparison=compared).to_json()["without_places"] == reason
 
 
 @settings(deadline=None)
@@ -158,6 +206,12 @@ def test_table_fits_into_100_columns_and_says_what_it_is(evaluation: Evaluation)
     assert max(map(len, text.splitlines())) <= 100
     for part in ("most frequent", "label", "bleu_4", "2 damaged", "METEOR is left out", "Draft & not for"):
         assert part in text
+    section = text[text.index("places of findings") : text.index("variety and length")]
+    assert [line.split()[0] for line in section.splitlines()[1::2]] == [
+        "precision_micro",
+        "recall_micro",
+        "f1_micro",
+    ]
 
 
 def test_examples_are_ranked_by_findings(written: list[Written]) -> None:
@@ -177,10 +231,11 @@ def test_one_film_is_enough_for_examples(written: list[Written]) -> None:
 
 def test_f1_of_a_film_without_findings_is_one_when_none_is_stated(written: list[Written]) -> None:
     clear = ("the", "lungs", "are", "clear", ".")
-    film = Film("S1_PA", "S1", None, clear, frozenset())
+    film = Film("S1_PA", "S1", None, clear, FindingSet(frozenset(), None))
     assert film_f1(Written(film, clear)) == 1
     assert film_f1(Written(film, ("small", "effusion", "."))) == 0
-    nodule = Film("S2_PA", "S2", None, clear, frozenset({FindingKind.NODULE, FindingKind.MASS}))
+    both = FindingSet(frozenset({FindingKind.NODULE, FindingKind.MASS}), None)
+    nodule = Film("S2_PA", "S2", None, clear, both)
     assert film_f1(Written(nodule, ("a", "nodule", "."))) == pytest.approx(2 / 3)
 
 
@@ -192,6 +247,7 @@ def test_page_is_self_contained_escaped_and_carries_the_disclaimer(
     assert "<model>" not in html
     assert html.count("Draft &amp; not for diagnosis.") == 2
     assert "no image file" in html
+    assert '<th scope="row">place_f1_micro</th>' in html
     assert "http" not in html
     assert all(sign in html for sign in ("✓", "−", "+"))
 

@@ -18,6 +18,7 @@ from cxrscribe_models import ReportDecoder
 from cxrscribe_train.checkpoint import EpochRecord
 from cxrscribe_train.config import build_config
 from cxrscribe_train.corpus.table import read_reports
+from cxrscribe_train.evaluation.finding_set import FindingSet
 from cxrscribe_train.evaluation.model import RunModel, open_model
 from cxrscribe_train.evaluation.subject import Film, Subject
 from cxrscribe_train.features import encode_batch
@@ -84,7 +85,7 @@ def test_a_damaged_film_is_an_error_in_its_place(
 ) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no film")
-    mixed = (films[0], Film("B_PA", "B", broken, ("a",), frozenset()), films[1])
+    mixed = (films[0], Film("B_PA", "B", broken, ("a",), FindingSet(frozenset(), None)), films[1])
     with open_model(run_folder) as model:
         reports = list(model.from_films(mixed, SETTINGS))
         assert [isinstance(report, FilmError) for report in reports] == [False, True, False]

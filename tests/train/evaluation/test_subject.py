@@ -6,8 +6,9 @@ import pytest
 
 from cxrscribe.errors import InputError
 from cxrscribe_train.corpus.table import Corpus, CorpusRow, read_reports
+from cxrscribe_train.evaluation.finding_set import FindingSet, placed
 from cxrscribe_train.evaluation.subject import DrawnTruth, Subject, TrainingReports
-from cxrscribe_train.phantom.catalogue import FindingKind
+from cxrscribe_train.phantom.catalogue import FindingKind, Side, Zone
 
 HEADER = "study_id,image_id,finding,side,zone,severity\n"
 
@@ -49,7 +50,7 @@ def test_features_stand_in_for_image_files(corpus: Corpus) -> None:
 def test_truth_is_the_labellers_without_a_file(corpus: Corpus) -> None:
     subject = Subject.of(corpus, "test")
     assert subject.truth == "labeller"
-    assert subject.films[0].truth == {FindingKind.NODULE}
+    assert subject.films[0].truth == FindingSet(frozenset({FindingKind.NODULE}), frozenset())
 
 
 def test_truth_is_what_was_drawn_where_there_is_a_file(corpus: Corpus) -> None:
@@ -58,8 +59,33 @@ def test_truth_is_what_was_drawn_where_there_is_a_file(corpus: Corpus) -> None:
     )
     subject = Subject.of(corpus, "test")
     assert subject.truth == "findings.csv"
-    assert [film.truth for film in subject.films] == [{FindingKind.MASS}, frozenset()]
-    assert TrainingReports.of(corpus).truths == (frozenset({FindingKind.NODULE}),)
+    assert [film.truth.kinds for film in subject.films] == [{FindingKind.MASS}, frozenset()]
+    assert [truth.kinds for truth in TrainingReports.of(corpus).truths] == [{FindingKind.NODULE}]
+
+
+def test_drawn_places_are_the_sides_and_zones_of_the_file(corpus: Corpus) -> None:
+    (corpus.root / "findings.csv").write_text(
+        HEADER
+        + "S3,S3_PA,granuloma,bilateral,upper,\nS3,S3_PA,pneumothorax,left,,mild\n"
+        + "S3,S3_PA,cardiomegaly,,,mild\nS1,S1_PA,nodule,right,mid,\n"
+    )
+    assert [film.truth.places for film in Subject.of(corpus, "test").films] == [
+        placed(FindingKind.GRANULOMA, Side.BILATERAL, Zone.UPPER)
+        | placed(FindingKind.PNEUMOTHORAX, Side.LEFT, Zone.NONE),
+        frozenset(),
+    ]
+    nodule = placed(FindingKind.NODULE, Side.RIGHT, Zone.MID)
+    assert TrainingReports.of(corpus).truths == (FindingSet(frozenset({FindingKind.NODULE}), nodule),)
+
+
+@pytest.mark.parametrize("columns", ["image_id,finding", "image_id,finding,side", "image_id,finding,zone"])
+def test_places_are_unknown_where_the_file_lacks_side_or_zone(corpus: Corpus, columns: str) -> None:
+    (corpus.root / "findings.csv").write_text(f"{columns}\nS3_PA,mass,\n")
+    films = Subject.of(corpus, "test").films
+    assert [film.truth for film in films] == [
+        FindingSet(frozenset({FindingKind.MASS}), None),
+        FindingSet(frozenset(), None),
+    ]
 
 
 def test_limit_takes_the_first_films(corpus: Corpus) -> None:
@@ -80,6 +106,15 @@ def test_training_split_without_text_is_an_error(corpus: Corpus) -> None:
     ("content", "message"),
     [
         (HEADER + "S3,S3_PA,mass,,,\nS3,S3_PA,broken,,,\n", "line 3: no finding is called 'broken'"),
+        (
+            HEADER + "S3,S3_PA,mass,top,,\n",
+            "line 2: no side is called 'top'; known are left, right",
+        ),
+        (
+            HEADER + "S3,S3_PA,mass,left,top,\n",
+            "'top'; known are upper, mid, lower, nothing",
+        ),
+        (HEADER + "S3,S3_PA,mass\n", "no side is called None"),
         ("study_id,image_id\n", "no column finding"),
         ("", "no column finding, image_id"),
     ],

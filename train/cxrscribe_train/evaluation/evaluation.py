@@ -13,20 +13,14 @@ from cxrscribe.vocabulary import readable
 from cxrscribe_train.evaluation.bleu import Words
 from cxrscribe_train.evaluation.bootstrap import Resamples
 from cxrscribe_train.evaluation.constant import TrainingSample, by_frequency
-from cxrscribe_train.evaluation.labels import (
-    KINDS,
-    LabelMatrix,
-    best_constant_labels,
-    figure_names,
-    label_matrix,
-    sorted_labels,
-    support,
-)
+from cxrscribe_train.evaluation.finding_set import FindingSet
+from cxrscribe_train.evaluation.labels import LABELS
 from cxrscribe_train.evaluation.meteor import Meteor, MeteorError
 from cxrscribe_train.evaluation.model import ModelIdentity
+from cxrscribe_train.evaluation.places import PLACEMENTS
 from cxrscribe_train.evaluation.scorer import Figures, Scorer
-from cxrscribe_train.evaluation.subject import Film, Labels, TrainingReports
-from cxrscribe_train.labeller import label_words
+from cxrscribe_train.evaluation.statements import StatementMatrix, Statements
+from cxrscribe_train.evaluation.subject import TRUTH_FILE, Film, TrainingReports
 
 COLUMNS: Final = ("model", "constant", "most_frequent", "shuffled")
 # Parts of the seed, so that each use of chance has its own.
@@ -41,9 +35,9 @@ class Written:
     report: Words
 
     @property
-    def stated(self) -> Labels:
+    def stated(self) -> FindingSet:
         """The findings that the report states."""
-        return label_words(self.report)
+        return FindingSet.stated_by(self.report)
 
 
 @dataclass(frozen=True)
@@ -56,10 +50,12 @@ class Comparison:
     constant_reports: Mapping[str, Words]
     """The report chosen for each text metric."""
     constant_labels: Mapping[str, Sequence[str]]
-    """The findings chosen for each label figure."""
+    """The findings chosen for each label figure, and with their places for each place figure."""
     most_frequent_report: Words
     without_meteor: str | None
     """Why METEOR is left out; None where it is in."""
+    without_places: str | None
+    """Why the figures of places are left out; None where they are in."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +113,7 @@ class Evaluation:
             "constant_labels": {name: list(labels) for name, labels in compared.constant_labels.items()},
             "most_frequent_report": readable(compared.most_frequent_report),
             "without_meteor": compared.without_meteor,
+            "without_places": compared.without_places,
             "disclaimer": about.disclaimer,
         }
 
@@ -164,40 +161,49 @@ def _compare(
     note: Callable[[str], None],
     without_meteor: str | None = None,
 ) -> Comparison:
-    truth = label_matrix(one.film.truth for one in written)
-    scorer = Scorer([one.film.reference for one in written], truth, resamples, meteor)
+    truths = [one.film.truth for one in written]
+    places_known = all(truth.places is not None for truth in (*truths, *training.truths))
+    counted: tuple[Statements, ...] = (LABELS, PLACEMENTS) if places_known else (LABELS,)
+    true = [(statements, statements.matrix(truths)) for statements in counted]
+    scorer = Scorer([one.film.reference for one in written], true, resamples, meteor)
     note("choosing the baselines from the training reports")
     constant_reports = TrainingSample.draw(training.reports, _seed(seed, _SAMPLE)).best(meteor)
-    constant_labels = _constant_labels(training, truth)
+    constant_findings = _constant_findings(training, true)
     most_frequent = by_frequency(training.reports)[0]
     reports = [one.report for one in written]
     note(f"scoring {len(reports)} reports and three baselines")
     columns = {
         "model": scorer.column(reports),
-        "constant": scorer.constant_column(constant_reports, constant_labels),
+        "constant": scorer.constant_column(constant_reports, constant_findings),
         "most_frequent": scorer.column([most_frequent] * len(reports)),
         "shuffled": scorer.column(shuffled(reports, seed)),
     }
     return Comparison(
         columns=columns,
-        support=support(truth),
+        support=LABELS.support(LABELS.matrix(truths)),
         constant_reports=constant_reports,
-        constant_labels={name: _names(labels) for name, labels in constant_labels.items()},
+        constant_labels={
+            name: statements.names(constant_findings[name])
+            for statements, matrix in true
+            for name in statements.figure_names(matrix)
+        },
         most_frequent_report=most_frequent,
         without_meteor=without_meteor,
+        without_places=None if places_known else f"{TRUTH_FILE} lacks the columns side and zone",
     )
 
 
-def _constant_labels(training: TrainingReports, truth: LabelMatrix) -> dict[str, LabelMatrix]:
-    """For each figure that is defined on the evaluated films, the best training report's findings, [1, K]."""
-    candidates = label_matrix(dict.fromkeys(label_words(report) for report in by_frequency(training.reports)))
-    best = best_constant_labels(candidates, label_matrix(training.truths))
-    # A kind that the training split never shows has no best report there: any will do, so the first.
-    return {name: candidates[[best.get(name, 0)]] for name in figure_names(truth)}
-
-
-def _names(labels: LabelMatrix) -> Sequence[str]:
-    return sorted_labels(kind for kind, present in zip(KINDS, labels[0], strict=True) if present)
+def _constant_findings(
+    training: TrainingReports, true: Sequence[tuple[Statements, StatementMatrix]]
+) -> dict[str, FindingSet]:
+    """For each figure that is defined on the evaluated films, the best training report's findings."""
+    candidates = list(dict.fromkeys(map(FindingSet.stated_by, by_frequency(training.reports))))
+    chosen: dict[str, FindingSet] = {}
+    for statements, evaluated in true:
+        best = statements.best_constant(statements.matrix(candidates), statements.matrix(training.truths))
+        # What the training split never shows has no best report there: any will do, so the first.
+        chosen |= {name: candidates[best.get(name, 0)] for name in statements.figure_names(evaluated)}
+    return chosen
 
 
 def _seed(seed: int, part: int) -> int:

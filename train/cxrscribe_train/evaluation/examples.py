@@ -46,7 +46,8 @@ def choose_examples(written: Sequence[Written], seed: int, shown: int = SHOWN) -
     worst = ranked[:each]
     others = ranked[each:]
     telling = sorted(
-        others, key=lambda example: (bool(example.written.film.truth), example.label_f1, example.rouge_l)
+        others,
+        key=lambda example: (bool(example.written.film.truth.kinds), example.label_f1, example.rouge_l),
     )
     drawn = np.random.default_rng(seed).permutation(len(examples))[:shown]
     return Examples(
@@ -58,7 +59,7 @@ def choose_examples(written: Sequence[Written], seed: int, shown: int = SHOWN) -
 
 def film_f1(written: Written) -> float:
     """F1 of one film's findings; 1 where there are none and none is stated."""
-    true, stated = written.film.truth, written.stated
+    true, stated = written.film.truth.kinds, written.stated.kinds
     if not true and not stated:
         return 1.0
     return 2 * len(true & stated) / (len(true) + len(stated))

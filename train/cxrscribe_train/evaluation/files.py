@@ -13,7 +13,7 @@ from cxrscribe.vocabulary import readable
 from cxrscribe_train.atomic import write_atomically
 from cxrscribe_train.evaluation.evaluation import Evaluation, Written
 from cxrscribe_train.evaluation.examples import choose_examples
-from cxrscribe_train.evaluation.labels import sorted_labels
+from cxrscribe_train.evaluation.labels import LABELS
 from cxrscribe_train.evaluation.page import page
 
 EVALUATION_FILE: Final = "evaluation.json"
@@ -49,7 +49,7 @@ def _reports_table(written: Sequence[Written], disclaimer: str) -> str:
     writer.writerow(COLUMNS)
     for one in written:
         film = one.film
-        truth, stated = (";".join(sorted_labels(labels)) for labels in (film.truth, one.stated))
+        truth, stated = (";".join(LABELS.names(findings)) for findings in (film.truth, one.stated))
         writer.writerow(
             (
                 film.study_id,

@@ -1,105 +1,46 @@
-"""Precision, recall and F1 of positive findings."""
+"""The kinds of finding that a report states: which are counted, and the figures of each kind."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe_train.evaluation.bootstrap import Figure, Resamples, Weights
+from cxrscribe_train.evaluation.finding_set import FindingSet
+from cxrscribe_train.evaluation.statements import Counts, StatementMatrix, Statements
 from cxrscribe_train.phantom.catalogue import FindingKind
-
-KINDS: Final[tuple[FindingKind, ...]] = tuple(FindingKind)
-
-LabelMatrix = NDArray[np.bool_]
-"""[N, K]: whether film n shows, or its report states, the k-th of `KINDS`."""
-
-
-def label_matrix(labels: Iterable[frozenset[FindingKind]]) -> LabelMatrix:
-    """One row a film, one column a kind, in the order of `KINDS`."""
-    rows = [[kind in present for kind in KINDS] for present in labels]
-    return np.array(rows, dtype=np.bool_).reshape(len(rows), len(KINDS))
 
 
 @dataclass(frozen=True)
-class LabelCounts:
-    """True positives, stated and true findings, float64 [..., K]; sums over films."""
+class Labels(Statements):
+    """Kinds of finding. Besides the figures of all together, the F1 of each kind and the mean of these."""
 
-    hits: NDArray[np.float64]
-    stated: NDArray[np.float64]
-    true: NDArray[np.float64]
+    def figure_names(self, true: StatementMatrix) -> tuple[str, ...]:
+        """The figures that are defined for this truth: a kind that no film shows has none of its own."""
+        together = super().figure_names(true)
+        if not together:
+            return ()
+        shown = [kind for kind, films in self.support(true).items() if films]
+        return (*together, f"{self.prefix}_f1_macro", *(f"{self.prefix}_f1_{kind}" for kind in shown))
 
-    @classmethod
-    def of(cls, stated: LabelMatrix, true: LabelMatrix, weights: Weights) -> LabelCounts:
-        """Sums over the films of each resample, [B, K]."""
-        return cls(weights @ (stated & true), weights @ stated.astype(float), weights @ true.astype(float))
-
-    def figures(self) -> dict[str, NDArray[np.float64]]:
-        """All label figures by name, each [...]. nan where neither truth nor reports have a finding.
-
-        Macro is the mean over the kinds that the truth has. Precision of a column that states nothing is 0.
-        """
-        hits, stated, true = self.hits, self.stated, self.true
-        each = _ratio(2 * hits, stated + true)
-        in_truth = np.where(true > 0, each, np.nan)
-        counted = np.maximum(1, np.isfinite(in_truth).sum(axis=-1))
+    def values(self, counts: Counts) -> dict[str, NDArray[np.float64]]:
+        """All figures by name, defined or not, each [...]. Macro is the mean over the kinds of the truth."""
+        each = np.moveaxis(counts.f1_of_each(), -1, 0)
         return {
-            "label_precision_micro": _ratio(hits.sum(-1), stated.sum(-1), where_none=0.0),
-            "label_recall_micro": _ratio(hits.sum(-1), true.sum(-1)),
-            "label_f1_micro": _ratio(2 * hits.sum(-1), (stated + true).sum(-1)),
-            "label_f1_macro": np.nansum(in_truth, axis=-1) / counted,
-            **{f"label_f1_{kind}": each[..., index] for index, kind in enumerate(KINDS)},
+            **super().values(counts),
+            f"{self.prefix}_f1_macro": counts.f1_macro(),
+            **{f"{self.prefix}_f1_{kind}": f1 for kind, f1 in zip(self.columns, each, strict=True)},
         }
 
-
-def figure_names(true: LabelMatrix) -> tuple[str, ...]:
-    """The figures that are defined for this truth: a kind that no film shows has none of its own."""
-    if not true.any():
-        return ()
-    shown = [kind for index, kind in enumerate(KINDS) if true[:, index].any()]
-    overall = ("label_precision_micro", "label_recall_micro", "label_f1_micro", "label_f1_macro")
-    return (*overall, *(f"label_f1_{kind}" for kind in shown))
+    def support(self, true: StatementMatrix) -> dict[str, int]:
+        """Films with each kind, zeros included."""
+        return {kind: int(count) for kind, count in zip(self.columns, true.sum(axis=0), strict=True)}
 
 
-def label_figures(stated: LabelMatrix, true: LabelMatrix, resamples: Resamples) -> dict[str, Figure]:
-    """Every defined label figure with its interval."""
-
-    value = LabelCounts.of(stated, true, resamples.as_they_are).figures()
-    resampled = LabelCounts.of(stated, true, resamples.weights).figures()
-    return {name: Figure.of(float(value[name][0]), resampled[name]) for name in figure_names(true)}
+def _kinds(findings: FindingSet) -> frozenset[FindingKind]:
+    return findings.kinds
 
 
-def support(true: LabelMatrix) -> dict[str, int]:
-    """Films with each kind, zeros included."""
-    return {str(kind): int(count) for kind, count in zip(KINDS, true.sum(axis=0), strict=True)}
-
-
-def best_constant_labels(candidates: LabelMatrix, true: LabelMatrix) -> dict[str, int]:
-    """For each defined figure, which row of `candidates` is best when stated for every film of `true`.
-
-    Ties go to the earlier candidate.
-    """
-    films, in_truth = len(true), true.sum(axis=0).astype(np.float64)
-    counts = LabelCounts(
-        hits=candidates * in_truth,
-        stated=candidates * np.float64(films),
-        true=np.broadcast_to(in_truth, candidates.shape).astype(np.float64),
-    )
-    figures = counts.figures()
-    return {name: int(np.argmax(figures[name])) for name in figure_names(true)}
-
-
-def _ratio(
-    part: NDArray[np.float64], whole: NDArray[np.float64], where_none: float = float("nan")
-) -> NDArray[np.float64]:
-    missing = np.full(np.shape(whole), where_none)
-    return np.divide(part, whole, out=missing, where=whole > 0)
-
-
-def sorted_labels(labels: Iterable[FindingKind]) -> Sequence[str]:
-    """Names in the order of the catalogue."""
-    present = frozenset(labels)
-    return [str(kind) for kind in KINDS if kind in present]
+LABELS: Final = Labels("label", {str(kind): kind for kind in FindingKind}, _kinds)

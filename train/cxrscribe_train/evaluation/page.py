@@ -14,11 +14,19 @@ from cxrscribe.errors import FilmError
 from cxrscribe.vocabulary import readable
 from cxrscribe_train.evaluation.evaluation import COLUMNS, Evaluation
 from cxrscribe_train.evaluation.examples import Example, Examples
-from cxrscribe_train.evaluation.labels import sorted_labels
+from cxrscribe_train.evaluation.labels import LABELS
 
 _FILM_SIDE: Final = 360
 _FILM_QUALITY: Final = 85
-_HEADLINE: Final = ("label_f1_micro", "label_f1_macro", "bleu_4", "rouge_l", "cider", "distinct_share")
+_HEADLINE: Final = (
+    "label_f1_micro",
+    "label_f1_macro",
+    "place_f1_micro",
+    "bleu_4",
+    "rouge_l",
+    "cider",
+    "distinct_share",
+)
 _GROUPS: Final = (
     ("best", "Best", "Highest F1 of findings among films that have some."),
     ("worst", "Worst", "Lowest F1 of findings."),
@@ -89,16 +97,17 @@ def _group(heading: str, text: str, examples: Sequence[Example]) -> Iterator[str
 
 
 def _card(example: Example) -> Iterator[str]:
-    film, stated = example.written.film, example.written.stated
+    film = example.written.film
+    true, stated = (LABELS.names(findings) for findings in (film.truth, example.written.stated))
     yield "<article>"
     yield f"<figure>{_picture(film.path)}<figcaption>{escape(film.image_id)}</figcaption></figure>"
     yield '<div class="texts">'
     yield f"<h3>Reference</h3><p>{escape(readable(film.reference))}</p>"
     yield f'<h3>Report</h3><p class="report">{escape(readable(example.written.report))}</p>'
     chips = [
-        *(_chip("hit", "✓", label) for label in sorted_labels(film.truth & stated)),
-        *(_chip("missed", "−", label) for label in sorted_labels(film.truth - stated)),
-        *(_chip("wrong", "+", label) for label in sorted_labels(stated - film.truth)),
+        *(_chip("hit", "✓", label) for label in true if label in stated),
+        *(_chip("missed", "−", label) for label in true if label not in stated),
+        *(_chip("wrong", "+", label) for label in stated if label not in true),
     ]
     yield f'<p class="chips">{"".join(chips) or "<span class=chip>no finding, none stated</span>"}</p>'
     yield (

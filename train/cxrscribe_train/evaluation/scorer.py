@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from cxrscribe_train.evaluation.bleu import ORDERS, BleuCounts, Words
 from cxrscribe_train.evaluation.bootstrap import Figure, Resamples, weighted_mean
 from cxrscribe_train.evaluation.diversity import diversity_figures
-from cxrscribe_train.evaluation.labels import LabelMatrix, label_figures, label_matrix
+from cxrscribe_train.evaluation.finding_set import FindingSet
 from cxrscribe_train.evaluation.meteor import Meteor
 from cxrscribe_train.evaluation.similarity import cider, rouge_l
-from cxrscribe_train.labeller import label_words
+from cxrscribe_train.evaluation.statements import StatementMatrix, Statements
 
 Figures = Mapping[str, Figure]
 
@@ -21,13 +21,17 @@ class Scorer:
     def __init__(
         self,
         references: Sequence[Words],
-        truth: LabelMatrix,
+        truths: Sequence[tuple[Statements, StatementMatrix]],
         resamples: Resamples,
         meteor: Meteor | None,
     ) -> None:
-        """`references` and `truth` [N, K]: one a film. Without `meteor` that figure is left out."""
+        """Keep what every column is held against.
+
+        `references`: one a film. `truths`: what is counted of findings, each with what is true, [N, S].
+        Without `meteor` that figure is left out.
+        """
         self._references = references
-        self._truth = truth
+        self._truths = truths
         self._resamples = resamples
         self._meteor = meteor
         families: dict[str, Callable[[Sequence[Words]], Figures]] = {
@@ -43,20 +47,22 @@ class Scorer:
         """Every figure of one column; `reports`: one a film."""
         families = dict.fromkeys(self._family_of_metric.values())
         text = {name: figure for family in families for name, figure in family(reports).items()}
-        return {**text, **self.labels(label_matrix(map(label_words, reports))), **self.diversity(reports)}
+        return {**text, **self.findings(reports), **self.diversity(reports)}
 
-    def constant_column(self, by_metric: Mapping[str, Words], labels: Mapping[str, LabelMatrix]) -> Figures:
+    def constant_column(self, by_metric: Mapping[str, Words], findings: Mapping[str, FindingSet]) -> Figures:
         """Every figure of the constant baseline, each from its own report or findings.
 
-        `by_metric`: the report chosen for each text metric; `labels`: for each label figure the chosen
-        findings, [1, K]. Lengths and variety are those of the report chosen for `bleu_4`.
+        `by_metric`: the report chosen for each text metric; `findings`: the findings chosen for each of their
+        figures. Lengths and variety are those of the report chosen for `bleu_4`.
         """
         films = len(self._references)
         figures: dict[str, Figure] = {}
         for metric, family in self._family_of_metric.items():
             figures[metric] = family([by_metric[metric]] * films)[metric]
-        for name, stated in labels.items():
-            figures[name] = self.labels(stated.repeat(films, axis=0))[name]
+        for statements, true in self._truths:
+            for name in statements.figure_names(true):
+                stated = statements.matrix([findings[name]]).repeat(films, axis=0)
+                figures[name] = statements.figures(stated, true, self._resamples)[name]
         return {**figures, **self.diversity([by_metric["bleu_4"]] * films)}
 
     def bleu(self, reports: Sequence[Words]) -> Figures:
@@ -80,9 +86,14 @@ class Scorer:
         counts = self._meteor.counts(reports, self._references)
         return {"meteor": self._resamples.figure(self._meteor.statistic(counts))}
 
-    def labels(self, stated: LabelMatrix) -> Figures:
-        """Precision, recall and F1 of positive findings; `stated` [N, K]."""
-        return label_figures(stated, self._truth, self._resamples)
+    def findings(self, reports: Sequence[Words]) -> Figures:
+        """Precision, recall and F1 of the findings that the reports state, and of their places."""
+        stated = [FindingSet.stated_by(report) for report in reports]
+        return {
+            name: figure
+            for statements, true in self._truths
+            for name, figure in statements.figures(statements.matrix(stated), true, self._resamples).items()
+        }
 
     def diversity(self, reports: Sequence[Words]) -> Figures:
         """Distinct reports, words used, lengths."""

@@ -5,18 +5,20 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from cxrscribe.errors import InputError
 from cxrscribe_train.cleaning import clean
 from cxrscribe_train.corpus.table import Corpus, CorpusRow
 from cxrscribe_train.evaluation.bleu import Words
-from cxrscribe_train.labeller import label_words
-from cxrscribe_train.phantom.catalogue import FindingKind
+from cxrscribe_train.evaluation.finding_set import FindingSet, placed
+from cxrscribe_train.phantom.catalogue import FindingKind, Side, Zone
 
 TRUTH_FILE: Final = "findings.csv"
-Labels = frozenset[FindingKind]
+_PLACE_COLUMNS: Final = frozenset({"side", "zone"})  # a file without both says nothing of places
+_Name = TypeVar("_Name", bound=StrEnum)
 
 
 @dataclass(frozen=True)
@@ -28,14 +30,16 @@ class Film:
     path: Path | None
     """None where the corpus has no file of it: it can then be evaluated from features only."""
     reference: Words
-    truth: Labels
+    truth: FindingSet
 
 
 @dataclass(frozen=True)
 class DrawnTruth:
     """The findings that were drawn, by image, from a corpus's `findings.csv`."""
 
-    by_image: Mapping[str, Labels]
+    by_image: Mapping[str, FindingSet]
+    normal: FindingSet
+    """No finding; the places unknown where the file has no columns of them."""
 
     @classmethod
     def read(cls, corpus: Corpus) -> DrawnTruth | None:
@@ -43,26 +47,22 @@ class DrawnTruth:
         path = corpus.root / TRUTH_FILE
         if not path.is_file():
             return None
-        kinds: dict[str, set[FindingKind]] = {}
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
-            lacking = {"image_id", "finding"} - set(reader.fieldnames or ())
+            columns = frozenset(reader.fieldnames or ())
+            lacking = {"image_id", "finding"} - columns
             if lacking:
                 raise InputError(f"{path} has no column {', '.join(sorted(lacking))}; draw the corpus again")
+            normal = FindingSet(frozenset(), frozenset() if columns >= _PLACE_COLUMNS else None)
+            by_image: dict[str, FindingSet] = {}
             for row in reader:
-                try:
-                    kind = FindingKind(row["finding"])
-                except ValueError:
-                    raise InputError(
-                        f"{path}, line {reader.line_num}: no finding is called {row['finding']!r}; "
-                        f"known are {', '.join(FindingKind)}"
-                    ) from None
-                kinds.setdefault(row["image_id"], set()).add(kind)
-        return cls({image_id: frozenset(found) for image_id, found in kinds.items()})
+                found = _finding(row, f"{path}, line {reader.line_num}")
+                by_image[row["image_id"]] = by_image.get(row["image_id"], normal) | found
+        return cls(by_image, normal)
 
-    def of(self, image_id: str) -> Labels:
+    def of(self, image_id: str) -> FindingSet:
         """What was drawn on the film; nothing for one that the file doesn't name: a normal phantom."""
-        return self.by_image.get(image_id, frozenset())
+        return self.by_image.get(image_id, self.normal)
 
 
 @dataclass(frozen=True)
@@ -111,14 +111,14 @@ class TrainingReports:
     """References and truths of the training split, one a film, from which the baselines are chosen."""
 
     reports: tuple[Words, ...]
-    truths: tuple[Labels, ...]
+    truths: tuple[FindingSet, ...]
 
     @classmethod
     def of(cls, corpus: Corpus) -> TrainingReports:
         """Rows with a FINDINGS text, with or without image. Raises InputError when there is none."""
         drawn = DrawnTruth.read(corpus)
         pairs = [
-            (reference, label_words(reference) if drawn is None else drawn.of(row.image_id))
+            (reference, _truth(row, reference, drawn))
             for row in corpus.split("train")
             if (reference := tuple(clean(row.findings)))
         ]
@@ -137,5 +137,26 @@ def _film(corpus: Corpus, row: CorpusRow, reference: Words, drawn: DrawnTruth | 
         study_id=row.study_id,
         path=corpus.image_file(row) if row.image_path else None,
         reference=reference,
-        truth=label_words(reference) if drawn is None else drawn.of(row.image_id),
+        truth=_truth(row, reference, drawn),
     )
+
+
+def _truth(row: CorpusRow, reference: Words, drawn: DrawnTruth | None) -> FindingSet:
+    return FindingSet.stated_by(reference) if drawn is None else drawn.of(row.image_id)
+
+
+def _finding(row: Mapping[str, str], line: str) -> FindingSet:
+    """The one finding of a row. Raises InputError naming the line where a name in it isn't known."""
+    kind = _named(FindingKind, row, "finding", line)
+    if not row.keys() >= _PLACE_COLUMNS:
+        return FindingSet(frozenset({kind}), None)
+    side, zone = _named(Side, row, "side", line), _named(Zone, row, "zone", line)
+    return FindingSet(frozenset({kind}), placed(kind, side, zone))
+
+
+def _named(names: type[_Name], row: Mapping[str, str], column: str, line: str) -> _Name:
+    try:
+        return names(row[column])
+    except ValueError:
+        known = ", ".join(name or "nothing" for name in names)
+        raise InputError(f"{line}: no {column} is called {row[column]!r}; known are {known}") from None

@@ -12,6 +12,11 @@ _NAME_WIDTH: Final = 31
 _CELL_WIDTH: Final = 17
 _HEADINGS: Final = {"most_frequent": "most frequent"}
 _LABEL_PREFIX: Final = "label_f1_"
+_SECTIONS: Final = {
+    "label_precision_micro": "findings",
+    "place_precision_micro": "places of findings",
+    "distinct_share": "variety and length",
+}
 
 
 def table(evaluation: Evaluation) -> str:
@@ -31,10 +36,8 @@ def _lines(evaluation: Evaluation) -> Iterator[str]:
     yield ""
     yield " " * _NAME_WIDTH + "".join(_HEADINGS.get(column, column).rjust(_CELL_WIDTH) for column in COLUMNS)
     for name in compared.columns["model"]:
-        if name == "label_precision_micro":
-            yield "findings"
-        elif name == "distinct_share":
-            yield "variety and length"
+        if name in _SECTIONS:
+            yield _SECTIONS[name]
         figures = [compared.columns[column].get(name) for column in COLUMNS]
         yield f"{_row_name(name, compared.support):{_NAME_WIDTH}}" + "".join(map(_cell, figures))
         if about.resamples:
@@ -45,6 +48,8 @@ def _lines(evaluation: Evaluation) -> Iterator[str]:
     yield "In brackets: films with the finding. A kind that no film shows has no figure."
     if compared.without_meteor:
         yield f"METEOR is left out: {compared.without_meteor}"
+    if compared.without_places:
+        yield f"The places of findings are left out: {compared.without_places}"
     yield about.disclaimer
 
 
@@ -59,7 +64,8 @@ def _row_name(name: str, support: object) -> str:
     kind = name.removeprefix(_LABEL_PREFIX)
     if name.startswith(_LABEL_PREFIX) and isinstance(support, dict) and kind in support:
         return f"  f1 {kind} ({support[kind]})"
-    return f"  {name.removeprefix('label_')}" if name.startswith("label_") else name
+    within_section = name.removeprefix("label_").removeprefix("place_")
+    return name if within_section == name else f"  {within_section}"
 
 
 def _cell(figure: Figure | None) -> str:

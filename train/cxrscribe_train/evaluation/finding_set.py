@@ -1,0 +1,43 @@
+"""What a film shows or a report states: kinds of finding, and where they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from cxrscribe_train.labeller import PLACES, Place, label_places, label_words
+from cxrscribe_train.phantom.catalogue import ONE_SIDE, FindingKind, Side, Zone
+
+Placement: TypeAlias = tuple[FindingKind, Place]
+"""A kind of finding at one side, or in one zone."""
+
+
+@dataclass(frozen=True)
+class FindingSet:
+    """All findings of one film or of one report.
+
+    kinds: what is there.
+    places: each side and each zone of each kind; None where they aren't known.
+    """
+
+    kinds: frozenset[FindingKind]
+    places: frozenset[Placement] | None
+
+    @classmethod
+    def stated_by(cls, report: Sequence[str]) -> FindingSet:
+        """What the labeller reads in the cleaned words of a report."""
+        return cls(label_words(report), label_places(report))
+
+    def __or__(self, other: FindingSet) -> FindingSet:
+        """The findings of both; their places are unknown where those of one are."""
+        kinds = self.kinds | other.kinds
+        if self.places is None or other.places is None:
+            return FindingSet(kinds, None)
+        return FindingSet(kinds, self.places | other.places)
+
+
+def placed(kind: FindingKind, side: Side, zone: Zone) -> frozenset[Placement]:
+    """The places of a finding of the catalogue: a bilateral one is at the left and at the right."""
+    sides = ONE_SIDE if side is Side.BILATERAL else (side,)
+    return frozenset((kind, place) for place in PLACES if place in (*sides, zone))
