@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cxrscribe.cli.main import main
+from cxrscribe.disclaimer import with_disclaimer
 from cxrscribe.manifest import MANIFEST_NAME
 from cxrscribe_train.corpus.table import read_reports
 
@@ -116,7 +117,8 @@ def test_files_hold_every_film(evaluate: Evaluate, tmp_path: Path) -> None:
     with (out / "reports.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 9
-    assert all(row["reference"] and row["disclaimer"] == "Random words of a test." for row in rows)
+    disclaimer = with_disclaimer("Random words of a test.")
+    assert all(row["reference"] and row["disclaimer"] == disclaimer for row in rows)
     assert json.loads((out / "evaluation.json").read_text())["split"] == "test"
     assert "data:image/jpeg" in (out / "examples.html").read_text()
 

@@ -115,7 +115,7 @@ class BundleModel:
             encoder_sha256=weights.get(ENCODER_WEIGHTS),
             decoder_sha256=weights.get(DECODER_WEIGHTS),
         )
-        self.disclaimer = self._manifest.disclaimer
+        self.disclaimer = self._reporter.disclaimer
         self.settings = self._manifest.settings
         self.preprocessing = self._manifest.preprocessing
 
