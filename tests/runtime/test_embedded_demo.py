@@ -46,6 +46,9 @@ def test_it_has_learned_to_look(reporter: Reporter) -> None:
     assert evaluation.reports == 500
     assert evaluation.figures["label_f1_micro"] >= 0.90
     assert evaluation.figures["constant.label_f1_micro"] < 0.35
+    # Not only what is there, but where.
+    assert evaluation.figures["place_f1_micro"] >= 0.80
+    assert evaluation.figures["constant.place_f1_micro"] < 0.35
 
 
 def test_the_sample_films_get_reports_of_their_own(reporter: Reporter) -> None:
