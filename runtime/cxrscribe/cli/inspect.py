@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cxrscribe.cli.options import bundle_or_demo
+
 if TYPE_CHECKING:
     from cxrscribe.bundle import FileCheck, Inspection
     from cxrscribe.manifest import Manifest
@@ -16,22 +18,22 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Show what is in a bundle, and whether it is intact.")
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", required=False, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
-def inspect(bundle: Path, as_json: bool) -> None:
+def inspect(bundle: Path | None, as_json: bool) -> None:
     """Show the model, vocabulary, preprocessing, settings, parity, evaluation and origin of BUNDLE, and check
-    the size and sha256 of each of its files.
+    the size and sha256 of each of its files. Without BUNDLE it is the embedded demo bundle.
 
     Exit code: 0 intact; 1 a file is missing or changed (it is named); 2 no readable bundle.
     """
     from cxrscribe.bundle import Bundle
 
-    opened = Bundle.open(bundle)
+    opened = Bundle.open(bundle_or_demo(bundle))
     inspection = opened.inspect()
     if as_json:
         click.echo(json.dumps(_as_json(opened.manifest, inspection), indent=1))
     else:
-        click.echo("\n".join([f"bundle         {bundle}", *_lines(opened.manifest, inspection)]))
+        click.echo("\n".join([f"bundle         {opened.path}", *_lines(opened.manifest, inspection)]))
     for check in inspection.files:
         if check.problem and check.entry is not None:
             click.echo(f"Error: {check.problem}", err=True)
@@ -59,8 +61,8 @@ def _lines(manifest: Manifest, inspection: Inspection) -> Iterator[str]:
     yield f"producer       {manifest.producer}"
     yield f"architecture   {architecture.backbone}{options}; features {architecture.feature_size}"
     yield (
-        f"               LSTM of {architecture.layers} layers, embedding {architecture.embedding_size}, "
-        f"hidden {architecture.hidden_size}"
+        f"               LSTM of {architecture.layers} layer{'s' * (architecture.layers > 1)}, "
+        f"embedding {architecture.embedding_size}, hidden {architecture.hidden_size}"
     )
     yield f"vocabulary     {len(manifest.vocabulary)} words"
     yield (

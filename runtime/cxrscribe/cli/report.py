@@ -82,6 +82,12 @@ def report(
             _emit(row, file, as_json)
     if out:
         click.echo(f"{outcome.done} reports in {out}; {outcome.failed} films failed", err=True)
+        if failed:
+            click.echo(
+                f"{failed} of them failed in an earlier run and were not tried again; remove their rows, "
+                "or give another --out, to try them",
+                err=True,
+            )
     click.get_current_context().exit(outcome.exit_code)
 
 

@@ -121,3 +121,10 @@ def test_no_readable_bundle_is_exit_code_2(run: Run, copy: Path, manifest: str |
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith("Error: ")
     assert "manifest.json" in result.stderr
+
+
+def test_without_a_bundle_it_is_the_demo_bundle(run: Run) -> None:
+    result = run("inspect", "--json")
+    assert result.exit_code == 0
+    assert "embedded demo bundle" in result.stderr
+    assert json.loads(result.stdout)["intact"]

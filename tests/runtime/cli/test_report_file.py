@@ -182,6 +182,7 @@ def test_resume_reports_only_what_is_missing(run: Run, small_bundle: Path, films
     result = run(*arguments, "--resume")
     assert result.exit_code == 1  # as before: what failed is still not done
     assert "3 reports in reports.jsonl; 2 films failed" in result.stderr
+    assert "2 of them failed in an earlier run and were not tried again" in result.stderr
     assert path.read_bytes() == whole
     assert run(*arguments, "--overwrite").exit_code == 1
     assert path.read_bytes() == whole
