@@ -36,7 +36,7 @@ lean: $(VENV)/.dev ## Build the wheel, install it alone, make a report, print wh
 bench: $(VENV)/.dev ## Run the micro-benchmarks
 	$(BIN)/python -m pytest benchmarks --benchmark-only
 
-demo-model: $(VENV)/.dev ## Train the embedded demo bundle anew (35 to 40 minutes on two cores)
+demo-model: $(VENV)/.dev ## Train the embedded demo bundle anew (about 40 minutes on two cores)
 	PATH="$(abspath $(BIN)):$$PATH" bash train/demo-model/make.sh
 
 clean: ## Remove the virtual environment and what tools leave behind

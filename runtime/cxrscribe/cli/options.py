@@ -60,7 +60,7 @@ def bundle_or_demo(bundle: Path | None) -> Path:
     from cxrscribe.demo import demo_bundle
 
     click.echo(
-        "No --bundle given: using the embedded demo bundle. It was trained on drawings and knows nothing "
+        "No bundle given: using the embedded demo bundle. It was trained on drawings and knows nothing "
         "about patients.",
         err=True,
     )
