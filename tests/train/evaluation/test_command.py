@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -212,3 +213,12 @@ def test_zero_resamples_leave_the_intervals_out_of_the_table(evaluate: Evaluate)
     text = evaluate("--bootstrap", "0").stdout
     assert " .. " not in text
     assert np.isfinite(float(text.split("bleu_4")[1].split()[0]))
+
+
+def test_missing_metrics_are_named_before_any_work(
+    evaluate: Evaluate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pycocoevalcap", None)
+    result = evaluate(corpus=tmp_path)  # which holds no corpus
+    assert result.exit_code == 2
+    assert "needs the extra 'train'" in result.stderr

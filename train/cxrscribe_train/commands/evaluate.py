@@ -84,6 +84,8 @@ def evaluate(
     constant report, of the most frequent one and of the model's own reports shuffled. docs/evaluation.md
     explains every figure. Exits 1 when a film could not be read.
     """
+    import pycocoevalcap  # noqa: F401  (missing, it should not cost the decoding of a corpus)
+
     from cxrscribe_train.corpus.table import read_reports
     from cxrscribe_train.evaluation.evaluation import Circumstances, Evaluation, compare
     from cxrscribe_train.evaluation.files import evaluation_json, write_evaluation
