@@ -18,8 +18,9 @@ from cxrscribe.version import __version__
 
 if TYPE_CHECKING:
     from cxrscribe.demo import demo_bundle, demo_films
+    from cxrscribe.loader import load
     from cxrscribe.report import Report
-    from cxrscribe.reporter import Reporter, load
+    from cxrscribe.reporter import Reporter
     from cxrscribe.settings import BeamSettings
     from cxrscribe.stats import DecodingStats
     from cxrscribe.vocabulary import Vocabulary
@@ -46,7 +47,7 @@ _HOME: Final = {
     "Vocabulary": "cxrscribe.vocabulary",
     "demo_bundle": "cxrscribe.demo",
     "demo_films": "cxrscribe.demo",
-    "load": "cxrscribe.reporter",
+    "load": "cxrscribe.loader",
 }
 
 
