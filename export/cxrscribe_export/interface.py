@@ -11,6 +11,7 @@ ROW_AXIS: Final = "R"
 ENCODER: Final = "encoder"
 DECODER_INIT: Final = "decoder_init"
 DECODER_STEP: Final = "decoder_step"
+BEAM_STEP: Final = "beam_step"
 
 ElementType = Literal["uint8", "int64", "float32"]
 
@@ -76,5 +77,32 @@ def decoder_step_interface(layers: int, hidden_size: int, vocabulary_size: int) 
             Port("log_probs", "float32", (ROW_AXIS, vocabulary_size)),
             Port("hidden_out", "float32", state),
             Port("cell_out", "float32", state),
+        ),
+    )
+
+
+def beam_step_interface(layers: int, hidden_size: int, vocabulary_size: int) -> GraphInterface:
+    """The fused step: B images of K hypothesis rows each, R = B * K, from S rows of state.
+
+    token and parent int64 [R], score float32 [R, 1], state float32 [S, 2 * L * D], bias float32 [Q, V] where
+    Q is 1 or R, beam_width int64 scalar -> candidate_score float32, candidate_index int64 and
+    candidate_log_prob float32, each [B, M] with M = min(2K, K * V), and state_out float32 [R, 2 * L * D].
+    """
+    state = 2 * layers * hidden_size
+    return GraphInterface(
+        BEAM_STEP,
+        inputs=(
+            Port("token", "int64", (ROW_AXIS,)),
+            Port("parent", "int64", (ROW_AXIS,)),
+            Port("score", "float32", (ROW_AXIS, 1)),
+            Port("state", "float32", ("S", state)),
+            Port("bias", "float32", ("Q", vocabulary_size)),
+            Port("beam_width", "int64", ()),
+        ),
+        outputs=(
+            Port("candidate_score", "float32", ("B", "M")),
+            Port("candidate_index", "int64", ("B", "M")),
+            Port("candidate_log_prob", "float32", ("B", "M")),
+            Port("state_out", "float32", (ROW_AXIS, state)),
         ),
     )

@@ -150,10 +150,12 @@ class SmallBundle:
         axis = graph.constant(np.array([0]))
         for layer in range(self.layers):
             size = self.embedding if layer == 0 else self.hidden
-            weights = graph.weight(size + self.hidden, 4 * self.hidden)
             name = f"layer{layer}"
-            graph.node("Concat", (below, hidden[layer]), f"{name}_in", axis=1)
-            graph.node("MatMul", (f"{name}_in", weights), f"{name}_gates")
+            graph.node("MatMul", (below, graph.weight(size, 4 * self.hidden)), f"{name}_below")
+            own = graph.weight(self.hidden, 4 * self.hidden)
+            graph.node("MatMul", (hidden[layer], own), f"{name}_own")
+            graph.node("Add", (f"{name}_below", f"{name}_own"), f"{name}_sum")
+            graph.node("Add", (f"{name}_sum", graph.weight(4 * self.hidden)), f"{name}_gates")
             graph.node("Split", f"{name}_gates", tuple(f"{name}_{gate}" for gate in "ifgo"), axis=1)
             for gate, activation in zip("ifgo", ("Sigmoid", "Sigmoid", "Tanh", "Sigmoid"), strict=True):
                 graph.node(activation, f"{name}_{gate}", f"{name}_{gate}a")
