@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache for all tests, so that none touches the user's own; processes that tests start inherit it."""
+    folder = tmp_path_factory.mktemp("cache") / "cxrscribe"
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("CXRSCRIBE_CACHE", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")
@@ -16,6 +26,15 @@ def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from support.small_bundle import SmallBundle
 
     return SmallBundle().write(tmp_path_factory.mktemp("small") / "bundle")
+
+
+@pytest.fixture(scope="session")
+def fused_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same weights with the fused step beside the canonical one."""
+    pytest.importorskip("onnx", reason="needs onnx, which has no release for this Python")
+    from support.small_bundle import SmallBundle
+
+    return SmallBundle(fused=True).write(tmp_path_factory.mktemp("fused") / "bundle")
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
@@ -16,6 +17,8 @@ from cxrscribe.manifest import FP32, MANIFEST_NAME, FileEntry, Manifest, sha256_
 ENCODER: Final = "encoder.onnx"
 DECODER_INIT: Final = "decoder_init.onnx"
 DECODER_STEP: Final = "decoder_step.onnx"
+BEAM_INIT: Final = "beam_init.onnx"
+BEAM_STEP: Final = "beam_step.onnx"
 
 
 class FileState(StrEnum):
@@ -53,6 +56,16 @@ class Inspection:
 
 
 @dataclass(frozen=True)
+class GraphFile:
+    """A file that a graph is made of, found where the manifest says, with the size that it says."""
+
+    entry: FileEntry
+    path: Path
+    mtime_ns: int
+    """When it was last written, in nanoseconds."""
+
+
+@dataclass(frozen=True)
 class Bundle:
     """An opened bundle: its manifest has been read, its other files have not."""
 
@@ -74,20 +87,42 @@ class Bundle:
         Raises BundleError when the bundle has no such graph or precision, or a file isn't what the manifest
         says: missing, of another size or checksum, or reached through a path that leaves the bundle.
         """
+        return self.graph_files(name, precision)[0].path
+
+    def graph_files(self, name: str, precision: str = FP32) -> tuple[GraphFile, ...]:
+        """The file of a graph and then those of its external data, checked as `graph` says."""
         entry = self.graph_entry(name, precision)
-        file = self._checked(entry, self.verify)
-        for data in self._external_entries(entry, file):
-            self._checked(data, self.verify)
-        return file
+        graph = self._file(entry, self.verify)
+        data = self._external_entries(entry, graph.path)
+        return (graph, *(self._file(each, self.verify) for each in data))
+
+    def unread_graph_files(self, name: str, precision: str, external: Sequence[str]) -> tuple[GraphFile, ...]:
+        """As `graph_files`, of a graph known to name just the files `external`: nothing is read.
+
+        Paths and sizes are checked, and that each file can be opened. Raises BundleError.
+        """
+        entry = self.graph_entry(name, precision)
+        graph = self._file(entry, hashed=False)
+        data = [self._external_entry(entry, graph.path, each) for each in external]
+        return (graph, *(self._file(each, hashed=False) for each in data))
+
+    def check_sha256(self, file: GraphFile) -> None:
+        """Raise BundleError unless the file has the sha256 that the manifest says."""
+        self._file(file.entry, hashed=True)
+
+    def has_graph(self, name: str, precision: str = FP32) -> bool:
+        """Whether the manifest names a graph of this name and precision."""
+        entry = self.manifest.entry(_path(name, precision))
+        return entry is not None and entry.is_graph
 
     def graph_entry(self, name: str, precision: str = FP32) -> FileEntry:
         """What the manifest says of a graph. Raises BundleError when the bundle has none of that name."""
-        if precision not in self.manifest.precisions:
+        if precision not in self.manifest.graph_precisions:
             raise BundleError(
                 f"{self.path} has no graphs of precision {precision!r}; "
-                f"it has {', '.join(self.manifest.precisions) or 'none'}"
+                f"it has {', '.join(self.manifest.graph_precisions) or 'none'}"
             )
-        entry = self.manifest.entry(name if precision == FP32 else f"{precision}/{name}")
+        entry = self.manifest.entry(_path(name, precision))
         if entry is None or not entry.is_graph:
             raise BundleError(f"{self.path} has no {name} at precision {precision}; export the bundle again")
         return entry
@@ -110,8 +145,8 @@ class Bundle:
 
     def _check(self, entry: FileEntry) -> FileCheck:
         try:
-            file = self._checked(entry, hashed=True)
-            self._external_entries(entry, file)
+            file = self._file(entry, hashed=True)
+            self._external_entries(entry, file.path)
         except BundleError as error:
             return FileCheck(entry.path, FileState.DAMAGED, str(error), entry)
         return FileCheck(entry.path, FileState.INTACT, "", entry)
@@ -142,11 +177,12 @@ class Bundle:
             )
         return entry
 
-    def _checked(self, entry: FileEntry, hashed: bool) -> Path:
+    def _file(self, entry: FileEntry, hashed: bool) -> GraphFile:
         """The file of an entry. Raises BundleError when it isn't what the entry says."""
         file = file_inside(self.path, entry.path)
-        with opening(file):
-            size = file.stat().st_size
+        with opening(file), file.open("rb") as stream:
+            status = os.fstat(stream.fileno())
+            size = status.st_size
             found = sha256_of(file) if hashed and size == entry.bytes else entry.sha256
         if size != entry.bytes:
             raise BundleError(
@@ -158,4 +194,8 @@ class Bundle:
                 f"{file} has the sha256 {found}, but {MANIFEST_NAME} says {entry.sha256}; "
                 "it is changed or damaged: copy or export the bundle again"
             )
-        return file
+        return GraphFile(entry, file, status.st_mtime_ns)
+
+
+def _path(name: str, precision: str) -> str:
+    return name if precision == FP32 else f"{precision}/{name}"

@@ -1,104 +1,94 @@
-"""The settings of a batch of images as arrays: what each image's search may produce, and how it ranks."""
+"""What searches may produce and how they rank, as arrays: one row for each different BeamSettings in use."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from functools import lru_cache
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cxrscribe.errors import SettingsError
 from cxrscribe.settings import BeamSettings
-from cxrscribe.vocabulary import END, PAD, START, UNK, Vocabulary
+from cxrscribe.vocabulary import PAD, START, UNK, Vocabulary
 
-_NEVER = np.float32(-np.inf)
+_NEVER: Final = np.float32(-np.inf)
 
 
-@dataclass(frozen=True)
 class Constraints:
-    """Beam settings of A images, one entry an image along the first axis of every array."""
+    """A table of settings. C is the number of rows, T the largest max_length among them.
 
-    beam_width: NDArray[np.int64]
-    """[A]: K of each."""
-    max_length: NDArray[np.int64]
-    """[A]: most steps of each."""
-    min_length: NDArray[np.int64]
-    """[A]: words before `<end>` is allowed."""
-    favours_length: NDArray[np.bool_]
-    """[A]: whether length_penalty is above 0."""
+    A search that has made t steps finds its divisors at place `row * stride + t` of the flat tables, so that
+    a batch of searches, each at its own step under its own settings, reads them with one `take`.
+    """
+
+    stride: int
+    """T + 1: places of a row in the flat tables."""
     divisor: NDArray[np.float64]
-    """[A, T + 1]: `length ** length_penalty` at place `length`."""
-    no_repeat_ngram: NDArray[np.int64]
-    """[A]: n of each, 0 for none."""
+    """[C * (T + 1)]: `length ** length_penalty` at length t."""
+    favourable: NDArray[np.float64]
+    """[C * (T + 1)]: divisor of the best score that a hypothesis live after t steps can still reach.
+
+    NaN from max_length on: a quotient that is NaN is never better than anything.
+    """
     forbidden: NDArray[np.float32]
-    """[A, V]: -inf for the words that are never produced, else 0."""
+    """[C, V]: -inf for the words that are never produced, else 0."""
+    one_mask: NDArray[np.float32]
+    """[1, V]: the first row of `forbidden`; for all, where `same_mask`."""
+    min_length: NDArray[np.int64]
+    """[C]: words before `<end>` is allowed."""
+    no_repeat_ngram: NDArray[np.int64]
+    """[C]: n of each, 0 for none."""
+    version: int = 0
+    """Counts up whenever the table is made anew."""
 
-    @classmethod
-    def of(cls, settings: Sequence[BeamSettings], vocabulary: Vocabulary) -> Constraints:
-        """Arrays of one BeamSettings an image. Raises SettingsError for a banned word that doesn't exist."""
-        max_length = np.array([each.max_length for each in settings], np.int64)
-        longest = int(max_length.max(initial=1))
-        forbidden = np.zeros((len(settings), len(vocabulary)), np.float32)
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self.set_rows([])
+
+    def __len__(self) -> int:
+        return len(self._row)
+
+    @property
+    def settings(self) -> list[BeamSettings]:
+        """Those of each row."""
+        return list(self._row)
+
+    @property
+    def same_mask(self) -> bool:
+        """Whether all rows forbid the same words at all times, whatever a report has so far."""
+        return self._same_mask
+
+    def __contains__(self, settings: BeamSettings) -> bool:
+        return settings in self._row
+
+    def row_of(self, settings: BeamSettings) -> int:
+        """The row of settings that are in the table."""
+        return self._row[settings]
+
+    def set_rows(self, settings: Iterable[BeamSettings]) -> None:
+        """Make the table anew, with a row for each of these. Raises SettingsError for an unknown word."""
+        rows = list(dict.fromkeys(settings))
+        forbidden = np.zeros((len(rows), len(self._vocabulary)), np.float32)
         forbidden[:, [PAD, START, UNK]] = _NEVER
-        for image, each in enumerate(settings):
-            forbidden[image, banned_ids(each, vocabulary)] = _NEVER
-        return cls(
-            beam_width=np.array([each.beam_width for each in settings], np.int64),
-            max_length=max_length,
-            min_length=np.array([each.min_length for each in settings], np.int64),
-            favours_length=np.array([each.length_penalty > 0 for each in settings], np.bool_),
-            divisor=np.array([_powers(longest, each.length_penalty) for each in settings], np.float64),
-            no_repeat_ngram=np.array([each.no_repeat_ngram for each in settings], np.int64),
-            forbidden=forbidden,
+        for place, each in enumerate(rows):
+            forbidden[place, banned_ids(each, self._vocabulary)] = _NEVER
+        longest = max((each.max_length for each in rows), default=1)
+        self.stride = longest + 1
+        self.divisor = np.array([_powers(longest, each.length_penalty) for each in rows], np.float64).reshape(
+            -1
         )
-
-    def images(self, which: NDArray[np.intp]) -> Constraints:
-        """The settings of these images only, in this order."""
-        return Constraints(
-            self.beam_width[which],
-            self.max_length[which],
-            self.min_length[which],
-            self.favours_length[which],
-            self.divisor[which],
-            self.no_repeat_ngram[which],
-            self.forbidden[which],
+        self.favourable = np.array([_favourable(each, longest) for each in rows], np.float64).reshape(-1)
+        self.forbidden = forbidden
+        self.min_length = np.array([each.min_length for each in rows], np.int64)
+        self.no_repeat_ngram = np.array([each.no_repeat_ngram for each in rows], np.int64)
+        self.one_mask = forbidden[:1].copy()
+        self.version += 1
+        self._row = {each: place for place, each in enumerate(rows)}
+        self._same_mask = not (
+            self.min_length.any() or self.no_repeat_ngram.any() or (forbidden != forbidden[:1]).any()
         )
-
-    def score(self, log_prob: NDArray[np.float32], length: NDArray[np.int64]) -> NDArray[np.float64]:
-        """`log_prob / length ** length_penalty` in float64; both arguments and the result [A, J]."""
-        divisor = np.take_along_axis(self.divisor, length, axis=1)
-        score: NDArray[np.float64] = log_prob.astype(np.float64) / divisor
-        return score
-
-    def bias(self, words: NDArray[np.int64]) -> NDArray[np.float32]:
-        """0, or -inf where the next word is forbidden.
-
-        `words`: [A, K, t], what each live hypothesis has so far. Float32 [1, V] where all rows have the same
-        limits, else [A * K, V].
-        """
-        images, places, length = words.shape
-        bias = self.forbidden.copy()  # [A, V]
-        bias[length < self.min_length, END] = _NEVER
-        repeats = bool(self.no_repeat_ngram.any())
-        if not repeats and bool((bias == bias[:1]).all()):
-            return bias[:1]
-        rows = np.repeat(bias, places, axis=0)  # [A * K, V]
-        if repeats:
-            self._forbid_repeats(rows, words.reshape(images * places, length))
-        return rows
-
-    def _forbid_repeats(self, bias: NDArray[np.float32], words: NDArray[np.int64]) -> None:
-        """Set -inf in `bias` [rows, V] at words that would repeat an n-gram of `words` [rows, t]."""
-        rows, length = words.shape
-        n_of_row = np.repeat(self.no_repeat_ngram, rows // len(self.no_repeat_ngram))
-        for n in np.unique(n_of_row[(n_of_row > 0) & (n_of_row <= length)]).tolist():
-            concerned = np.flatnonzero(n_of_row == n)
-            grams = np.lib.stride_tricks.sliding_window_view(words[concerned], n, axis=1)  # [rows', t-n+1, n]
-            begun = words[concerned, None, length - n + 1 :]  # [rows', 1, n-1]
-            row, place = np.nonzero((grams[:, :, : n - 1] == begun).all(axis=2))
-            bias[concerned[row], grams[row, place, n - 1]] = _NEVER
 
 
 def banned_ids(settings: BeamSettings, vocabulary: Vocabulary) -> list[int]:
@@ -114,5 +104,16 @@ def banned_ids(settings: BeamSettings, vocabulary: Vocabulary) -> list[int]:
 
 @lru_cache(maxsize=64)
 def _powers(longest: int, length_penalty: float) -> tuple[float, ...]:
+    """`length ** length_penalty` for lengths 1 to `longest`, behind a 1 for length 0."""
     # Python's own power: numpy's vector code may round differently from one processor to the next.
     return (1.0, *(float(length) ** length_penalty for length in range(1, longest + 1)))
+
+
+def _favourable(settings: BeamSettings, longest: int) -> list[float]:
+    """See `Constraints.favourable`: max_length where a longer report gains, else the next length."""
+    divisors = _powers(settings.max_length, settings.length_penalty)
+    best = [
+        divisors[settings.max_length if settings.length_penalty > 0 else steps + 1]
+        for steps in range(settings.max_length)
+    ]
+    return best + [float("nan")] * (longest + 1 - settings.max_length)

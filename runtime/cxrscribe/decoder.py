@@ -1,35 +1,29 @@
-"""From image features to reports, batch by batch, with whatever computes the steps."""
+"""From image features to reports, in order, with whatever computes the steps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
-from itertools import islice
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final, TypeAlias
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from cxrscribe.beam import BeamSearch
-from cxrscribe.constraints import Constraints
-from cxrscribe.errors import DecodingError, InputError
+from cxrscribe.arrival import FeatureMatrix, FeatureRows, Source, feature_matrix
+from cxrscribe.errors import DecodingError, FilmError
 from cxrscribe.expansion import StepExpander
+from cxrscribe.lane import Lane
+from cxrscribe.lanes import IMAGES_AT_ONCE
 from cxrscribe.report import Report
-from cxrscribe.settings import BeamSettings, settings_of_each, settings_of_stream
+from cxrscribe.settings import BeamSettings, settings_of_each
 from cxrscribe.stats import DecodingStats
 from cxrscribe.step import StepModel
-from cxrscribe.transcript import write_report
 from cxrscribe.vocabulary import Vocabulary
 
-IMAGES_AT_ONCE: Final = 32
+# Reports that may wait for one whose search takes longer, as a multiple of the lane's slots.
+_MOST_HELD: Final = 8
 
-BatchSearch: TypeAlias = Callable[[NDArray[np.float32], list[BeamSettings]], list[Report | DecodingError]]
-"""Searches for all rows of features float32 [N, F] at once, as `decode_batch` does."""
-
-_NAN: Final = (
-    "the decoder's log-probabilities have NaN in them; check that the features are finite and come from this "
-    "bundle's encoder, and that the export passed its parity checks"
-)
+ReportOrError: TypeAlias = Report | DecodingError | FilmError
 
 
 def decode(
@@ -46,8 +40,8 @@ def decode(
     DecodingError when a search ends without any report, for its settings forbid all or the network gives NaN.
     """
     rows = feature_matrix(features)
-    each = settings_of_each(settings, len(rows))
-    return list(decode_stream(model, vocabulary, rows, each, stats))
+    source = FeatureMatrix(rows, settings_of_each(settings, len(rows)), vocabulary, IMAGES_AT_ONCE)
+    return list(raising(search_in_order(_lane(model, vocabulary), source, stats)))
 
 
 def decode_stream(
@@ -57,72 +51,98 @@ def decode_stream(
     settings: BeamSettings | Iterable[BeamSettings],
     stats: DecodingStats | None = None,
 ) -> Iterator[Report]:
-    """One report for each row float32 [F] that `features` gives, in order; holds one batch at a time.
+    """One report for each row float32 [F] that `features` gives, in order; bounded memory.
 
     Raises as `decode` does, when the image's turn comes.
     """
-    counted = stats if stats is not None else DecodingStats()
-    return search_in_batches(features, settings, partial(decode_batch, model, vocabulary, stats=counted))
+    source = FeatureRows(features, settings, vocabulary, IMAGES_AT_ONCE)
+    return raising(search_in_order(_lane(model, vocabulary), source, stats))
 
 
-def search_in_batches(
-    features: Iterable[ArrayLike],
-    settings: BeamSettings | Iterable[BeamSettings],
-    search: BatchSearch,
-    batch_size: int = IMAGES_AT_ONCE,
-) -> Iterator[Report]:
-    """As `decode_stream`, with `search` for each batch of rows."""
-    pairs = zip(features, settings_of_stream(settings), strict=False)
-    while batch := list(islice(pairs, batch_size)):
-        matrix = feature_matrix([np.asarray(row) for row, _ in batch])
-        for report in search(matrix, [each for _, each in batch]):
-            if isinstance(report, DecodingError):
-                raise report
-            yield report
+def search_in_order(
+    lane: Lane,
+    source: Source,
+    stats: DecodingStats | None = None,
+    turn: AbstractContextManager[object] | None = None,
+) -> Generator[ReportOrError, None, None]:
+    """One item for each image that `source` gives, in order: its report, or why it has none.
 
-
-def decode_batch(
-    model: StepModel,
-    vocabulary: Vocabulary,
-    features: NDArray[np.float32],
-    settings: Sequence[BeamSettings],
-    stats: DecodingStats,
-) -> list[Report | DecodingError]:
-    """Search for all rows of `features` [N, F] at once; a search without any report gives its error.
-
-    The other searches go on, whatever becomes of one.
+    Keeps the lane full. Each call of the network takes its turn, if that is given. What `source` raises comes
+    after the items of all images that it gave before.
     """
-    if len(features) == 0:
-        return []
-    reports: list[Report | DecodingError | None] = [None] * len(features)
-    constraints = Constraints.of(settings, vocabulary)
-    with stats.timed("decode"):
-        search = BeamSearch(constraints, len(vocabulary))
-        expander = StepExpander(model, features)
-        while search.images:
-            results = search.advance(expander.expand(search.frontier(), stats))
-            for row, image in enumerate(results.image.tolist()):
-                reports[image] = (
-                    DecodingError(_NAN)
-                    if results.has_nan[row]
-                    else write_report(results.hypotheses, results.score, row, settings[image], vocabulary)
-                )
-    done = [report for report in reports if report is not None]
-    stats.batches += 1
-    stats.images += len(done)
-    stats.words += sum(len(report.tokens) for report in done if isinstance(report, Report))
-    return done
+    counted = stats if stats is not None else DecodingStats()
+    turn = turn if turn is not None else nullcontext()
+    order = _Order()
+    failure: Exception | None = None
+    ended = False
+    while lane.busy or not ended:
+        while not ended and lane.hungry and len(order) < _MOST_HELD * lane.slots:
+            try:
+                arrival = source.fetch(idle=not lane.busy and not len(order))
+            except Exception as error:
+                arrival, failure = None, error
+            if arrival is None:
+                ended = True
+                break
+            if not arrival.errors:
+                break
+            order.expect(arrival.errors)
+            with turn:
+                lane.offer(arrival.features, arrival.settings, counted)
+            yield from order.ready()
+        with turn:
+            finished = lane.step(counted)
+        if finished:
+            for image, report in finished:
+                order.fill(image, report)
+            yield from order.ready()
+    if failure is not None:
+        raise failure
 
 
-def feature_matrix(features: ArrayLike) -> NDArray[np.float32]:
-    """Features as float32 [N, F]. Raises InputError when they are of another shape, or not finite."""
-    try:
-        matrix = np.asarray(features, np.float32)
-    except (TypeError, ValueError):
-        raise InputError("features are not rows of numbers, all of one length; give float32 [N, F]") from None
-    if matrix.ndim != 2:
-        raise InputError(f"features have the shape {list(matrix.shape)}; give float32 [N, F], one row a film")
-    wrong = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
-    if len(wrong):
-        raise InputError(f"features of row {wrong[0]} of the batch are not finite; make them again")
-    return matrix
+def raising(outcomes: Iterable[ReportOrError]) -> Iterator[Report]:
+    """The reports; raises the first error."""
+    for outcome in outcomes:
+        if not isinstance(outcome, Report):
+            raise outcome
+        yield outcome
+
+
+def _lane(model: StepModel, vocabulary: Vocabulary) -> Lane:
+    return Lane(StepExpander(model), vocabulary, IMAGES_AT_ONCE, one_width=False)
+
+
+class _Order:
+    """Items on their way out: those that are there, and places for those that are not."""
+
+    def __init__(self) -> None:
+        self._places: deque[ReportOrError | int] = deque()  # a number: the image that is not there yet
+        self._there: dict[int, ReportOrError] = {}
+        self._images = 0
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def expect(self, errors: Sequence[FilmError | None]) -> None:
+        """Add places: for errors, which are there, and for the lane's next images."""
+        for error in errors:
+            if error is None:
+                self._places.append(self._images)
+                self._images += 1
+            else:
+                self._places.append(error)
+
+    def fill(self, image: int, outcome: ReportOrError) -> None:
+        """Put an image's item into its place."""
+        self._there[image] = outcome
+
+    def ready(self) -> Iterator[ReportOrError]:
+        """Take out the items before which nothing is missing."""
+        while self._places:
+            place = self._places[0]
+            if isinstance(place, int):
+                if place not in self._there:
+                    return
+                place = self._there.pop(place)
+            self._places.popleft()
+            yield place

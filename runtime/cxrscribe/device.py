@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from types import ModuleType
 from typing import Final
 
@@ -12,24 +13,74 @@ from cxrscribe.errors import DeviceError, MissingExtraError
 AUTO: Final = "auto"
 
 
+class Role(StrEnum):
+    """What a graph is for. Some devices run the encoder only, and leave the decoder to another one."""
+
+    ENCODER = "encoder"
+    DECODER = "decoder"
+
+
+class Memory(StrEnum):
+    """Where a device keeps the tensors of the decoder between two steps."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+@dataclass(frozen=True)
+class Provider:
+    """One of onnxruntime's execution providers."""
+
+    name: str
+    """As onnxruntime calls it."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    exact: Mapping[str, str] = field(default_factory=dict)
+    """Options besides, which keep it from computing float32 in a lower precision of its own choice."""
+
+    def chosen(self, exact: bool) -> dict[str, str]:
+        """The options to give; `exact` where float32 has to stay float32."""
+        return {**self.options, **(self.exact if exact else {})}
+
+
 @dataclass(frozen=True)
 class Device:
     """A device that a user can name."""
 
     name: str
-    provider: str
-    """onnxruntime's execution provider."""
     extra: str
     """The pip extra that brings it."""
-    options: Mapping[str, str] = field(default_factory=dict)
-    """Of the provider."""
+    memory: Memory
+    encoder: tuple[Provider, ...]
+    """For the encoder, the preferred one first; a node goes to the first that can run it."""
+    decoder: tuple[Provider, ...]
+    """For the decoder's graphs."""
+
+    def providers(self, role: Role) -> tuple[Provider, ...]:
+        """Of a graph of that role, the preferred one first."""
+        return self.encoder if role is Role.ENCODER else self.decoder
 
 
-CPU: Final = Device("cpu", "CPUExecutionProvider", "cpu")
-# The exhaustive search for convolution algorithms runs again for each new shape (onnxruntime issue 19838).
-CUDA: Final = Device("cuda", "CUDAExecutionProvider", "gpu", {"cudnn_conv_algo_search": "HEURISTIC"})
-DEVICES: Final = (CUDA, CPU)
+_CPU: Final = Provider("CPUExecutionProvider")
+_CUDA: Final = Provider(
+    "CUDAExecutionProvider",
+    # The exhaustive search for convolution algorithms runs for each new shape (onnxruntime issue 19838).
+    {"cudnn_conv_algo_search": "HEURISTIC"},
+    # Tensor cores would round the factors of float32 products to 10 bits.
+    exact={"use_tf32": "0"},
+)
+_TENSORRT: Final = Provider("TensorrtExecutionProvider")
+_OPENVINO: Final = Provider("OpenVINOExecutionProvider")  # for its options see openvino.py
+
+CPU: Final = Device("cpu", "cpu", Memory.CPU, (_CPU,), (_CPU,))
+CUDA: Final = Device("cuda", "gpu", Memory.CUDA, (_CUDA, _CPU), (_CUDA, _CPU))
+TENSORRT: Final = Device("tensorrt", "gpu", Memory.CUDA, (_TENSORRT, _CUDA, _CPU), (_CUDA, _CPU))
+OPENVINO: Final = Device("openvino", "openvino", Memory.CPU, (_OPENVINO, _CPU), (_CPU,))
+
+DEVICES: Final = (CPU, CUDA, TENSORRT, OPENVINO)
 DEVICE_NAMES: Final = (AUTO, *(device.name for device in DEVICES))
+# OpenVINO is not among them: in fp32 it was no faster than onnxruntime's own kernels (docs/devices.md), took
+# three times the memory, and its plugin drives processors of one vendor only.
+_BEST_FIRST: Final = (CUDA, CPU)
 
 
 def import_onnxruntime() -> ModuleType:
@@ -64,22 +115,23 @@ def find_devices(name: str) -> tuple[Device, ...]:
         raise DeviceError(f"device {name!r} is unknown; there are {', '.join(DEVICE_NAMES)}")
     available = import_onnxruntime().get_available_providers()
     if name == AUTO:
-        return tuple(device for device in DEVICES if device.provider in available)
+        return tuple(device for device in _BEST_FIRST if device.encoder[0].name in available)
     device = next(device for device in DEVICES if device.name == name)
-    if device.provider not in available:
+    # OpenVINO's provider comes as a plugin, which onnxruntime doesn't list; openvino.py looks for it.
+    if device is not OPENVINO and device.encoder[0].name not in available:
         raise missing(device)
     return (device,)
 
 
 def missing(device: Device, reason: str = "") -> DeviceError:
-    """The error that says that a device was asked for by name and doesn't work; `reason` is onnxruntime's."""
+    """The error that says that a device was asked for by name and doesn't work; `reason` says why."""
+    provider = device.encoder[0].name
     if device is CPU:
-        return DeviceError(
-            f"this onnxruntime has no {CPU.provider}; install it: pip install 'cxrscribe[cpu]'"
-        )
+        return DeviceError(f"this onnxruntime has no {provider}; install it: pip install 'cxrscribe[cpu]'")
     why = f" ({reason})" if reason else ""
+    replaces = " (after pip uninstall onnxruntime, which excludes it)" if device.extra == "gpu" else ""
     return DeviceError(
-        f"device {device.name!r} is not there: onnxruntime gives no working {device.provider}{why}. "
-        f"Run pip install 'cxrscribe[{device.extra}]' (after pip uninstall onnxruntime, which excludes it) "
+        f"device {device.name!r} is not there: onnxruntime gives no working {provider}{why}. "
+        f"Run pip install 'cxrscribe[{device.extra}]'{replaces} "
         "and check the driver and its libraries, or take device='cpu'"
     )

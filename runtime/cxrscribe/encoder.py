@@ -17,13 +17,18 @@ FILMS_AT_ONCE: Final = 8
 class Encoder:
     """`encoder.onnx`: image uint8 [N, H, W] -> features float32 [N, F]."""
 
-    def __init__(self, session: Session, height: int, width: int, feature_size: int) -> None:
-        """Raises BundleError when the graph isn't an encoder of films [height, width]."""
+    def __init__(
+        self, session: Session, height: int, width: int, feature_size: int, *, padded: bool = False
+    ) -> None:
+        """`padded`: always run FILMS_AT_ONCE films, black ones where there are fewer.
+
+        Raises BundleError when the graph isn't an encoder of films [height, width]."""
         session.expect(
             [TensorEntry("image", "uint8", ("N", height, width))],
             [TensorEntry("features", "float32", ("N", feature_size))],
         )
         self._session = session
+        self._padded = padded
         self.feature_size = feature_size
 
     def encode(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -31,5 +36,11 @@ class Encoder:
         features = np.empty((len(pictures), self.feature_size), np.float32)
         for start in range(0, len(pictures), FILMS_AT_ONCE):
             part = slice(start, start + FILMS_AT_ONCE)
-            (features[part],) = self._session.run(("features",), {"image": pictures[part]})
+            films = pictures[part]
+            if self._padded and len(films) < FILMS_AT_ONCE:
+                films = np.concatenate(
+                    (films, np.zeros_like(pictures, shape=(FILMS_AT_ONCE - len(films), *films.shape[1:])))
+                )
+            (encoded,) = self._session.run(("features",), {"image": films})
+            features[part] = encoded[: len(features[part])]
         return features

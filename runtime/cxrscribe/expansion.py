@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import Protocol
 
 import numpy as np
@@ -9,15 +10,31 @@ from numpy.typing import NDArray
 
 from cxrscribe.beam import Candidates, Frontier
 from cxrscribe.state import State
-from cxrscribe.stats import DecodingStats
 from cxrscribe.step import StepModel
 
 
 class Expander(Protocol):
     """Holds the states of one batch of searches, and expands their rows."""
 
-    def expand(self, frontier: Frontier, stats: DecodingStats) -> Candidates:
-        """The min(2K, K * V) best continuations of each image. Calls must follow each other step by step."""
+    def wait(self, features: NDArray[np.float32]) -> None:
+        """Let images wait: compute their initial states from features float32 [n, F]."""
+
+    def admit(self, count: int) -> None:
+        """Let the `count` images that wait longest enter, behind the rows of the last frontier."""
+
+    def expand(self, frontier: Frontier) -> Candidates:
+        """The 2K best continuations of each image. Calls must follow each other step by step."""
+
+    def clear(self) -> None:
+        """Forget all states."""
+
+    @property
+    def rows(self) -> int:
+        """Rows that the last expansion computed."""
+
+    @property
+    def seconds(self) -> float:
+        """Time that the network has taken so far, initial states included."""
 
 
 class StepExpander:
@@ -26,21 +43,48 @@ class StepExpander:
     Only rows that hold a hypothesis are computed, packed together.
     """
 
-    def __init__(self, model: StepModel, features: NDArray[np.float32]) -> None:
+    def __init__(self, model: StepModel) -> None:
         self._model = model
-        self._state: State = model.initial_state(features)  # rows: images
-        self._packed = np.arange(len(features))  # row of the last frontier -> row of the state
+        self._waiting: list[State] = []
+        self._state: State | None = None
+        self._packed = np.zeros(0, np.int64)  # row of the last frontier, or image since -> row of the state
+        self.rows = 0
+        self.seconds = 0.0
 
-    def expand(self, frontier: Frontier, stats: DecodingStats) -> Candidates:
+    def wait(self, features: NDArray[np.float32]) -> None:
         """See Expander."""
+        started = perf_counter()
+        self._waiting.append(self._model.initial_state(features))
+        self.seconds += perf_counter() - started
+
+    def admit(self, count: int) -> None:
+        """See Expander."""
+        waiting = State.concatenate(self._waiting)
+        numbers = np.arange(len(waiting))
+        entering = waiting.take(numbers[:count])
+        self._waiting = [waiting.take(numbers[count:])]
+        held = 0 if self._state is None else len(self._state)
+        self._state = entering if self._state is None else State.concatenate([self._state, entering])
+        self._packed = np.concatenate((self._packed, held + numbers[:count]))
+
+    def expand(self, frontier: Frontier) -> Candidates:
+        """See Expander."""
+        assert self._state is not None
         live = np.flatnonzero(frontier.score > -np.inf)  # [R]
         state = self._state.take(self._packed[frontier.parent[live]])
+        started = perf_counter()
         log_probs, self._state = self._model.step(frontier.token[live], state)
+        self.seconds += perf_counter() - started
         self._packed = np.zeros(frontier.score.size, np.int64)
         self._packed[live] = np.arange(len(live))
-        stats.steps += 1
-        stats.rows += len(live)
+        self.rows = len(live)
         return best_candidates(_all_rows(log_probs, live, frontier.score.size), frontier)
+
+    def clear(self) -> None:
+        """See Expander."""
+        self._waiting = []
+        self._state = None
+        self._packed = np.zeros(0, np.int64)
 
 
 def best_candidates(log_probs: NDArray[np.float32], frontier: Frontier) -> Candidates:
@@ -57,8 +101,9 @@ def best_candidates(log_probs: NDArray[np.float32], frontier: Frontier) -> Candi
     sums = frontier.score.reshape(-1, 1) + (log_probs + frontier.bias)
     index = _top(sums.reshape(images, places * words), min(2 * places, places * words))
     score = np.take_along_axis(sums.reshape(images, -1), index, axis=1)
+    score[has_nan] = np.nan
     token_log_prob = np.take_along_axis(log_probs.reshape(images, -1), index, axis=1)
-    return Candidates(score, index, token_log_prob, has_nan)
+    return Candidates(score, index, token_log_prob)
 
 
 def _all_rows(log_probs: NDArray[np.float32], live: NDArray[np.intp], rows: int) -> NDArray[np.float32]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +16,6 @@ FP32: Final = "fp32"
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _PRECISION: Final = re.compile(r"[a-z0-9_]{1,32}")
-_READ_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -139,8 +137,7 @@ class FileEntry:
 
 def sha256_of(file: Path) -> str:
     """Checksum of a file as 64 lower-case hexadecimal digits, read piece by piece."""
-    digest = hashlib.sha256()
+    import hashlib  # brings 4 MB of OpenSSL, which a bundle that is in the cache doesn't need
+
     with file.open("rb") as stream:
-        while piece := stream.read(_READ_BYTES):
-            digest.update(piece)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()

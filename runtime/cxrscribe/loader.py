@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 
-from cxrscribe.bundle import DECODER_INIT, DECODER_STEP, ENCODER, Bundle
+from cxrscribe.architecture import Architecture
+from cxrscribe.bundle import BEAM_INIT, BEAM_STEP, DECODER_INIT, DECODER_STEP, ENCODER, Bundle
+from cxrscribe.cache_folder import default_folder
+from cxrscribe.device import Role
 from cxrscribe.encoder import Encoder
-from cxrscribe.manifest import FP32
+from cxrscribe.fused_step import FusedDecoder
+from cxrscribe.graph_cache import open_cache
+from cxrscribe.graph_source import GraphSource
+from cxrscribe.lanes import Decoder
 from cxrscribe.onnx_step import OnnxStep
+from cxrscribe.placement import Placement
+from cxrscribe.precision import FASTEST, choose_precision
 from cxrscribe.reporter import Reporter
-from cxrscribe.session import SessionFactory
+from cxrscribe.session import Session
+from cxrscribe.session_factory import SessionFactory, WantedGraph
 
 
 def load(
@@ -18,29 +28,80 @@ def load(
     device: str = "auto",
     precision: str | None = None,
     threads: int | None = None,
+    spinning: bool = True,
+    cache: bool | str | os.PathLike[str] = True,
+    strict: bool = False,
     verify: bool = True,
 ) -> Reporter:
     """Open the bundle in the folder `bundle`, ready to write reports.
 
-    `device`: `cpu`, `cuda`, or `auto` for the best that works. `precision`: one that the bundle has, None for
-    fp32. `threads`: of the CPU, None for as many as this process may use. `verify`: check the sha256 of every
+    `device`: `cpu`, `cuda`, `tensorrt`, `openvino`, or `auto` for the best that works. `precision`: one that
+    the bundle has, `fastest`, or None for fp32. `threads`: of the CPU, None for as many as this process may
+    use. `spinning`: whether they wait for work in a loop, which is quicker and takes the processor. `cache`:
+    where graphs are kept as they were optimized for this machine: True for the user's folder, False for
+    nowhere, or a folder. `strict`: give every call of the network the same number of rows, for machines where
+    matrix products change with it; docs/decoding.md says what that costs. `verify`: check the sha256 of every
     file that is opened.
 
     Raises BundleError when the bundle is damaged, unsafe or lacks the precision, DeviceError when the device
     that was asked for is not there, MissingExtraError when onnxruntime isn't installed.
     """
     opened = Bundle.open(bundle, verify=verify)
-    sessions = SessionFactory(device, threads)
-    chosen = precision if precision is not None else FP32
-    graphs = [opened.graph(name, chosen) for name in (ENCODER, DECODER_INIT, DECODER_STEP)]
-    encoder, init, step = (sessions.open(graph) for graph in graphs)
+    sessions = SessionFactory(
+        device,
+        threads,
+        spinning=spinning,
+        exact=precision != FASTEST,
+        cache=open_cache(cache, default_folder()),
+    )
+    chosen = choose_precision(opened.manifest, precision, sessions.device.name)
+    graphs = open_graphs(opened, sessions, chosen)
     manifest = opened.manifest
     picture = manifest.preprocessing
     return Reporter(
         manifest,
-        Encoder(encoder, picture.height, picture.width, manifest.architecture.feature_size),
-        OnnxStep(init, step, manifest.architecture),
-        device=step.device.name,
+        Encoder(
+            graphs.encoder,
+            picture.height,
+            picture.width,
+            manifest.architecture.feature_size,
+            padded=strict,
+        ),
+        graphs.decoder(manifest.architecture),
+        device=sessions.device.name,
         precision=chosen,
         threads=sessions.threads,
+        placement=graphs.placement,
+        strict=strict,
     )
+
+
+@dataclass(frozen=True)
+class Graphs:
+    """The graphs that a report takes."""
+
+    encoder: Session
+    init: Session
+    step: Session
+    fused: bool
+    """Whether init and step are `beam_init` and `beam_step`, and not those of the canonical step."""
+
+    def decoder(self, architecture: Architecture) -> Decoder:
+        """Init and step as a decoder. Raises BundleError when they are not of this architecture."""
+        kind = FusedDecoder if self.fused else OnnxStep
+        return kind(self.init, self.step, architecture)
+
+    @property
+    def placement(self) -> tuple[Placement, ...]:
+        """Where the nodes of each really run."""
+        return (self.encoder.placement, self.init.placement, self.step.placement)
+
+
+def open_graphs(bundle: Bundle, sessions: SessionFactory, precision: str) -> Graphs:
+    """Open the graphs of one precision. Raises BundleError and DeviceError as `load` does."""
+    fused = bundle.has_graph(BEAM_INIT, precision) and bundle.has_graph(BEAM_STEP, precision)
+    init, step = (BEAM_INIT, BEAM_STEP) if fused else (DECODER_INIT, DECODER_STEP)
+    roles = {ENCODER: Role.ENCODER, init: Role.DECODER, step: Role.DECODER}
+    wanted = [WantedGraph(GraphSource(bundle, name, precision), role) for name, role in roles.items()]
+    encoder, start, advance = sessions.open(wanted)
+    return Graphs(encoder, start, advance, fused)

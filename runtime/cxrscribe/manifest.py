@@ -15,6 +15,7 @@ from cxrscribe.errors import BundleError, CxrscribeError
 from cxrscribe.file_entry import FP32, FileEntry, TensorEntry, sha256_of
 from cxrscribe.json_object import JsonObject, read_json_object
 from cxrscribe.parity import NearTie, OutputParity, Parity, SearchParity
+from cxrscribe.precision import Precision
 from cxrscribe.preprocess import Preprocessing
 from cxrscribe.settings import BeamSettings
 from cxrscribe.vocabulary import Vocabulary
@@ -30,6 +31,7 @@ __all__ = [
     "NearTie",
     "OutputParity",
     "Parity",
+    "Precision",
     "Provenance",
     "SearchParity",
     "TensorEntry",
@@ -37,7 +39,9 @@ __all__ = [
 ]
 
 MANIFEST_NAME: Final = "manifest.json"
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+"""What is written. Version 1 had no `precisions`, and is read as having none."""
+_READ_VERSIONS: Final = (1, 2)
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,8 @@ class Manifest:
     """Of the weights: an SPDX expression, or words."""
     disclaimer: str
     """What every report made with this bundle has to say of itself."""
+    precisions: tuple[Precision, ...] = ()
+    """What each precision but fp32 costs and gains; one that wasn't measured is not among them."""
 
     def __post_init__(self) -> None:
         if len(self.vocabulary) != self.architecture.vocabulary_size:
@@ -145,9 +151,22 @@ class Manifest:
             )
         if not self.disclaimer.strip():
             raise BundleError(f"{MANIFEST_NAME}: disclaimer is empty; every report has to carry one")
+        self._check_precisions()
+
+    def _check_precisions(self) -> None:
+        names = [precision.name for precision in self.precisions]
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise BundleError(f"{MANIFEST_NAME}: precisions has {twice[0]!r} twice; remove one")
+        without = [name for name in names if name not in self.graph_precisions]
+        if without:
+            raise BundleError(
+                f"{MANIFEST_NAME}: precisions has {without[0]!r}, of which files has no graph; "
+                "export the bundle again"
+            )
 
     @property
-    def precisions(self) -> tuple[str, ...]:
+    def graph_precisions(self) -> tuple[str, ...]:
         """Precisions of the graphs, `fp32` first, then by name."""
         found = {entry.precision for entry in self.files if entry.is_graph}
         return tuple(sorted(found, key=lambda precision: (precision != FP32, precision)))
@@ -171,6 +190,7 @@ class Manifest:
             "provenance": self.provenance.to_json(),
             "licence": self.licence,
             "disclaimer": self.disclaimer,
+            "precisions": [precision.to_json() for precision in self.precisions],
         }
 
     def write(self, bundle: Path) -> None:
@@ -191,9 +211,10 @@ class Manifest:
     def from_json(cls, fields: JsonObject) -> Manifest:
         """Read what `to_json` gave. Raises BundleError naming the field that is wrong."""
         version = fields.integer("schema_version", 1)
-        if version != SCHEMA_VERSION:
+        if version not in _READ_VERSIONS:
             raise BundleError(
-                f"{fields.place}: schema_version is {version}, but this cxrscribe reads {SCHEMA_VERSION}; "
+                f"{fields.place}: schema_version is {version}, but this cxrscribe reads "
+                f"{' and '.join(map(str, _READ_VERSIONS))}; "
                 "export the bundle again, or install the cxrscribe version that wrote it"
             )
         manifest = cls(
@@ -210,6 +231,7 @@ class Manifest:
             provenance=Provenance.read(fields.object("provenance")),
             licence=fields.text("licence"),
             disclaimer=fields.text("disclaimer"),
+            precisions=() if version == 1 else tuple(map(Precision.read, fields.objects("precisions"))),
         )
         fields.finish()
         return manifest

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrscribe.architecture import Architecture
+from cxrscribe.errors import BundleError
+from cxrscribe.expansion import StepExpander
 from cxrscribe.file_entry import TensorEntry
 from cxrscribe.session import Session
 from cxrscribe.state import State
@@ -34,6 +36,15 @@ class OnnxStep:
         )
         self._init = init
         self._step = step
+
+    def expander(self, padded_images: int) -> StepExpander:
+        """A new expander. Only rows that hold a hypothesis are computed: none are padded."""
+        if padded_images:
+            raise BundleError(
+                f"{self._step.graph.parent} has no beam_step.onnx, which strict=True needs; "
+                "export the bundle again"
+            )
+        return StepExpander(self)
 
     def initial_state(self, features: NDArray[np.float32]) -> State:
         """The state after the image. `features`: float32 [N, F]. State of N rows."""

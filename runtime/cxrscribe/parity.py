@@ -9,7 +9,11 @@ from cxrscribe.json_object import JsonObject
 
 @dataclass(frozen=True)
 class OutputParity:
-    """One output of one graph, held against the reference."""
+    """One output of one graph, held against the reference.
+
+    The fused graphs, `beam_init.onnx` and `beam_step.onnx`, are held against `decoder_init.onnx` and
+    `decoder_step.onnx` of the same bundle.
+    """
 
     graph: str
     """Path of the graph in the bundle."""

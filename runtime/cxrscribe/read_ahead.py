@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -44,14 +44,9 @@ def read_batches(
     Once this generator is closed or done, the threads are gone; only one that still waits for `films` ends
     when that gives, raises or ends.
     """
-    with ThreadPoolExecutor(min(readers, MOST_READERS), thread_name_prefix="cxrscribe-film") as pool:
-        feed = _Feed(films, read, pool, most)
-        try:
-            while batch := feed.take(least, most):
-                yield batch
-        finally:
-            feed.stop()
-            pool.shutdown(wait=True, cancel_futures=True)
+    with film_feed(films, read, readers, most) as feed:
+        while batch := feed.take(least, most):
+            yield batch
 
 
 def read_ahead(
@@ -81,7 +76,21 @@ class _End:
     error: BaseException | None = None
 
 
-class _Feed(Generic[Tag]):
+@contextmanager
+def film_feed(
+    films: Iterable[tuple[FilmSource, Tag]], read: Callable[[FilmSource], Pixels], readers: int, ahead: int
+) -> Iterator[FilmFeed[Tag]]:
+    """A feed, as `read_batches` uses it; it takes and reads at most `ahead` films more than asked for."""
+    with ThreadPoolExecutor(min(readers, MOST_READERS), thread_name_prefix="cxrscribe-film") as pool:
+        feed = FilmFeed(films, read, pool, ahead)
+        try:
+            yield feed
+        finally:
+            feed.stop()
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+class FilmFeed(Generic[Tag]):
     """The thread that takes films from their source and has them read."""
 
     def __init__(
@@ -101,8 +110,16 @@ class _Feed(Generic[Tag]):
         self._thread = Thread(target=self._run, name="cxrscribe-feed", daemon=True)
         self._thread.start()
 
+    @property
+    def ended(self) -> bool:
+        """Whether `take` has come to the end."""
+        return self._end is not None
+
     def take(self, least: int, most: int) -> Batch[Tag]:
-        """The next films, see `read_batches`; none at the end. Raises what their source raised."""
+        """The next films, see `read_batches`; none at the end, or where `least` is 0 and none is there yet.
+
+        Raises what their source raised, after all that it gave before.
+        """
         batch: Batch[Tag] = []
         while self._end is None and len(batch) < most:
             try:

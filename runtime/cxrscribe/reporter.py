@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from functools import partial
+from dataclasses import dataclass, replace
 from threading import RLock
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
@@ -13,15 +13,18 @@ from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cxrscribe.arrival import FeatureMatrix, FeatureRows, Source, feature_matrix
 from cxrscribe.constraints import banned_ids
-from cxrscribe.decoder import IMAGES_AT_ONCE, decode_batch, feature_matrix, search_in_batches
+from cxrscribe.decoder import raising, search_in_order
 from cxrscribe.disclaimer import with_disclaimer
 from cxrscribe.encoder import Encoder
 from cxrscribe.errors import DecodingError, FilmError, InputError
 from cxrscribe.film import film_name
+from cxrscribe.film_arrival import FilmArrivals, NamedSettings
+from cxrscribe.lanes import IMAGES_AT_ONCE, Decoder, Lanes
 from cxrscribe.manifest import Manifest
-from cxrscribe.onnx_step import OnnxStep
-from cxrscribe.read_ahead import Batch, read_batches
+from cxrscribe.placement import Placement
+from cxrscribe.read_ahead import film_feed, read_batches
 from cxrscribe.report import Report
 from cxrscribe.settings import BeamSettings, settings_of_each, settings_of_stream
 from cxrscribe.stats import DecodingStats
@@ -34,9 +37,6 @@ Tag = TypeVar("Tag")
 Chosen = TypeVar("Chosen")
 Films = TypeVar("Films", bound=Iterable["FilmSource"])
 
-_NamedSettings: TypeAlias = tuple[str, BeamSettings]
-"""What errors call a film, and how its report is searched for."""
-
 Settings: TypeAlias = BeamSettings | Sequence[BeamSettings]
 SettingsStream: TypeAlias = BeamSettings | Iterable[BeamSettings]
 
@@ -44,8 +44,9 @@ SettingsStream: TypeAlias = BeamSettings | Iterable[BeamSettings]
 class Reporter:
     """Writes a report for each film. Made by `cxrscribe.load`; a context manager that frees the model.
 
-    May be used from several threads: their batches take turns. A stream takes its turn batch by batch, so
-    other calls go on while it is open. Every call takes `stats`, to which it adds what it did.
+    May be used from several threads: every call has a state cache of its own, and calls of the network take
+    turns, step by step, so that other calls go on while a stream is open. Every call takes `stats`, to which
+    it adds what it did.
 
     A film that can't be read is a FilmError, and so is one whose search ends without any report. Where there
     are features and no film, such a search is a DecodingError.
@@ -55,19 +56,25 @@ class Reporter:
         self,
         manifest: Manifest,
         encoder: Encoder,
-        step: OnnxStep,
+        decoder: Decoder,
         *,
         device: str,
         precision: str,
         threads: int,
+        placement: tuple[Placement, ...],
+        strict: bool = False,
     ) -> None:
         self.manifest = manifest
         self.device = device
-        """Where the model runs: `cpu` or `cuda`."""
+        """Where the model runs: `cpu`, `cuda`, ..."""
         self.precision = precision
         self.threads = threads
         """Threads of the CPU that each graph uses."""
-        self._model: tuple[Encoder, OnnxStep] | None = (encoder, step)
+        self.placement = placement
+        """Where the nodes of each graph really run, as onnxruntime says."""
+        self.strict = strict
+        """Whether every call of the network has the same number of rows, whatever there is to do."""
+        self._model: _Model | None = _Model(encoder, Lanes(decoder, manifest.vocabulary, strict=strict))
         self._turn = RLock()
 
     @property
@@ -128,20 +135,20 @@ class Reporter:
         batch_size: int = IMAGES_AT_ONCE,
         stats: DecodingStats | None = None,
     ) -> Iterator[Report | FilmError]:
-        """As `report_batch`, for any iterable, endless ones too: an item comes when its batch is done.
+        """As `report_batch`, for any iterable, endless ones too: items come in order, each once it is done.
 
-        The batches of a sequence are full. Of any other iterable, a batch is what it has given by the time
-        that the model is free, at most `batch_size` films. At most two batches are held: the next one is read
-        while one is worked on. `images` is iterated on a thread of its own. What it raises comes after the
-        items of all films that it gave before.
+        `batch_size` films are searched for at a time; as soon as one is done, the next one takes its place.
+        Of an iterable that is no sequence, those are searched for that it has given by then. Memory is
+        bounded: at most `batch_size` films are read ahead, and a few times as many reports wait for one
+        before them. `images` is iterated on a thread of its own. What it raises comes after the items of all
+        films that it gave before.
         """
         counted = stats if stats is not None else DecodingStats()
         _check_batch_size(batch_size)
         self._loaded()
         pairs = zip(_several(images), settings_of_stream(self._chosen(settings)), strict=False)
         named = ((film, (film_name(film), each)) for film, each in pairs)
-        least = batch_size if isinstance(images, Sequence) else 1
-        return self._reports(self._read(named, least, batch_size, counted), counted)
+        return self._reports(named, isinstance(images, Sequence), batch_size, counted)
 
     def encode(
         self, images: Iterable[FilmSource], *, stats: DecodingStats | None = None
@@ -151,9 +158,16 @@ class Reporter:
         self._loaded()
         parts = [np.empty((0, self.manifest.architecture.feature_size), np.float32)]
         tagged = ((image, None) for image in _several(images))
-        with closing(self._read(tagged, IMAGES_AT_ONCE, IMAGES_AT_ONCE, counted)) as batches:
-            parts += (self._encode([_pixels(film) for film, _ in batch], counted) for batch in batches)
-        return np.concatenate(parts)
+        read = self.manifest.preprocessing.read
+        with closing(read_batches(tagged, read, self.threads, IMAGES_AT_ONCE, IMAGES_AT_ONCE)) as batches:
+            while True:
+                with counted.timed("read"):
+                    batch = next(batches, None)
+                if batch is None:
+                    return np.concatenate(parts)
+                counted.films += len(batch)
+                counted.film_errors += sum(isinstance(film, FilmError) for film, _ in batch)
+                parts.append(self._encode([_pixels(film) for film, _ in batch], counted))
 
     def decode_features(
         self,
@@ -166,9 +180,10 @@ class Reporter:
 
         Raises DecodingError when a search ends without any report.
         """
-        rows = feature_matrix(features)
+        rows = feature_matrix(features, self.manifest.architecture.feature_size)
         each = settings_of_each(self._chosen(settings), len(rows))
-        return list(self.decode_stream(rows, each, stats=stats))
+        source = FeatureMatrix(rows, each, self.vocabulary, IMAGES_AT_ONCE)
+        return list(raising(self._search(source, IMAGES_AT_ONCE, stats)))
 
     def decode_stream(
         self,
@@ -178,13 +193,29 @@ class Reporter:
         batch_size: int = IMAGES_AT_ONCE,
         stats: DecodingStats | None = None,
     ) -> Iterator[Report]:
-        """As `decode_features`, for any iterable of rows float32 [F]; one batch of them is held."""
-        counted = stats if stats is not None else DecodingStats()
+        """As `decode_features`, for any iterable of rows float32 [F]; bounded memory.
+
+        `batch_size` images are searched for at a time; rows are taken so many at once, as there is room.
+        """
         _check_batch_size(batch_size)
         self._loaded()
-        return search_in_batches(
-            features, self._chosen(settings), partial(self._decode, stats=counted), batch_size
-        )
+        size = self.manifest.architecture.feature_size
+        source = FeatureRows(features, self._chosen(settings), self.vocabulary, batch_size, size)
+        return raising(self._search(source, batch_size, stats))
+
+    def warmup(self, images: int = 1, settings: BeamSettings | None = None) -> None:
+        """Run the model on `images` black films, so that the first films don't pay for what comes but once.
+
+        That is memory, threads, and on a GPU the choice of kernels for these sizes. `settings` matters by its
+        beam width. Raises InputError unless `images` is at least 1.
+        """
+        _check_batch_size(images, "images")
+        size = (self.manifest.preprocessing.height, self.manifest.preprocessing.width)
+        brief = replace(settings or self.settings, max_length=2, min_length=0)
+        features = self._encode([np.zeros(size, np.uint8)] * images, DecodingStats())
+        source = FeatureMatrix(features, [brief] * images, self.vocabulary, images)
+        for _ in self._search(source, IMAGES_AT_ONCE, None):
+            pass
 
     def close(self) -> None:
         """Free the model; further calls raise InputError. Waits for the batch that is being worked on."""
@@ -200,52 +231,38 @@ class Reporter:
         self.close()
 
     def _reports(
-        self, batches: Generator[Batch[_NamedSettings], None, None], stats: DecodingStats
+        self,
+        named: Iterable[tuple[FilmSource, NamedSettings]],
+        all_there: bool,
+        batch_size: int,
+        stats: DecodingStats,
     ) -> Iterator[Report | FilmError]:
-        with closing(batches):
-            for batch in batches:
-                read = [(film, each) for film, (_, each) in batch if not isinstance(film, FilmError)]
-                features = self._encode([film for film, _ in read], stats)
-                reports = iter(self._decode(features, [each for _, each in read], stats))
-                for film, (name, _) in batch:
-                    yield film if isinstance(film, FilmError) else _outcome(next(reports), name)
+        read = self.manifest.preprocessing.read
+        with film_feed(named, read, self.threads, batch_size) as feed:
+            source = FilmArrivals(feed, self._encode, all_there, batch_size, stats)
+            for outcome in self._search(source, batch_size, stats):
+                name = source.names.popleft()
+                yield _film_error(outcome, name) if isinstance(outcome, DecodingError) else outcome
 
-    def _read(
-        self, films: Iterable[tuple[FilmSource, Tag]], least: int, most: int, stats: DecodingStats
-    ) -> Generator[Batch[Tag], None, None]:
-        batches = read_batches(films, self.manifest.preprocessing.read, self.threads, least, most)
-        with closing(batches):
-            while True:
-                with stats.timed("read"):
-                    batch = next(batches, None)
-                if batch is None:
-                    return
-                stats.films += len(batch)
-                stats.film_errors += sum(isinstance(film, FilmError) for film, _ in batch)
-                yield batch
+    def _search(
+        self, source: Source, batch_size: int, stats: DecodingStats | None
+    ) -> Iterator[Report | DecodingError | FilmError]:
+        """Search with a lane that nobody else uses meanwhile."""
+        lanes = self._loaded().lanes
+        lane = lanes.take(batch_size)
+        try:
+            yield from search_in_order(lane, source, stats, _OpenTurn(self))
+        finally:
+            lanes.give_back(lane)
 
     def _encode(self, films: list[Pixels], stats: DecodingStats) -> NDArray[np.float32]:
         """Features float32 [N, F] of preprocessed films, each uint8 [H, W]."""
         size = (self.manifest.preprocessing.height, self.manifest.preprocessing.width)
         pictures = np.stack(films) if films else np.empty((0, *size), np.uint8)
         with self._turn, stats.timed("encode"):
-            encoder, _ = self._loaded()
-            return encoder.encode(pictures)
+            return self._loaded().encoder.encode(pictures)
 
-    def _decode(
-        self, features: NDArray[np.float32], settings: list[BeamSettings], stats: DecodingStats
-    ) -> list[Report | DecodingError]:
-        expected = self.manifest.architecture.feature_size
-        if features.shape[1] != expected:
-            raise InputError(
-                f"features have {features.shape[1]} numbers a film, but this bundle takes {expected}; "
-                "make them with this bundle's encoder"
-            )
-        with self._turn:
-            _, step = self._loaded()
-            return decode_batch(step, self.vocabulary, features, settings, stats)
-
-    def _loaded(self) -> tuple[Encoder, OnnxStep]:
+    def _loaded(self) -> _Model:
         if self._model is None:
             raise InputError("this reporter is closed; load the bundle again")
         return self._model
@@ -264,12 +281,10 @@ def _pixels(film: Pixels | FilmError) -> Pixels:
     return film
 
 
-def _outcome(report: Report | DecodingError, name: str) -> Report | FilmError:
-    if isinstance(report, Report):
-        return report
-    error = FilmError(f"{name}: {report}")
-    error.__cause__ = report
-    return error
+def _film_error(error: DecodingError, name: str) -> FilmError:
+    film_error = FilmError(f"{name}: {error}")
+    film_error.__cause__ = error
+    return film_error
 
 
 def _several(images: Films) -> Films:
@@ -279,6 +294,32 @@ def _several(images: Films) -> Films:
     return images
 
 
-def _check_batch_size(batch_size: int) -> None:
+def _check_batch_size(batch_size: int, name: str = "batch_size") -> None:
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise InputError(f"batch_size is {batch_size!r}; give a whole number of at least 1")
+        raise InputError(f"{name} is {batch_size!r}; give a whole number of at least 1")
+
+
+@dataclass(frozen=True)
+class _Model:
+    """What a reporter lets go when it is closed."""
+
+    encoder: Encoder
+    lanes: Lanes
+
+
+class _OpenTurn:
+    """The reporter's turn, entered again and again while it is open. Raises InputError once it is closed."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+
+    def __enter__(self) -> None:
+        self._reporter._turn.acquire()
+        try:
+            self._reporter._loaded()
+        except InputError:
+            self._reporter._turn.release()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self._reporter._turn.release()

@@ -3,34 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.device import AUTO, CPU, Device, find_devices, import_onnxruntime, missing
+from cxrscribe.device import CPU, missing
 from cxrscribe.errors import BundleError, DeviceError
 from cxrscribe.file_entry import TensorEntry
-from cxrscribe.threads import usable_threads
-
-_ERRORS_ONLY: Final = 3  # onnxruntime's log severity
+from cxrscribe.native_session import open_native, open_optimized
+from cxrscribe.placement import Placement
+from cxrscribe.session_settings import SessionSettings
 
 
 class Session:
     """A graph that is ready to run; safe to use from several threads."""
 
-    def __init__(self, graph: Path, device: Device, threads: int) -> None:
-        """Load `graph`, an ONNX file, to run on `device` with `threads` threads of the CPU.
+    def __init__(
+        self, graph: Path, settings: SessionSettings, *, name: str = "", optimized: Path | None = None
+    ) -> None:
+        """Load `graph`, an ONNX file that its bundle calls `name`, or else what has been made of it before.
 
-        Raises DeviceError when the device turns out not to work, BundleError when the graph can't be loaded.
+        `optimized` is that other file, from the cache.
+
+        Raises DeviceError when the device turns out not to work or to leave the whole graph to another one,
+        BundleError when the graph can't be loaded.
         """
-        self._session = _create(graph, device, threads)
-        # A provider whose libraries are missing may be left out without any error (issues 23372, 17801).
-        if self._session.get_providers()[0] != device.provider:
-            raise missing(device)
+        self._session = _open(graph, settings, optimized)
         self.graph = graph
-        self.device = device
+        self.device = settings.device
+        """The device that was asked for. What runs where, `placement` says."""
+        self.placement = Placement.of(name or graph.name, self._session.get_provider_graph_assignment_info())
+        """Where the nodes really run."""
+        self._attest(settings)
+
+    @property
+    def native(self) -> Any:
+        """The onnxruntime.InferenceSession, for what `run` doesn't offer. Not to be changed."""
+        return self._session
 
     def expect(self, inputs: Sequence[TensorEntry], outputs: Sequence[TensorEntry]) -> None:
         """Raise BundleError unless the graph has these inputs and outputs, in any order.
@@ -44,12 +56,27 @@ class Session:
         """Values of the named outputs, in this order. Raises DeviceError when onnxruntime fails."""
         try:
             values: list[NDArray[np.float32]] = self._session.run(list(outputs), dict(inputs))
-        except Exception as error:  # see `_create`
-            raise DeviceError(
-                f"device {self.device.name!r} failed in {self.graph} ({_line(error)}); take smaller batches "
-                "if its memory is full, else check it or export the bundle again"
-            ) from error
+        except Exception as error:  # see `_open`
+            raise self.failure(error) from error
         return values
+
+    def failure(self, error: Exception) -> DeviceError:
+        """What to raise when onnxruntime failed in this graph."""
+        return DeviceError(
+            f"device {self.device.name!r} failed in {self.graph} ({_line(error)}); take smaller batches "
+            "if its memory is full, else check it or export the bundle again"
+        )
+
+    def _attest(self, settings: SessionSettings) -> None:
+        """Raise DeviceError where the device runs nothing of the graph.
+
+        A provider whose libraries are missing may be left out without any error (onnxruntime issues 23372 and
+        17801), and one that is there may decline every node.
+        """
+        if self._session.get_providers()[0] != settings.provider.name:
+            raise missing(settings.device)
+        if not settings.on_cpu and settings.provider.name not in self.placement.nodes:
+            raise missing(settings.device, f"it takes no node of {self.graph}: {self.placement}")
 
     def _expect(self, kind: str, nodes: Sequence[Any], wanted: Sequence[TensorEntry]) -> None:
         found = [TensorEntry(node.name, _dtype(node.type), tuple(node.shape)) for node in nodes]
@@ -67,61 +94,21 @@ class Session:
                 )
 
 
-class SessionFactory:
-    """Opens the graphs of one bundle, all on the same device."""
-
-    def __init__(self, device: str = AUTO, threads: int | None = None) -> None:
-        """Choose where to run. `threads` is None for as many as the process may use.
-
-        Raises DeviceError when the device is unknown or missing, or `threads` is not at least 1.
-        """
-        if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
-            raise DeviceError(
-                f"threads is {threads!r}; give a whole number of at least 1, or None for the best"
-            )
-        self.threads = threads or usable_threads()
-        self._asked = device
-        self._candidates = find_devices(device)
-        if not self._candidates:
-            raise missing(CPU)
-
-    def open(self, graph: Path) -> Session:
-        """Load a graph. Raises as `Session` does; under `auto`, a device that doesn't work is passed over."""
-        while len(self._candidates) > 1:
-            try:
-                return self._settle(Session(graph, self._candidates[0], self.threads))
-            except DeviceError:
-                self._candidates = self._candidates[1:]
-        return Session(graph, self._candidates[0], self.threads)
-
-    def _settle(self, session: Session) -> Session:
-        self._candidates = (session.device,)
-        return session
-
-
-def _create(graph: Path, device: Device, threads: int) -> Any:
+def _open(graph: Path, settings: SessionSettings, optimized: Path | None) -> Any:
     """An onnxruntime.InferenceSession."""
-    runtime = import_onnxruntime()
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = _ERRORS_ONLY
-    # Each session has its own threads. Those of one that has nothing to do must not slow the others.
-    options.add_session_config_entry("session.force_spinning_stop", "1")
-    providers = [(device.provider, dict(device.options))]
-    if device is not CPU:
-        providers.append((CPU.provider, {}))  # for the few nodes that only run there
     try:
-        # Without enable_fallback=0, onnxruntime moves to the CPU by itself when the provider fails, now
-        # or in a later run, and prints that on stdout.
-        return runtime.InferenceSession(graph, options, providers=providers, enable_fallback=0)
+        if optimized is not None:
+            return open_optimized(optimized, settings)
+        return open_native(graph, settings)
+    except DeviceError:
+        raise
     except Exception as error:  # onnxruntime's own errors have no common class below this one
-        if device is CPU:
+        if settings.on_cpu:
             raise BundleError(
                 f"{graph} can't be loaded by onnxruntime ({_line(error)}); export the bundle again"
             ) from error
-        _create(graph, CPU, threads)  # raises where the graph is at fault, and not the device
-        raise missing(device, _line(error)) from error
+        _open(graph, replace(settings, device=CPU), None)  # raises where the graph is at fault
+        raise missing(settings.device, _line(error)) from error
 
 
 def _dtype(kind: str) -> str:

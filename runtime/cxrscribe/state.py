@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,16 @@ class State:
     """h of every layer, float32 [L, rows, D]."""
     cell: NDArray[np.float32]
     """c of every layer, float32 [L, rows, D]."""
+
+    @classmethod
+    def concatenate(cls, states: Sequence[State]) -> State:
+        """All their rows, in order."""
+        if len(states) == 1:
+            return states[0]
+        return cls(
+            np.concatenate([state.hidden for state in states], axis=1),
+            np.concatenate([state.cell for state in states], axis=1),
+        )
 
     def __len__(self) -> int:
         """Number of rows."""

@@ -24,12 +24,14 @@ class DecodingStats:
     """Films that could not be read."""
     images: int = 0
     """Searches done."""
-    batches: int = 0
-    """Groups in which they were done."""
     steps: int = 0
-    """Calls of the decoder's step."""
+    """Calls of the decoder's step, each for all images then searched for."""
     rows: int = 0
     """Hypothesis rows that these calls computed."""
+    image_steps: int = 0
+    """Steps of each search, summed over all searches done."""
+    steps_saved: int = 0
+    """Steps that these searches would have gone on for up to their max_length, had they not stopped early."""
     words: int = 0
     """Words in the best report of each search."""
     read_seconds: float = 0.0
@@ -37,7 +39,19 @@ class DecodingStats:
     encode_seconds: float = 0.0
     """Time spent in the encoder."""
     decode_seconds: float = 0.0
-    """Time spent in beam search, the initial states included."""
+    """Time spent in beam search: the decoder's network, and Python."""
+    decoder_seconds: float = 0.0
+    """The part of decode_seconds that the decoder's network took: initial states and steps."""
+
+    @property
+    def python_seconds(self) -> float:
+        """The rest of decode_seconds: what the search costs beside the network."""
+        return self.decode_seconds - self.decoder_seconds
+
+    @property
+    def rows_per_step(self) -> float:
+        """Hypothesis rows in a call of the decoder's step, on average; 0 where there was none."""
+        return self.rows / self.steps if self.steps else 0.0
 
     @contextmanager
     def timed(self, stage: Stage) -> Iterator[None]:
@@ -50,5 +64,9 @@ class DecodingStats:
             setattr(self, name, getattr(self, name) + perf_counter() - started)
 
     def to_json(self) -> dict[str, float]:
-        """The fields as JSON values."""
-        return asdict(self)
+        """The fields as JSON values, and what follows from them."""
+        return {
+            **asdict(self),
+            "python_seconds": self.python_seconds,
+            "rows_per_step": self.rows_per_step,
+        }

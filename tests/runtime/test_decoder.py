@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cxrscribe.decoder import decode_batch, decode_stream
-from cxrscribe.errors import DecodingError
+from cxrscribe.arrival import FeatureMatrix
+from cxrscribe.decoder import ReportOrError, decode, decode_stream, search_in_order
+from cxrscribe.errors import DecodingError, InputError
+from cxrscribe.expansion import StepExpander
+from cxrscribe.lane import Lane
 from cxrscribe.report import Report
 from cxrscribe.settings import BeamSettings
 from cxrscribe.state import State
@@ -51,12 +56,17 @@ def some_features() -> NDArray[np.float32]:
     return features
 
 
+def decode_all(model: FailingDecoder, features: NDArray[np.float32]) -> list[ReportOrError]:
+    vocabulary = letters(WORDS)
+    lane = Lane(StepExpander(model), vocabulary, 4, one_width=False)
+    return list(search_in_order(lane, FeatureMatrix(features, [CHOSEN] * len(features), vocabulary, 4)))
+
+
 @pytest.mark.parametrize("first_bad_step", [0, 1, 3])
 def test_nan_ends_the_search_of_its_image_and_of_no_other(first_bad_step: int) -> None:
     features = some_features()
-    model, settings = FailingDecoder(first_bad_step), [CHOSEN] * 5
-    reports = decode_batch(model, letters(WORDS), features, settings, DecodingStats())
-    expected = decode_batch(FailingDecoder(99), letters(WORDS), features, settings, DecodingStats())
+    reports = decode_all(FailingDecoder(first_bad_step), features)
+    expected = decode_all(FailingDecoder(99), features)
     assert all(isinstance(report, Report) for report in expected)
     error = reports.pop(SICK)
     assert isinstance(error, DecodingError)
@@ -70,3 +80,54 @@ def test_a_stream_raises_it_when_the_images_turn_comes() -> None:
         assert isinstance(next(stream), Report)
     with pytest.raises(DecodingError, match="NaN"):
         next(stream)
+
+
+def test_reports_of_all_rows_before_a_bad_one_come_first() -> None:
+    features = list(np.abs(some_features()))
+    features.insert(3, np.full(FEATURES, np.inf, np.float32))
+    stream = decode_stream(FailingDecoder(99), letters(WORDS), features, CHOSEN)
+    for _ in range(3):
+        assert isinstance(next(stream), Report)
+    with pytest.raises(InputError, match="row 3 are not finite"):
+        next(stream)
+
+
+def test_what_the_rows_origin_raises_comes_after_the_reports_of_its_rows() -> None:
+    def rows() -> Iterator[NDArray[np.float32]]:
+        yield from np.abs(some_features())[:2]
+        raise OSError("the disk is gone")
+
+    stream = decode_stream(FailingDecoder(99), letters(WORDS), rows(), CHOSEN)
+    assert [isinstance(next(stream), Report) for _ in range(2)] == [True, True]
+    with pytest.raises(OSError, match="disk"):
+        next(stream)
+
+
+def test_rows_of_another_size_are_named() -> None:
+    rows = [np.ones(FEATURES), np.ones(FEATURES + 1)]
+    with pytest.raises(InputError, match="row 1 have 4 numbers, not 3"):
+        list(decode_stream(FailingDecoder(99), letters(WORDS), rows, CHOSEN))
+
+
+def test_steps_saved_are_those_up_to_max_length() -> None:
+    stats = DecodingStats()
+    features = np.abs(some_features())
+    reports = decode(FailingDecoder(99), letters(WORDS), features, BeamSettings(max_length=40), stats)
+    assert stats.images == len(reports) == 5
+    assert stats.image_steps + stats.steps_saved == 5 * 40
+    assert stats.steps <= stats.image_steps
+    assert stats.words == sum(len(report.tokens) for report in reports)
+    assert 0 < stats.decoder_seconds < stats.decode_seconds
+    assert stats.python_seconds == stats.decode_seconds - stats.decoder_seconds
+    assert stats.rows_per_step == stats.rows / stats.steps
+
+
+def test_images_go_on_at_full_width_while_others_wait() -> None:
+    """Ten images of one step each, three at a time: four steps, of which three are full."""
+    stats = DecodingStats()
+    vocabulary = letters(WORDS)
+    lane = Lane(StepExpander(FailingDecoder(99)), vocabulary, 3, one_width=False)
+    features = np.ones((10, FEATURES), np.float32)
+    each = [BeamSettings(beam_width=1, max_length=1)] * 10
+    list(search_in_order(lane, FeatureMatrix(features, each, vocabulary, 2), stats))
+    assert (stats.steps, stats.rows) == (4, 10)

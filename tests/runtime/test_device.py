@@ -2,23 +2,37 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import cxrscribe
-from cxrscribe.device import CPU, CUDA
+from cxrscribe.bundle import DECODER_STEP, ENCODER, Bundle
+from cxrscribe.device import CPU, CUDA, DEVICES, TENSORRT, Device, Memory, Role
 from cxrscribe.errors import BundleError, DeviceError, MissingExtraError
-from cxrscribe.session import Session, SessionFactory
+from cxrscribe.graph_source import GraphSource
+from cxrscribe.placement import Placement
+from cxrscribe.session import Session
+from cxrscribe.session_factory import SessionFactory, WantedGraph
+from cxrscribe.session_settings import SessionSettings
+from support.small_bundle import SmallBundle, edit_graph
+
+_CUDA_NAME = "CUDAExecutionProvider"
+_CPU_NAME = "CPUExecutionProvider"
 
 
 def cuda_is_here() -> bool:
     import onnxruntime
 
-    return CUDA.provider in onnxruntime.get_available_providers()
+    return _CUDA_NAME in onnxruntime.get_available_providers()
+
+
+def tokens(reporter: cxrscribe.Reporter, films: list) -> list[tuple[int, ...]]:
+    return [reporter.report(film).tokens for film in films]
 
 
 def test_unknown_device_lists_those_there_are(small_bundle: Path) -> None:
-    with pytest.raises(DeviceError, match="'tpu' is unknown; there are auto, cuda, cpu"):
+    with pytest.raises(DeviceError, match="'tpu' is unknown; there are auto, cpu, cuda, tensorrt, openvino"):
         cxrscribe.load(small_bundle, device="tpu")
 
 
@@ -40,11 +54,11 @@ def test_cuda_that_does_not_start_is_an_error_and_not_the_cpu(
     create = onnxruntime.InferenceSession._create_inference_session
 
     def fail(session: object, providers: list, *others: object) -> None:
-        if failure == "error" and providers[0][0] == CUDA.provider:
+        if failure == "error" and providers[0][0] == _CUDA_NAME:
             raise RuntimeError("libcublas.so.12 is missing")
         create(session, providers, *others)
 
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA.provider, CPU.provider])
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [_CUDA_NAME, _CPU_NAME])
     monkeypatch.setattr(onnxruntime.InferenceSession, "_create_inference_session", fail)
     with pytest.raises(DeviceError, match="no working CUDAExecutionProvider") as caught:
         cxrscribe.load(small_bundle, device="cuda")
@@ -55,10 +69,14 @@ def test_cuda_that_does_not_start_is_an_error_and_not_the_cpu(
 
 
 def test_graph_that_onnxruntime_refuses_is_a_bundle_error(tmp_path: Path) -> None:
-    # A field that ONNX doesn't have: valid protobuf, and no model.
-    (tmp_path / "x.onnx").write_bytes(b"\x08\x01")
-    with pytest.raises(BundleError, match=r"x\.onnx can't be loaded by onnxruntime"):
-        SessionFactory("cpu").open(tmp_path / "x.onnx")
+    bundle = SmallBundle().write(tmp_path / "bundle")
+
+    def take_unknown_operator(model) -> None:  # type: ignore[no-untyped-def]
+        model.graph.node[0].op_type = "Unheard"
+
+    edit_graph(bundle, ENCODER, take_unknown_operator)
+    with pytest.raises(BundleError, match=r"encoder\.onnx can't be loaded by onnxruntime .*Unheard"):
+        cxrscribe.load(bundle, device="cpu")
 
 
 def test_missing_onnxruntime_names_the_extra(small_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,9 +108,94 @@ def test_impossible_thread_count_is_refused(small_bundle: Path, threads: int) ->
 def test_threads_asked_for_are_used(small_bundle: Path) -> None:
     with cxrscribe.load(small_bundle, device="cpu", threads=3) as reporter:
         assert reporter.threads == 3
-    session = Session(small_bundle / "encoder.onnx", CPU, 3)
-    assert session._session.get_session_options().intra_op_num_threads == 3
+    session = Session(small_bundle / ENCODER, SessionSettings(CPU, 3))
+    assert session.native.get_session_options().intra_op_num_threads == 3
     assert SessionFactory("cpu").threads >= 1
+
+
+@pytest.mark.parametrize("spinning", [True, False])
+def test_threads_spin_unless_told_not_to(small_bundle: Path, spinning: bool) -> None:
+    options = Session(
+        small_bundle / ENCODER, SessionSettings(CPU, 2, spinning=spinning)
+    ).native.get_session_options()
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == str(int(spinning))
+    assert options.get_session_config_entry("session.force_spinning_stop") == "1"
+
+
+def test_spinning_changes_no_report(small_bundle: Path, films: list) -> None:
+    with (
+        cxrscribe.load(small_bundle, device="cpu", spinning=False) as sleeping,
+        cxrscribe.load(small_bundle, device="cpu") as spinning,
+    ):
+        assert sleeping.report_batch(films) == spinning.report_batch(films)
+
+
+def test_device_that_runs_nothing_of_a_graph_is_an_error(
+    small_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The provider is there, says onnxruntime, and every node went to the CPU."""
+
+    class AllOnCpu:
+        def get_providers(self) -> list[str]:
+            return [_CUDA_NAME, _CPU_NAME]
+
+        def get_provider_graph_assignment_info(self) -> list[SimpleNamespace]:
+            return [SimpleNamespace(ep_name=_CPU_NAME, get_nodes=lambda: [None] * 5)]
+
+    monkeypatch.setattr("cxrscribe.session.open_native", lambda graph, settings: AllOnCpu())
+    said = r"takes no node of .*encoder\.onnx: encoder\.onnx: 5 nodes on CPUExecutionProvider"
+    with pytest.raises(DeviceError, match=said):
+        Session(small_bundle / ENCODER, SessionSettings(CUDA, 1))
+
+
+def test_placement_is_what_onnxruntime_says(small_bundle: Path) -> None:
+    bundle = Bundle.open(small_bundle)
+    wanted = [
+        WantedGraph(GraphSource(bundle, ENCODER), Role.ENCODER),
+        WantedGraph(GraphSource(bundle, DECODER_STEP), Role.DECODER),
+    ]
+    encoder, step = SessionFactory("cpu").open(wanted)
+    assert encoder.placement.graph == ENCODER
+    assert set(encoder.placement.nodes) == set(step.placement.nodes) == {_CPU_NAME}
+    assert step.placement.nodes[_CPU_NAME] > encoder.placement.nodes[_CPU_NAME] > 3
+
+
+def test_placement_counts_nodes_by_provider_and_puts_the_most_first() -> None:
+    def part(provider: str, nodes: int) -> SimpleNamespace:
+        return SimpleNamespace(ep_name=provider, get_nodes=lambda: [None] * nodes)
+
+    placement = Placement.of(
+        "int8/encoder.onnx", [part(_CPU_NAME, 1), part(_CUDA_NAME, 5), part(_CPU_NAME, 2)]
+    )
+    assert placement.to_json() == {"graph": "int8/encoder.onnx", "nodes": {_CUDA_NAME: 5, _CPU_NAME: 3}}
+    assert str(placement) == (
+        "int8/encoder.onnx: 5 nodes on CUDAExecutionProvider, 3 nodes on CPUExecutionProvider"
+    )
+
+
+@pytest.mark.parametrize("device", DEVICES, ids=lambda device: device.name)
+def test_every_device_ends_on_the_cpu_for_what_it_can_not_run(device: Device) -> None:
+    for role in Role:
+        assert device.providers(role)[-1].name == _CPU_NAME
+
+
+def test_tensorrt_runs_the_encoder_and_cuda_the_decoder() -> None:
+    encoder = [provider.name for provider in TENSORRT.providers(Role.ENCODER)]
+    assert encoder == ["TensorrtExecutionProvider", _CUDA_NAME, _CPU_NAME]
+    assert TENSORRT.providers(Role.DECODER) == CUDA.providers(Role.DECODER)
+    assert TENSORRT.memory is Memory.CUDA
+
+
+def test_float32_stays_float32_on_cuda_unless_speed_was_asked_for() -> None:
+    cuda = CUDA.providers(Role.ENCODER)[0]
+    assert cuda.chosen(exact=True) == {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"}
+    assert cuda.chosen(exact=False) == {"cudnn_conv_algo_search": "HEURISTIC"}
+
+
+@pytest.mark.skipif("cuda_is_here()", reason="this onnxruntime has CUDA")
+def test_tensorrt_asked_for_and_missing_says_what_to_install(small_bundle: Path) -> None:
+    with pytest.raises(DeviceError, match=r"no working TensorrtExecutionProvider.* 'cxrscribe\[gpu\]'"):
+        cxrscribe.load(small_bundle, device="tensorrt")
 
 
 @pytest.mark.cuda
@@ -104,5 +207,18 @@ def test_cuda_gives_the_reports_of_the_cpu(small_bundle: Path, films: list) -> N
         cxrscribe.load(small_bundle, device="cpu") as cpu,
     ):
         assert cuda.device == "cuda"
-        pairs = zip(cuda.report_batch(films), cpu.report_batch(films), strict=True)
-        assert [first.tokens for first, _ in pairs] == [second.tokens for _, second in pairs]
+        assert all(_CUDA_NAME in graph.nodes for graph in cuda.placement)
+        assert tokens(cuda, films) == tokens(cpu, films)
+
+
+@pytest.mark.cuda
+def test_tensorrt_gives_the_reports_of_the_cpu(small_bundle: Path, films: list) -> None:
+    try:
+        tensorrt = cxrscribe.load(small_bundle, device="tensorrt")
+    except DeviceError as error:
+        pytest.skip(f"no TensorRT here: {error}")
+    with tensorrt, cxrscribe.load(small_bundle, device="cpu") as cpu:
+        encoder, *decoder = tensorrt.placement
+        assert "TensorrtExecutionProvider" in encoder.nodes
+        assert all("TensorrtExecutionProvider" not in graph.nodes for graph in decoder)
+        assert tokens(tensorrt, films) == tokens(cpu, films)

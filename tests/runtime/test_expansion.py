@@ -7,7 +7,6 @@ from hypothesis.extra import numpy as npst
 
 from cxrscribe.beam import Frontier
 from cxrscribe.expansion import StepExpander, best_candidates
-from cxrscribe.stats import DecodingStats
 from support.small_models import SmallDecoder
 
 # Few different values, so that ties are everywhere, and -inf among them.
@@ -47,17 +46,19 @@ def test_nan_is_told_of_its_image_and_changes_no_other(
     sick[row, data.draw(st.integers(0, words - 1))] = np.nan
     frontier = frontier_of(np.zeros((images, places), np.float32), words)
     healthy, found = best_candidates(log_probs, frontier), best_candidates(sick, frontier)
-    assert not healthy.has_nan.any()
-    assert np.flatnonzero(found.has_nan).tolist() == [row // places]
-    assert not np.isnan(found.score).any()
-    others = ~found.has_nan
+    assert not np.isnan(healthy.score).any()
+    others = np.arange(images) != row // places
+    assert np.isnan(found.score).tolist() == [[not other] * (2 * places) for other in others]
     np.testing.assert_array_equal(found.index[others], healthy.index[others])
     np.testing.assert_array_equal(found.score[others], healthy.score[others])
 
 
 def test_nan_in_a_row_without_hypothesis_concerns_nobody() -> None:
     model = SmallDecoder.random(seed=0, words=6)
-    expander = StepExpander(model, np.array([[1, 1, 1], [np.nan, 1, 1]], np.float32))
+    expander = StepExpander(model)
+    expander.wait(np.array([[1, 1, 1], [np.nan, 1, 1]], np.float32))
+    expander.admit(2)
     score = np.array([[0.0], [-np.inf]], np.float32)
     frontier = Frontier(np.ones(2, np.int64), np.arange(2), score, np.zeros((1, 6), np.float32))
-    assert not expander.expand(frontier, DecodingStats()).has_nan.any()
+    assert not np.isnan(expander.expand(frontier).score).any()
+    assert expander.rows == 1

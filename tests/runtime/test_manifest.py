@@ -20,11 +20,24 @@ from cxrscribe.manifest import (
     Parity,
     SearchParity,
 )
+from cxrscribe.precision import Precision, ReportFigures, Speedups
 from cxrscribe.settings import BeamSettings
 from support.small_bundle import SmallBundle
 
 Edit = Callable[[Path, Callable[[dict[str, Any]], object]], None]
 SHA = "0" * 64
+INT8 = Precision(
+    name="int8",
+    devices=("cpu",),
+    calibration="smallest and largest values over 64 films",
+    calibration_films=64,
+    split="test",
+    reports=500,
+    identical=430,
+    fp32=ReportFigures(0.25, None),
+    own=ReportFigures(0.24, 0.75),
+    speedups=Speedups(3.2, 2.6, "AMD EPYC", 2),
+)
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
@@ -36,10 +49,11 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
             SearchParity(200, 180, 199, (NearTie("film 7", 12, 3e-6),), 2e-5),
         ),
         evaluation=Evaluation("phantoms", "test", 500, {"bleu_4": 0.25}),
+        precisions=(INT8,),
     )
     manifest.write(tmp_path)
     assert Manifest.read(tmp_path) == manifest
-    assert manifest.precisions == ("int8",)
+    assert manifest.graph_precisions == ("int8",)
 
 
 @pytest.mark.parametrize(
@@ -77,6 +91,9 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
         (("provenance", "sha256"), [], "provenance.sha256 is"),
         (("disclaimer",), " ", "disclaimer is empty"),
         (("licence",), ["MIT"], "licence is"),
+        (("precisions",), None, "precisions is None"),
+        (("precisions",), [{}], r"precisions\[0\] has no field 'name'"),
+        (("precisions",), [INT8.to_json()], "precisions has 'int8', of which files has no graph"),
         (("pickle",), "x", "unknown field 'pickle'"),
     ],
 )
@@ -165,3 +182,24 @@ def test_manifest_is_plain_json_with_the_settings_in_it(small_bundle: Path) -> N
     fields = json.loads((small_bundle / MANIFEST_NAME).read_text())
     assert fields["settings"] == BeamSettings(beam_width=3, max_length=12).to_json()
     assert fields["vocabulary"][:4] == ["<pad>", "<start>", "<end>", "<unk>"]
+
+
+def test_a_manifest_of_version_1_is_one_without_precisions(own_bundle: Path, edit_manifest: Edit) -> None:
+    expected = Manifest.read(own_bundle)
+
+    def back(fields: dict[str, Any]) -> None:
+        fields["schema_version"] = 1
+        del fields["precisions"]
+
+    edit_manifest(own_bundle, back)
+    assert Manifest.read(own_bundle) == expected
+    assert expected.precisions == ()
+    edit_manifest(own_bundle, lambda fields: fields.update(precisions=[]))
+    with pytest.raises(BundleError, match="unknown field 'precisions'"):
+        Manifest.read(own_bundle)
+
+
+def test_a_precision_stands_once(tmp_path: Path) -> None:
+    files = (FileEntry("int8/encoder.onnx", SHA, 3, "int8", 17),)
+    with pytest.raises(BundleError, match="precisions has 'int8' twice"):
+        replace(SmallBundle().manifest(files), precisions=(INT8, INT8))

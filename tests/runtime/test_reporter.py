@@ -24,9 +24,10 @@ from support.small_bundle import SmallBundle
 Films = list[NDArray[np.uint8]]
 
 
-@pytest.fixture(scope="module")
-def reporter(small_bundle: Path) -> Iterator[Reporter]:
-    with cxrscribe.load(small_bundle, device="cpu") as loaded:
+@pytest.fixture(scope="module", params=["canonical step", "fused step", "fused step, strict"])
+def reporter(request: pytest.FixtureRequest, small_bundle: Path, fused_bundle: Path) -> Iterator[Reporter]:
+    bundle = fused_bundle if "fused" in request.param else small_bundle
+    with cxrscribe.load(bundle, device="cpu", strict="strict" in request.param) as loaded:
         yield loaded
 
 
@@ -167,10 +168,12 @@ def test_client_that_waits_for_a_report_before_it_gives_the_next_film_gets_it(
     assert heard == reporter.report_batch(films[:3])
 
 
-def test_batches_of_a_list_are_full(reporter: Reporter, films: Films) -> None:
+def test_films_of_a_list_are_searched_for_at_full_width(reporter: Reporter, films: Films) -> None:
     stats = DecodingStats()
-    list(reporter.report_stream(films, batch_size=16, stats=stats))
-    assert (stats.batches, stats.images) == (3, len(films))
+    same_length = BeamSettings(beam_width=2, max_length=6, min_length=6)
+    list(reporter.report_stream(films, same_length, batch_size=16, stats=stats))
+    assert stats.images == len(films) == 40
+    assert stats.steps == 3 * 6  # 16 films, 16 and 8
 
 
 def test_what_was_done_before_an_error_of_the_source_comes_first(reporter: Reporter, films: Films) -> None:
@@ -224,7 +227,8 @@ def test_endless_stream_is_read_only_as_far_as_needed(reporter: Reporter, films:
 
     stream = reporter.report_stream(endless(), batch_size=4)
     assert list(islice(stream, 6)) == reporter.report_batch(films[:6])
-    assert next(taken) <= 8 + 4 + 1
+    # Given out, waiting for one before them, searched for, and read ahead.
+    assert next(taken) <= 6 + 8 * 4 + 4 + 4 + 1
     stream.close()  # type: ignore[attr-defined]
 
 
@@ -293,7 +297,7 @@ def test_wrong_number_of_settings(reporter: Reporter, films: Films) -> None:
     ("features", "said"),
     [
         (np.zeros(6), r"shape \[6\]"),
-        (np.zeros((2, 5)), "5 numbers a film, but this bundle takes 6"),
+        (np.zeros((2, 5)), "row 0 have 5 numbers, not 6"),
         (np.full((1, 6), np.nan), "not finite"),
         ([[1.0], [1.0, 2.0]], "one length"),
         ("films", "rows of numbers"),
@@ -322,8 +326,52 @@ def test_closed_reporter_says_so(small_bundle: Path, films: Films) -> None:
 def test_stats_add_up_over_calls(reporter: Reporter, films: Films) -> None:
     stats = DecodingStats()
     reports = [report for _ in range(2) for report in reporter.report_batch(films[:5], stats=stats)]
-    assert (stats.films, stats.images, stats.batches) == (10, 10, 2)
+    assert (stats.films, stats.images) == (10, 10)
     assert stats.words == sum(len(report.tokens) for report in reports if isinstance(report, Report))
     assert stats.rows >= stats.steps > 0
     assert min(stats.read_seconds, stats.encode_seconds, stats.decode_seconds) > 0
     assert set(stats.to_json()) >= {"films", "steps", "decode_seconds"}
+
+
+@pytest.mark.parametrize("images", [1, 40])
+def test_warmup_runs_the_model_and_changes_nothing(reporter: Reporter, films: Films, images: int) -> None:
+    before = reporter.report_batch(films[:3])
+    reporter.warmup(images, BeamSettings(beam_width=4, n_best=2, min_length=5))
+    assert reporter.report_batch(films[:3]) == before
+    with pytest.raises(InputError, match="images is 0"):
+        reporter.warmup(0)
+
+
+def test_streams_of_several_threads_get_what_each_gets_alone(reporter: Reporter, films: Films) -> None:
+    """Open at once, with beams of their own, and one of them given up half way."""
+    each = [BeamSettings(beam_width=1 + number % 4, max_length=10) for number in range(8)]
+    alone = [reporter.report_batch(films, settings) for settings in each]
+
+    def stream(number: int) -> list[Report | FilmError]:
+        found = []
+        for report in reporter.report_stream(iter(films), each[number], batch_size=3 + number):
+            found.append(report)
+            if number == 5 and len(found) == 7:
+                break
+        return found
+
+    with ThreadPoolExecutor(8) as pool:
+        streams = list(pool.map(stream, range(8)))
+    assert streams[5] == alone[5][:7]
+    assert streams[:5] + streams[6:] == alone[:5] + alone[6:]
+
+
+def test_interleaved_streams_of_one_thread(reporter: Reporter, films: Films) -> None:
+    wide, narrow = BeamSettings(beam_width=5, max_length=9), BeamSettings(beam_width=1, max_length=4)
+    expected = reporter.report_batch(films, wide), reporter.report_batch(films, narrow)
+    pairs = list(zip(reporter.report_stream(films, wide), reporter.report_stream(films, narrow), strict=True))
+    assert ([one for one, _ in pairs], [other for _, other in pairs]) == expected
+
+
+def test_stream_of_a_closed_reporter_says_so(small_bundle: Path, films: Films) -> None:
+    reporter = cxrscribe.load(small_bundle, device="cpu")
+    stream = reporter.report_stream(films, batch_size=2)
+    next(stream)
+    reporter.close()
+    with pytest.raises(InputError, match="closed"):
+        list(stream)

@@ -13,6 +13,7 @@ from cxrscribe.device import CPU, CUDA
 from cxrscribe.errors import BundleError, CxrscribeError, DeviceError
 from cxrscribe.file_entry import TensorEntry
 from cxrscribe.session import Session
+from cxrscribe.session_settings import SessionSettings
 from support.small_bundle import SmallBundle, edit_graph
 
 IMAGE = TensorEntry("image", "uint8", ("N", 24, 32))
@@ -21,7 +22,7 @@ FEATURES = TensorEntry("features", "float32", ("N", 6))
 
 @pytest.fixture(scope="module")
 def encoder(small_bundle: Path) -> Session:
-    return Session(small_bundle / "encoder.onnx", CPU, 1)
+    return Session(small_bundle / "encoder.onnx", SessionSettings(CPU, 1))
 
 
 def test_graph_of_the_right_interface_is_accepted(encoder: Session) -> None:
@@ -111,4 +112,4 @@ def test_failure_at_work_is_an_error_of_the_tree_and_spares_what_was_done(
 def test_damaged_graph_is_not_blamed_on_the_device(tmp_path: Path) -> None:
     (tmp_path / "x.onnx").write_bytes(b"\x08\x01")
     with pytest.raises(BundleError, match=r"x\.onnx can't be loaded by onnxruntime"):
-        Session(tmp_path / "x.onnx", CUDA, 1)
+        Session(tmp_path / "x.onnx", SessionSettings(CUDA, 1))

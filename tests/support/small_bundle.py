@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from cxrscribe.manifest import Architecture, FileEntry, Manifest, Provenance, TensorEntry
 from cxrscribe.preprocess import Preprocessing
 from cxrscribe.settings import BeamSettings
+from cxrscribe_export.fusion import fuse, fuse_initial_state
 from support.small_models import letters
 
 OPSET = 17
@@ -33,6 +34,8 @@ class SmallBundle:
     layers: int = 2
     words: int = 12
     settings: BeamSettings = field(default_factory=lambda: BeamSettings(beam_width=3, max_length=12))
+    fused: bool = False
+    """Write `beam_init.onnx` and `beam_step.onnx` too."""
     external_data: bool = False
     """Keep the weights of the step in a file beside it."""
 
@@ -44,9 +47,15 @@ class SmallBundle:
             "decoder_init.onnx": self._init(),
             "decoder_step.onnx": self._step(),
         }
+        models = {
+            name: helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
+            for name, graph in graphs.items()
+        }
+        if self.fused:
+            models["beam_init.onnx"] = fuse_initial_state(models["decoder_init.onnx"])
+            models["beam_step.onnx"] = fuse(models["decoder_step.onnx"])
         entries = []
-        for name, graph in graphs.items():
-            model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
+        for name, model in models.items():
             onnx.checker.check_model(model)
             beside = f"{name}.data" if self.external_data and name == "decoder_step.onnx" else None
             options = {"all_tensors_to_one_file": True, "location": beside, "size_threshold": 200}
@@ -56,8 +65,8 @@ class SmallBundle:
                     folder,
                     name,
                     opset=OPSET,
-                    inputs=[_tensor_entry(value) for value in graph.input],
-                    outputs=[_tensor_entry(value) for value in graph.output],
+                    inputs=[_tensor_entry(value) for value in model.graph.input],
+                    outputs=[_tensor_entry(value) for value in model.graph.output],
                 )
             )
             if beside:
@@ -153,9 +162,12 @@ class SmallBundle:
             name = f"layer{layer}"
             graph.node("MatMul", (below, graph.weight(size, 4 * self.hidden)), f"{name}_below")
             own = graph.weight(self.hidden, 4 * self.hidden)
-            graph.node("MatMul", (hidden[layer], own), f"{name}_own")
-            graph.node("Add", (f"{name}_below", f"{name}_own"), f"{name}_sum")
-            graph.node("Add", (f"{name}_sum", graph.weight(4 * self.hidden)), f"{name}_gates")
+            summed = f"{name}_below"
+            if hidden[layer] != "zeros":
+                graph.node("MatMul", (hidden[layer], own), f"{name}_own")
+                summed = f"{name}_sum"
+                graph.node("Add", (f"{name}_below", f"{name}_own"), summed)
+            graph.node("Add", (summed, graph.weight(4 * self.hidden)), f"{name}_gates")
             graph.node("Split", f"{name}_gates", tuple(f"{name}_{gate}" for gate in "ifgo"), axis=1)
             for gate, activation in zip("ifgo", ("Sigmoid", "Sigmoid", "Tanh", "Sigmoid"), strict=True):
                 graph.node(activation, f"{name}_{gate}", f"{name}_{gate}a")

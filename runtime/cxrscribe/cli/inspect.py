@@ -12,32 +12,73 @@ import click
 from cxrscribe.cli.options import bundle_or_demo
 
 if TYPE_CHECKING:
-    from cxrscribe.bundle import FileCheck, Inspection
+    from cxrscribe.bundle import Bundle, FileCheck, Inspection
     from cxrscribe.manifest import Manifest
     from cxrscribe.parity import Parity
+    from cxrscribe.placement import Placement
+    from cxrscribe.precision import Precision
 
 
 @click.command(short_help="Show what is in a bundle, and whether it is intact.")
 @click.argument("bundle", required=False, type=click.Path(path_type=Path))
+@click.option("--device", metavar="DEVICE", help="Open it there, and show where each graph really runs.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
-def inspect(bundle: Path | None, as_json: bool) -> None:
+def inspect(bundle: Path | None, device: str | None, as_json: bool) -> None:
     """Show the model, vocabulary, preprocessing, settings, parity, evaluation and origin of BUNDLE, and check
-    the size and sha256 of each of its files. Without BUNDLE it is the embedded demo bundle.
+    the size and sha256 of each of its files. Without BUNDLE it is the embedded demo bundle. With --device an
+    intact bundle is also opened, and the nodes of its graphs are counted by execution provider.
 
-    Exit code: 0 intact; 1 a file is missing or changed (it is named); 2 no readable bundle.
+    Exit code: 0 intact; 1 a file is missing or changed (it is named); 2 no readable bundle, no such device.
     """
     from cxrscribe.bundle import Bundle
 
     opened = Bundle.open(bundle_or_demo(bundle))
     inspection = opened.inspect()
+    placement = _placement(opened, device) if device is not None and inspection.intact else None
     if as_json:
-        click.echo(json.dumps(_as_json(opened.manifest, inspection), indent=1))
+        fields = _as_json(opened.manifest, inspection)
+        click.echo(json.dumps({**fields, **_placement_json(device, placement)}, indent=1))
     else:
-        click.echo("\n".join([f"bundle         {opened.path}", *_lines(opened.manifest, inspection)]))
+        lines = [f"bundle         {opened.path}", *_lines(opened.manifest, inspection)]
+        click.echo("\n".join([*lines, *_placement_lines(device, placement)]))
     for check in inspection.files:
         if check.problem and check.entry is not None:
             click.echo(f"Error: {check.problem}", err=True)
     click.get_current_context().exit(0 if inspection.intact else 1)
+
+
+def _placement(bundle: Bundle, device: str) -> tuple[str, tuple[Placement, ...]]:
+    """The device that was taken, and where each graph runs. Raises DeviceError."""
+    from cxrscribe.cache_folder import default_folder
+    from cxrscribe.file_entry import FP32
+    from cxrscribe.graph_cache import open_cache
+    from cxrscribe.loader import open_graphs
+    from cxrscribe.session_factory import SessionFactory
+
+    sessions = SessionFactory(device, cache=open_cache(True, default_folder()))
+    placement = open_graphs(bundle, sessions, FP32).placement
+    return sessions.device.name, placement
+
+
+def _placement_json(device: str | None, found: tuple[str, tuple[Placement, ...]] | None) -> dict[str, object]:
+    """Fields `device` and `placement`, null where the bundle is damaged; none where no device was given."""
+    if device is None:
+        return {}
+    if found is None:
+        return {"device": None, "placement": None}
+    name, placement = found
+    return {"device": name, "placement": [graph.to_json() for graph in placement]}
+
+
+def _placement_lines(device: str | None, found: tuple[str, tuple[Placement, ...]] | None) -> Iterator[str]:
+    if device is None:
+        return
+    if found is None:
+        yield f"placement      not opened on {device}: the bundle is damaged"
+        return
+    name, placement = found
+    yield f"placement      on device {name}"
+    yield from (f"               {graph}" for graph in placement)
 
 
 def _as_json(manifest: Manifest, inspection: Inspection) -> dict[str, object]:
@@ -75,7 +116,9 @@ def _lines(manifest: Manifest, inspection: Inspection) -> Iterator[str]:
         f"length {settings.min_length} to {settings.max_length}, length penalty {settings.length_penalty:g}, "
         f"no repeated n-gram {settings.no_repeat_ngram or 'off'}{banned}"
     )
-    yield f"precisions     {', '.join(manifest.precisions) or 'none'}"
+    yield f"precisions     {', '.join(manifest.graph_precisions) or 'none'}"
+    for precision in manifest.precisions:
+        yield from _precision_lines(precision)
     for check in inspection.files:
         yield from _file_lines(check)
     yield from _parity_lines(manifest.parity)
@@ -105,6 +148,29 @@ def _file_lines(check: FileCheck) -> Iterator[str]:
         for tensor in tensors:
             shape = ", ".join(str(size) for size in tensor.shape)
             yield f"               {kind} {tensor.name} {tensor.dtype} [{shape}]"
+
+
+def _precision_lines(precision: Precision) -> Iterator[str]:
+    fp32, own = precision.fp32, precision.own
+    figures = [("BLEU-4", fp32.bleu_4, own.bleu_4), ("label F1", fp32.label_f1_micro, own.label_f1_micro)]
+    compared = "".join(
+        f", {name} {value:.4f} (fp32 {before:.4f})"
+        for name, before, value in figures
+        if value is not None and before is not None
+    )
+    yield (
+        f"               {precision.name} for {', '.join(precision.devices)}: "
+        f"{precision.identical_share:.1%} of {precision.reports} reports identical on "
+        f"{precision.split}{compared}"
+    )
+    yield f"               {precision.name} calibration: {precision.calibration}"
+    speedups = precision.speedups
+    yield f"               {precision.name} speed: " + (
+        "not measured"
+        if speedups is None
+        else f"encoder {speedups.encoder:.2f} x fp32, step {speedups.step:.2f} x, "
+        f"{speedups.threads} threads of {speedups.processor}"
+    )
 
 
 def _parity_lines(parity: Parity | None) -> Iterator[str]:

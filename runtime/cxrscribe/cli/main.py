@@ -23,6 +23,7 @@ _OWN: Final = {
     "report": "cxrscribe.cli.report:report",
     "preprocess": "cxrscribe.cli.preprocess:preprocess",
     "inspect": "cxrscribe.cli.inspect:inspect",
+    "cache": "cxrscribe.cli.cache:cache",
 }
 
 INTERRUPTED: Final = 130  # 128 + SIGINT, as shells count

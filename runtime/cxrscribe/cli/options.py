@@ -43,13 +43,20 @@ class EngineChoice:
     device: str
     precision: str | None
     threads: int | None
+    spinning: bool = True
+    cache: bool = True
 
     def load(self) -> Reporter:
         """Open the bundle; without one, the embedded demo bundle, which is said on stderr."""
         import cxrscribe
 
         return cxrscribe.load(
-            bundle_or_demo(self.bundle), device=self.device, precision=self.precision, threads=self.threads
+            bundle_or_demo(self.bundle),
+            device=self.device,
+            precision=self.precision,
+            threads=self.threads,
+            spinning=self.spinning,
+            cache=self.cache,
         )
 
 
@@ -77,19 +84,30 @@ def bundle_option(command: Command) -> Command:
 
 
 def engine_options(command: Command) -> Command:
-    """Add `--bundle --device --precision --threads`; the command gets `engine: EngineChoice`."""
+    """Add the options of EngineChoice, one each; the command gets `engine: EngineChoice`."""
 
     @functools.wraps(command)
     def packed(
-        *, bundle: Path | None, device: str, precision: str | None, threads: int | None, **others: Any
+        *,
+        bundle: Path | None,
+        device: str,
+        precision: str | None,
+        threads: int | None,
+        spinning: bool,
+        cache: bool,
+        **others: Any,
     ) -> Any:
-        return command(engine=EngineChoice(bundle, device, precision, threads), **others)
+        engine = EngineChoice(bundle, device, precision, threads, spinning, cache)
+        return command(engine=engine, **others)
 
     return _with(
         packed,
         bundle_option,
         click.option(
-            "--device", default="auto", show_default=True, help="cpu, cuda, or auto: the best that works."
+            "--device",
+            default="auto",
+            show_default=True,
+            help="cpu, cuda, tensorrt, openvino, or auto: the best that works.",
         ),
         click.option("--precision", help="Precision of the graphs, as `cxrscribe inspect` lists them."),
         click.option(
@@ -97,6 +115,22 @@ def engine_options(command: Command) -> Command:
             type=click.IntRange(min=1),
             metavar="N",
             help="CPU threads. [default: the cores this process may use]",
+        ),
+        click.option(
+            "--no-spinning",
+            "spinning",
+            is_flag=True,
+            flag_value=False,
+            default=True,
+            help="Let threads sleep while they wait: slower, and leaves the cores to others.",
+        ),
+        click.option(
+            "--no-cache",
+            "cache",
+            is_flag=True,
+            flag_value=False,
+            default=True,
+            help="Optimize the graphs anew, and keep nothing of it.",
         ),
     )
 

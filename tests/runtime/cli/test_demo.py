@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from cxrscribe import BeamSettings
 from cxrscribe.cli.page import report_page
 from cxrscribe.cli.report_row import ReportRow
 from cxrscribe.errors import FilmError
 from cxrscribe.report import Report
+from support.small_bundle import SmallBundle
 
 Run = Callable[..., Result]
 
@@ -52,11 +54,18 @@ class Page(HTMLParser):
         self.texts.append(data)
 
 
+@pytest.fixture(scope="module")
+def talking_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small bundle whose reports have words."""
+    settings = BeamSettings(beam_width=3, max_length=12, min_length=3)
+    return SmallBundle(settings=settings).write(tmp_path_factory.mktemp("talking") / "bundle")
+
+
 @pytest.fixture(autouse=True)
-def small_demo(monkeypatch: pytest.MonkeyPatch, small_bundle: Path, films: Path) -> list[Path]:
+def small_demo(monkeypatch: pytest.MonkeyPatch, talking_bundle: Path, films: Path) -> list[Path]:
     """A small bundle and two films in place of the embedded ones."""
     sample = [films / "a.png", films / "b.jpg"]
-    monkeypatch.setattr("cxrscribe.demo.demo_bundle", lambda: small_bundle)
+    monkeypatch.setattr("cxrscribe.demo.demo_bundle", lambda: talking_bundle)
     monkeypatch.setattr("cxrscribe.demo.demo_films", lambda: sample)
     return sample
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,7 +12,17 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from cxrscribe.manifest import Evaluation, Manifest, NearTie, OutputParity, Parity, Provenance, SearchParity
+from cxrscribe.manifest import (
+    Evaluation,
+    FileEntry,
+    Manifest,
+    NearTie,
+    OutputParity,
+    Parity,
+    Provenance,
+    SearchParity,
+)
+from cxrscribe.precision import Precision, ReportFigures, Speedups
 
 Run = Callable[..., Result]
 
@@ -128,3 +139,70 @@ def test_without_a_bundle_it_is_the_demo_bundle(run: Run) -> None:
     assert result.exit_code == 0
     assert "embedded demo bundle" in result.stderr
     assert json.loads(result.stdout)["intact"]
+
+
+def test_precisions_and_their_costs_in_words_and_as_json(run: Run, copy: Path) -> None:
+    manifest = Manifest.read(copy)
+    (copy / "int8").mkdir()
+    shutil.copyfile(copy / "encoder.onnx", copy / "int8" / "encoder.onnx")
+    entry = FileEntry.describe(copy, "int8/encoder.onnx", precision="int8", opset=17)
+    cost = Precision(
+        name="int8",
+        devices=("cpu",),
+        calibration="ranges of 64 films",
+        calibration_films=64,
+        split="test",
+        reports=500,
+        identical=430,
+        fp32=ReportFigures(0.5662, 0.9597),
+        own=ReportFigures(0.5647, 0.9582),
+        speedups=Speedups(3.24, 2.71, "AMD EPYC", 2),
+    )
+    replace(manifest, files=(*manifest.files, entry), precisions=(cost,)).write(copy)
+    shown = run("inspect", copy).stdout
+    for wanted in (
+        "precisions     fp32, int8",
+        "int8 for cpu: 86.0% of 500 reports identical on test",
+        "BLEU-4 0.5647 (fp32 0.5662), label F1 0.9582 (fp32 0.9597)",
+        "int8 calibration: ranges of 64 films",
+        "int8 speed: encoder 3.24 x fp32, step 2.71 x, 2 threads of AMD EPYC",
+    ):
+        assert wanted in shown
+    assert json.loads(run("inspect", copy, "--json").stdout)["precisions"] == [
+        json.loads(json.dumps(cost.to_json()))
+    ]
+
+
+def test_device_shows_where_each_graph_runs(run: Run, copy: Path) -> None:
+    result = run("inspect", copy, "--device", "cpu")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "placement      on device cpu\n" in result.stdout
+    for graph in ("encoder.onnx", "decoder_init.onnx", "decoder_step.onnx"):
+        assert re.search(rf"^ +{graph}: \d+ nodes on CPUExecutionProvider$", result.stdout, re.MULTILINE)
+
+
+def test_device_in_json(run: Run, copy: Path) -> None:
+    fields = json.loads(run("inspect", copy, "--device", "auto", "--json").stdout)
+    assert fields["device"] in ("cpu", "cuda")
+    assert [graph["graph"] for graph in fields["placement"]] == [
+        "encoder.onnx",
+        "decoder_init.onnx",
+        "decoder_step.onnx",
+    ]
+    assert all(count > 0 for graph in fields["placement"] for count in graph["nodes"].values())
+    assert "placement" not in json.loads(run("inspect", copy, "--json").stdout)
+
+
+def test_damaged_bundle_is_not_opened_on_a_device(run: Run, copy: Path) -> None:
+    (copy / "decoder_step.onnx").write_bytes(b"")
+    result = run("inspect", copy, "--device", "cpu")
+    assert result.exit_code == 1
+    assert "placement      not opened on cpu: the bundle is damaged" in result.stdout
+    fields = json.loads(run("inspect", copy, "--device", "cpu", "--json").stdout)
+    assert (fields["device"], fields["placement"]) == (None, None)
+
+
+def test_unknown_device_is_an_error(run: Run, copy: Path) -> None:
+    result = run("inspect", copy, "--device", "abacus")
+    assert result.exit_code == 2
+    assert "device 'abacus' is unknown" in result.stderr

@@ -1,0 +1,65 @@
+"""A graph's inputs and outputs at fixed addresses, so that a step allocates and copies nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxrscribe.device import Memory
+from cxrscribe.session import Session
+
+
+class Binding:
+    """One set of addresses that a session is run on, again and again. Host arrays are kept alive."""
+
+    def __init__(self, session: Session, memory: Memory, on_device: bool) -> None:
+        """`memory`: where the session has its tensors; `on_device`: whether what is in this process' own
+        memory has to be copied there before each run.
+        """
+        self._session = session
+        self._memory = memory
+        self._on_device = on_device
+        self._binding = session.native.io_binding()
+        self._copied: dict[str, NDArray[Any]] = {}
+        self._kept: dict[str, NDArray[Any]] = {}
+
+    def read(self, name: str, array: NDArray[Any]) -> None:
+        """Let an input be this contiguous host array, with what it holds at the time of each run."""
+        self._kept[name] = array
+        if self._on_device:
+            self._copied[name] = array  # onnxruntime copies it when it is bound
+            return
+        self._read(name, array)
+
+    def write(self, name: str, array: NDArray[Any]) -> None:
+        """Let an output go to this contiguous host array."""
+        self._kept[name] = array
+        self._binding.bind_output(name, Memory.CPU.value, 0, array.dtype.type, array.shape, _address(array))
+
+    def read_rows(self, name: str, address: int, shape: tuple[int, int]) -> None:
+        """Let an input be the float32 matrix at this address of the device's memory."""
+        self._binding.bind_input(name, self._memory.value, 0, np.float32, shape, address)
+
+    def write_rows(self, name: str, address: int, shape: tuple[int, int]) -> None:
+        """Let an output go to this address of the device's memory, as float32."""
+        self._binding.bind_output(name, self._memory.value, 0, np.float32, shape, address)
+
+    def run(self) -> None:
+        """Compute. Raises DeviceError when onnxruntime fails."""
+        for name, array in self._copied.items():
+            self._read(name, array)
+        try:
+            self._session.native.run_with_iobinding(self._binding)
+        except Exception as error:  # onnxruntime's own errors have no common class below this one
+            raise self._session.failure(error) from error
+
+    def _read(self, name: str, array: NDArray[Any]) -> None:
+        self._binding.bind_input(name, Memory.CPU.value, 0, array.dtype.type, array.shape, _address(array))
+
+
+def _address(array: NDArray[Any]) -> int:
+    """Of the first number; `array.ctypes.data` takes three times as long."""
+    address: int = array.__array_interface__["data"][0]
+    return address

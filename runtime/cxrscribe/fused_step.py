@@ -1,0 +1,217 @@
+"""The fused decoder of a bundle: `beam_init.onnx` and `beam_step.onnx` on a state cache."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxrscribe.architecture import Architecture
+from cxrscribe.beam import Candidates, Frontier
+from cxrscribe.binding import Binding
+from cxrscribe.device import Memory
+from cxrscribe.file_entry import TensorEntry
+from cxrscribe.session import Session
+from cxrscribe.state_cache import StateCache
+from cxrscribe.vocabulary import START
+
+_ROWS_SPARE: Final = 8
+
+
+class FusedDecoder:
+    """The two graphs. Safe to use from several threads, each with expanders of its own."""
+
+    def __init__(self, init: Session, step: Session, architecture: Architecture) -> None:
+        """Raises BundleError when the graphs aren't these two, or not of this architecture."""
+        words = architecture.vocabulary_size
+        self.width = 2 * architecture.layers * architecture.hidden_size
+        init.expect(
+            [TensorEntry("features", "float32", ("N", architecture.feature_size))],
+            [TensorEntry("state", "float32", ("N", self.width))],
+        )
+        step.expect(
+            [
+                TensorEntry("token", "int64", ("R",)),
+                TensorEntry("parent", "int64", ("R",)),
+                TensorEntry("score", "float32", ("R", 1)),
+                TensorEntry("state", "float32", ("S", self.width)),
+                TensorEntry("bias", "float32", ("Q", words)),
+                TensorEntry("beam_width", "int64", ()),
+            ],
+            [
+                TensorEntry("candidate_score", "float32", ("B", "M")),
+                TensorEntry("candidate_index", "int64", ("B", "M")),
+                TensorEntry("candidate_log_prob", "float32", ("B", "M")),
+                TensorEntry("state_out", "float32", ("R", self.width)),
+            ],
+        )
+        self.init = init
+        self.step = step
+        self.memory = step.device.memory
+        """Where the state lives."""
+
+    def expander(self, padded_images: int) -> FusedExpander:
+        """A new state cache. `padded_images`: always compute the rows of so many images, used or not."""
+        return FusedExpander(self, padded_images, on_device=self.memory is not Memory.CPU)
+
+
+class FusedExpander:
+    """See Expander.
+
+    Initial states of images that wait are held in the host's memory; where the state lives elsewhere, their
+    features are, and the states are computed in place when they enter.
+    """
+
+    def __init__(self, decoder: FusedDecoder, padded_images: int, *, on_device: bool) -> None:
+        """`on_device`: whether the state lives out of this process' reach."""
+        self._decoder = decoder
+        self._on_device = on_device
+        self._padded_images = padded_images
+        self._cache = StateCache(decoder.width, decoder.memory, on_device)
+        self._waiting = np.zeros((0, 0), np.float32)  # [n, 2 * L * D], or features [n, F]
+        self._steps: dict[int, _BoundStep] = {}  # by turn of the cache
+        self.rows = 0
+        self.seconds = 0.0
+
+    def wait(self, features: NDArray[np.float32]) -> None:
+        """See Expander."""
+        rows = features if self._on_device else self._initial_rows(features)
+        self._waiting = np.concatenate((self._waiting, rows)) if len(self._waiting) else rows
+
+    def admit(self, count: int) -> None:
+        """See Expander."""
+        entering, self._waiting = self._waiting[:count], self._waiting[count:]
+        self._reserve(self._cache.held + count)
+        if self._on_device:
+            self._compute_in_place(entering)
+        else:
+            self._cache.admit(entering)
+
+    def expand(self, frontier: Frontier) -> Candidates:
+        """See Expander. The next call writes to the same arrays."""
+        used, places = frontier.score.shape
+        images = max(used, self._padded_images)
+        self.rows = images * places
+        self._reserve(self.rows)
+        step = self._steps.get(self._cache.turn)
+        if step is None:
+            step = self._steps[self._cache.turn] = _BoundStep(self._decoder.step, self._cache)
+        # While a frontier is the same object its arrays are, and so the step is bound already.
+        if step.frontier is not frontier:
+            step.bind(frontier, images)
+        self.seconds += step.run()
+        self._cache.swap(used * places)
+        return step.candidates
+
+    def clear(self) -> None:
+        """See Expander."""
+        self._cache.clear()
+        self._waiting = self._waiting[:0]
+
+    def _initial_rows(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """States [n, 2 * L * D] of these images; always so many at a time, where rows are padded."""
+        size = self._padded_images or len(features)
+        parts = []
+        for start in range(0, len(features), size):
+            part = features[start : start + size]
+            padded = np.concatenate((part, np.zeros((size - len(part), part.shape[1]), np.float32)))
+            started = perf_counter()
+            (rows,) = self._decoder.init.run(("state",), {"features": padded})
+            self.seconds += perf_counter() - started
+            parts.append(rows[: len(part)])
+        return np.concatenate(parts)
+
+    def _compute_in_place(self, features: NDArray[np.float32]) -> None:
+        """As `_initial_rows`, right into the cache."""
+        size = self._padded_images or len(features)
+        self._reserve(self._cache.held + len(features) + size)
+        for start in range(0, len(features), size):
+            part = features[start : start + size]
+            padded = np.concatenate((part, np.zeros((size - len(part), part.shape[1]), np.float32)))
+            binding = Binding(self._decoder.init, self._cache.memory, on_device=True)
+            binding.read("features", padded)
+            binding.write_rows("state", self._cache.behind, (size, self._cache.width))
+            started = perf_counter()
+            binding.run()
+            self.seconds += perf_counter() - started
+            self._cache.held += len(part)
+
+    def _reserve(self, rows: int) -> None:
+        if rows > self._cache.capacity:
+            # Rows for as many images as just came enter at each step: leave room.
+            self._cache.reserve(rows + rows // 4 + _ROWS_SPARE)
+            self._steps.clear()
+
+
+class _BoundStep:
+    """The step on one turn of the cache, bound to the arrays of a frontier and to candidates of its own."""
+
+    def __init__(self, step: Session, cache: StateCache) -> None:
+        self._cache = cache
+        self._address = cache.writable
+        self._binding = Binding(step, cache.memory, cache.on_device)
+        self._binding.read_rows("state", cache.readable, (cache.capacity, cache.width))
+        self.frontier: Frontier | None = None
+        """The one that it is bound to."""
+        self._bound: Frontier | None = None  # the same, or padded
+        self._found = _candidates(0)
+        self.candidates = self._found
+        """Of the frontier's images, as of the last run."""
+
+    def bind(self, frontier: Frontier, images: int) -> None:
+        """Read from this frontier from now on; compute the rows of `images` images."""
+        used, places = frontier.score.shape
+        bound = _padded(frontier, images) if images > used else frontier
+        if self._found.score.size < images * 2 * places:
+            self._found = _candidates(images * 2 * places)
+        found = self._found.shaped(images, 2 * places)
+        binding = self._binding
+        binding.read("token", bound.token)
+        binding.read("parent", bound.parent)
+        binding.read("score", bound.score.reshape(-1, 1))
+        if self._bound is None or self._bound.bias is not bound.bias:
+            binding.read("bias", bound.bias)
+        if self._bound is None or self._bound.score.shape[1] != places:
+            binding.read("beam_width", np.array(places))
+        binding.write("candidate_score", found.score)
+        binding.write("candidate_index", found.index)
+        binding.write("candidate_log_prob", found.token_log_prob)
+        binding.write_rows("state_out", self._address, (images * places, self._cache.width))
+        self.frontier, self._bound, self.candidates = frontier, bound, found.first(used)
+
+    def run(self) -> float:
+        """Compute `candidates`; gives the seconds that the network took."""
+        if self._bound is not self.frontier:
+            assert self._bound is not None
+            assert self.frontier is not None
+            _fill(self._bound, self.frontier)
+        started = perf_counter()
+        self._binding.run()
+        return perf_counter() - started
+
+
+def _candidates(count: int) -> Candidates:
+    return Candidates(np.zeros(count, np.float32), np.zeros(count, np.int64), np.zeros(count, np.float32))
+
+
+def _padded(frontier: Frontier, images: int) -> Frontier:
+    """Arrays for so many images, the unused ones with rows that no search has."""
+    places, words = frontier.score.shape[1], frontier.bias.shape[1]
+    rows = images * places
+    return Frontier(
+        np.full(rows, START, np.int64),
+        np.zeros(rows, np.int64),
+        np.full((images, places), -np.inf, np.float32),
+        frontier.bias if len(frontier.bias) == 1 else np.zeros((rows, words), np.float32),
+    )
+
+
+def _fill(padded: Frontier, frontier: Frontier) -> None:
+    """Copy a frontier into larger arrays."""
+    padded.token[: len(frontier.token)] = frontier.token
+    padded.parent[: len(frontier.parent)] = frontier.parent
+    padded.score[: len(frontier.score)] = frontier.score
+    if padded.bias is not frontier.bias:
+        padded.bias[: len(frontier.bias)] = frontier.bias

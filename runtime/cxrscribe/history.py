@@ -1,0 +1,74 @@
+"""The live hypotheses of the last steps of a batch of searches, and the words that lead to one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+_ARRAYS: Final = ("_index", "_token_log_prob")
+
+
+class History:
+    """A ring of steps: back-pointers instead of copies of all words at every step."""
+
+    def __init__(self, slots: int) -> None:
+        """Room for `slots` images; the sizes of the rest follow what is asked for."""
+        self._slots = slots
+        self._now = 0  # entry of the ring that the next step is written to
+        self._index = np.zeros((0, slots, 0), np.int64)  # [T, slots, K]: rank of the parent * V + word
+        self._token_log_prob = np.zeros((0, slots, 0), np.float32)  # [T, slots, K]
+
+    def reserve(self, steps: int, places: int) -> None:
+        """Make room for images of `steps` steps and `places` hypotheses; what is there stays."""
+        held_steps, _, held_places = self._index.shape
+        if steps <= held_steps and places <= held_places:
+            return
+        # Oldest first, so that the ring starts at 0 and has its new entries behind the newest.
+        oldest_first = np.roll(np.arange(held_steps), -self._now)
+        steps, places = max(steps, held_steps), max(places, held_places)
+        for name in _ARRAYS:
+            array = getattr(self, name)
+            grown = np.zeros((steps, self._slots, places), array.dtype)
+            grown[:held_steps, :, :held_places] = array[oldest_first]
+            setattr(self, name, grown)
+        self._now = held_steps % steps
+
+    def write(self, index: NDArray[np.int64], token_log_prob: NDArray[np.float32]) -> None:
+        """Add one step: what each live hypothesis [A, K] of the first A slots came from."""
+        images, places = index.shape
+        self._index[self._now, :images, :places] = index
+        self._token_log_prob[self._now, :images, :places] = token_log_prob
+        self._now = (self._now + 1) % len(self._index)
+
+    def move(self, source: list[int], target: list[int]) -> None:
+        """Let the images in the slots `source` go on in the slots `target`."""
+        for name in _ARRAYS:
+            array = getattr(self, name)
+            array[:, target] = array[:, source]
+
+    def trace(
+        self, slot: int, steps: int, length: int, rank: int, vocabulary_size: int
+    ) -> tuple[list[int], list[float]]:
+        """Words, and their log-probabilities, of the hypothesis that was live at `rank` after `length` steps.
+
+        `steps`: how many the image in `slot` has made by now.
+        """
+        first = (self._now - steps) % len(self._index)
+        came_from = _part(self._index, first, length, slot)
+        log_probs = _part(self._token_log_prob, first, length, slot)
+        words, word_log_probs = [0] * length, [0.0] * length
+        # One report's words, once: a step of the search has no loop like this.
+        for step in range(length - 1, -1, -1):
+            word_log_probs[step] = log_probs[step][rank]
+            rank, words[step] = divmod(came_from[step][rank], vocabulary_size)
+        return words, word_log_probs
+
+
+def _part(ring: NDArray[np.generic], first: int, length: int, slot: int) -> Sequence[Sequence[Any]]:
+    """Entries [length, K] of a slot, from entry `first` on."""
+    behind = max(first + length - len(ring), 0)  # of them stand at the ring's beginning
+    part: list[list[Any]] = ring[first : first + length, slot].tolist()
+    return part + ring[:behind, slot].tolist() if behind else part

@@ -1,0 +1,108 @@
+"""Continuous batching: searches that enter and leave at any step, and share each call of the network."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from time import perf_counter
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxrscribe.beam import BeamSearch
+from cxrscribe.errors import DecodingError
+from cxrscribe.expansion import Expander
+from cxrscribe.report import Report
+from cxrscribe.settings import BeamSettings
+from cxrscribe.stats import DecodingStats
+from cxrscribe.transcript import write_report
+from cxrscribe.vocabulary import Vocabulary
+
+Finished: TypeAlias = tuple[int, Report | DecodingError]
+"""An image's number, and what became of its search."""
+
+
+class Lane:
+    """The searches of one caller, at most `slots` at a time; used again by the next one.
+
+    Images are numbered in the order of `offer`. An image whose search is over makes room for the next one
+    that waits, at the next step. Nothing here grows with the number of images.
+    """
+
+    def __init__(self, expander: Expander, vocabulary: Vocabulary, slots: int, *, one_width: bool) -> None:
+        """`one_width`: never search with two beam widths at a time; an image with another waits."""
+        self.slots = slots
+        self._expander = expander
+        self._vocabulary = vocabulary
+        self._search = BeamSearch(vocabulary, slots)
+        self._one_width = one_width
+        self._waiting: deque[tuple[int, BeamSettings]] = deque()
+        self._offered = 0
+        self._width = 0  # of the image that entered last
+
+    @property
+    def hungry(self) -> bool:
+        """Whether more images could enter at the next step than wait."""
+        return len(self._waiting) < self._search.room
+
+    @property
+    def busy(self) -> bool:
+        """Whether any image is searched for, or waits."""
+        return bool(len(self._search) or self._waiting)
+
+    def offer(
+        self, features: NDArray[np.float32], settings: Sequence[BeamSettings], stats: DecodingStats
+    ) -> None:
+        """Let images wait for a place. `features`: float32 [n, F], finite; `settings`: n, words all known."""
+        if not len(features):
+            return
+        started, network = perf_counter(), self._expander.seconds
+        self._expander.wait(features)
+        self._waiting.extend(enumerate(settings, self._offered))
+        self._offered += len(features)
+        stats.decode_seconds += perf_counter() - started
+        stats.decoder_seconds += self._expander.seconds - network
+
+    def step(self, stats: DecodingStats) -> list[Finished]:
+        """Admit who waits, go one step further, and give the images whose search that ended."""
+        started, network = perf_counter(), self._expander.seconds
+        self._admit()
+        if not len(self._search):
+            return []
+        candidates = self._expander.expand(self._search.frontier())
+        finished: list[Finished] = []
+        for outcome in self._search.advance(candidates):
+            report = write_report(outcome, self._vocabulary)
+            finished.append((outcome.image, report))
+            stats.images += 1
+            stats.image_steps += outcome.steps
+            stats.steps_saved += outcome.settings.max_length - outcome.steps
+            stats.words += len(report.tokens) if isinstance(report, Report) else 0
+        stats.steps += 1
+        stats.rows += self._expander.rows
+        stats.decoder_seconds += self._expander.seconds - network
+        stats.decode_seconds += perf_counter() - started
+        return finished
+
+    def clear(self) -> None:
+        """Forget all images; the next one has the number 0."""
+        self._expander.clear()
+        self._search.clear()
+        self._waiting.clear()
+        self._offered = 0
+
+    def _admit(self) -> None:
+        if not self._waiting:
+            return
+        entering: list[tuple[int, BeamSettings]] = []
+        room = self._search.room
+        while self._waiting and len(entering) < room:
+            width = self._waiting[0][1].beam_width
+            if self._one_width and (entering or len(self._search)) and width != self._width:
+                break
+            self._width = width
+            entering.append(self._waiting.popleft())
+        if entering:
+            self._search.admit(entering)
+            self._expander.admit(len(entering))

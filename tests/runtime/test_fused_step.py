@@ -1,0 +1,178 @@
+"""The fused decoder and its state cache, held against the canonical step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+import cxrscribe
+from cxrscribe import BeamSettings, DecodingStats, Report, Reporter
+from cxrscribe.arrival import FeatureMatrix
+from cxrscribe.decoder import search_in_order
+from cxrscribe.device import Memory
+from cxrscribe.errors import DecodingError
+from cxrscribe.fused_step import FusedDecoder, FusedExpander
+from cxrscribe.lane import Lane
+from cxrscribe.state_cache import StateCache
+from support.small_bundle import SmallBundle
+
+SMALL = SmallBundle()
+ANY_FEATURES = np.random.default_rng(1).normal(size=(64, SMALL.features)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def canonical(small_bundle: Path) -> Iterator[Reporter]:
+    with cxrscribe.load(small_bundle, device="cpu") as loaded:
+        yield loaded
+
+
+@pytest.fixture(scope="module")
+def fused(fused_bundle: Path) -> Iterator[Reporter]:
+    with cxrscribe.load(fused_bundle, device="cpu") as loaded:
+        yield loaded
+
+
+@pytest.fixture(scope="module")
+def decoder(fused: Reporter) -> FusedDecoder:
+    assert fused._model is not None
+    decoder = fused._model.lanes._decoder
+    assert isinstance(decoder, FusedDecoder)
+    return decoder
+
+
+@st.composite
+def beam_settings(draw: st.DrawFn) -> BeamSettings:
+    beam_width = draw(st.integers(1, 6))
+    max_length = draw(st.integers(1, 9))
+    return BeamSettings(
+        beam_width=beam_width,
+        max_length=max_length,
+        min_length=draw(st.integers(0, max_length - 1)),
+        length_penalty=draw(st.sampled_from([0.0, 1.0, -0.5])),
+        n_best=draw(st.integers(1, beam_width)),
+        no_repeat_ngram=draw(st.sampled_from([0, 0, 2, 3])),
+        banned_words=draw(st.sampled_from([(), ("a",)])),
+    )
+
+
+some = st.lists(beam_settings(), min_size=1, max_size=9)
+fixtures_are_shared = settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def close(report: Report, other: Report) -> bool:
+    results, others = [report, *report.alternatives], [other, *other.alternatives]
+    return [each.tokens for each in results] == [each.tokens for each in others] and np.allclose(
+        [each.log_prob for each in results], [each.log_prob for each in others], atol=1e-5
+    )
+
+
+@fixtures_are_shared
+@given(each=some)
+def test_reports_are_those_of_the_canonical_step(
+    canonical: Reporter, fused: Reporter, each: list[BeamSettings]
+) -> None:
+    features = ANY_FEATURES[: len(each)]
+    pairs = zip(fused.decode_stream(features, each), canonical.decode_stream(features, each), strict=True)
+    assert all(close(report, other) for report, other in pairs)
+
+
+@fixtures_are_shared
+@given(each=some, batch_size=st.integers(1, 5))
+def test_a_report_is_the_same_to_the_bit_in_any_company(
+    fused: Reporter, each: list[BeamSettings], batch_size: int
+) -> None:
+    features = ANY_FEATURES[: len(each)]
+    alone = [next(fused.decode_stream([row], chosen)) for row, chosen in zip(features, each, strict=True)]
+    assert list(fused.decode_stream(features, each, batch_size=batch_size)) == alone
+    assert fused.decode_features(features[::-1], each[::-1]) == alone[::-1]
+
+
+@fixtures_are_shared
+@given(each=some, slots=st.integers(1, 5), padded=st.sampled_from([0, 5]), on_device=st.booleans())
+def test_state_on_a_device_and_padded_rows_change_nothing(
+    fused: Reporter,
+    decoder: FusedDecoder,
+    each: list[BeamSettings],
+    slots: int,
+    padded: int,
+    on_device: bool,
+) -> None:
+    """`on_device` on a CPU: onnxruntime's own memory, initial states computed in place, inputs bound anew."""
+    features = ANY_FEATURES[: len(each)]
+    expander = FusedExpander(decoder, padded, on_device=on_device)
+    lane = Lane(expander, fused.vocabulary, slots, one_width=bool(padded))
+    stats = DecodingStats()
+    found = list(search_in_order(lane, FeatureMatrix(features, each, fused.vocabulary, 3), stats))
+    assert found == fused.decode_features(features, each)
+    if padded:
+        widest = max(chosen.beam_width for chosen in each)
+        assert stats.rows >= padded * stats.steps
+        assert stats.rows <= padded * stats.steps * widest
+
+
+def test_nan_of_one_image_harms_no_other(fused: Reporter, decoder: FusedDecoder) -> None:
+    features = ANY_FEATURES[:6].copy()
+    features[3] = np.float32(3e38) * np.array([1, -1, 1, -1, 1, -1], np.float32)
+    each = [BeamSettings(beam_width=3, max_length=8)] * 6
+    lane = Lane(decoder.expander(0), fused.vocabulary, 4, one_width=False)
+    found = list(search_in_order(lane, FeatureMatrix(features, each, fused.vocabulary, 4)))
+    assert isinstance(found[3], DecodingError)
+    assert "NaN" in str(found[3])
+    healthy = [0, 1, 2, 4, 5]
+    assert [found[row] for row in healthy] == fused.decode_features(ANY_FEATURES[healthy], each[:5])
+
+
+def test_state_cache_is_used_again_and_not_allocated_anew(fused_bundle: Path) -> None:
+    with cxrscribe.load(fused_bundle, device="cpu") as reporter:
+        reporter.decode_features(ANY_FEATURES)
+        assert reporter._model is not None
+        lanes = reporter._model.lanes
+        (lane,) = lanes._idle
+        expander = lane._expander
+        assert isinstance(expander, FusedExpander)
+        cache = expander._cache
+        before = ({cache.readable, cache.writable}, cache.capacity)
+        for _ in range(3):
+            reporter.decode_features(ANY_FEATURES)
+        assert lanes._idle == [lane]
+        assert ({cache.readable, cache.writable}, cache.capacity) == before
+        assert len(expander._steps) == 2
+
+
+@pytest.mark.parametrize("on_device", [False, True])
+def test_a_cache_that_grows_keeps_what_it_holds(on_device: bool) -> None:
+    cache = StateCache(4, Memory.CPU, on_device)
+    cache.reserve(3)
+    assert cache.behind == cache.readable
+    if on_device:
+        return
+    rows: NDArray[np.float32] = np.arange(8, dtype=np.float32).reshape(2, 4)
+    cache.admit(rows)
+    cache.reserve(5)
+    held = np.ctypeslib.as_array((np.ctypeslib.ctypes.c_float * 8).from_address(cache.readable))
+    assert held.tolist() == list(range(8))
+    assert cache.behind == cache.readable + 8 * 4
+
+
+def test_strict_gives_every_step_of_one_width_the_same_rows(fused_bundle: Path) -> None:
+    with cxrscribe.load(fused_bundle, device="cpu", strict=True) as strict:
+        for images in (1, 7, 40):
+            stats = DecodingStats()
+            strict.decode_features(ANY_FEATURES[:images], BeamSettings(beam_width=3), stats=stats)
+            assert stats.rows == stats.steps * 32 * 3
+
+
+def test_strict_needs_the_fused_step(small_bundle: Path) -> None:
+    with (
+        cxrscribe.load(small_bundle, device="cpu", strict=True) as strict,
+        pytest.raises(cxrscribe.errors.BundleError, match=r"beam_step\.onnx"),
+    ):
+        strict.decode_features(ANY_FEATURES[:1])

@@ -1,0 +1,87 @@
+"""What a lower precision costs, and which one `fastest` is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from cxrscribe.errors import BundleError
+from cxrscribe.json_object import JsonObject
+from cxrscribe.manifest import FileEntry, Manifest
+from cxrscribe.precision import Precision, ReportFigures, Speedups, choose_precision
+from support.small_bundle import SmallBundle
+
+INT8 = Precision(
+    name="int8",
+    devices=("cpu",),
+    calibration="smallest and largest values over 64 films",
+    calibration_films=64,
+    split="test",
+    reports=500,
+    identical=430,
+    fp32=ReportFigures(0.25, 0.75),
+    own=ReportFigures(0.24, None),
+    speedups=Speedups(3.2, 2.6, "AMD EPYC", 2),
+)
+FP16 = replace(INT8, name="fp16", devices=("cuda",), calibration="none needed", speedups=None)
+
+
+def manifest_with(*precisions: Precision) -> Manifest:
+    files = [FileEntry(f"{p.name}/encoder.onnx", "0" * 64, 3, p.name, 17) for p in precisions]
+    return replace(SmallBundle().manifest(tuple(files)), precisions=precisions)
+
+
+def faster(name: str, encoder: float) -> Precision:
+    return replace(INT8, name=name, speedups=Speedups(encoder, 1.0, "AMD EPYC", 2))
+
+
+@pytest.mark.parametrize("precision", [INT8, FP16], ids=lambda precision: precision.name)
+def test_what_is_written_is_read_back(precision: Precision) -> None:
+    assert Precision.read(JsonObject(precision.to_json(), "here")) == precision
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda", "openvino"])
+def test_fp32_is_taken_unless_another_is_asked_for(device: str) -> None:
+    assert choose_precision(manifest_with(INT8, FP16), None, device) == "fp32"
+
+
+@pytest.mark.parametrize("asked", ["fp32", "fp16", "int8", "int3"])
+def test_a_name_is_taken_as_it_is(asked: str) -> None:
+    assert choose_precision(manifest_with(INT8, FP16), asked, "cpu") == asked
+
+
+@pytest.mark.parametrize(
+    ("precisions", "device", "chosen"),
+    [
+        ((), "cpu", "fp32"),
+        ((), "cuda", "fp32"),
+        ((INT8, FP16), "cpu", "int8"),
+        ((INT8, FP16), "cuda", "fp16"),
+        ((INT8,), "cuda", "fp32"),
+        ((FP16,), "cpu", "fp32"),
+        ((INT8, FP16), "openvino", "fp32"),
+        ((faster("int8", 0.9),), "cpu", "fp32"),
+        ((faster("int8", 1.0),), "cpu", "fp32"),
+        ((faster("int8", 2.0), faster("int4", 3.0)), "cpu", "int4"),
+        ((faster("int8", 3.0), faster("int4", 2.0)), "cpu", "int8"),
+    ],
+)
+def test_fastest_is_the_largest_recorded_gain_on_the_device(
+    precisions: tuple[Precision, ...], device: str, chosen: str
+) -> None:
+    assert choose_precision(manifest_with(*precisions), "fastest", device) == chosen
+
+
+@pytest.mark.parametrize("name", ["fp32", "fastest", "../x", ""])
+def test_a_name_that_can_not_be_one_is_refused(name: str) -> None:
+    with pytest.raises(BundleError, match="is not a name"):
+        replace(INT8, name=name)
+
+
+def test_counts_and_speedups_are_possible_ones() -> None:
+    with pytest.raises(BundleError, match="501 of 500"):
+        replace(INT8, identical=501)
+    with pytest.raises(BundleError, match="speedup of the step is 0"):
+        Speedups(1.0, 0, "AMD EPYC", 2)
+    assert replace(INT8, reports=0, identical=0).identical_share == 1
