@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from cxrscribe.cli.options import BeamChoice, beam_options
+from cxrscribe_export.precision_options import PrecisionChoice, precision_lines, precision_options
+from cxrscribe_export.progress_lines import ProgressLines
 
 if TYPE_CHECKING:
     from cxrscribe.manifest import Manifest
+    from cxrscribe_export.precisions import PrecisionOrder
     from cxrscribe_train.corpus.table import Corpus
     from cxrscribe_train.feature_file import FeatureFile
     from cxrscribe_train.run import Run
@@ -64,6 +65,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Largest difference from Paddle of features.",
 )
 @beam_options
+@precision_options
 @click.option(
     "--evaluation",
     "evaluation_file",
@@ -84,6 +86,7 @@ def export(
     tolerance: float,
     features_tolerance: float,
     beam: BeamChoice,
+    precision: PrecisionChoice,
     evaluation_file: Path | None,
     licence: str | None,
     disclaimer: str | None,
@@ -93,7 +96,7 @@ def export(
     """Export a run to a bundle of ONNX graphs, and prove that they do what Paddle does.
 
     RUN is the folder that `cxrscribe train` wrote. The beam settings given here become the bundle's defaults.
-    Out of tolerance, nothing is written.
+    Out of tolerance, nothing is written, and neither is it where a lower precision loses too much.
     """
     # Paddle's C++ log repeats on stderr what its tracer thinks of every batch norm.
     os.environ.setdefault("GLOG_minloglevel", "2")
@@ -114,6 +117,7 @@ def export(
     from cxrscribe_train.run import Run
 
     demands = ParityDemands(Tolerances(features_tolerance, tolerance), distinct_reports)
+    precision.limits()
     run = Run.open(run_folder)
     corpus = _corpus(run, corpus_folder)
     provenance = provenance_of(run)
@@ -125,7 +129,7 @@ def export(
         disclaimer=disclaimer_of(disclaimer, drawn=run.corpus.drawn),
     )
     model = TrainedModel(run.architecture, run.preprocessing, run.vocabulary, run.encoder(), run.decoder())
-    with _Lines(parity_films) as lines:
+    with ProgressLines(parity_films) as lines:
         held_out = hold_out(
             corpus,
             run.training_studies(),
@@ -135,8 +139,17 @@ def export(
             _features(run, features_file),
             lines.count("held-out films"),
         )
-        progress = Progress(lines.say, lines.count("searches"))
-        manifest = export_bundle(model, held_out, label, demands, out, overwrite=overwrite, progress=progress)
+        order = _order(precision, run, corpus)
+        manifest = export_bundle(
+            model,
+            held_out,
+            label,
+            demands,
+            out,
+            order=order,
+            overwrite=overwrite,
+            progress=Progress(lines.say, lines.count("searches")),
+        )
     click.echo(_as_json(manifest, out) if as_json else _as_text(manifest, out))
 
 
@@ -149,6 +162,21 @@ def _corpus(run: Run, folder: Path | None) -> Corpus:
     if folder is None and not trained_on.is_dir():
         raise InputError(f"{trained_on}, the corpus of {run.path}, is gone; say with --corpus where it is")
     return read_reports(folder or trained_on)
+
+
+def _order(precision: PrecisionChoice, run: Run, held_out: Corpus) -> PrecisionOrder | None:
+    """What precisions are made of: films of the run's own corpus, or of `held_out` where that is gone."""
+    from cxrscribe_train.corpus.table import read_reports
+
+    if not precision.names:
+        return None
+    trained_on = Path(run.corpus.folder)
+    return precision.order(
+        read_reports(trained_on) if trained_on.is_dir() else held_out,
+        held_out,
+        run.preprocessing,
+        run.training_studies(),
+    )
 
 
 def _features(run: Run, path: Path | None) -> FeatureFile | None:
@@ -164,9 +192,11 @@ def _features(run: Run, path: Path | None) -> FeatureFile | None:
 
 def _as_json(manifest: Manifest, out: Path) -> str:
     record = manifest.to_json()
-    names = ("files", "settings", "parity", "evaluation", "provenance", "licence", "disclaimer")
+    left_out = ("schema_version", "producer", "architecture", "vocabulary", "preprocessing")
     return json.dumps(
-        {"bundle": str(out), **{name: record[name] for name in names}}, indent=2, ensure_ascii=False
+        {"bundle": str(out), **{name: record[name] for name in record if name not in left_out}},
+        indent=2,
+        ensure_ascii=False,
     )
 
 
@@ -187,40 +217,6 @@ def _as_text(manifest: Manifest, out: Path) -> str:
                 f"ties, {search.distinct_reports} distinct reports, log_prob within "
                 f"{search.largest_log_prob_difference:.2e}"
             )
+    lines += precision_lines(manifest)
     lines.append(manifest.disclaimer)
     return "\n".join(lines)
-
-
-class _Lines:
-    """Says on stderr how far an export is. A context manager."""
-
-    def __init__(self, films: int) -> None:
-        self._films = films
-        self._bar: Any = None
-
-    def __enter__(self) -> _Lines:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._close_bar()
-
-    def say(self, stage: str) -> None:
-        """Name what begins."""
-        self._close_bar()
-        click.echo(f"{stage} ...", err=True)
-
-    def count(self, label: str) -> Callable[[int], None]:
-        """A bar over all films, which appears when the first one is done."""
-
-        def advance(films: int) -> None:
-            if self._bar is None:
-                self._bar = click.progressbar(length=self._films, label=label, file=sys.stderr)
-                self._bar.__enter__()
-            self._bar.update(films)
-
-        return advance
-
-    def _close_bar(self) -> None:
-        if self._bar is not None:
-            self._bar.__exit__(None, None, None)
-            self._bar = None

@@ -11,38 +11,34 @@ import onnx
 import paddle
 
 import cxrscribe
-from cxrscribe.errors import CxrscribeError, InputError
+from cxrscribe.errors import InputError
 from cxrscribe.manifest import (
     Architecture,
     Evaluation,
-    FileEntry,
     Manifest,
     OutputParity,
     Parity,
     Provenance,
-    TensorEntry,
 )
 from cxrscribe.preprocess import Preprocessing
 from cxrscribe.settings import BeamSettings
 from cxrscribe.version import __version__
 from cxrscribe.vocabulary import Vocabulary
 from cxrscribe_export.bundle_folder import check_out, new_bundle_folder
-from cxrscribe_export.conversion import OPSET, require_converter
+from cxrscribe_export.conversion import require_converter
+from cxrscribe_export.fused_graphs import fused_graphs, fused_parity
 from cxrscribe_export.graph import Graph, graphs_of
-from cxrscribe_export.graph_parity import Tolerances, beyond_tolerance, decoder_parity, encoder_parity
+from cxrscribe_export.graph_file import write_graph
+from cxrscribe_export.graph_parity import Tolerances, decoder_parity, encoder_parity
 from cxrscribe_export.held_out import HeldOut
-from cxrscribe_export.interface import Port
+from cxrscribe_export.interface import interfaces_of
+from cxrscribe_export.parity_error import ParityError, beyond_tolerance, refuse
+from cxrscribe_export.precisions import PrecisionOrder, add_precisions
 from cxrscribe_export.reference import ReferenceSearch
-from cxrscribe_export.runner import GraphStep
+from cxrscribe_export.runner import FusedStep
 from cxrscribe_export.search_parity import FilmSearch, SearchComparison, compare_searches
 from cxrscribe_models import FilmEncoder, ReportDecoder
 from cxrscribe_train.step import PaddleStep
-
-_FAILURES_SHOWN: Final = 10
-
-
-class ParityError(CxrscribeError, RuntimeError):
-    """The exported graphs don't give what the Paddle networks give; no bundle was written."""
 
 
 @dataclass(frozen=True)
@@ -101,10 +97,13 @@ def export_bundle(
     demands: ParityDemands,
     out: Path,
     *,
+    order: PrecisionOrder | None = None,
     overwrite: bool = False,
     progress: Progress = SILENT,
 ) -> Manifest:
     """Make the fp32 graphs of `model`, try them on `held_out`, and write the bundle `out`.
+
+    `order`: lower precisions that the bundle gets too, each tried against fp32.
 
     Returns:
         The manifest that was written.
@@ -113,62 +112,64 @@ def export_bundle(
         InputError: `out` can't be written, or this Python can't export.
         ConversionError: a network couldn't be converted.
         ParityError: an output, a state or a search is out of tolerance. Nothing is left behind.
+        HalfPrecisionError, LossError: a lower precision can't be had, or loses more than the order allows.
+            Nothing is left behind either.
     """
     require_converter()
     check_out(out, overwrite=overwrite)
     progress.stage("converting")
     graphs = graphs_of(model.encoder, model.decoder, model.architecture, model.preprocessing)
+    _, initial_state, step = graphs
+    fused = fused_graphs(initial_state, step, interfaces_of(model.architecture, model.preprocessing))
     progress.stage("comparing graphs")
-    outputs = compare_graphs(model, graphs, held_out, demands.tolerances)
+    outputs = compare_graphs(model, graphs, fused, held_out, demands.tolerances)
     with new_bundle_folder(out) as folder:
-        manifest = _write(model, graphs, label, folder)
+        manifest = write_bundle(model, (*graphs, *fused), label, folder)
         progress.stage("comparing searches")
-        comparison = _compare_searches(model, graphs, label, held_out, folder, progress)
+        comparison = _compare_searches(model, fused, label, held_out, folder, progress)
         _check_searches(comparison, demands)
         parity = Parity(f"paddlepaddle {paddle.__version__}", outputs, comparison.parity)
         manifest = replace(manifest, parity=parity)
         manifest.write(folder)
         # What is published is what a user opens: read it back, checksums and all.
-        cxrscribe.load(folder, device="cpu").close()
+        cxrscribe.load(folder, device="cpu", cache=False).close()
+        if order is not None:
+            manifest = add_precisions(folder, manifest, order, progress.stage)
     return manifest
 
 
 def compare_graphs(
-    model: TrainedModel, graphs: Sequence[Graph], held_out: HeldOut, tolerances: Tolerances
+    model: TrainedModel,
+    graphs: Sequence[Graph],
+    fused: tuple[Graph, Graph],
+    held_out: HeldOut,
+    tolerances: Tolerances,
 ) -> tuple[OutputParity, ...]:
-    """Compare every output of every graph with Paddle's. Raises ParityError when one is out of tolerance."""
+    """Compare every output of every graph, the canonical ones with Paddle's, the fused ones with theirs.
+
+    Raises ParityError when one is out of tolerance.
+    """
     encoding, initial_state, step = graphs
     outputs = (
         *encoder_parity(model.encoder, encoding, held_out.films, tolerances.features),
         *decoder_parity(
             PaddleStep(model.decoder), initial_state, step, held_out.features, tolerances.decoder
         ),
+        *fused_parity((initial_state, step), fused, held_out.features, tolerances.decoder),
     )
-    _refuse(list(beyond_tolerance(outputs)))
+    refuse(list(beyond_tolerance(outputs)))
     return outputs
 
 
-def _write(model: TrainedModel, graphs: Sequence[Graph], label: Label, folder: Path) -> Manifest:
+def write_bundle(model: TrainedModel, graphs: Sequence[Graph], label: Label, folder: Path) -> Manifest:
     """Write the graphs and a manifest without parity."""
-    files = []
-    for graph in graphs:
-        file_name = graph.interface.file_name
-        onnx.save(graph.model, str(folder / file_name))
-        entry = FileEntry.describe(
-            folder,
-            file_name,
-            opset=OPSET,
-            inputs=[_tensor_entry(port) for port in graph.interface.inputs],
-            outputs=[_tensor_entry(port) for port in graph.interface.outputs],
-        )
-        files.append(entry)
     manifest = Manifest(
         producer=f"cxrscribe {__version__}, paddlepaddle {paddle.__version__}, onnx {onnx.__version__}",
         architecture=model.architecture,
         vocabulary=model.vocabulary,
         preprocessing=model.preprocessing,
         settings=label.settings,
-        files=tuple(files),
+        files=tuple(write_graph(folder, graph) for graph in graphs),
         parity=None,
         evaluation=label.evaluation,
         provenance=label.provenance,
@@ -179,26 +180,21 @@ def _write(model: TrainedModel, graphs: Sequence[Graph], label: Label, folder: P
     return manifest
 
 
-def _tensor_entry(port: Port) -> TensorEntry:
-    return TensorEntry(port.name, port.element_type, port.axes)
-
-
 def _compare_searches(
     model: TrainedModel,
-    graphs: Sequence[Graph],
+    fused: tuple[Graph, Graph],
     label: Label,
     held_out: HeldOut,
     folder: Path,
     progress: Progress,
 ) -> SearchComparison:
     """Go from film to report with the runtime on the files just written, and with plain loops on Paddle."""
-    _, initial_state, step = graphs
-    with cxrscribe.load(folder, device="cpu") as reporter:
+    with cxrscribe.load(folder, device="cpu", cache=False) as reporter:
         features = reporter.encode(list(held_out.films))
         reports = reporter.decode_features(features, label.settings)
     on_paddle, on_graphs = (
         ReferenceSearch(decoder, model.vocabulary, label.settings)
-        for decoder in (PaddleStep(model.decoder), GraphStep(initial_state, step))
+        for decoder in (PaddleStep(model.decoder), FusedStep(*fused, model.architecture.layers))
     )
     return compare_searches(
         reports,
@@ -210,7 +206,7 @@ def _compare_searches(
 
 
 def _check_searches(comparison: SearchComparison, demands: ParityDemands) -> None:
-    _refuse(comparison.failures(demands.tolerances.decoder))
+    refuse(comparison.failures(demands.tolerances.decoder))
     parity = comparison.parity
     if parity.distinct_reports < demands.distinct_reports:
         raise ParityError(
@@ -218,16 +214,3 @@ def _check_searches(comparison: SearchComparison, demands: ParityDemands) -> Non
             f"the {demands.distinct_reports} that parity is tried on; no bundle was written. Train longer, "
             "raise --parity-films, or lower --distinct-reports if such a model is what you want"
         )
-
-
-def _refuse(failures: Sequence[str]) -> None:
-    """Raise ParityError naming the failures, if there are any."""
-    if not failures:
-        return
-    shown = "\n  ".join(failures[:_FAILURES_SHOWN])
-    more = len(failures) - _FAILURES_SHOWN
-    rest = f"\n  and {more} more" if more > 0 else ""
-    raise ParityError(
-        f"the exported graphs differ from Paddle; no bundle was written:\n  {shown}{rest}\n"
-        "docs/export.md says what to look at"
-    )

@@ -30,7 +30,7 @@ def fold(model: onnx.ModelProto) -> onnx.ModelProto:
     outputs = {output.name for output in graph.output}
     nodes = _without_identities(_fold_constants(folded, constants), outputs)
     _merge_copies(nodes, constants)
-    nodes = _needed(nodes, outputs)
+    nodes = needed(nodes, outputs)
 
     used = {name for node in nodes for name in node.input}
     del graph.node[:], graph.initializer[:], graph.value_info[:]
@@ -115,7 +115,7 @@ def _merge_copies(nodes: list[onnx.NodeProto], constants: dict[str, Array]) -> N
             node.input[place] = same.get(name, name)
 
 
-def _needed(nodes: list[onnx.NodeProto], outputs: set[str]) -> list[onnx.NodeProto]:
+def needed(nodes: list[onnx.NodeProto], outputs: set[str]) -> list[onnx.NodeProto]:
     """The nodes that some output depends on, in their order."""
     wanted = set(outputs)
     kept = []

@@ -1,4 +1,4 @@
-"""The fused step: parent gather, LSTM cells, output, mask, score and TopK in one graph.
+"""The fused graphs: beam_step (parent gather, cells, output, mask, TopK), and beam_init, which starts it.
 
 Same weights as the canonical step, `decoder_step.onnx`; `interface.beam_step_interface` says what goes in and
 comes out. Why it has this form, measured on two x86 cores at E = 256, D = 512, L = 2, V = 1000, 160 rows:
@@ -16,7 +16,7 @@ import onnx
 
 from cxrscribe_export.decoder_weights import DecoderWeights
 from cxrscribe_export.graph_builder import GraphBuilder
-from cxrscribe_export.interface import beam_step_interface
+from cxrscribe_export.interface import beam_init_interface, beam_step_interface
 
 
 def fuse(step: onnx.ModelProto) -> onnx.ModelProto:
@@ -30,6 +30,24 @@ def fuse(step: onnx.ModelProto) -> onnx.ModelProto:
     graph = GraphBuilder()
     add_beam_step(graph, weights)
     return graph.model(beam_step_interface(len(weights.layers), weights.hidden_size, weights.vocabulary_size))
+
+
+def fuse_initial_state(initial_state: onnx.ModelProto) -> onnx.ModelProto:
+    """`beam_init.onnx` from `decoder_init.onnx`: the same numbers as rows of the fused step's state."""
+    features = initial_state.graph.input[0].type.tensor_type.shape.dim[1].dim_value
+    layers, _, hidden_size = (
+        axis.dim_value for axis in initial_state.graph.output[0].type.tensor_type.shape.dim
+    )
+    graph = GraphBuilder("row_")
+    graph.nodes.extend(initial_state.graph.node)
+    graph.constants.extend(initial_state.graph.initializer)
+    row = graph.constant(np.array([-1, layers * hidden_size]))
+    rows = [
+        graph.node("Reshape", graph.node("Transpose", state, perm=[1, 0, 2]), row)
+        for state in ("hidden", "cell")
+    ]
+    graph.node("Concat", *rows, name="state", axis=1)
+    return graph.model(beam_init_interface(features, layers, hidden_size))
 
 
 def add_beam_step(graph: GraphBuilder, weights: DecoderWeights) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
@@ -12,28 +11,20 @@ import onnx
 from cxrscribe.manifest import Architecture
 from cxrscribe.preprocess import Preprocessing
 from cxrscribe.version import __version__
-from cxrscribe_export.conversion import OPSET, ConversionError, Traced, convert
+from cxrscribe_export.checked_graph import Graph, check
+from cxrscribe_export.conversion import ConversionError, Traced, convert
 from cxrscribe_export.folding import fold
 from cxrscribe_export.interface import (
     GraphInterface,
-    Port,
     decoder_init_interface,
     decoder_step_interface,
     encoder_interface,
 )
-from cxrscribe_export.naming import ELEMENT_TYPES, rename
+from cxrscribe_export.naming import rename
 from cxrscribe_export.networks import Encoding, InitialState, Step
 from cxrscribe_models import FilmEncoder, ReportDecoder
 
-Signature = tuple[str, int, tuple[int | str, ...]]
-
-
-@dataclass(frozen=True)
-class Graph:
-    """A finished graph and the interface that it was checked against."""
-
-    interface: GraphInterface
-    model: onnx.ModelProto
+__all__ = ["Graph", "check", "graphs_from", "graphs_of"]
 
 
 def graphs_of(
@@ -81,48 +72,6 @@ def _finished(raw: onnx.ModelProto, network: Traced) -> onnx.ModelProto:
     model.doc_string = ""
     check(model, interface)
     return model
-
-
-def check(model: onnx.ModelProto, interface: GraphInterface) -> None:
-    """Check that a graph is valid, of the standard domain and our opset, and has exactly this interface.
-
-    Raises:
-        ConversionError: it isn't.
-    """
-    problem = _problem(model, interface)
-    if problem:
-        raise ConversionError(f"graph {interface.name!r} {problem}: paddle2onnx gave something unexpected")
-    try:
-        onnx.checker.check_model(model, full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ConversionError(f"graph {interface.name!r} is not valid ONNX: {error}") from error
-
-
-def _problem(model: onnx.ModelProto, interface: GraphInterface) -> str | None:
-    opsets = {(entry.domain, entry.version) for entry in model.opset_import}
-    if opsets != {("", OPSET)}:
-        return f"uses {sorted(opsets)}, not the standard domain at opset {OPSET}"
-    foreign = sorted({node.op_type for node in model.graph.node if node.domain})
-    if foreign:
-        return f"uses operators outside the standard domain ({', '.join(foreign)})"
-    for kind, values, ports in (
-        ("inputs", model.graph.input, interface.inputs),
-        ("outputs", model.graph.output, interface.outputs),
-    ):
-        found, wanted = [_port(value) for value in values], [_signature(port) for port in ports]
-        if found != wanted:
-            return f"has {kind} {found}, not {wanted}"
-    return None
-
-
-def _port(value: onnx.ValueInfoProto) -> Signature:
-    tensor = value.type.tensor_type
-    axes = tuple(axis.dim_param or axis.dim_value for axis in tensor.shape.dim)
-    return value.name, tensor.elem_type, axes
-
-
-def _signature(port: Port) -> Signature:
-    return port.name, ELEMENT_TYPES[port.element_type], port.axes
 
 
 def _check_raw(raw: onnx.ModelProto, interface: GraphInterface) -> None:

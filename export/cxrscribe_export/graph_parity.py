@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,7 +14,8 @@ from cxrscribe.manifest import OutputParity
 from cxrscribe.state import State
 from cxrscribe.step import StepModel
 from cxrscribe.vocabulary import START
-from cxrscribe_export.graph import Graph
+from cxrscribe_export.checked_graph import Graph
+from cxrscribe_export.difference import largest_difference
 from cxrscribe_export.interface import GraphInterface
 from cxrscribe_export.runner import GraphRunner, GraphStep
 from cxrscribe_models import FilmEncoder
@@ -104,13 +104,6 @@ def decoder_parity(
     return tuple(records)
 
 
-def largest_difference(reference: Array, other: Array) -> float:
-    """Largest absolute difference of any element; infinite where shapes differ or a number isn't finite."""
-    if reference.shape != other.shape or not (np.isfinite(reference).all() and np.isfinite(other).all()):
-        return float("inf")
-    return float(np.abs(reference.astype(np.float64) - other.astype(np.float64)).max(initial=0.0))
-
-
 def _walk_differences(reference: StepModel, exported: StepModel, state: State) -> dict[str, float]:
     """Largest differences over a walk in which both take the reference's state and words at each step."""
     largest: dict[str, float] = {}
@@ -147,13 +140,3 @@ def _record(
     interface: GraphInterface, output: str, rows: int, difference: float, tolerance: float
 ) -> OutputParity:
     return OutputParity(interface.file_name, output, rows, difference, tolerance)
-
-
-def beyond_tolerance(records: tuple[OutputParity, ...]) -> Iterator[str]:
-    """What is out of tolerance, in words."""
-    for record in records:
-        if not record.largest_difference <= record.tolerance:
-            yield (
-                f"{record.output} of {record.graph} differs by {record.largest_difference:.3g} in a batch of "
-                f"{record.rows}, tolerance {record.tolerance:.3g}"
-            )

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from cxrscribe.architecture import Architecture
+from cxrscribe.preprocess import Preprocessing
+
 FILM_AXIS: Final = "N"
 ROW_AXIS: Final = "R"
 
 ENCODER: Final = "encoder"
 DECODER_INIT: Final = "decoder_init"
 DECODER_STEP: Final = "decoder_step"
+BEAM_INIT: Final = "beam_init"
 BEAM_STEP: Final = "beam_step"
 
 ElementType = Literal["uint8", "int64", "float32"]
@@ -81,6 +85,15 @@ def decoder_step_interface(layers: int, hidden_size: int, vocabulary_size: int) 
     )
 
 
+def beam_init_interface(feature_size: int, layers: int, hidden_size: int) -> GraphInterface:
+    """Features float32 [N, F] -> state float32 [N, 2 * L * D], rows of `beam_step_interface`'s state."""
+    return GraphInterface(
+        BEAM_INIT,
+        inputs=(Port("features", "float32", (FILM_AXIS, feature_size)),),
+        outputs=(Port("state", "float32", (FILM_AXIS, 2 * layers * hidden_size)),),
+    )
+
+
 def beam_step_interface(layers: int, hidden_size: int, vocabulary_size: int) -> GraphInterface:
     """The fused step: B images of K hypothesis rows each, R = B * K, from S rows of state.
 
@@ -106,3 +119,17 @@ def beam_step_interface(layers: int, hidden_size: int, vocabulary_size: int) -> 
             Port("state_out", "float32", (ROW_AXIS, state)),
         ),
     )
+
+
+def interfaces_of(architecture: Architecture, preprocessing: Preprocessing) -> dict[str, GraphInterface]:
+    """The interfaces of all graphs of a bundle, by name."""
+    features, words = architecture.feature_size, architecture.vocabulary_size
+    layers, hidden_size = architecture.layers, architecture.hidden_size
+    interfaces = (
+        encoder_interface(preprocessing.height, preprocessing.width, features),
+        decoder_init_interface(features, layers, hidden_size),
+        decoder_step_interface(layers, hidden_size, words),
+        beam_init_interface(features, layers, hidden_size),
+        beam_step_interface(layers, hidden_size, words),
+    )
+    return {interface.name: interface for interface in interfaces}

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
+from onnx import TensorProto, helper
 
 from cxrscribe.state import State
 from cxrscribe.threads import usable_threads
-from cxrscribe_export.graph import Graph
+from cxrscribe_export.checked_graph import Graph
 
 Array = NDArray[Any]
 
@@ -24,6 +25,8 @@ class GraphRunner:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = usable_threads()
         options.log_severity_level = 3
+        # Threads of a session that has nothing to do must not slow another one while both are timed.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         self._session = onnxruntime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
@@ -50,3 +53,50 @@ class GraphStep:
         """Feed one token to each row: int64 [R] -> log-probabilities float32 [R, V] and the state after."""
         log_probs, hidden, cell = self._step.run(tokens, state.hidden, state.cell)
         return log_probs, State(hidden, cell)
+
+
+class FusedStep:
+    """A `cxrscribe.step.StepModel` on the graphs beam_init and beam_step, which the runtime runs."""
+
+    def __init__(self, initial_state: Graph, step: Graph, layers: int) -> None:
+        self._layers = layers
+        words = next(port.axes[1] for port in step.interface.inputs if port.name == "bias")
+        self._no_bias = np.zeros((1, int(words)), np.float32)
+        self._initial_state = GraphRunner(initial_state.model)
+        self._step = GraphRunner(_with_log_probs(step.model))
+
+    def initial_state(self, features: NDArray[np.float32]) -> State:
+        """The state after the image; `features` is float32 [N, F]."""
+        return self._state(self._initial_state.run(features)[0])
+
+    def step(self, tokens: NDArray[np.int64], state: State) -> tuple[NDArray[np.float32], State]:
+        """Feed one token to each row: int64 [R] -> log-probabilities float32 [R, V] and the state after."""
+        rows = len(tokens)
+        *_, state_out, log_probs = self._step.run(
+            tokens,
+            np.arange(rows),
+            np.zeros((rows, 1), np.float32),
+            rows_of(state),
+            self._no_bias,
+            np.array(1, np.int64),
+        )
+        return log_probs, self._state(state_out)
+
+    def _state(self, rows: NDArray[np.float32]) -> State:
+        parts = rows.reshape(len(rows), 2, self._layers, -1).transpose(1, 2, 0, 3)  # [2, L, R, D]
+        return State(*np.ascontiguousarray(parts))
+
+
+def rows_of(state: State) -> NDArray[np.float32]:
+    """A state as rows of the fused step's, float32 [R, 2 * L * D]: h of all layers, then c of all layers."""
+    parts = np.stack((state.hidden, state.cell))  # [2, L, R, D]
+    return np.ascontiguousarray(parts.transpose(2, 0, 1, 3).reshape(len(state), -1))
+
+
+def _with_log_probs(step: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy of beam_step that gives the log-probabilities of all words too, behind its other outputs."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(step)
+    (log_probs,) = (node.output[0] for node in copy.graph.node if node.op_type == "LogSoftmax")
+    copy.graph.output.append(helper.make_tensor_value_info(log_probs, TensorProto.FLOAT, None))
+    return copy

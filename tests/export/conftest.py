@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,19 @@ if find_spec("paddle2onnx") is None:
     collect_ignore = [
         path.name for path in Path(__file__).parent.glob("test_*.py") if path.name not in _WITHOUT_CONVERTER
     ]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _short_timing() -> Iterator[None]:
+    """Time no longer than needed for a number: no test here says how fast something is."""
+    if find_spec("onnx") is None:
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cxrscribe_export.speed.LEAST_SECONDS", 0.0)
+        patch.setattr("cxrscribe_export.precision_cost.ENCODER_ROUNDS", 3)
+        patch.setattr("cxrscribe_export.precision_cost.STEP_ROUNDS", 3)
+        yield
 
 
 @pytest.fixture(scope="session")

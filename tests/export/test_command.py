@@ -60,6 +60,22 @@ def test_a_run_on_drawings_becomes_a_bundle_that_says_so(workspace: Path, tmp_pa
 
 
 @pytest.mark.slow
+def test_precisions_are_calibrated_and_compared_on_the_corpus_of_the_run(
+    workspace: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "bundle"
+    precisions = ("--precision", "int8", "--calibration-films", 10, "--trial-films", 5, "--accept-loss")
+    result = export(workspace, out, "--max-length", 9, *precisions)
+    assert result.exit_code == 0, result.output
+    (int8,) = Manifest.read(out).precisions
+    assert (int8.name, int8.calibration_films, int8.split, int8.reports) == ("int8", 10, "test", 5)
+    assert "int8: " in result.stdout
+    with cxrscribe.load(out, device="cpu", precision="int8", cache=False) as reporter:
+        film = next((workspace / "corpus" / "images").iterdir())
+        assert len(reporter.report(film).tokens) <= 9
+
+
+@pytest.mark.slow
 def test_a_corpus_whose_test_split_was_trained_on_is_refused(workspace: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     result = cxr("corpus", "phantom", "--studies", 40, "--seed", 5, "--train", 0.1, "--out", other)

@@ -21,6 +21,10 @@ from cxrscribe_export.exporter import Label, ParityDemands, ParityError, export_
 from cxrscribe_export.graph import Graph
 from cxrscribe_export.graph_parity import Tolerances
 from cxrscribe_export.held_out import HeldOut
+from cxrscribe_export.precision_cost import LossError, LossLimits, words_of_reports
+from cxrscribe_export.precisions import PrecisionOrder
+from cxrscribe_export.trial import Trial
+from cxrscribe_train.evaluation.labels import LABELS
 from cxrscribe_train.features import encode_batch
 
 from .random_networks import Exported, random_films
@@ -94,7 +98,12 @@ def test_parity_is_in_the_manifest(ready_graphs: Exported, held_out: HeldOut, tm
         "decoder_init.onnx": ["hidden[0]", "hidden[1]", "cell[0]", "cell[1]"],
         "decoder_step.onnx": ["log_probs", "hidden_out[0]", "hidden_out[1]", "cell_out[0]", "cell_out[1]"],
     }
-    assert compared == {(g, name, rows) for g in names for name in names[g] for rows in (1, 5, 160)}
+    fused = ["candidate_score", "candidate_log_prob", "state_out"]
+    assert compared == {
+        *((graph, name, rows) for graph in names for name in names[graph] for rows in (1, 5, 160)),
+        *(("beam_init.onnx", "state", images) for images in (1, 32)),
+        *(("beam_step.onnx", name, rows) for name in fused for rows in (1, 5, 160)),
+    }
     assert all(0 <= output.largest_difference <= output.tolerance for output in parity.outputs)
     assert parity.search.searches == FILMS
     assert parity.search.identical + len(parity.search.near_ties) == FILMS
@@ -178,6 +187,51 @@ def test_a_failed_export_keeps_the_bundle_that_was_there(
     export_bundle(ready_graphs.model, held_out, changed, DEMANDS, out, overwrite=True)
     assert Manifest.read(out).licence == "MIT"
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def precisions_for(held_out: HeldOut, references: tuple[tuple[str, ...], ...]) -> PrecisionOrder:
+    nothing_true = np.zeros((FILMS, len(LABELS.columns)), np.bool_)
+    trial = Trial("test", held_out.films, references, nothing_true)
+    return PrecisionOrder(("int8", "fp16"), random_films(8, seed=3), trial, LossLimits())
+
+
+def test_precisions_are_written_with_what_they_cost(
+    ready_graphs: Exported, held_out: HeldOut, tmp_path: Path
+) -> None:
+    out = tmp_path / "bundle"
+    order = precisions_for(held_out, (("no", "such", "words", "here"),) * FILMS)
+    stages: list[str] = []
+    manifest = export_bundle(
+        *(ready_graphs.model, held_out, LABEL, DEMANDS, out),
+        order=order,
+        progress=exporter.Progress(stages.append),
+    )
+    assert manifest == Manifest.read(out)
+    assert [(record.name, record.reports) for record in manifest.precisions] == [
+        ("int8", FILMS),
+        ("fp16", FILMS),
+    ]
+    assert stages[3:] == [
+        "writing reports with fp32",
+        "making int8",
+        "comparing reports of int8 with fp32",
+        "making fp16",
+        "comparing reports of fp16 with fp32",
+    ]
+    with cxrscribe.load(out, device="cpu", precision="int8", cache=False) as reporter:
+        assert reporter.report(held_out.films[0]).text
+
+
+def test_a_precision_that_loses_too_much_leaves_no_bundle(
+    ready_graphs: Exported, held_out: HeldOut, tmp_path: Path
+) -> None:
+    """Random depthwise weights lose a lot: what fp32 says is the reference, int8 says other words."""
+    out = tmp_path / "fp32"
+    export_bundle(ready_graphs.model, held_out, LABEL, DEMANDS, out)
+    order = precisions_for(held_out, tuple(words_of_reports(out, "fp32", held_out.films)))
+    with pytest.raises(LossError, match="int8 loses more than allowed on 24 films of test"):
+        export_bundle(ready_graphs.model, held_out, LABEL, DEMANDS, tmp_path / "bundle", order=order)
+    assert [path.name for path in tmp_path.iterdir()] == ["fp32"]
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])

@@ -13,9 +13,9 @@ from cxrscribe.beam import Frontier
 from cxrscribe.errors import BundleError
 from cxrscribe.expansion import best_candidates
 from cxrscribe_export.decoder_weights import DecoderWeights
-from cxrscribe_export.fusion import fuse
+from cxrscribe_export.fusion import fuse, fuse_initial_state
 from cxrscribe_export.graph import check
-from cxrscribe_export.interface import beam_step_interface
+from cxrscribe_export.interface import beam_init_interface, beam_step_interface
 from cxrscribe_export.runner import GraphRunner
 from support.small_bundle import SmallBundle
 
@@ -114,3 +114,14 @@ def test_a_step_of_another_kind_is_refused(tmp_path: Path, wrong: str, problem: 
             node.op_type = "Relu"
     with pytest.raises(BundleError, match=problem):
         fuse(step)
+
+
+def test_initial_rows_are_the_initial_states(tmp_path: Path) -> None:
+    small = SmallBundle(layers=2)
+    init = onnx.load(small.write(tmp_path / "bundle") / "decoder_init.onnx")
+    fused = fuse_initial_state(init)
+    check(fused, beam_init_interface(small.features, small.layers, small.hidden))
+    features = np.random.default_rng(0).normal(size=(4, small.features)).astype(np.float32)
+    hidden, cell = GraphRunner(init).run(features)
+    (state,) = GraphRunner(fused).run(features)
+    assert (state == np.concatenate((*hidden, *cell), axis=1)).all()

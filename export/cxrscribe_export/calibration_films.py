@@ -1,0 +1,56 @@
+"""Training films, on which the scales of int8 activations are measured."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from contextlib import closing
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxrscribe.errors import InputError
+from cxrscribe.preprocess import Preprocessing
+from cxrscribe_train.corpus.table import Corpus
+from cxrscribe_train.films import read_films
+from cxrscribe_train.study import study_of
+
+_SEED: Final = 0
+
+
+def calibration_films(
+    corpus: Corpus, preprocessing: Preprocessing, count: int, trained_on: Set[str] | None = None
+) -> NDArray[np.uint8]:
+    """Films of the training split, drawn with a fixed seed: uint8 [M, H, W], M at most `count`.
+
+    Fewer where the split has fewer. Films that can't be read are left out for others.
+
+    Args:
+        corpus: the one that the model was trained on.
+        preprocessing: the model's.
+        count: how many films.
+        trained_on: ids of the studies that it was trained on; None where they aren't known.
+
+    Raises:
+        InputError: the corpus has no training film that can be read.
+    """
+    rows = {row.image_id: row for row in corpus.split("train") if row.image_path}
+    films = [
+        (image_id, corpus.image_file(row))
+        for image_id, row in rows.items()
+        if trained_on is None or study_of(image_id) in trained_on
+    ]
+    order = np.random.default_rng(_SEED).permutation(len(films))
+    chosen: list[NDArray[np.uint8]] = []
+    with closing(read_films((films[place] for place in order), preprocessing)) as read:
+        for _, pixels in read:
+            if isinstance(pixels, np.ndarray):
+                chosen.append(pixels)
+            if len(chosen) == count:
+                break
+    if not chosen:
+        raise InputError(
+            f"{corpus.root} has no film to calibrate int8 with: none of its training split can be read, "
+            "or none was trained on; give the corpus that the model was trained on"
+        )
+    return np.stack(chosen)

@@ -1,0 +1,63 @@
+"""A finished graph, and the check that makes it one: valid, standard operators, exactly its interface."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import onnx
+
+from cxrscribe_export.conversion import OPSET, ConversionError
+from cxrscribe_export.interface import GraphInterface, Port
+from cxrscribe_export.naming import ELEMENT_TYPES
+
+Signature = tuple[str, int, tuple[int | str, ...]]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A finished graph and the interface that it was checked against."""
+
+    interface: GraphInterface
+    model: onnx.ModelProto
+
+
+def check(model: onnx.ModelProto, interface: GraphInterface) -> None:
+    """Check that a graph is valid, of the standard domain and our opset, and has exactly this interface.
+
+    Raises:
+        ConversionError: it isn't.
+    """
+    problem = _problem(model, interface)
+    if problem:
+        raise ConversionError(f"graph {interface.name!r} {problem}: paddle2onnx gave something unexpected")
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ConversionError(f"graph {interface.name!r} is not valid ONNX: {error}") from error
+
+
+def _problem(model: onnx.ModelProto, interface: GraphInterface) -> str | None:
+    opsets = {(entry.domain, entry.version) for entry in model.opset_import}
+    if opsets != {("", OPSET)}:
+        return f"uses {sorted(opsets)}, not the standard domain at opset {OPSET}"
+    foreign = sorted({node.op_type for node in model.graph.node if node.domain})
+    if foreign:
+        return f"uses operators outside the standard domain ({', '.join(foreign)})"
+    for kind, values, ports in (
+        ("inputs", model.graph.input, interface.inputs),
+        ("outputs", model.graph.output, interface.outputs),
+    ):
+        found, wanted = [_port(value) for value in values], [_signature(port) for port in ports]
+        if found != wanted:
+            return f"has {kind} {found}, not {wanted}"
+    return None
+
+
+def _port(value: onnx.ValueInfoProto) -> Signature:
+    tensor = value.type.tensor_type
+    axes = tuple(axis.dim_param or axis.dim_value for axis in tensor.shape.dim)
+    return value.name, tensor.elem_type, axes
+
+
+def _signature(port: Port) -> Signature:
+    return port.name, ELEMENT_TYPES[port.element_type], port.axes

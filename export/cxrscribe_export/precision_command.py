@@ -1,0 +1,82 @@
+"""`cxrscribe precision`: lower precisions for a bundle that is there already."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import click
+
+from cxrscribe_export.precision_options import PrecisionChoice, precision_lines, precision_options
+
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.command(short_help="Give a bundle lower precisions: int8, fp16.")
+@click.argument("bundle_folder", metavar="BUNDLE", type=_FOLDER)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder of the new bundle; BUNDLE itself with --overwrite.",
+)
+@click.option(
+    "--corpus",
+    "corpus_folder",
+    required=True,
+    type=_FOLDER,
+    help="Corpus whose test split the model has not seen: reports are compared on it.",
+)
+@click.option(
+    "--training-corpus",
+    "training_folder",
+    type=_FOLDER,
+    help="Corpus whose training split int8 is calibrated on; default: that of --corpus.",
+)
+@precision_options
+@click.option("--overwrite", is_flag=True, help="Replace the bundle at --out.")
+@click.option("--json", "as_json", is_flag=True, help="Print the precisions as JSON.")
+def precision(
+    bundle_folder: Path,
+    out: Path,
+    corpus_folder: Path,
+    training_folder: Path | None,
+    precision: PrecisionChoice,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Write BUNDLE with graphs at lower precisions, and measure what they cost. Paddle is not needed.
+
+    A bundle without fused graphs gets them too. Where a precision loses too much, nothing is written.
+    """
+    from cxrscribe.errors import MissingExtraError
+
+    if not precision.names:
+        raise click.UsageError("Say which --precision the bundle gets: int8 or fp16.")
+    for module in ("onnx", "onnxruntime"):
+        if importlib.util.find_spec(module) is None:
+            raise MissingExtraError("cxrscribe precision", "export")
+    from cxrscribe.bundle import Bundle
+    from cxrscribe_export.bundle_extension import extend_bundle
+    from cxrscribe_export.bundle_folder import check_out
+    from cxrscribe_train.corpus.table import read_reports
+
+    check_out(out, overwrite=overwrite)
+    precision.limits()
+    opened = Bundle.open(bundle_folder)
+    corpus = read_reports(corpus_folder)
+    order = precision.order(
+        read_reports(training_folder) if training_folder else corpus,
+        corpus,
+        opened.manifest.preprocessing,
+        None,
+    )
+    manifest = extend_bundle(
+        opened, order, out, overwrite=overwrite, stage=lambda name: click.echo(f"{name} ...", err=True)
+    )
+    if as_json:
+        records = [record.to_json() for record in manifest.precisions]
+        click.echo(json.dumps({"bundle": str(out), "precisions": records}, indent=2, ensure_ascii=False))
+    else:
+        click.echo("\n".join([f"{out}:", *precision_lines(manifest), manifest.disclaimer]))

@@ -1,0 +1,78 @@
+"""The lower precisions that export can make: how, and for which devices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from cxrscribe.precision import FP16, INT8
+from cxrscribe_export.decoder_int8 import quantize_beam_step, quantize_initial_state
+from cxrscribe_export.encoder_int8 import quantize_encoder
+from cxrscribe_export.half_precision import halve
+from cxrscribe_export.interface import BEAM_INIT, BEAM_STEP, DECODER_INIT, ENCODER
+from cxrscribe_export.runner import GraphRunner
+
+GRAPHS: Final = (ENCODER, DECODER_INIT, BEAM_INIT, BEAM_STEP)
+"""What each precision has: all that a report needs, and the initial state in both of its forms."""
+_FILMS_AT_ONCE: Final = 8
+
+Models = Mapping[str, onnx.ModelProto]
+"""Graphs by name, of those in `GRAPHS`."""
+Films = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class PrecisionKind:
+    """One precision."""
+
+    name: str
+    devices: tuple[str, ...]
+    """What it is for."""
+    is_calibrated: bool
+    """Whether it needs training films."""
+    make: Callable[[Models, Films], Models]
+    """From the fp32 graphs and training films uint8 [M, H, W]."""
+
+    def calibration(self, films: int) -> str:
+        """How its scales were found, in words."""
+        if not self.is_calibrated:
+            return "none needed"
+        return (
+            f"smallest and largest activation over {films} films of the training split; weights by the "
+            "largest of each output channel; h of the LSTM by its bounds, -1 and 1"
+        )
+
+
+def _int8(models: Models, films: Films) -> Models:
+    runner = GraphRunner(models[ENCODER])
+    features = np.concatenate(
+        [
+            runner.run(films[start : start + _FILMS_AT_ONCE])[0]
+            for start in range(0, len(films), _FILMS_AT_ONCE)
+        ]
+    )
+    return {
+        ENCODER: quantize_encoder(models[ENCODER], films),
+        DECODER_INIT: quantize_initial_state(models[DECODER_INIT], features),
+        BEAM_INIT: quantize_initial_state(models[BEAM_INIT], features),
+        BEAM_STEP: quantize_beam_step(models[BEAM_STEP]),
+    }
+
+
+def _fp16(models: Models, films: Films) -> Models:
+    return {name: halve(models[name]) for name in GRAPHS}
+
+
+KINDS: Final = {
+    kind.name: kind
+    for kind in (
+        PrecisionKind(INT8, ("cpu",), True, _int8),
+        PrecisionKind(FP16, ("cuda",), False, _fp16),
+    )
+}
+"""By name."""

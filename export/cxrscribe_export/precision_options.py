@@ -1,0 +1,149 @@
+"""Options that say which lower precisions a bundle gets, and what they may lose."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Set
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from cxrscribe.cli.options import Command
+
+if TYPE_CHECKING:
+    from cxrscribe.manifest import Manifest
+    from cxrscribe.preprocess import Preprocessing
+    from cxrscribe_export.precision_cost import LossLimits
+    from cxrscribe_export.precisions import PrecisionOrder
+    from cxrscribe_train.corpus.table import Corpus
+
+NAMES: Final = ("int8", "fp16")
+
+
+@dataclass(frozen=True)
+class PrecisionChoice:
+    """The lower precisions asked for on the command line."""
+
+    names: tuple[str, ...]
+    calibration_films: int
+    trial_films: int
+    max_bleu_loss: float
+    max_f1_loss: float
+    accept_loss: bool
+
+    def limits(self) -> LossLimits | None:
+        """What they may lose; None for anything. Raises InputError when a limit is out of range."""
+        from cxrscribe_export.precision_cost import LossLimits
+
+        limits = LossLimits(self.max_bleu_loss, self.max_f1_loss)
+        return None if self.accept_loss else limits
+
+    def order(
+        self,
+        training_corpus: Corpus,
+        corpus: Corpus,
+        preprocessing: Preprocessing,
+        trained_on: Set[str] | None,
+    ) -> PrecisionOrder:
+        """Read the films that precisions are calibrated and compared on.
+
+        Args:
+            training_corpus: the one that the model was trained on.
+            corpus: the one whose test split the reports are compared on.
+            preprocessing: the model's.
+            trained_on: ids of the studies that the model was trained on; None where they aren't known.
+
+        Raises:
+            InputError: a corpus has no such film, or the model was trained on one of the test split.
+        """
+        from cxrscribe_export.calibration_films import calibration_films
+        from cxrscribe_export.precisions import PrecisionOrder
+        from cxrscribe_export.trial import Trial
+
+        return PrecisionOrder(
+            self.names,
+            calibration_films(training_corpus, preprocessing, self.calibration_films, trained_on),
+            Trial.of(corpus, preprocessing, self.trial_films, trained_on or frozenset()),
+            self.limits(),
+        )
+
+
+def precision_options(command: Command) -> Command:
+    """Add the options; the command gets `precision: PrecisionChoice`."""
+
+    @functools.wraps(command)
+    def packed(
+        *,
+        precisions: tuple[str, ...],
+        calibration_films: int,
+        trial_films: int,
+        max_bleu_loss: float,
+        max_f1_loss: float,
+        accept_loss: bool,
+        **others: Any,
+    ) -> Any:
+        choice = PrecisionChoice(
+            precisions, calibration_films, trial_films, max_bleu_loss, max_f1_loss, accept_loss
+        )
+        return command(precision=choice, **others)
+
+    options = (
+        click.option(
+            "--precision",
+            "precisions",
+            type=click.Choice(NAMES),
+            multiple=True,
+            help="Also write the graphs at this precision; may be repeated. fp32 is always there.",
+        ),
+        click.option(
+            "--calibration-films",
+            type=click.IntRange(min=1),
+            default=64,
+            show_default=True,
+            help="Training films that int8 is calibrated on.",
+        ),
+        click.option(
+            "--trial-films",
+            type=click.IntRange(min=1),
+            default=500,
+            show_default=True,
+            help="Films of the test split, at most, whose reports are compared with those of fp32.",
+        ),
+        click.option(
+            "--max-bleu-loss",
+            type=float,
+            default=0.005,
+            show_default=True,
+            help="Largest loss of BLEU-4 that a precision may have.",
+        ),
+        click.option(
+            "--max-f1-loss",
+            type=float,
+            default=0.01,
+            show_default=True,
+            help="Largest loss of label F1 that a precision may have.",
+        ),
+        click.option(
+            "--accept-loss", is_flag=True, help="Write a precision however much it loses; it is recorded."
+        ),
+    )
+    for option in reversed(options):
+        packed = option(packed)
+    return packed
+
+
+def precision_lines(manifest: Manifest) -> Iterator[str]:
+    """What each precision costs and gains, a line each."""
+    for precision in manifest.precisions:
+        fp32, own, speedups = precision.fp32, precision.own, precision.speedups
+        size = sum(entry.bytes for entry in manifest.files if entry.precision == precision.name)
+        line = (
+            f"{precision.name}: {size / 1e6:.1f} MB, {precision.identical_share:.1%} of {precision.reports} "
+            f"reports identical, BLEU-4 {own.bleu_4:.4f} (fp32 {fp32.bleu_4:.4f})"
+        )
+        if own.label_f1_micro is not None and fp32.label_f1_micro is not None:
+            line += f", label F1 {own.label_f1_micro:.4f} (fp32 {fp32.label_f1_micro:.4f})"
+        if speedups is not None:
+            line += f", encoder {speedups.encoder:.2f} x, step {speedups.step:.2f} x"
+        yield line

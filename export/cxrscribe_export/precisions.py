@@ -1,0 +1,89 @@
+"""Lower precisions, made of a bundle's fp32 graphs, tried, and written into its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import onnx
+
+import cxrscribe
+from cxrscribe.manifest import FP32, Manifest
+from cxrscribe_export.checked_graph import Graph, check
+from cxrscribe_export.graph_file import write_graph
+from cxrscribe_export.interface import interfaces_of
+from cxrscribe_export.precision_cost import LossLimits, measure_cost, words_of_reports
+from cxrscribe_export.precision_kind import GRAPHS, KINDS, Films
+from cxrscribe_export.trial import Trial
+
+
+@dataclass(frozen=True)
+class PrecisionOrder:
+    """Which precisions a bundle gets, and what they are made and judged with."""
+
+    names: tuple[str, ...]
+    """Of `precision_kind.KINDS`."""
+    films: Films
+    """Training films uint8 [M, H, W]."""
+    trial: Trial
+    limits: LossLimits | None
+    """What they may lose; None for anything."""
+
+
+def add_precisions(
+    bundle: Path,
+    manifest: Manifest,
+    order: PrecisionOrder,
+    stage: Callable[[str], None] = lambda name: None,
+) -> Manifest:
+    """Write each precision into the folder `bundle`, measure what it costs, and write the manifest anew.
+
+    A precision that the bundle has already is replaced.
+
+    Args:
+        bundle: a folder with all fp32 graphs.
+        manifest: what it holds.
+        order: what to make.
+        stage: called with the name of what begins.
+
+    Returns:
+        The manifest that was written.
+
+    Raises:
+        HalfPrecisionError: float16 can't hold a weight.
+        LossError: a precision loses more than the order allows. The folder is of no use then.
+    """
+    fp32 = {name: onnx.load(str(bundle / f"{name}.onnx")) for name in GRAPHS}
+    interfaces = interfaces_of(manifest.architecture, manifest.preprocessing)
+    stage("writing reports with fp32")
+    expected = words_of_reports(bundle, FP32, order.trial.films)
+    for kind in (KINDS[name] for name in dict.fromkeys(order.names)):
+        stage(f"making {kind.name}")
+        models = kind.make(fp32, order.films)
+        graphs = [Graph(interfaces[name], model) for name, model in models.items()]
+        manifest = _write(bundle, manifest, kind.name, graphs)
+        stage(f"comparing reports of {kind.name} with fp32")
+        precision = measure_cost(bundle, manifest, kind, len(order.films), order.trial, expected)
+        if order.limits is not None:
+            order.limits.check(precision)
+        manifest = replace(manifest, precisions=(*manifest.precisions, precision))
+        manifest.write(bundle)
+        cxrscribe.load(bundle, device="cpu", precision=kind.name, cache=False).close()
+    return manifest
+
+
+def _write(bundle: Path, manifest: Manifest, precision: str, graphs: list[Graph]) -> Manifest:
+    """Write the graphs and a manifest that names them, without the precision's record."""
+    for graph in graphs:
+        check(graph.model, graph.interface)
+    manifest = replace(
+        manifest,
+        files=(
+            *(entry for entry in manifest.files if entry.precision != precision),
+            *(write_graph(bundle, graph, precision) for graph in graphs),
+        ),
+        precisions=tuple(record for record in manifest.precisions if record.name != precision),
+    )
+    manifest.write(bundle)
+    return manifest

@@ -1,0 +1,79 @@
+"""How much faster one graph is than another, on this processor."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Final
+
+import numpy as np
+import onnx
+
+from cxrscribe.architecture import Architecture
+from cxrscribe.vocabulary import START
+from cxrscribe_export.runner import Array, GraphRunner
+
+WARM_UP: Final = 2
+LEAST_SECONDS: Final = 2.0
+"""That a comparison takes: what else the machine does at times must not decide."""
+_CPUINFO: Final = Path("/proc/cpuinfo")
+
+
+def seconds_in_turn(
+    runs: Sequence[Callable[[], object]], rounds: int, at_least: float = 0.0
+) -> list[list[float]]:
+    """Seconds of each round of each of `runs`, called in turn, so that what slows one slows all.
+
+    At least `rounds` rounds, and as many as fill `at_least` seconds; those of the warm-up are not among them.
+    """
+    for _ in range(WARM_UP):
+        for run in runs:
+            run()
+    seconds: list[list[float]] = [[] for _ in runs]
+    begun = perf_counter()
+    while len(seconds[0]) < rounds or perf_counter() - begun < at_least:
+        for run, spent in zip(runs, seconds, strict=True):
+            started = perf_counter()
+            run()
+            spent.append(perf_counter() - started)
+    return seconds
+
+
+def speedup(slower: onnx.ModelProto, faster: onnx.ModelProto, inputs: Sequence[Array], rounds: int) -> float:
+    """How many times the seconds of `faster` the other takes for `inputs`: the median over the rounds.
+
+    At least `rounds` of them, and as many as fill `LEAST_SECONDS`.
+    """
+    runs = [partial(GraphRunner(model).run, *inputs) for model in (slower, faster)]
+    pairs = zip(*seconds_in_turn(runs, rounds, at_least=LEAST_SECONDS), strict=True)
+    return median(before / after for before, after in pairs)
+
+
+def step_inputs(architecture: Architecture, images: int, places: int, seed: int = 0) -> list[Array]:
+    """Inputs of beam_step as in the middle of a search: R = images * places rows of random state."""
+    random = np.random.default_rng(seed)
+    rows, words = images * places, architecture.vocabulary_size
+    width = 2 * architecture.layers * architecture.hidden_size
+    image = np.arange(images)[:, np.newaxis] * places
+    return [
+        random.integers(START, words, rows),
+        (image + random.integers(0, places, (images, places))).reshape(-1),
+        -random.random((rows, 1), np.float32),
+        np.tanh(random.normal(size=(rows, width))).astype(np.float32),
+        np.zeros((1, words), np.float32),
+        np.array(places, np.int64),
+    ]
+
+
+def processor_name() -> str:
+    """What `/proc/cpuinfo` calls the processor, or else what Python does."""
+    try:
+        lines = _CPUINFO.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine() or "unknown"

@@ -1,0 +1,82 @@
+"""Scales and codes."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import TensorProto, helper
+
+from cxrscribe_export.activation_range import ActivationRange, observe
+from cxrscribe_export.graph_builder import GraphBuilder, finished_model
+from cxrscribe_export.quantizer import HIDDEN, Quantization, Quantizer
+from cxrscribe_export.runner import Array, GraphRunner
+
+
+def product(weight: Array, bias: Array) -> onnx.ModelProto:
+    """x float32 [R, K] -> x @ weight + bias."""
+    graph = GraphBuilder()
+    graph.node("Gemm", "x", graph.constant(weight, "w"), graph.constant(bias, "b"), name="y")
+    value = helper.make_tensor_value_info
+    return finished_model(
+        helper.make_graph(
+            graph.nodes,
+            "product",
+            [value("x", TensorProto.FLOAT, ["R", weight.shape[0]])],
+            [value("y", TensorProto.FLOAT, ["R", weight.shape[1]])],
+            graph.constants,
+        )
+    )
+
+
+def quantized(weight: Array, bias: Array, source: Quantization) -> GraphRunner:
+    quantizer = Quantizer(product(weight, bias))
+    left = quantizer.activation("x", source)
+    quantizer.add("Gemm", [left, *quantizer.weight("w", "w", 1, "b", source)], "y")
+    return GraphRunner(quantizer.finished())
+
+
+@given(low=st.floats(-1e4, 0), high=st.floats(0, 1e4))
+def test_a_quantization_covers_its_range_and_holds_0_exactly(low: float, high: float) -> None:
+    found = Quantization.covering(ActivationRange(low, high))
+    assert 0 <= found.zero <= 255
+    least, most = -found.zero * found.scale, (255 - found.zero) * found.scale
+    assert least <= low + 0.51 * found.scale
+    assert most >= high - 0.51 * found.scale
+
+
+def test_h_keeps_its_bounds() -> None:
+    assert (HIDDEN.zero, 127 * HIDDEN.scale) == (128, 1)
+
+
+@pytest.mark.parametrize("values", [(1.0, 2.0), (-2.0, -1.0), (0.0, float("inf")), (float("nan"), 1.0)])
+def test_a_range_is_finite_and_holds_0(values: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match="a range from"):
+        ActivationRange(*values)
+
+
+def test_each_column_has_a_scale_of_its_own() -> None:
+    random = np.random.default_rng(0)
+    size = np.array([1e-4, 1.0, 300.0], np.float32)
+    weight = (random.normal(size=(16, 3)) * size).astype(np.float32)
+    x = np.tanh(random.normal(size=(50, 16))).astype(np.float32)
+    expected = x @ weight
+    found = quantized(weight, np.zeros(3, np.float32), HIDDEN).run(x)[0]
+    assert (np.abs(found - expected).max(axis=0) < 0.03 * np.abs(expected).max(axis=0)).all()
+
+
+@pytest.mark.parametrize("largest", [0.0, 1e-30, 1e-6])
+def test_a_large_bias_beside_tiny_weights_does_not_overflow(largest: float) -> None:
+    weight = np.full((4, 2), largest, np.float32)
+    bias = np.array([3e4, -3e4], np.float32)
+    found = quantized(weight, bias, HIDDEN).run(np.ones((1, 4), np.float32))[0]
+    np.testing.assert_allclose(found, [bias], rtol=1e-4)
+
+
+def test_ranges_are_those_of_all_batches() -> None:
+    model = product(np.eye(2, dtype=np.float32), np.zeros(2, np.float32))
+    batches = [np.array([[1, 2]], np.float32), np.array([[-3, 0.5]], np.float32)]
+    found = observe(model, ["x", "y"], batches)
+    assert found == {"x": ActivationRange(-3, 2), "y": ActivationRange(-3, 2)}
