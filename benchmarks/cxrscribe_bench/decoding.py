@@ -1,0 +1,236 @@
+"""How far decoding is from the machine's limit, and from simpler programs.
+
+    python -m cxrscribe_bench.decoding FOLDER
+
+takes the benchmark model in FOLDER, or makes it there. Features are ready, fp32, on the CPU. Everything is
+timed in turn, round by round; what is printed are medians of ratios within a round.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+import cxrscribe
+from cxrscribe import BeamSettings, DecodingStats, Report, Reporter
+from cxrscribe.arrival import FeatureMatrix
+from cxrscribe.beam import Candidates, Frontier
+from cxrscribe.bundle import Bundle
+from cxrscribe.decoder import search_in_order
+from cxrscribe.expansion import Expander
+from cxrscribe.lane import Lane
+from cxrscribe.lanes import IMAGES_AT_ONCE
+from cxrscribe.loader import open_graphs
+from cxrscribe.session_factory import SessionFactory
+from cxrscribe_bench.afternoon import AfternoonSearch
+from cxrscribe_bench.matrix_products import MatrixProducts, multiplications
+from cxrscribe_bench.model import BenchmarkModel, model_at
+from cxrscribe_bench.rounds import ratio, rounds
+
+MAX_LENGTH = 162
+_MAX_OF_REPORTS = BeamSettings(beam_width=5, max_length=MAX_LENGTH)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is decoded."""
+
+    images: int
+    beam_width: int = 5
+
+    @property
+    def beam(self) -> BeamSettings:
+        """How."""
+        return BeamSettings(beam_width=self.beam_width, max_length=MAX_LENGTH)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the table."""
+
+    name: str
+    value: float
+    goal: float
+    at_most: bool
+    """Whether smaller is better."""
+
+    @property
+    def reached(self) -> bool:
+        """Whether the value is as good as the goal."""
+        return self.value <= self.goal if self.at_most else self.value >= self.goal
+
+
+class RecordingExpander:
+    """An expander that notes the rows of each call of the network."""
+
+    def __init__(self, expander: Expander) -> None:
+        self._expander = expander
+        self.steps: list[int] = []
+        self.initial: list[int] = []
+
+    @property
+    def rows(self) -> int:
+        """See Expander."""
+        return self._expander.rows
+
+    @property
+    def seconds(self) -> float:
+        """See Expander."""
+        return self._expander.seconds
+
+    def wait(self, features: NDArray[np.float32]) -> None:
+        """See Expander."""
+        self.initial.append(len(features))
+        self._expander.wait(features)
+
+    def admit(self, count: int) -> None:
+        """See Expander."""
+        self._expander.admit(count)
+
+    def expand(self, frontier: Frontier) -> Candidates:
+        """See Expander."""
+        candidates = self._expander.expand(frontier)
+        self.steps.append(self._expander.rows)
+        return candidates
+
+    def clear(self) -> None:
+        """See Expander."""
+        self._expander.clear()
+
+
+class Bench:
+    """The reporter on the benchmark model, and what it is compared with."""
+
+    def __init__(self, model: BenchmarkModel, reporter: Reporter, count: int) -> None:
+        self._reporter = reporter
+        self._count = count
+        self._model = model
+        self._products = MatrixProducts(reporter.manifest.architecture)
+        sessions = SessionFactory("cpu", reporter.threads)
+        graphs = open_graphs(Bundle.open(model.bundle), sessions, reporter.precision)
+        self._decoder = graphs.decoder(reporter.manifest.architecture)
+
+    def rows(self, setting: Setting) -> tuple[list[int], list[int]]:
+        """Rows of each step, and of each call for initial states, when these images are decoded."""
+        expander = RecordingExpander(self._decoder.expander(0))
+        vocabulary = self._reporter.vocabulary
+        features, each = self._model.features(setting.images), [setting.beam] * setting.images
+        source = FeatureMatrix(features, each, vocabulary, IMAGES_AT_ONCE)
+        list(search_in_order(Lane(expander, vocabulary, IMAGES_AT_ONCE, one_width=False), source))
+        return expander.steps, expander.initial
+
+    def against_products(self, setting: Setting) -> float:
+        """Decoding time over that of the products at the rows really run."""
+        features = self._model.features(setting.images)
+        steps, initial = self.rows(setting)
+        self._products.prepare(steps, initial)
+        seconds = rounds(
+            {
+                "ours": partial(self._reporter.decode_features, features, setting.beam),
+                "products": partial(self._products.run, steps, initial),
+            },
+            self._count,
+        )
+        return ratio(seconds, "ours", "products")
+
+    def python_share(self, setting: Setting) -> float:
+        """Share of decoding that is not in a session's run, wall time of the whole call."""
+        features = self._model.features(setting.images)
+        shares = []
+        for _ in range(2 * self._count):
+            stats = DecodingStats()
+            started = perf_counter()
+            self._reporter.decode_features(features, setting.beam, stats=stats)
+            shares.append(1 - stats.decoder_seconds / (perf_counter() - started))
+        return median(shares)
+
+    def against_afternoon(self, images: int, in_flight: int) -> tuple[float, int]:
+        """Reports a second over those of the afternoon's program; in how many reports the two differ."""
+        features = self._model.features(images)
+        peer = AfternoonSearch(self._model.bundle, _MAX_OF_REPORTS.beam_width, MAX_LENGTH)
+        ours = self._reporter.decode_features(features, _MAX_OF_REPORTS)
+        theirs = peer.decode(features, in_flight)
+        differing = sum(list(report.tokens) != words for report, words in zip(ours, theirs, strict=True))
+        seconds = rounds(
+            {
+                "ours": partial(self._reporter.decode_features, features, _MAX_OF_REPORTS),
+                "afternoon": partial(peer.decode, features, in_flight),
+            },
+            self._count,
+        )
+        return ratio(seconds, "afternoon", "ours"), differing
+
+    def wide_beam(self, images: int) -> float:
+        """Time at beam width 10 over that at 1, over the same ratio of their products' multiplications."""
+        features = self._model.features(images)
+        wide, narrow = Setting(images, 10), Setting(images, 1)
+        architecture = self._reporter.manifest.architecture
+        more_work = multiplications(architecture, self.rows(wide)[0]) / multiplications(
+            architecture, self.rows(narrow)[0]
+        )
+        seconds = rounds(
+            {
+                "wide": partial(self._reporter.decode_features, features, wide.beam),
+                "narrow": partial(self._reporter.decode_features, features, narrow.beam),
+            },
+            self._count,
+        )
+        return ratio(seconds, "wide", "narrow") / more_work
+
+
+def figures(bench: Bench, images: int) -> Iterator[Figure]:
+    """All figures, one by one."""
+    one_batch = bench.against_products(Setting(32))
+    yield Figure("32 images: decoding time / products alone", one_batch, 1.4, at_most=True)
+    stream = bench.against_products(Setting(images))
+    yield Figure(f"{images} images, 32 in flight: decoding time / products", stream, 1.4, at_most=True)
+    yield Figure("32 images: Python's share", bench.python_share(Setting(32)), 0.02, at_most=True)
+    yield Figure(
+        f"{images} images, 32 in flight: Python's share", bench.python_share(Setting(images)), 0.02, True
+    )
+    yield Figure("1 image: Python's share", bench.python_share(Setting(1)), 0.12, at_most=True)
+    peer, _ = bench.against_afternoon(images, 32)
+    yield Figure(f"{images} images, 32 in flight: reports a second / afternoon's", peer, 2.0, at_most=False)
+    yield Figure("beam 10 / beam 1, over their products", bench.wide_beam(32), 1.2, at_most=True)
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--rounds", "count", default=7, show_default=True, help="Rounds of each comparison.")
+@click.option("--images", default=256, show_default=True, help="Images of a stream.")
+@click.option("--threads", type=int, help="CPU threads.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+def main(folder: Path, count: int, images: int, threads: int | None, as_json: bool) -> None:
+    """Measure decoding on the benchmark model in FOLDER."""
+    model = model_at(folder)
+    with cxrscribe.load(model.bundle, device="cpu", threads=threads) as reporter:
+        reports: list[Report] = reporter.decode_features(model.features(images), _MAX_OF_REPORTS)
+        words = np.array([len(report.tokens) for report in reports])
+        click.echo(
+            f"reports: mean {words.mean():.1f} words, median {np.median(words):.0f}, 90 % under "
+            f"{np.percentile(words, 90):.0f}, longest {words.max()}; load {os.getloadavg()[0]:.2f}",
+            err=True,
+        )
+        found = []
+        for figure in figures(Bench(model, reporter, count), images):
+            found.append(figure)
+            sign = "<=" if figure.at_most else ">="
+            verdict = "reached" if figure.reached else "NOT reached"
+            if not as_json:
+                click.echo(f"{figure.name:58} {figure.value:7.3f}  goal {sign} {figure.goal:g}: {verdict}")
+    if as_json:
+        click.echo(json.dumps([{**asdict(figure), "reached": figure.reached} for figure in found], indent=1))
+
+
+if __name__ == "__main__":
+    main()

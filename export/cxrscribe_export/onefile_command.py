@@ -1,0 +1,122 @@
+"""`cxrscribe onefile`: a bundle as one ONNX file, for programs in any language."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cxrscribe.disclaimer import with_disclaimer
+from cxrscribe.errors import InputError
+
+if TYPE_CHECKING:
+    from cxrscribe.manifest import Manifest
+    from cxrscribe.settings import BeamSettings
+
+
+@click.command(short_help="Write a bundle as one ONNX file, search included.")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.onnx",
+    help="File to write.",
+)
+@click.option(
+    "--precision",
+    default="fp32",
+    show_default=True,
+    help="Precision of the graphs, as `cxrscribe inspect` lists them.",
+)
+@click.option("--beam-width", type=int, metavar="K", help="Default of the input beam_width.")
+@click.option("--max-length", type=int, metavar="N", help="Default of the input max_length.")
+@click.option("--min-length", type=int, metavar="N", help="Default of the input min_length.")
+@click.option("--length-penalty", type=float, metavar="A", help="Default of the input length_penalty.")
+@click.option("--no-repeat-ngram", type=int, metavar="N", help="Never repeat N words in a row; 0 allows it.")
+@click.option(
+    "--ban", "banned_words", metavar="WORD", multiple=True, help="Word never to produce; may be repeated."
+)
+@click.option("--overwrite", is_flag=True, help="Replace --out if it exists.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
+def onefile(
+    bundle: Path,
+    out: Path,
+    precision: str,
+    beam_width: int | None,
+    max_length: int | None,
+    min_length: int | None,
+    length_penalty: float | None,
+    no_repeat_ngram: int | None,
+    banned_words: tuple[str, ...],
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Write BUNDLE as one ONNX graph that goes from pixels to words: encoder, decoder and beam search.
+
+    It runs wherever ONNX Runtime does, without any code of cxrscribe. The settings given here take the place
+    of the bundle's own. The first four are inputs with these defaults; the others can't be changed later.
+    """
+    _check_out(out, overwrite)
+    from dataclasses import replace
+
+    from cxrscribe.bundle import Bundle
+    from cxrscribe.cli.options import BeamChoice
+    from cxrscribe_export.onefile import one_file
+    from cxrscribe_train.atomic import write_atomically
+
+    opened = Bundle.open(bundle)
+    if any(out.resolve() == (bundle / entry.path).resolve() for entry in opened.manifest.files):
+        raise InputError(f"{out} is a file of the bundle itself; give another --out")
+    chosen = BeamChoice(
+        beam_width=beam_width,
+        max_length=max_length,
+        min_length=min_length,
+        length_penalty=length_penalty,
+        no_repeat_ngram=no_repeat_ngram,
+        banned_words=banned_words or None,
+    )
+    # All results are outputs: n_best doesn't matter, and mustn't forbid a narrower beam.
+    settings = chosen.over(replace(opened.manifest.settings, n_best=1))
+    content = one_file(opened, precision=precision, settings=settings).SerializeToString()
+    write_atomically(out, content)
+    written = _record(out, content, precision, settings, opened.manifest)
+    click.echo(json.dumps(written, indent=2, ensure_ascii=False) if as_json else _as_text(written))
+
+
+def _check_out(out: Path, overwrite: bool) -> None:
+    if out.suffix.lower() != ".onnx":
+        raise InputError(f"--out {out}: the file is an ONNX graph; give a name in .onnx")
+    if out.exists() and not overwrite:
+        raise InputError(f"{out} is there already; give another --out, or --overwrite to replace it")
+
+
+def _record(
+    out: Path, content: bytes, precision: str, settings: BeamSettings, manifest: Manifest
+) -> dict[str, object]:
+    picture = manifest.preprocessing
+    chosen = settings.to_json()
+    del chosen["n_best"]  # the file gives all
+    return {
+        "file": str(out),
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "precision": precision,
+        "image": f"uint8 [N, {picture.height}, {picture.width}]",
+        "settings": chosen,
+        "licence": manifest.licence,
+        "disclaimer": with_disclaimer(manifest.disclaimer),
+    }
+
+
+def _as_text(record: dict[str, object]) -> str:
+    return (
+        f"{record['file']}: {record['bytes']} bytes, precision {record['precision']}, "
+        f"sha256 {record['sha256']}\n"
+        f"image {record['image']} -> tokens, lengths, scores, finished; defaults "
+        f"{json.dumps(record['settings'], ensure_ascii=False)}\n"
+        f"{record['disclaimer']}"
+    )

@@ -1,0 +1,145 @@
+"""The examples that run `report.onnx` without cxrscribe say what `cxrscribe report` says."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+import cxrscribe
+from cxrscribe.cli.main import main
+
+pytest.importorskip("onnx", reason="needs onnx, to make the file")
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+NODE = EXAMPLES / "node"
+LONGEST = 150
+INSTALL = ("install", "--ignore-scripts", "--no-package-lock", "--no-audit", "--no-fund")
+
+
+def cxr(*arguments: object) -> Result:
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output
+    return result
+
+
+@pytest.fixture(scope="module")
+def report_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("onefile") / "report.onnx"
+    cxr("onefile", cxrscribe.demo_bundle(), "--out", path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, str]:
+    """The demo films as the network reads them, and the text of each."""
+    folder = tmp_path_factory.mktemp("pictures")
+    films = cxrscribe.demo_films()
+    lines = cxr("report", *films, "--json").stdout.splitlines()
+    texts = {}
+    for film, line in zip(films, lines, strict=True):
+        picture = folder / f"{film.stem}.pgm"
+        cxr("preprocess", film, "--out", picture)
+        texts[picture] = json.loads(line)["text"]
+    return texts
+
+
+@pytest.fixture(scope="session")
+def node_folder() -> Path:
+    """The Node example with its dependency installed, kept beside the Python that runs the tests."""
+    for program in ("node", "npm"):
+        if shutil.which(program) is None:
+            pytest.skip(f"no {program} on this machine, which the example for Node runs on")
+    folder = Path(sys.prefix) / "cxrscribe-node-example"
+    folder.mkdir(exist_ok=True)
+    wanted = json.loads((NODE / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    installed = folder / "node_modules" / "onnxruntime-node" / "package.json"
+    version = json.loads(installed.read_text(encoding="utf-8"))["version"] if installed.is_file() else None
+    for file in NODE.iterdir():
+        if file.is_file():
+            shutil.copy(file, folder)
+    if version != wanted["onnxruntime-node"]:
+        done = subprocess.run(
+            [shutil.which("npm") or "npm", *INSTALL], cwd=folder, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+def run(*command: object, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(part) for part in command],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+
+
+def assert_reports(done: subprocess.CompletedProcess[str], text: str) -> None:
+    assert (done.returncode, done.stderr) == (0, "")
+    paragraph, rank, disclaimer = done.stdout.splitlines()
+    assert paragraph == text
+    assert rank.startswith("score -")
+    assert rank.endswith(", finished")
+    with cxrscribe.load(cxrscribe.demo_bundle(), device="cpu") as reporter:
+        assert disclaimer == reporter.disclaimer
+
+
+def test_python_without_cxrscribe(report_onnx: Path, pictures: dict[Path, str], tmp_path: Path) -> None:
+    program = EXAMPLES / "one_file.py"
+    assert "import cxrscribe" not in program.read_text(encoding="utf-8")
+    for picture, text in pictures.items():
+        done = run(sys.executable, "-W", "error", program, report_onnx, picture, folder=tmp_path)
+        assert_reports(done, text)
+
+
+@pytest.mark.slow
+def test_node(node_folder: Path, report_onnx: Path, pictures: dict[Path, str]) -> None:
+    for picture, text in pictures.items():
+        assert_reports(run("node", "report.mjs", report_onnx, picture, folder=node_folder), text)
+
+
+@pytest.mark.slow
+def test_node_says_what_is_wrong(node_folder: Path, report_onnx: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "film.pgm"
+    picture.write_bytes(b"P5\n3 3\n255\n12345678")  # a pixel is missing
+    other = cxrscribe.demo_bundle() / "encoder.onnx"
+    for arguments, problem in (
+        ((), "usage: node report.mjs report.onnx film.pgm"),
+        ((report_onnx, picture), "film.pgm is not a PGM file"),
+        ((report_onnx, tmp_path / "none.pgm"), "none.pgm"),
+        ((other, picture), "not a file that `cxrscribe onefile` wrote"),
+    ):
+        done = run("node", "report.mjs", *arguments, folder=node_folder)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert problem in done.stderr
+
+
+def test_python_says_what_is_wrong(report_onnx: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "film.pgm"
+    picture.write_bytes(b"P5\n3 3\n255\n12345678")
+    for arguments, problem in (
+        ((report_onnx, picture), "film.pgm is not a PGM file"),
+        ((tmp_path / "none.onnx", picture), "none.onnx"),
+        ((report_onnx, tmp_path / "none.pgm"), "none.pgm"),
+    ):
+        done = run(sys.executable, EXAMPLES / "one_file.py", *arguments, folder=tmp_path)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert problem in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_node_example_is_short_listed_and_pinned_without_a_lock() -> None:
+    assert len((NODE / "report.mjs").read_text(encoding="utf-8").splitlines()) < LONGEST
+    assert "node/report.mjs" in (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    (version,) = json.loads((NODE / "package.json").read_text(encoding="utf-8"))["dependencies"].values()
+    assert version.replace(".", "").isdigit()
+    assert {path.name for path in NODE.iterdir()} - {"node_modules"} == {"package.json", "report.mjs"}
