@@ -55,12 +55,15 @@ def extend_bundle(
         raise BundleError(damaged[0])
     with new_bundle_folder(out) as folder:
         manifest = _copy(bundle, order.names, folder)
-        if not {f"{name}.onnx" for name in (BEAM_INIT, BEAM_STEP)} <= {
-            entry.path for entry in manifest.files
-        }:
+        if not has_fused_graphs(manifest):
             stage("fusing the step")
             manifest = _add_fused(manifest, order.trial.films, folder)
         return add_precisions(folder, manifest, order, stage)
+
+
+def has_fused_graphs(manifest: Manifest) -> bool:
+    """Whether a bundle has beam_init and beam_step, as those that export writes now do."""
+    return all(manifest.entry(f"{name}.onnx") is not None for name in (BEAM_INIT, BEAM_STEP))
 
 
 def _copy(bundle: Bundle, without: tuple[str, ...], folder: Path) -> Manifest:

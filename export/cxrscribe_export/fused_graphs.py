@@ -64,22 +64,27 @@ def fused_parity(
     """
     reference = GraphStep(*canonical)
     beam_init, beam_step = (GraphRunner(graph.model) for graph in fused)
-    records = []
+    paths = [graph.interface.file_name for graph in fused]
+    largest: dict[tuple[str, str, int], float] = {}
     for images, places in BATCHES:
         batch = np.ascontiguousarray(features[np.arange(images) % len(features)])
         state = reference.initial_state(batch)
-        init_difference = largest_difference(rows_of(state), beam_init.run(batch)[0])
+        difference = largest_difference(rows_of(state), beam_init.run(batch)[0])
+        _keep_largest(largest, (paths[0], "state", images), difference)
         start = state.take(np.arange(images, dtype=np.int64).repeat(places))
-        differences: dict[str, float] = {}
         for found in _walk(reference, beam_step, start, images, places):
-            differences = {name: max(value, differences.get(name, 0.0)) for name, value in found.items()}
-        rows = images * places
-        paths = [graph.interface.file_name for graph in fused]
-        records.append(OutputParity(paths[0], "state", images, init_difference, tolerance))
-        records += [
-            OutputParity(paths[1], name, rows, value, tolerance) for name, value in differences.items()
-        ]
-    return tuple(records)
+            for name, difference in found.items():
+                _keep_largest(largest, (paths[1], name, images * places), difference)
+    return tuple(
+        OutputParity(path, name, rows, difference, tolerance)
+        for (path, name, rows), difference in sorted(largest.items())
+    )
+
+
+def _keep_largest(
+    largest: dict[tuple[str, str, int], float], key: tuple[str, str, int], difference: float
+) -> None:
+    largest[key] = max(difference, largest.get(key, 0.0))
 
 
 def _walk(

@@ -26,7 +26,6 @@ from cxrscribe_export.onefile_ranking import FINISHED, LENGTHS, SCORES, TOKENS, 
 
 SCHEMA_VERSION: Final = 1
 """Of the inputs, outputs and metadata."""
-FILE_NAME: Final = "report.onnx"
 
 _LARGEST: Final = 2**31 - 1
 """Bytes that one protobuf message may have."""

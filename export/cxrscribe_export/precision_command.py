@@ -48,23 +48,24 @@ def precision(
 ) -> None:
     """Write BUNDLE with graphs at lower precisions, and measure what they cost. Paddle is not needed.
 
-    A bundle without fused graphs gets them too. Where a precision loses too much, nothing is written.
+    A bundle without fused graphs gets them too, and without --precision only those. Where a precision loses
+    too much, nothing is written.
     """
     from cxrscribe.errors import MissingExtraError
 
-    if not precision.names:
-        raise click.UsageError("Say which --precision the bundle gets: int8 or fp16.")
     for module in ("onnx", "onnxruntime"):
         if importlib.util.find_spec(module) is None:
             raise MissingExtraError("cxrscribe precision", "export")
     from cxrscribe.bundle import Bundle
-    from cxrscribe_export.bundle_extension import extend_bundle
+    from cxrscribe_export.bundle_extension import extend_bundle, has_fused_graphs
     from cxrscribe_export.bundle_folder import check_out
     from cxrscribe_train.corpus.table import read_reports
 
     check_out(out, overwrite=overwrite)
     precision.limits()
     opened = Bundle.open(bundle_folder)
+    if not precision.names and has_fused_graphs(opened.manifest):
+        raise click.UsageError("Say which --precision the bundle gets, int8 or fp16; fused graphs it has.")
     corpus = read_reports(corpus_folder)
     order = precision.order(
         read_reports(training_folder) if training_folder else corpus,

@@ -46,7 +46,7 @@ class PrecisionChoice:
         preprocessing: Preprocessing,
         trained_on: Set[str] | None,
     ) -> PrecisionOrder:
-        """Read the films that precisions are calibrated and compared on.
+        """Read the films that precisions are calibrated and compared on; training films only for int8.
 
         Args:
             training_corpus: the one that the model was trained on.
@@ -58,15 +58,15 @@ class PrecisionChoice:
             InputError: a corpus has no such film, or the model was trained on one of the test split.
         """
         from cxrscribe_export.calibration_films import calibration_films
+        from cxrscribe_export.precision_kind import KINDS
         from cxrscribe_export.precisions import PrecisionOrder
         from cxrscribe_export.trial import Trial
 
-        return PrecisionOrder(
-            self.names,
-            calibration_films(training_corpus, preprocessing, self.calibration_films, trained_on),
-            Trial.of(corpus, preprocessing, self.trial_films, trained_on or frozenset()),
-            self.limits(),
-        )
+        trial = Trial.of(corpus, preprocessing, self.trial_films, trained_on or frozenset())
+        films = trial.films[:0]
+        if any(KINDS[name].is_calibrated for name in self.names):
+            films = calibration_films(training_corpus, preprocessing, self.calibration_films, trained_on)
+        return PrecisionOrder(self.names, films, trial, self.limits())
 
 
 def precision_options(command: Command) -> Command:

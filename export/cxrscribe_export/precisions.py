@@ -20,12 +20,12 @@ from cxrscribe_export.trial import Trial
 
 @dataclass(frozen=True)
 class PrecisionOrder:
-    """Which precisions a bundle gets, and what they are made and judged with."""
+    """Which precisions a bundle gets, none at all perhaps, and what they are made and judged with."""
 
     names: tuple[str, ...]
     """Of `precision_kind.KINDS`."""
     films: Films
-    """Training films uint8 [M, H, W]."""
+    """Training films uint8 [M, H, W]; M may be 0 where no precision is calibrated."""
     trial: Trial
     limits: LossLimits | None
     """What they may lose; None for anything."""
@@ -54,6 +54,8 @@ def add_precisions(
         HalfPrecisionError: float16 can't hold a weight.
         LossError: a precision loses more than the order allows. The folder is of no use then.
     """
+    if not order.names:
+        return manifest
     fp32 = {name: onnx.load(str(bundle / f"{name}.onnx")) for name in GRAPHS}
     interfaces = interfaces_of(manifest.architecture, manifest.preprocessing)
     stage("writing reports with fp32")

@@ -18,7 +18,7 @@ INT8: Final = "int8"
 FASTEST: Final = "fastest"
 """What a user asks for who leaves the choice to `choose_precision`. No precision may be called so."""
 
-_CUDA: Final = "cuda"
+_GPUS: Final = ("cuda", "tensorrt")
 _NAME: Final = re.compile(r"[a-z0-9_]{1,32}")
 
 
@@ -162,7 +162,7 @@ class Precision:
 def choose_precision(manifest: Manifest, asked: str | None, device: str) -> str:
     """The precision to open on `device`, a device's name (not `auto`).
 
-    None asks for fp32. `fastest` asks for what this bundle's record promises most of: on `cuda` fp16 where
+    None asks for fp32. `fastest` asks for what this bundle's record promises most of: on a GPU fp16 where
     the bundle has it, elsewhere the largest recorded speedup of the encoder above 1 among the precisions that
     are for this device, and fp32 where there is none. Any other name is taken as it is: whether the bundle
     has it, its opening says.
@@ -171,7 +171,7 @@ def choose_precision(manifest: Manifest, asked: str | None, device: str) -> str:
         return FP32
     if asked != FASTEST:
         return asked
-    if device == _CUDA and FP16 in manifest.graph_precisions:
+    if device in _GPUS and FP16 in manifest.graph_precisions:
         return FP16
     faster = {
         precision.name: precision.speedups.encoder

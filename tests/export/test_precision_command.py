@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -59,10 +60,31 @@ def test_calibration_may_come_from_another_corpus(folder: Path) -> None:
     assert Manifest.read(folder / "more").precisions[0].calibration_films == 2
 
 
-def test_a_precision_has_to_be_named(folder: Path) -> None:
+def test_without_a_precision_a_bundle_gets_fused_graphs_alone(folder: Path) -> None:
+    shutil.rmtree(folder / "corpus")
+    write_squares(folder / "corpus", train=0, val=2, test=4)
     result = run(folder)
-    assert result.exit_code == 2
-    assert "Say which --precision" in result.stderr
+    assert result.exit_code == 0, result.output
+    manifest = Manifest.read(folder / "more")
+    assert manifest.graph_precisions == ("fp32",)
+    assert manifest.entry("beam_step.onnx") is not None
+    again = CliRunner().invoke(
+        precision,
+        [str(folder / "more"), "--corpus", str(folder / "corpus"), "--out", str(folder / "again")],
+    )
+    assert again.exit_code == 2
+    assert "Say which --precision" in again.stderr
+    assert not (folder / "again").exists()
+
+
+def test_fp16_needs_no_training_films(folder: Path) -> None:
+    shutil.rmtree(folder / "corpus")
+    write_squares(folder / "corpus", train=0, val=2, test=4)
+    assert run(folder, "--precision", "fp16").exit_code == 0
+    assert isinstance(run(folder, "--precision", "int8", "--overwrite").exception, CxrscribeError)
+
+
+def test_an_unknown_precision_is_wrong_usage(folder: Path) -> None:
     assert run(folder, "--precision", "int3").exit_code == 2
     assert not (folder / "more").exists()
 

@@ -35,11 +35,6 @@ cxrscribe evaluate "$work/run" --corpus "$work/phantoms-seed-777" --split all --
 cxrscribe export "$work/run" --features "$work/features.h5" --parity-films 400 \
     --evaluation "$work/evaluation/evaluation.json" --licence Apache-2.0 --overwrite --out "$work/bundle"
 
-# int8 is calibrated on training films, and its reports are compared with those of fp32 on the films of the evaluation.
-cxrscribe corpus phantom --studies 500 --seed 777 --train 0 --validation 0 --out "$work/films-seed-777"
-cxrscribe precision "$work/bundle" --training-corpus "$work/corpus" --corpus "$work/films-seed-777" \
-    --precision int8 --overwrite --out "$work/bundle"
-
 # Six sample films, of a third seed: one of them is normal, and the others show eleven kinds of finding.
 cxrscribe corpus phantom --studies 6 --seed 4312 --out "$work/samples"
 rm -rf "$demo"

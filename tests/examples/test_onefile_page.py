@@ -1,0 +1,45 @@
+"""docs/onefile.md names what there is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from cxrscribe.cli.main import main
+
+pytest.importorskip("onnx", reason="needs onnx, to make the file")
+
+from cxrscribe.bundle import Bundle
+from cxrscribe_export.onefile import one_file
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "onefile.md").read_text(encoding="utf-8")
+
+
+def section(title: str) -> str:
+    """The text below the heading `title`, up to the next heading."""
+    (text,) = re.findall(rf"^#+ {re.escape(title)}$(.*?)(?=^#|\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    return str(text)
+
+
+def named_in_rows(title: str) -> set[str]:
+    """What stands in code in the first cells of the tables of a section."""
+    rows = re.findall(r"^\| (`.*?) \|", section(title), re.MULTILINE)
+    return {name for row in rows for name in re.findall(r"(?:^|, )`(\S+?)[ `]", row)}
+
+
+def test_every_option() -> None:
+    command = main.get_command(click.Context(main), "onefile")
+    assert command is not None
+    options = {option for each in command.params for option in each.opts if option.startswith("--")}
+    assert named_in_rows("Options") == options
+
+
+def test_every_input_output_and_key(small_bundle: Path) -> None:
+    model = one_file(Bundle.open(small_bundle))
+    ports = {value.name for value in (*model.graph.input, *model.graph.output)}
+    assert named_in_rows("Inputs and outputs") == ports
+    keys = re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`.*?) \|", section("Metadata"), re.MULTILINE)))
+    assert set(keys) == {entry.key for entry in model.metadata_props}
