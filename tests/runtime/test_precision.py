@@ -58,6 +58,7 @@ def test_a_name_is_taken_as_it_is(asked: str) -> None:
         ((), "cuda", "fp32"),
         ((INT8, FP16), "cpu", "int8"),
         ((INT8, FP16), "cuda", "fp16"),
+        ((INT8, FP16), "tensorrt", "fp16"),
         ((INT8,), "cuda", "fp32"),
         ((FP16,), "cpu", "fp32"),
         ((INT8, FP16), "openvino", "fp32"),
