@@ -36,12 +36,14 @@ class History:
             setattr(self, name, grown)
         self._now = held_steps % steps
 
-    def write(self, index: NDArray[np.int64], token_log_prob: NDArray[np.float32]) -> None:
-        """Add one step: what each live hypothesis [A, K] of the first A slots came from."""
-        images, places = index.shape
-        self._index[self._now, :images, :places] = index
-        self._token_log_prob[self._now, :images, :places] = token_log_prob
-        self._now = (self._now + 1) % len(self._index)
+    def add(self, images: int, places: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Add one step of the first `images` slots; gives the arrays [A, K] to write it to.
+
+        They are, for each live hypothesis, the rank of its parent * V + word, and the word's log-probability.
+        """
+        now = self._now
+        self._now = (now + 1) % len(self._index)
+        return self._index[now, :images, :places], self._token_log_prob[now, :images, :places]
 
     def move(self, source: list[int], target: list[int]) -> None:
         """Let the images in the slots `source` go on in the slots `target`."""
