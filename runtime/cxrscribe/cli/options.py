@@ -45,6 +45,7 @@ class EngineChoice:
     threads: int | None
     spinning: bool = True
     cache: bool = True
+    strict: bool = False
 
     def load(self) -> Reporter:
         """Open the bundle; without one, the embedded demo bundle, which is said on stderr."""
@@ -57,6 +58,7 @@ class EngineChoice:
             threads=self.threads,
             spinning=self.spinning,
             cache=self.cache,
+            strict=self.strict,
         )
 
 
@@ -95,9 +97,10 @@ def engine_options(command: Command) -> Command:
         threads: int | None,
         spinning: bool,
         cache: bool,
+        strict: bool,
         **others: Any,
     ) -> Any:
-        engine = EngineChoice(bundle, device, precision, threads, spinning, cache)
+        engine = EngineChoice(bundle, device, precision, threads, spinning, cache, strict)
         return command(engine=engine, **others)
 
     return _with(
@@ -131,6 +134,11 @@ def engine_options(command: Command) -> Command:
             flag_value=False,
             default=True,
             help="Optimize the graphs anew, and keep nothing of it.",
+        ),
+        click.option(
+            "--strict",
+            is_flag=True,
+            help="Give every call of the network the same rows, where results would depend on their number.",
         ),
     )
 

@@ -1,0 +1,96 @@
+"""The decoding benchmark: its peer finds the same reports, its floor has the rows that were run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import cxrscribe
+from cxrscribe import BeamSettings, DecodingStats
+from cxrscribe.arrival import FeatureMatrix
+from cxrscribe.bundle import Bundle
+from cxrscribe.decoder import search_in_order
+from cxrscribe.lane import Lane
+from cxrscribe.loader import open_graphs
+from cxrscribe.manifest import FP32
+from cxrscribe.session_factory import SessionFactory
+from cxrscribe_bench.afternoon import AfternoonSearch
+from cxrscribe_bench.decoding import Figure, RecordingExpander
+from cxrscribe_bench.matrix_products import MatrixProducts, multiplications
+from cxrscribe_bench.model import ModelSize, make
+from cxrscribe_bench.rounds import ratio, rounds
+from cxrscribe_bench.stream_memory import main as stream_memory
+
+FEATURES = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
+
+
+@pytest.mark.parametrize("beam_width", [1, 3, 5])
+def test_the_afternoons_program_finds_the_same_reports(fused_bundle: Path, beam_width: int) -> None:
+    peer = AfternoonSearch(fused_bundle, beam_width, max_length=9)
+    with cxrscribe.load(fused_bundle, device="cpu") as reporter:
+        reports = reporter.decode_features(FEATURES, BeamSettings(beam_width=beam_width, max_length=9))
+    assert peer.decode(FEATURES, 16) == [list(report.tokens) for report in reports]
+
+
+def test_recorded_rows_are_those_that_are_counted(fused_bundle: Path) -> None:
+    bundle = Bundle.open(fused_bundle)
+    graphs = open_graphs(bundle, SessionFactory("cpu", 1), FP32)
+    expander = RecordingExpander(graphs.decoder(bundle.manifest.architecture).expander(0))
+    vocabulary = bundle.manifest.vocabulary
+    stats = DecodingStats()
+    source = FeatureMatrix(FEATURES, [BeamSettings(beam_width=3)] * len(FEATURES), vocabulary, 32)
+    list(search_in_order(Lane(expander, vocabulary, 32, one_width=False), source, stats))
+    assert sum(expander.steps) == stats.rows
+    assert len(expander.steps) == stats.steps
+    assert expander.initial == [32, 8]
+    products = MatrixProducts(bundle.manifest.architecture)
+    products.prepare(expander.steps, expander.initial)
+    products.run(expander.steps, expander.initial)
+
+
+def test_multiplications_are_those_of_the_products(fused_bundle: Path) -> None:
+    architecture = Bundle.open(fused_bundle).manifest.architecture
+    size, words = architecture.hidden_size, architecture.vocabulary_size
+    one_row = size * 4 * size + 2 * size * 4 * size + size * words
+    assert multiplications(architecture, [1]) == one_row
+    assert multiplications(architecture, [5, 5, 2]) == 12 * one_row
+
+
+def test_ratio_is_taken_within_a_round() -> None:
+    assert ratio({"one": [1.0, 8.0, 3.0], "other": [2.0, 4.0, 1.0]}, "one", "other") == 2.0
+    calls: list[str] = []
+    seconds = rounds({name: lambda name=name: calls.append(name) for name in "ab"}, 2)  # type: ignore[misc]
+    assert calls == ["a", "b"] * 3
+    assert [len(each) for each in seconds.values()] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("value", "at_most", "reached"), [(1.0, True, True), (1.3, True, False), (1.3, False, True)]
+)
+def test_a_figure_knows_whether_it_is_reached(value: float, at_most: bool, reached: bool) -> None:
+    assert Figure("", value, 1.2, at_most).reached is reached
+
+
+def test_stream_memory_prints_its_figures(fused_bundle: Path) -> None:
+    result = CliRunner().invoke(
+        stream_memory, [str(fused_bundle), "--rows", "1500", "--warm-up", "500", "--json"]
+    )
+    found = json.loads(result.stdout)
+    assert found["rows"] == 1500
+    assert found["largest_resident_bytes_afterwards"] >= found["resident_bytes_after_warm_up"] > 0
+
+
+@pytest.mark.slow
+def test_reports_of_the_benchmark_model_are_as_long_as_real_ones(tmp_path: Path) -> None:
+    model = make(tmp_path / "model", ModelSize(backbone="mobilenet_v1", side=64))
+    with cxrscribe.load(model.bundle, device="cpu") as reporter:
+        reports = reporter.decode_features(model.features(64))
+    words = np.array([len(report.tokens) for report in reports])
+    assert 28 < words.mean() < 46
+    assert np.percentile(words, 90) < 75
+    assert len({report.tokens for report in reports}) == 64
+    assert all(report.finished for report in reports)
