@@ -52,7 +52,7 @@ class FeatureMatrix:
         for each in dict.fromkeys(settings):
             banned_ids(each, vocabulary)
         self._features = features
-        self._settings = settings
+        self._settings = list(settings)
         self._size = size
         self._start = 0
 

@@ -116,6 +116,11 @@ class BeamSearch:
         """How many images can be admitted."""
         return self._slots - len(self)
 
+    @property
+    def held_bytes(self) -> int:
+        """Memory of the words that are kept, which grows with the largest beam and length so far."""
+        return self._history.held_bytes
+
     def admit(self, images: Sequence[tuple[int, BeamSettings]]) -> None:
         """Begin to search for these images, each with a number to call it by; at most `room`.
 
@@ -195,6 +200,9 @@ class BeamSearch:
         self._settings.clear()
         self._vacant.clear()
         self._rows = 0
+        if not self._constraints.same_mask:  # masks that the next images may not need cost time
+            self._constraints.set_rows([])
+            self._prefixes.tracked = False
         self._settled = False
 
     def _finish(self, ends: NDArray[np.intp], candidates: Candidates) -> None:

@@ -48,9 +48,9 @@ class Binding:
 
     def run(self) -> None:
         """Compute. Raises DeviceError when onnxruntime fails."""
-        for name, array in self._copied.items():
-            self._read(name, array)
         try:
+            for name, array in self._copied.items():
+                self._read(name, array)
             self._session.native.run_with_iobinding(self._binding)
         except Exception as error:  # onnxruntime's own errors have no common class below this one
             raise self._session.failure(error) from error

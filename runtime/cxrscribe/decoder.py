@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from typing import Final, TypeAlias
 
 from numpy.typing import ArrayLike
@@ -100,12 +100,17 @@ def search_in_order(
         raise failure
 
 
-def raising(outcomes: Iterable[ReportOrError]) -> Iterator[Report]:
-    """The reports; raises the first error."""
-    for outcome in outcomes:
-        if not isinstance(outcome, Report):
-            raise outcome
-        yield outcome
+def raising(outcomes: Generator[ReportOrError, None, None]) -> Iterator[Report]:
+    """The reports; raises the first error, once `outcomes` is closed: nothing waits for a traceback to go."""
+    with closing(outcomes):
+        for outcome in outcomes:
+            if not isinstance(outcome, Report):
+                error = outcome
+                break
+            yield outcome
+        else:
+            return
+    raise error
 
 
 def _lane(model: StepModel, vocabulary: Vocabulary) -> Lane:

@@ -174,7 +174,7 @@ class _BoundStep:
         if self._bound is None or self._bound.bias is not bound.bias:
             binding.read("bias", bound.bias)
         if self._bound is None or self._bound.score.shape[1] != places:
-            binding.read("beam_width", np.array(places))
+            binding.read("beam_width", np.array(places, np.int64))
         binding.write("candidate_score", found.score)
         binding.write("candidate_index", found.index)
         binding.write("candidate_log_prob", found.token_log_prob)

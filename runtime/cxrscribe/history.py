@@ -21,6 +21,11 @@ class History:
         self._index = np.zeros((0, slots, 0), np.int64)  # [T, slots, K]: rank of the parent * V + word
         self._token_log_prob = np.zeros((0, slots, 0), np.float32)  # [T, slots, K]
 
+    @property
+    def held_bytes(self) -> int:
+        """Memory of the ring."""
+        return self._index.nbytes + self._token_log_prob.nbytes
+
     def reserve(self, steps: int, places: int) -> None:
         """Make room for images of `steps` steps and `places` hypotheses; what is there stays."""
         held_steps, _, held_places = self._index.shape
@@ -29,11 +34,13 @@ class History:
         # Oldest first, so that the ring starts at 0 and has its new entries behind the newest.
         oldest_first = np.roll(np.arange(held_steps), -self._now)
         steps, places = max(steps, held_steps), max(places, held_places)
+        grown = {}
         for name in _ARRAYS:
             array = getattr(self, name)
-            grown = np.zeros((steps, self._slots, places), array.dtype)
-            grown[:held_steps, :, :held_places] = array[oldest_first]
-            setattr(self, name, grown)
+            grown[name] = np.zeros((steps, self._slots, places), array.dtype)
+            grown[name][:held_steps, :, :held_places] = array[oldest_first]
+        for name, array in grown.items():
+            setattr(self, name, array)
         self._now = held_steps % steps
 
     def add(self, images: int, places: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

@@ -47,6 +47,11 @@ class Lane:
         return len(self._waiting) < self._search.room
 
     @property
+    def held_bytes(self) -> int:
+        """Memory of the search, which stays for the next caller."""
+        return self._search.held_bytes
+
+    @property
     def busy(self) -> bool:
         """Whether any image is searched for, or waits."""
         return bool(len(self._search) or self._waiting)

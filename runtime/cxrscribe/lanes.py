@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from threading import Lock
+from collections import deque
+from contextlib import suppress
 from typing import Final, Protocol
 
 from cxrscribe.expansion import Expander
@@ -12,6 +13,7 @@ from cxrscribe.vocabulary import Vocabulary
 IMAGES_AT_ONCE: Final = 32
 
 _IDLE_KEPT: Final = 4
+_LARGE_BYTES: Final = 64 << 20
 
 
 class Decoder(Protocol):
@@ -32,23 +34,33 @@ class Lanes:
         self._decoder = decoder
         self._vocabulary = vocabulary
         self._strict = strict
-        self._idle: list[Lane] = []
-        self._lock = Lock()
+        # A stream that is collected gives its lane back in the middle of anything: no lock, one call each.
+        self._idle: deque[Lane] = deque()
 
     def take(self, slots: int) -> Lane:
         """A lane without images, for so many at a time; no more than IMAGES_AT_ONCE where strict."""
         if self._strict:
             slots = min(slots, IMAGES_AT_ONCE)
-        with self._lock:
-            for place, lane in enumerate(self._idle):
+        others: list[Lane] = []
+        try:
+            while True:
+                lane = self._idle.pop()
                 if lane.slots == slots:
-                    return self._idle.pop(place)
+                    return lane
+                others.append(lane)
+        except IndexError:
+            pass
+        finally:
+            self._idle.extend(others)
         expander = self._decoder.expander(IMAGES_AT_ONCE if self._strict else 0)
         return Lane(expander, self._vocabulary, slots, one_width=self._strict)
 
     def give_back(self, lane: Lane) -> None:
-        """Take a lane back, whatever is left in it."""
+        """Take a lane back, whatever images are left in it. One that has grown very large is let go."""
         lane.clear()
-        with self._lock:
-            self._idle.insert(0, lane)
-            del self._idle[_IDLE_KEPT:]
+        if lane.held_bytes > _LARGE_BYTES:
+            return
+        self._idle.append(lane)
+        if len(self._idle) > _IDLE_KEPT:
+            with suppress(IndexError):
+                self._idle.popleft()

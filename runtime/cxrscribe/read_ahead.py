@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from threading import Event, Semaphore, Thread
+from threading import Event, Semaphore, Thread, current_thread
 from typing import Final, Generic, TypeAlias, TypeVar
 
 from cxrscribe.errors import FilmError
@@ -131,7 +131,10 @@ class FilmFeed(Generic[Tag]):
                 break
             self._room.release()
             film, tag = given
-            batch.append((film.result(), tag))
+            try:
+                batch.append((film.result(), tag))
+            except BaseException as error:  # no FilmError: it comes after the films before
+                self._end = _End(error)
         if not batch and self._end is not None and self._end.error is not None:
             raise self._end.error
         return batch
@@ -140,7 +143,8 @@ class FilmFeed(Generic[Tag]):
         """Take no further film."""
         self._stopped.set()
         self._room.release()
-        self._thread.join(_FAREWELL_SECONDS)
+        if self._thread is not current_thread():  # its source may close the stream itself
+            self._thread.join(_FAREWELL_SECONDS)
 
     def _run(self) -> None:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from threading import RLock
@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cxrscribe.arrival import FeatureMatrix, FeatureRows, Source, feature_matrix
 from cxrscribe.constraints import banned_ids
-from cxrscribe.decoder import raising, search_in_order
+from cxrscribe.decoder import ReportOrError, raising, search_in_order
 from cxrscribe.disclaimer import with_disclaimer
 from cxrscribe.encoder import Encoder
 from cxrscribe.errors import DecodingError, FilmError, InputError
@@ -240,20 +240,27 @@ class Reporter:
         read = self.manifest.preprocessing.read
         with film_feed(named, read, self.threads, batch_size) as feed:
             source = FilmArrivals(feed, self._encode, all_there, batch_size, stats)
-            for outcome in self._search(source, batch_size, stats):
-                name = source.names.popleft()
-                yield _film_error(outcome, name) if isinstance(outcome, DecodingError) else outcome
+            with closing(self._search(source, batch_size, stats)) as outcomes:
+                for outcome in outcomes:
+                    name = source.names.popleft()
+                    yield _film_error(outcome, name) if isinstance(outcome, DecodingError) else outcome
 
     def _search(
         self, source: Source, batch_size: int, stats: DecodingStats | None
-    ) -> Iterator[Report | DecodingError | FilmError]:
+    ) -> Generator[ReportOrError, None, None]:
         """Search with a lane that nobody else uses meanwhile."""
         lanes = self._loaded().lanes
         lane = lanes.take(batch_size)
+        whole = False  # after any other end than these two, nobody knows what is in it
         try:
             yield from search_in_order(lane, source, stats, _OpenTurn(self))
+            whole = True
+        except GeneratorExit:
+            whole = True
+            raise
         finally:
-            lanes.give_back(lane)
+            if whole:
+                lanes.give_back(lane)
 
     def _encode(self, films: list[Pixels], stats: DecodingStats) -> NDArray[np.float32]:
         """Features float32 [N, F] of preprocessed films, each uint8 [H, W]."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -142,7 +143,7 @@ def test_state_cache_is_used_again_and_not_allocated_anew(fused_bundle: Path) ->
         before = ({cache.readable, cache.writable}, cache.capacity)
         for _ in range(3):
             reporter.decode_features(ANY_FEATURES)
-        assert lanes._idle == [lane]
+        assert list(lanes._idle) == [lane]
         assert ({cache.readable, cache.writable}, cache.capacity) == before
         assert len(expander._steps) == 2
 
@@ -176,3 +177,49 @@ def test_strict_needs_the_fused_step(small_bundle: Path) -> None:
         pytest.raises(cxrscribe.errors.BundleError, match=r"beam_step\.onnx"),
     ):
         strict.decode_features(ANY_FEATURES[:1])
+
+
+def test_failed_searches_give_their_lanes_back_at_once(fused_bundle: Path) -> None:
+    """Without a collection of garbage: the error's traceback must not keep them."""
+    nothing = BeamSettings(max_length=6, min_length=5, no_repeat_ngram=1, banned_words=tuple("abcdefg"))
+    gc.disable()
+    try:
+        with cxrscribe.load(fused_bundle, device="cpu") as reporter:
+            assert reporter._model is not None
+            lanes = reporter._model.lanes
+            reporter.decode_features(ANY_FEATURES)
+            (lane,) = lanes._idle
+            for _ in range(5):
+                with pytest.raises(DecodingError):
+                    reporter.decode_features(ANY_FEATURES, nothing)
+                assert list(lanes._idle) == [lane]
+            assert lane._search._constraints.same_mask
+            assert not lane._search._prefixes.tracked
+    finally:
+        gc.enable()
+
+
+def test_a_lane_that_was_interrupted_is_not_used_again(
+    fused_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with cxrscribe.load(fused_bundle, device="cpu") as reporter:
+        assert reporter._model is not None
+        expected = reporter.decode_features(ANY_FEATURES)
+        (lane,) = reporter._model.lanes._idle
+
+        def interrupted(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr("cxrscribe.history.History.add", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                reporter.decode_features(ANY_FEATURES)
+        assert lane not in reporter._model.lanes._idle
+        assert reporter.decode_features(ANY_FEATURES) == expected
+
+
+def test_a_very_large_lane_is_let_go(fused_bundle: Path) -> None:
+    with cxrscribe.load(fused_bundle, device="cpu") as reporter:
+        assert reporter._model is not None
+        reporter.decode_features(ANY_FEATURES[:1], BeamSettings(beam_width=300, max_length=900, min_length=0))
+        assert not reporter._model.lanes._idle
