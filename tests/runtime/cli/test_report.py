@@ -244,7 +244,12 @@ def test_search_without_a_report_concerns_its_film_only_and_is_done_once(
 def start(*arguments: object) -> subprocess.Popen[str]:
     """Run `cxrscribe report` in a process of its own, with pipes that stay open."""
     command = [sys.executable, "-m", "cxrscribe.cli.main", "report", *map(str, arguments)]
-    return subprocess.Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True)
+    # A shell lets its background jobs ignore SIGINT, and a process that ignores it hands that on.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def answer(process: subprocess.Popen[str], film: Path) -> dict[str, object]:
