@@ -27,7 +27,7 @@ def write_reports(reporter: cxrscribe.Reporter, folder: Path, out: Path) -> tupl
     """Write one row a film; gives back how many films were done, and how many failed."""
     done = failed = 0
     # A stream gives back outcomes only, in the order of the films. It takes the films on a thread of its own:
-    # a deque hands over the names of those that are being worked on, two batches at most.
+    # a deque hands over the names of those that are under way.
     names: deque[Path] = deque()
 
     def films() -> Iterator[Path]:

@@ -10,6 +10,7 @@ from cxrscribe.bundle import BEAM_INIT, BEAM_STEP, DECODER_INIT, DECODER_STEP, E
 from cxrscribe.cache_folder import default_folder
 from cxrscribe.device import Role
 from cxrscribe.encoder import Encoder
+from cxrscribe.errors import BundleError
 from cxrscribe.fused_step import FusedDecoder
 from cxrscribe.graph_cache import open_cache
 from cxrscribe.graph_source import GraphSource
@@ -56,6 +57,10 @@ def load(
     )
     chosen = choose_precision(opened.manifest, precision, sessions.device.name)
     graphs = open_graphs(opened, sessions, chosen)
+    if strict and not graphs.fused:
+        raise BundleError(
+            f"{opened.path} has no {BEAM_STEP}, which strict=True needs; export the bundle again"
+        )
     manifest = opened.manifest
     picture = manifest.preprocessing
     return Reporter(

@@ -20,24 +20,12 @@ from cxrscribe.manifest import (
     Parity,
     SearchParity,
 )
-from cxrscribe.precision import Precision, ReportFigures, Speedups
 from cxrscribe.settings import BeamSettings
+from support.precision_record import INT8
 from support.small_bundle import SmallBundle
 
 Edit = Callable[[Path, Callable[[dict[str, Any]], object]], None]
 SHA = "0" * 64
-INT8 = Precision(
-    name="int8",
-    devices=("cpu",),
-    calibration="smallest and largest values over 64 films",
-    calibration_films=64,
-    split="test",
-    reports=500,
-    identical=430,
-    fp32=ReportFigures(0.25, None),
-    own=ReportFigures(0.24, 0.75),
-    speedups=Speedups(3.2, 2.6, "AMD EPYC", 2),
-)
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:

@@ -9,21 +9,10 @@ import pytest
 from cxrscribe.errors import BundleError
 from cxrscribe.json_object import JsonObject
 from cxrscribe.manifest import FileEntry, Manifest
-from cxrscribe.precision import Precision, ReportFigures, Speedups, choose_precision
+from cxrscribe.precision import Precision, Speedups, choose_precision
+from support.precision_record import INT8
 from support.small_bundle import SmallBundle
 
-INT8 = Precision(
-    name="int8",
-    devices=("cpu",),
-    calibration="smallest and largest values over 64 films",
-    calibration_films=64,
-    split="test",
-    reports=500,
-    identical=430,
-    fp32=ReportFigures(0.25, 0.75),
-    own=ReportFigures(0.24, None),
-    speedups=Speedups(3.2, 2.6, "AMD EPYC", 2),
-)
 FP16 = replace(INT8, name="fp16", devices=("cuda",), calibration="none needed", speedups=None)
 
 
