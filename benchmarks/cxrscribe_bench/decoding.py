@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 import cxrscribe
 from cxrscribe import BeamSettings, DecodingStats, Report, Reporter
 from cxrscribe.arrival import FeatureMatrix
-from cxrscribe.beam import Candidates, Frontier
 from cxrscribe.bundle import Bundle
 from cxrscribe.decoder import search_in_order
 from cxrscribe.expansion import Expander
+from cxrscribe.frontier import Candidates, Frontier
 from cxrscribe.lane import Lane
 from cxrscribe.lanes import IMAGES_AT_ONCE
 from cxrscribe.loader import open_graphs

@@ -9,13 +9,13 @@ are searched for, K the largest beam width among them, V the number of words.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cxrscribe.constraints import Constraints
+from cxrscribe.frontier import Candidates, Frontier
 from cxrscribe.history import History
 from cxrscribe.hypothesis import Hypothesis
 from cxrscribe.mask import Mask
@@ -23,49 +23,6 @@ from cxrscribe.pool import Ending, Pool
 from cxrscribe.prefixes import Prefixes
 from cxrscribe.settings import BeamSettings
 from cxrscribe.vocabulary import END, START, Vocabulary
-
-
-@dataclass(frozen=True)
-class Frontier:
-    """The rows to expand next: K places an image, in rank order. Unused places have score -inf.
-
-    The search writes to these arrays when it advances.
-    """
-
-    token: NDArray[np.int64]
-    """[A * K]: the word that each row got last."""
-    parent: NDArray[np.int64]
-    """[A * K]: where its state is: the row in the frontier before this one, behind which the states of the
-    images stand that were admitted since, in order."""
-    score: NDArray[np.float32]
-    """[A, K]: log_prob so far."""
-    bias: NDArray[np.float32]
-    """[1, V] or [A * K, V]: -inf where a word is forbidden, else 0."""
-
-
-@dataclass(frozen=True)
-class Candidates:
-    """The best 2K continuations of each image, best first; equal ones by lower index. Score -inf is none."""
-
-    score: NDArray[np.float32]
-    """[A, 2K]: log_prob with the new token. NaN for an image for which the network gave NaN."""
-    index: NDArray[np.int64]
-    """[A, 2K]: rank of the parent in its image * V + word."""
-    token_log_prob: NDArray[np.float32]
-    """[A, 2K]: the new token's share."""
-
-    def shaped(self, images: int, candidates: int) -> Candidates:
-        """The same flat arrays as [images, candidates], as far as that goes."""
-        part, shape = slice(images * candidates), (images, candidates)
-        return Candidates(
-            self.score[part].reshape(shape),
-            self.index[part].reshape(shape),
-            self.token_log_prob[part].reshape(shape),
-        )
-
-    def first(self, images: int) -> Candidates:
-        """Those of the first images only."""
-        return Candidates(self.score[:images], self.index[:images], self.token_log_prob[:images])
 
 
 class Outcome(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.beam import Candidates, Frontier
+from cxrscribe.frontier import Candidates, Frontier
 from cxrscribe.state import State
 from cxrscribe.step import StepModel
 

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrscribe.architecture import Architecture
-from cxrscribe.beam import Candidates, Frontier
 from cxrscribe.binding import Binding
 from cxrscribe.device import Memory
 from cxrscribe.file_entry import TensorEntry
+from cxrscribe.frontier import Candidates, Frontier
 from cxrscribe.session import Session
 from cxrscribe.state_cache import StateCache
 from cxrscribe.vocabulary import START

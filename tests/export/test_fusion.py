@@ -9,9 +9,9 @@ import numpy as np
 import onnx
 import pytest
 
-from cxrscribe.beam import Frontier
 from cxrscribe.errors import BundleError
 from cxrscribe.expansion import best_candidates
+from cxrscribe.frontier import Frontier
 from cxrscribe_export.decoder_weights import DecoderWeights
 from cxrscribe_export.fusion import fuse, fuse_initial_state
 from cxrscribe_export.graph import check
