@@ -17,12 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import cxrscribe
-
-
-def resident_bytes() -> int:
-    """Memory of this process that is in RAM now, as Linux says."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * 4096
+from cxrscribe_bench.memory import resident_bytes
 
 
 def drawn_rows(center: NDArray[np.float32], count: int) -> Iterator[NDArray[np.float32]]:
