@@ -21,6 +21,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from cxrscribe.precision import INT8
 from cxrscribe.vocabulary import END
 
 if TYPE_CHECKING:
@@ -33,12 +34,17 @@ SPREAD: Final = 0.42
 """Standard deviation of the logarithm of the length."""
 _WORDS_PER_CELL: Final = 200.0
 """Words in which the counting cell rises by 1."""
-_OPEN: Final = 20.0
-"""A gate's input at which it is open (or, negative, closed) to the last bit of float32."""
+_OPEN: Final = 10.0
+"""A gate's input at which it is open (or, negative, closed) but for 5e-5."""
+_CANDIDATE: Final = 1.0
+"""Input of the counting cell's candidate at a word. As large as other gates' inputs, and so is that of its
+input gate, which makes the rise small: a step of 0.005 by itself would be rounded away in int8."""
 _AMPLIFIED: Final = 5.0
 _END_LOGIT: Final = 300.0
 _LOGIT_SPREAD: Final = 4.0
 _FILMS: Final = 64
+CALIBRATION_FILMS: Final = 16
+"""That int8 takes its scales from."""
 
 Array = NDArray[np.float32]
 
@@ -51,7 +57,7 @@ class BenchmarkModel:
 
     @property
     def bundle(self) -> Path:
-        """The bundle, without parity and evaluation."""
+        """The bundle, fp32 and int8, without parity, evaluation and a record of int8's cost."""
         return self.folder / "bundle"
 
     def features(self, count: int, seed: int = 0) -> Array:
@@ -89,6 +95,8 @@ def make(folder: Path, size: ModelSize) -> BenchmarkModel:
     from cxrscribe_export.fused_graphs import fused_graphs
     from cxrscribe_export.graph import graphs_of
     from cxrscribe_export.interface import interfaces_of
+    from cxrscribe_export.precision_kind import KINDS
+    from cxrscribe_export.precisions import add_graphs
     from cxrscribe_train.features import encode_batch
 
     model = _networks(size)
@@ -99,7 +107,8 @@ def make(folder: Path, size: ModelSize) -> BenchmarkModel:
     folder.mkdir(parents=True, exist_ok=True)
     made = BenchmarkModel(folder)
     with new_bundle_folder(made.bundle) as bundle:
-        write_bundle(model, (*graphs, *fused), _label(), bundle)
+        manifest = write_bundle(model, (*graphs, *fused), _label(), bundle)
+        add_graphs(bundle, manifest, KINDS[INT8], drawn_films(CALIBRATION_FILMS, size.side, seed=1))
     np.savez(folder / "features.npz", mean=features.mean(axis=0), deviation=features.std(axis=0))
     return made
 
@@ -159,7 +168,7 @@ def _count_words(decoder: ReportDecoder, architecture: Architecture, features: A
     """Give the decoder random weights, and its first and last layer a unit each that counts words.
 
     Unit 0 of the first layer and unit 0 of the last one are they. Entries 0 and 1 of the LSTM's input belong
-    to the count: how long the report shall be, in standard deviations, and 1; both are 0 for a word.
+    to the count: how long the report shall be, in standard deviations, and 0; for a word they are 0 and 1.
     """
     random = np.random.default_rng(0)
     size, last = architecture.hidden_size, architecture.layers - 1
@@ -179,8 +188,8 @@ def _count_words(decoder: ReportDecoder, architecture: Architecture, features: A
     projection[:] = random.standard_normal(projection.shape) / (np.sqrt(len(projection)) * features.std())
     projection[:, :2] = 0.0
     projection[varied, 0] = 1.0 / deviation
-    bias[:2] = -mean / deviation, 1.0
-    weights["embedding.weight"][:, :2] = 0.0
+    bias[:2] = -mean / deviation, 0.0
+    weights["embedding.weight"][:, :2] = 0.0, 1.0
 
     # Rows of the gates of unit 0: input, forget, candidate, output.
     gates = np.arange(4) * size
@@ -190,10 +199,11 @@ def _count_words(decoder: ReportDecoder, architecture: Architecture, features: A
         weights[f"lstm.bias_hh_l{layer}"][gates] = 0.0
     start = np.log(MEDIAN_WORDS / _WORDS_PER_CELL / (1 - MEDIAN_WORDS / _WORDS_PER_CELL))
     # At the image: c = -sigmoid(start + SPREAD * z). At a word: c rises by 1 / _WORDS_PER_CELL.
-    step = np.arctanh(1 / _WORDS_PER_CELL)
-    weights["lstm.bias_ih_l0"][gates] = _OPEN, _OPEN, step, _OPEN
-    weights["lstm.weight_ih_l0"][gates[0], :2] = SPREAD, start - _OPEN
-    weights["lstm.weight_ih_l0"][gates[2], :2] = 0.0, -_OPEN - step
+    rise = 1 / _WORDS_PER_CELL / np.tanh(_CANDIDATE)
+    ajar = np.log(rise / (1 - rise))  # where the sigmoid is `rise`
+    weights["lstm.bias_ih_l0"][gates] = start, _OPEN, -_OPEN, _OPEN
+    weights["lstm.weight_ih_l0"][gates[0], :2] = SPREAD, ajar - start
+    weights["lstm.weight_ih_l0"][gates[2], :2] = 0.0, _OPEN + _CANDIDATE
     if last:
         weights[f"lstm.bias_ih_l{last}"][gates] = _OPEN, -_OPEN, 0.0, _OPEN
         weights[f"lstm.weight_ih_l{last}"][gates[2], 0] = _AMPLIFIED

@@ -14,7 +14,7 @@ from cxrscribe_export.checked_graph import Graph, check
 from cxrscribe_export.graph_file import write_graph
 from cxrscribe_export.interface import interfaces_of
 from cxrscribe_export.precision_cost import LossLimits, measure_cost, words_of_reports
-from cxrscribe_export.precision_kind import GRAPHS, KINDS, Films
+from cxrscribe_export.precision_kind import GRAPHS, KINDS, Films, PrecisionKind
 from cxrscribe_export.trial import Trial
 
 
@@ -56,15 +56,11 @@ def add_precisions(
     """
     if not order.names:
         return manifest
-    fp32 = {name: onnx.load(str(bundle / f"{name}.onnx")) for name in GRAPHS}
-    interfaces = interfaces_of(manifest.architecture, manifest.preprocessing)
     stage("writing reports with fp32")
     expected = words_of_reports(bundle, FP32, order.trial.films)
     for kind in (KINDS[name] for name in dict.fromkeys(order.names)):
         stage(f"making {kind.name}")
-        models = kind.make(fp32, order.films)
-        graphs = [Graph(interfaces[name], model) for name, model in models.items()]
-        manifest = _write(bundle, manifest, kind.name, graphs)
+        manifest = add_graphs(bundle, manifest, kind, order.films)
         stage(f"comparing reports of {kind.name} with fp32")
         precision = measure_cost(bundle, manifest, kind, len(order.films), order.trial, expected)
         if order.limits is not None:
@@ -75,17 +71,23 @@ def add_precisions(
     return manifest
 
 
-def _write(bundle: Path, manifest: Manifest, precision: str, graphs: list[Graph]) -> Manifest:
-    """Write the graphs and a manifest that names them, without the precision's record."""
+def add_graphs(bundle: Path, manifest: Manifest, kind: PrecisionKind, films: Films) -> Manifest:
+    """Write the graphs of one precision and a manifest that names them, without a record of what it costs.
+
+    `films`: training films uint8 [M, H, W]. Raises HalfPrecisionError when float16 can't hold a weight.
+    """
+    fp32 = {name: onnx.load(str(bundle / f"{name}.onnx")) for name in GRAPHS}
+    interfaces = interfaces_of(manifest.architecture, manifest.preprocessing)
+    graphs = [Graph(interfaces[name], model) for name, model in kind.make(fp32, films).items()]
     for graph in graphs:
         check(graph.model, graph.interface)
     manifest = replace(
         manifest,
         files=(
-            *(entry for entry in manifest.files if entry.precision != precision),
-            *(write_graph(bundle, graph, precision) for graph in graphs),
+            *(entry for entry in manifest.files if entry.precision != kind.name),
+            *(write_graph(bundle, graph, kind.name) for graph in graphs),
         ),
-        precisions=tuple(record for record in manifest.precisions if record.name != precision),
+        precisions=tuple(record for record in manifest.precisions if record.name != kind.name),
     )
     manifest.write(bundle)
     return manifest
