@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from cxrscribe.errors import InputError
 from cxrscribe.preprocess import Preprocessing
-from cxrscribe_train.weights import sha256_of
 
 WEIGHTS_SUFFIX: Final = ".encoder.safetensors"
 _CHUNK_ROWS: Final = 64
@@ -119,6 +118,8 @@ class FeatureFile:
 
     def check_weights(self) -> None:
         """Raise InputError unless the weights of the encoder that made these features lie beside the file."""
+        from cxrscribe_train.weights import sha256_of  # brings Paddle, which reading features doesn't need
+
         if not self.encoder_weights.is_file():
             raise InputError(f"{self.encoder_weights} is missing; keep it beside {self.path.name}")
         if sha256_of(self.encoder_weights) != self.encoder.weights_sha256:
