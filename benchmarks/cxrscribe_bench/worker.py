@@ -71,11 +71,15 @@ class Worker:
         )
         self._process.start()
         theirs.close()
-        self.opened = self._receive("opening")
-        """What opening the subject cost; its value is None."""
+        try:
+            self.opened = self._receive("opening")
+            """What opening the subject cost; its value is None."""
+        except BaseException:
+            self.close()
+            raise
 
     def call(self, method: str, *arguments: Any) -> Reply:
-        """Call a method of the subject. Raises WorkerError when it fails."""
+        """Call a method of the subject. Raises WorkerError when it fails; others may be called afterwards."""
         try:
             self._connection.send((method, arguments))
         except OSError:
@@ -103,7 +107,6 @@ class Worker:
             raise self._died(what) from None
         if isinstance(reply, Reply):
             return reply
-        self.close()
         if reply.extra is not None:
             raise MissingExtraError(self.name, reply.extra)
         raise WorkerError(f"{self.name} failed at {what}: {reply.text}; its log is {self._log}")
@@ -132,31 +135,31 @@ def _serve(
         nonlocal subject
         subject = _imported(target)(*arguments)
 
-    going_on = _answer(connection, opened)
-    while going_on:
-        try:
+    try:
+        _answer(connection, opened)
+        while True:
             method, call_arguments = connection.recv()
-        except (EOFError, OSError, KeyboardInterrupt):
-            return
-        going_on = _answer(connection, partial(getattr(subject, method), *call_arguments))
+            _answer(connection, partial(_call, subject, method, call_arguments))
+    except (EOFError, OSError, KeyboardInterrupt):  # the other end is closed, or the user wants an end
+        return
 
 
-def _answer(connection: Connection, call: Callable[[], Any]) -> bool:
-    """Send what the call gives and costs, or why it failed; whether it went well."""
+def _answer(connection: Connection, call: Callable[[], Any]) -> None:
+    """Send what the call gives and costs, or why it failed."""
     reset_peak()
     started = perf_counter()
     try:
         value = call()
-        seconds = perf_counter() - started
-        connection.send(Reply(value, seconds, peak_bytes()))
-        return True
-    except KeyboardInterrupt:
-        return False
+        reply: Reply | _Failure = Reply(value, perf_counter() - started, peak_bytes())
     except Exception as error:
         traceback.print_exc()
         extra = error.extra if isinstance(error, MissingExtraError) else None
-        connection.send(_Failure(f"{type(error).__name__}: {error}", extra))
-        return False
+        reply = _Failure(f"{type(error).__name__}: {error}", extra)
+    connection.send(reply)
+
+
+def _call(subject: Any, method: str, arguments: tuple[Any, ...]) -> Any:
+    return getattr(subject, method)(*arguments)
 
 
 def _imported(target: str) -> Opener:
