@@ -68,6 +68,8 @@ class ScenarioResult:
     reports: int
     duration: float
     """Seconds."""
+    tried_rates: Mapping[str, str] = field(default_factory=dict)
+    """Of Server: every rate in queries a second that was tried, and LoadGen's verdict on it."""
 
     @property
     def is_valid(self) -> bool:

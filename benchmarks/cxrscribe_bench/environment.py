@@ -1,0 +1,94 @@
+"""What a run was made on: processor, memory, system, versions, load. Figures mean nothing without it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+from cxrscribe.processor import processor, read_processor
+from cxrscribe.threads import usable_threads
+
+PACKAGES: Final = (
+    "cxrscribe",
+    "numpy",
+    "pillow",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "onnxruntime-ep-openvino",
+    "openvino",
+    "paddlepaddle",
+    "paddle2onnx",
+    "onnx",
+    "h5py",
+    "torch",
+    "mlcommons-loadgen",
+    "pytest-benchmark",
+)
+"""Distributions whose version can change a figure, by the names they are installed under."""
+_NAME_FIELDS: Final = ("model name", "CPU implementer", "CPU part")
+_FLAG_FIELDS: Final = ("flags", "Features")  # of x86, of ARM
+
+
+def environment(cpuinfo: Path | None = None) -> dict[str, Any]:
+    """This machine, now; JSON values, None for what the system doesn't tell.
+
+    `processor` (name), `flags` (instruction sets), `cores`, `threads` (that this process may use),
+    `memory_bytes` (of the whole machine), `system`, `python`, `versions` (of the installed `PACKAGES`) and
+    `load` (means over 1, 5 and 15 minutes). `cpuinfo` is a file to read in place of /proc/cpuinfo.
+    """
+    name, flags = _processor(processor() if cpuinfo is None else read_processor(cpuinfo))
+    return {
+        "processor": name,
+        "flags": flags,
+        "cores": os.cpu_count(),
+        "threads": usable_threads(),
+        "memory_bytes": _memory_bytes(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "versions": _versions(),
+        "load": load(),
+    }
+
+
+def load() -> list[float] | None:
+    """Runnable processes, mean over 1, 5 and 15 minutes; None on Windows."""
+    try:
+        return list(os.getloadavg())
+    except (AttributeError, OSError):
+        return None
+
+
+def _processor(description: str) -> tuple[str | None, list[str] | None]:
+    """Name and instruction sets from what `cxrscribe.processor` says: `<field> <value>; ...`."""
+    values = {
+        field: part.removeprefix(f"{field} ")
+        for part in description.split("; ")
+        for field in (*_NAME_FIELDS, *_FLAG_FIELDS)
+        if part.startswith(f"{field} ")
+    }
+    flags = next((values[field].split() for field in _FLAG_FIELDS if field in values), None)
+    if "model name" in values:
+        return values["model name"], flags
+    arm = [f"{field} {values[field]}" for field in _NAME_FIELDS if field in values]
+    return ", ".join(arm) or platform.processor() or platform.machine() or None, flags
+
+
+def _memory_bytes() -> int | None:
+    try:
+        pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return None
+    return pages * size if pages > 0 and size > 0 else None
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
