@@ -19,23 +19,20 @@ from time import perf_counter
 
 import click
 import numpy as np
-from numpy.typing import NDArray
 
 import cxrscribe
 from cxrscribe import BeamSettings, DecodingStats, Report, Reporter
 from cxrscribe.arrival import FeatureMatrix
 from cxrscribe.bundle import Bundle
-from cxrscribe.decoder import search_in_order
-from cxrscribe.expansion import Expander
-from cxrscribe.frontier import Candidates, Frontier
-from cxrscribe.lane import Lane
 from cxrscribe.lanes import IMAGES_AT_ONCE
 from cxrscribe.loader import open_graphs
 from cxrscribe.session_factory import SessionFactory
-from cxrscribe_bench.afternoon import AfternoonSearch
 from cxrscribe_bench.matrix_products import MatrixProducts, multiplications
 from cxrscribe_bench.model import BenchmarkModel, model_at
+from cxrscribe_bench.recording import SearchRows, recorded_rows
 from cxrscribe_bench.rounds import ratio, rounds
+from cxrscribe_bench.systems.plain_onnxruntime import OnnxDecoder
+from cxrscribe_bench.systems.plain_search import PlainSearch
 
 MAX_LENGTH = 162
 _MAX_OF_REPORTS = BeamSettings(beam_width=5, max_length=MAX_LENGTH)
@@ -70,44 +67,6 @@ class Figure:
         return self.value <= self.goal if self.at_most else self.value >= self.goal
 
 
-class RecordingExpander:
-    """An expander that notes the rows of each call of the network."""
-
-    def __init__(self, expander: Expander) -> None:
-        self._expander = expander
-        self.steps: list[int] = []
-        self.initial: list[int] = []
-
-    @property
-    def rows(self) -> int:
-        """See Expander."""
-        return self._expander.rows
-
-    @property
-    def seconds(self) -> float:
-        """See Expander."""
-        return self._expander.seconds
-
-    def wait(self, features: NDArray[np.float32]) -> None:
-        """See Expander."""
-        self.initial.append(len(features))
-        self._expander.wait(features)
-
-    def admit(self, count: int) -> None:
-        """See Expander."""
-        self._expander.admit(count)
-
-    def expand(self, frontier: Frontier) -> Candidates:
-        """See Expander."""
-        candidates = self._expander.expand(frontier)
-        self.steps.append(self._expander.rows)
-        return candidates
-
-    def clear(self) -> None:
-        """See Expander."""
-        self._expander.clear()
-
-
 class Bench:
     """The reporter on the benchmark model, and what it is compared with."""
 
@@ -120,24 +79,22 @@ class Bench:
         graphs = open_graphs(Bundle.open(model.bundle), sessions, reporter.precision)
         self._decoder = graphs.decoder(reporter.manifest.architecture)
 
-    def rows(self, setting: Setting) -> tuple[list[int], list[int]]:
-        """Rows of each step, and of each call for initial states, when these images are decoded."""
-        expander = RecordingExpander(self._decoder.expander(0))
+    def rows(self, setting: Setting) -> SearchRows:
+        """Rows of each call of the network when these images are decoded."""
         vocabulary = self._reporter.vocabulary
         features, each = self._model.features(setting.images), [setting.beam] * setting.images
         source = FeatureMatrix(features, each, vocabulary, IMAGES_AT_ONCE)
-        list(search_in_order(Lane(expander, vocabulary, IMAGES_AT_ONCE, one_width=False), source))
-        return expander.steps, expander.initial
+        return recorded_rows(self._decoder, vocabulary, source, IMAGES_AT_ONCE)
 
     def against_products(self, setting: Setting) -> float:
         """Decoding time over that of the products at the rows really run."""
         features = self._model.features(setting.images)
-        steps, initial = self.rows(setting)
-        self._products.prepare(steps, initial)
+        rows = self.rows(setting)
+        self._products.prepare(rows.steps, rows.initial)
         seconds = rounds(
             {
                 "ours": partial(self._reporter.decode_features, features, setting.beam),
-                "products": partial(self._products.run, steps, initial),
+                "products": partial(self._products.run, rows.steps, rows.initial),
             },
             self._count,
         )
@@ -157,14 +114,15 @@ class Bench:
     def against_afternoon(self, images: int, in_flight: int) -> tuple[float, int]:
         """Reports a second over those of the afternoon's program; in how many reports the two differ."""
         features = self._model.features(images)
-        peer = AfternoonSearch(self._model.bundle, _MAX_OF_REPORTS.beam_width, MAX_LENGTH)
+        network = OnnxDecoder(Bundle.open(self._model.bundle), self._reporter.threads)
+        peer = PlainSearch(network, _MAX_OF_REPORTS.beam_width, MAX_LENGTH, in_flight)
         ours = self._reporter.decode_features(features, _MAX_OF_REPORTS)
-        theirs = peer.decode(features, in_flight)
+        theirs = peer.decode(features)
         differing = sum(list(report.tokens) != words for report, words in zip(ours, theirs, strict=True))
         seconds = rounds(
             {
                 "ours": partial(self._reporter.decode_features, features, _MAX_OF_REPORTS),
-                "afternoon": partial(peer.decode, features, in_flight),
+                "afternoon": partial(peer.decode, features),
             },
             self._count,
         )
@@ -175,8 +133,8 @@ class Bench:
         features = self._model.features(images)
         wide, narrow = Setting(images, 10), Setting(images, 1)
         architecture = self._reporter.manifest.architecture
-        more_work = multiplications(architecture, self.rows(wide)[0]) / multiplications(
-            architecture, self.rows(narrow)[0]
+        more_work = multiplications(architecture, self.rows(wide).steps) / multiplications(
+            architecture, self.rows(narrow).steps
         )
         seconds = rounds(
             {

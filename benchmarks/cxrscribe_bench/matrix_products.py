@@ -4,29 +4,31 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
 from cxrscribe.architecture import Architecture
+from cxrscribe.threads import usable_threads
 from cxrscribe_export.graph_builder import GraphBuilder
 from cxrscribe_export.interface import GraphInterface, Port
-from cxrscribe_export.runner import GraphRunner
 
 
 class MatrixProducts:
     """Runs an onnxruntime graph of the products of the step, and one of those of the initial state."""
 
-    def __init__(self, architecture: Architecture) -> None:
+    def __init__(self, architecture: Architecture, threads: int | None = None) -> None:
+        """`threads`: of the CPU, None for as many as this process may use."""
         self._architecture = architecture
-        self._step = GraphRunner(_products(_step_sizes(architecture), "step"))
-        self._init = GraphRunner(_products(_initial_sizes(architecture), "init"))
+        self._step = _Runner(_products(step_sizes(architecture), "step"), threads)
+        self._init = _Runner(_products(initial_sizes(architecture), "init"), threads)
         self._inputs: dict[tuple[bool, int], list[NDArray[np.float32]]] = {}
 
     def prepare(self, steps: Sequence[int], initial: Sequence[int]) -> None:
         """Make the factors for these numbers of rows, so that `run` only multiplies."""
-        sizes = {False: _initial_sizes(self._architecture), True: _step_sizes(self._architecture)}
+        sizes = {False: initial_sizes(self._architecture), True: step_sizes(self._architecture)}
         random = np.random.default_rng(0)
         for step, rows in {*((True, rows) for rows in steps), *((False, rows) for rows in initial)}:
             self._inputs[step, rows] = [
@@ -43,22 +45,49 @@ class MatrixProducts:
 
 def multiplications(architecture: Architecture, steps: Sequence[int]) -> int:
     """Multiply-adds of these steps' products."""
-    per_row = sum(inner * outer for inner, outer in _step_sizes(architecture))
+    per_row = sum(inner * outer for inner, outer in step_sizes(architecture))
     return per_row * sum(rows * count for rows, count in Counter(steps).items())
 
 
-def _step_sizes(architecture: Architecture) -> list[tuple[int, int]]:
-    """[inner, outer] of each product: h x W of the first layer, [below, h] x W of the others, the output."""
+def step_sizes(architecture: Architecture) -> list[tuple[int, int]]:
+    """[inner, outer] of each product of a step.
+
+    h x W of the first layer, [below, h] x W of the others, the output.
+    """
     size = architecture.hidden_size
     others = [(2 * size, 4 * size)] * (architecture.layers - 1)
     return [(size, 4 * size), *others, (size, architecture.vocabulary_size)]
 
 
-def _initial_sizes(architecture: Architecture) -> list[tuple[int, int]]:
+def initial_sizes(architecture: Architecture) -> list[tuple[int, int]]:
+    """[inner, outer] of each product of the initial state: features, projected image, the other layers."""
     size = architecture.hidden_size
     others = [(size, 4 * size)] * (architecture.layers - 1)
     embedding = architecture.embedding_size
     return [(architecture.feature_size, embedding), (embedding, 4 * size), *others]
+
+
+def open_products(model: onnx.ModelProto, threads: int | None) -> Any:
+    """An onnxruntime.InferenceSession on the CPU, with the threads and waiting of the runtime's own."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or usable_threads()
+    options.log_severity_level = 3
+    # Threads of a session that has nothing to do must not slow another one while both are timed.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    return onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+
+
+class _Runner:
+    def __init__(self, model: onnx.ModelProto, threads: int | None) -> None:
+        self._session = open_products(model, threads)
+        self._names = [value.name for value in self._session.get_inputs()]
+
+    def run(self, *inputs: NDArray[np.float32]) -> None:
+        self._session.run(None, dict(zip(self._names, inputs, strict=True)))
 
 
 def _products(sizes: list[tuple[int, int]], name: str) -> onnx.ModelProto:

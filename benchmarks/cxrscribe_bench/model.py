@@ -6,7 +6,7 @@ the report shall be, and rises at each word; once it is above 0 the second one m
 start comes from one feature that varies from film to film, so that lengths are log-normal, of median 33 and
 mean 36 words, 90 % of them under 57, as those of the FINDINGS of the Indiana University collection.
 
-    python -m cxrscribe_bench.model FOLDER
+    cxrscribe bench model FOLDER
 
 makes FOLDER/bundle and FOLDER/features.npz, the mean and the deviation of the features of drawn films.
 """
@@ -17,10 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import click
 import numpy as np
 from numpy.typing import NDArray
 
+from cxrscribe.cache_folder import default_folder as cache_folder
+from cxrscribe.errors import InputError
+from cxrscribe.manifest import Manifest
 from cxrscribe.precision import INT8
 from cxrscribe.vocabulary import END
 
@@ -43,6 +45,7 @@ _AMPLIFIED: Final = 5.0
 _END_LOGIT: Final = 300.0
 _LOGIT_SPREAD: Final = 4.0
 _FILMS: Final = 64
+_STATISTICS: Final = "features.npz"
 CALIBRATION_FILMS: Final = 16
 """That int8 takes its scales from."""
 
@@ -62,7 +65,7 @@ class BenchmarkModel:
 
     def features(self, count: int, seed: int = 0) -> Array:
         """Features float32 [count, F]: drawn, each number by itself, as those of films vary."""
-        statistics = np.load(self.folder / "features.npz")
+        statistics = np.load(self.folder / _STATISTICS)
         drawn = np.random.default_rng(seed).standard_normal((count, len(statistics["mean"])))
         features: Array = (statistics["mean"] + statistics["deviation"] * drawn).astype(np.float32)
         return features
@@ -80,16 +83,38 @@ class ModelSize:
     words: int = 1000
 
 
+def default_folder() -> Path:
+    """Where the model is kept: beside the runtime's cache, as that is for what can be made again.
+
+    Raises InputError where there is no such place.
+    """
+    cache = cache_folder()
+    if cache is None:
+        raise InputError("there is no folder for caches here; name one for the benchmark model")
+    return cache.with_name(f"{cache.name}-bench")
+
+
 def model_at(folder: Path, size: ModelSize | None = None) -> BenchmarkModel:
-    """The model in `folder`, made there if it is not yet."""
-    model = BenchmarkModel(folder)
-    if not (folder / "features.npz").exists():
-        make(folder, size or ModelSize())
+    """The model in `folder`, made there if it is not yet.
+
+    Raises InputError where another one is there.
+    """
+    model, wanted = BenchmarkModel(folder), size or ModelSize()
+    if not (folder / _STATISTICS).exists():
+        return make(folder, wanted)
+    manifest = Manifest.read(model.bundle)
+    found = (manifest.architecture.backbone, manifest.preprocessing.height)
+    if found != (wanted.backbone, wanted.side):
+        raise InputError(
+            f"{folder} holds a model of {found[0]} at {found[1]} pixels, not of {wanted.backbone} at "
+            f"{wanted.side}; name another folder"
+        )
     return model
 
 
 def make(folder: Path, size: ModelSize) -> BenchmarkModel:
     """Write the model into `folder`. Takes a minute or two, most of it for the backbone."""
+    from cxrscribe_bench.drawn_films import drawn_films
     from cxrscribe_export.bundle_folder import new_bundle_folder
     from cxrscribe_export.exporter import write_bundle
     from cxrscribe_export.fused_graphs import fused_graphs
@@ -109,24 +134,8 @@ def make(folder: Path, size: ModelSize) -> BenchmarkModel:
     with new_bundle_folder(made.bundle) as bundle:
         manifest = write_bundle(model, (*graphs, *fused), _label(), bundle)
         add_graphs(bundle, manifest, KINDS[INT8], drawn_films(CALIBRATION_FILMS, size.side, seed=1))
-    np.savez(folder / "features.npz", mean=features.mean(axis=0), deviation=features.std(axis=0))
+    np.savez(folder / _STATISTICS, mean=features.mean(axis=0), deviation=features.std(axis=0))
     return made
-
-
-def drawn_films(count: int, side: int, seed: int = 0) -> NDArray[np.uint8]:
-    """Phantoms, as the network takes them: uint8 [count, side, side]."""
-    from cxrscribe.preprocess import Preprocessing
-    from cxrscribe_train.phantom.film import draw_film
-    from cxrscribe_train.phantom.sampling import sample_findings
-    from cxrscribe_train.phantom.stream import IntegerStream
-
-    apply = Preprocessing(side, side).apply
-    return np.stack(
-        [
-            apply(draw_film(sample_findings(IntegerStream.named("bench", seed, number)), seed + number))
-            for number in range(count)
-        ]
-    )
 
 
 def _networks(size: ModelSize) -> TrainedModel:
@@ -136,6 +145,7 @@ def _networks(size: ModelSize) -> TrainedModel:
     from cxrscribe.architecture import Architecture
     from cxrscribe.preprocess import Preprocessing
     from cxrscribe.vocabulary import SPECIAL_TOKENS, Vocabulary
+    from cxrscribe_bench.drawn_films import drawn_films
     from cxrscribe_export.exporter import TrainedModel
     from cxrscribe_models import FilmEncoder, ReportDecoder, build_backbone
     from cxrscribe_train.calibration import calibrate
@@ -238,17 +248,3 @@ def _label() -> Label:
         licence="CC0-1.0",
         disclaimer="Words of a benchmark without meaning. Not for diagnostic use.",
     )
-
-
-@click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--backbone", default="resnet101", show_default=True, help="A network of paddle.vision.models.")
-@click.option("--side", default=224, show_default=True, help="Pixels of the network's input.")
-def main(folder: Path, backbone: str, side: int) -> None:
-    """Make the benchmark model in FOLDER."""
-    made = make(folder, ModelSize(backbone=backbone, side=side))
-    click.echo(f"{made.bundle}: random weights of a benchmark")
-
-
-if __name__ == "__main__":
-    main()

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from cxrscribe.architecture import Architecture
 from cxrscribe.file_entry import FP32
 from cxrscribe.threads import usable_threads
-from cxrscribe_bench.model import ModelSize, drawn_films, model_at
+from cxrscribe_bench.drawn_films import drawn_films
+from cxrscribe_bench.model import ModelSize, model_at
 
 if TYPE_CHECKING:
     import onnx

@@ -18,22 +18,14 @@ from cxrscribe.lane import Lane
 from cxrscribe.loader import open_graphs
 from cxrscribe.manifest import FP32
 from cxrscribe.session_factory import SessionFactory
-from cxrscribe_bench.afternoon import AfternoonSearch
-from cxrscribe_bench.decoding import Figure, RecordingExpander
+from cxrscribe_bench.decoding import Figure
 from cxrscribe_bench.matrix_products import MatrixProducts, multiplications
 from cxrscribe_bench.model import ModelSize, make
+from cxrscribe_bench.recording import RecordingExpander
 from cxrscribe_bench.rounds import ratio, rounds
 from cxrscribe_bench.stream_memory import main as stream_memory
 
 FEATURES = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
-
-
-@pytest.mark.parametrize("beam_width", [1, 3, 5])
-def test_the_afternoons_program_finds_the_same_reports(fused_bundle: Path, beam_width: int) -> None:
-    peer = AfternoonSearch(fused_bundle, beam_width, max_length=9)
-    with cxrscribe.load(fused_bundle, device="cpu") as reporter:
-        reports = reporter.decode_features(FEATURES, BeamSettings(beam_width=beam_width, max_length=9))
-    assert peer.decode(FEATURES, 16) == [list(report.tokens) for report in reports]
 
 
 def test_recorded_rows_are_those_that_are_counted(fused_bundle: Path) -> None:

@@ -1,0 +1,72 @@
+"""The rows that a search really computes: how many in each call of the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxrscribe.arrival import Source
+from cxrscribe.decoder import search_in_order
+from cxrscribe.expansion import Expander
+from cxrscribe.frontier import Candidates, Frontier
+from cxrscribe.lane import Lane
+from cxrscribe.lanes import Decoder
+from cxrscribe.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class SearchRows:
+    """Rows of each call of the network, in order."""
+
+    steps: tuple[int, ...]
+    """Hypothesis rows of each step."""
+    initial: tuple[int, ...]
+    """Images of each call for initial states."""
+
+
+class RecordingExpander:
+    """An expander that notes the rows of each call of the network."""
+
+    def __init__(self, expander: Expander) -> None:
+        self._expander = expander
+        self.steps: list[int] = []
+        self.initial: list[int] = []
+
+    @property
+    def rows(self) -> int:
+        """See Expander."""
+        return self._expander.rows
+
+    @property
+    def seconds(self) -> float:
+        """See Expander."""
+        return self._expander.seconds
+
+    def wait(self, features: NDArray[np.float32]) -> None:
+        """See Expander."""
+        self.initial.append(len(features))
+        self._expander.wait(features)
+
+    def admit(self, count: int) -> None:
+        """See Expander."""
+        self._expander.admit(count)
+
+    def expand(self, frontier: Frontier) -> Candidates:
+        """See Expander."""
+        candidates = self._expander.expand(frontier)
+        self.steps.append(self._expander.rows)
+        return candidates
+
+    def clear(self) -> None:
+        """See Expander."""
+        self._expander.clear()
+
+
+def recorded_rows(decoder: Decoder, vocabulary: Vocabulary, source: Source, slots: int) -> SearchRows:
+    """Search for all images of `source`, `slots` at a time; gives the rows that this took."""
+    expander = RecordingExpander(decoder.expander(0))
+    for _ in search_in_order(Lane(expander, vocabulary, slots, one_width=False), source):
+        pass
+    return SearchRows(tuple(expander.steps), tuple(expander.initial))

@@ -1,0 +1,19 @@
+"""What is tried is timed in turn, once before it counts."""
+
+from __future__ import annotations
+
+from time import sleep
+
+from cxrscribe_bench.systems.trial import least_seconds
+
+
+def test_calls_take_turns_and_the_slow_one_is_told() -> None:
+    calls: list[str] = []
+
+    def slow() -> None:
+        calls.append("slow")
+        sleep(0.2)
+
+    seconds = least_seconds({"slow": slow, "quick": lambda: calls.append("quick")})
+    assert calls == ["slow", "quick"] * 4
+    assert seconds["quick"] < 0.2 <= seconds["slow"] + 0.001
