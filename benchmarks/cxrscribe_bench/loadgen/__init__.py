@@ -1,0 +1,1 @@
+"""MLPerf LoadGen on our runtime: scenarios, and who answers their queries."""
