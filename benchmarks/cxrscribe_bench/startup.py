@@ -14,16 +14,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import click
 
 import cxrscribe
 from cxrscribe.bundle import Bundle
+from cxrscribe_bench.worker import WorkerError
 
 ROUNDS: Final = 9
 
@@ -39,6 +40,33 @@ class Start(StrEnum):
     """An empty cache, which it fills."""
     WARM = "warm"
     """A cache that an earlier process has filled."""
+
+
+class Moment(StrEnum):
+    """Up to where a process has come."""
+
+    PYTHON = "python"
+    """It runs; all that an empty process does."""
+    IMPORT = "import"
+    """`import cxrscribe` is done."""
+    LOAD = "load"
+    """The bundle is loaded."""
+    REPORT = "report"
+    """The first report is there."""
+
+
+@dataclass(frozen=True)
+class StartSample:
+    """What one fresh process took up to one moment."""
+
+    seconds: float
+    """From when the process was asked for."""
+    peak_bytes: int
+    """Peak resident memory (VmHWM) by then."""
+
+
+StartSamples: TypeAlias = Mapping[Start, Mapping[Moment, tuple[StartSample, ...]]]
+"""Of each kind of start and each moment that it comes to: one sample a round."""
 
 
 @dataclass(frozen=True)
@@ -93,27 +121,29 @@ class StartupRecord:
         return cost.peak_megabytes - self.model_megabytes
 
 
-# Linux counts its monotonic clock from the same moment in all processes. Prints seconds and kilobytes.
-_EMPTY: Final = """
+# Linux counts its monotonic clock from the same moment in all processes. Prints seconds and kilobytes of
+# each moment, seconds first: reading the peak takes time too.
+_MARK: Final = """
 import sys, time
 began = float(sys.argv[1])
-points = [time.monotonic() - began] * 3
+def mark():
+    seconds = time.monotonic() - began
+    with open("/proc/self/status") as status:
+        peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
+    print(seconds, peak)
+"""
+_EMPTY: Final = """
+mark()
 """
 _REPORT: Final = """
-import sys, time
-began = float(sys.argv[1])
 import cxrscribe
-points = [time.monotonic() - began]
+mark()
 reporter = cxrscribe.load(sys.argv[2], device="cpu", cache=sys.argv[4] or False)
-points.append(time.monotonic() - began)
+mark()
 reporter.report(sys.argv[3])
-points.append(time.monotonic() - began)
+mark()
 """
-_PRINT: Final = """
-with open("/proc/self/status") as status:
-    peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
-print(*points, peak)
-"""
+_MOMENTS: Final = {_EMPTY: (Moment.PYTHON,), _REPORT: (Moment.IMPORT, Moment.LOAD, Moment.REPORT)}
 
 
 def measure_startup(bundle: Path, film: Path, rounds: int = ROUNDS) -> StartupRecord:
@@ -121,36 +151,60 @@ def measure_startup(bundle: Path, film: Path, rounds: int = ROUNDS) -> StartupRe
 
     Raises:
         BundleError: the bundle can't be opened.
-        RuntimeError: a process failed.
+        WorkerError: a process failed.
     """
-    points: dict[Start, list[tuple[float, ...]]] = {start: [] for start in Start}
-    with tempfile.TemporaryDirectory(prefix="cxrscribe-startup-") as folder:
-        warm = Path(folder) / "warm"
-        with cxrscribe.load(bundle, device="cpu", cache=warm) as reporter:
-            graphs = [placement.graph for placement in reporter.placement]
-        for number in range(rounds):
-            caches = {Start.OFF: "", Start.COLD: str(Path(folder) / f"cold-{number}"), Start.WARM: str(warm)}
-            points[Start.EMPTY].append(_run(_EMPTY))
-            for start, cache in caches.items():
-                points[start].append(_run(_REPORT, str(bundle.resolve()), str(film.resolve()), cache))
-    costs = tuple(_cost(start, points[start]) for start in Start)
+    with cxrscribe.load(bundle, device="cpu", cache=False) as reporter:
+        graphs = [placement.graph for placement in reporter.placement]
+    samples = sample_startup(bundle, film, rounds)
+    costs = tuple(_cost(start, samples[start]) for start in Start)
     return StartupRecord(str(bundle), _model_bytes(bundle, graphs) / 1e6, rounds, costs)
 
 
-def _run(code: str, *arguments: str) -> tuple[float, ...]:
-    """The points of one process: seconds until import, load and report, and peak kilobytes."""
-    command = [sys.executable, "-I", "-c", code + _PRINT, str(time.monotonic()), *arguments]
+def sample_startup(bundle: Path, film: Path, rounds: int = ROUNDS) -> StartSamples:
+    """Every sample of what `measure_startup` gives medians of. Raises as that does."""
+    samples: dict[Start, dict[Moment, list[StartSample]]] = {start: {} for start in Start}
+    with tempfile.TemporaryDirectory(prefix="cxrscribe-startup-") as folder:
+        warm = Path(folder) / "warm"
+        cxrscribe.load(bundle, device="cpu", cache=warm).close()
+        for number in range(rounds):
+            caches = {Start.OFF: "", Start.COLD: str(Path(folder) / f"cold-{number}"), Start.WARM: str(warm)}
+            taken = {Start.EMPTY: _run(_EMPTY)} | {
+                start: _run(_REPORT, str(bundle.resolve()), str(film.resolve()), cache)
+                for start, cache in caches.items()
+            }
+            for start, moments in taken.items():
+                for moment, sample in moments.items():
+                    samples[start].setdefault(moment, []).append(sample)
+    return {
+        start: {moment: tuple(each) for moment, each in moments.items()} for start, moments in samples.items()
+    }
+
+
+def _run(code: str, *arguments: str) -> dict[Moment, StartSample]:
+    """What one process took up to each moment."""
+    command = [sys.executable, "-I", "-c", _MARK + code, str(time.monotonic()), *arguments]
     process = subprocess.run(command, capture_output=True, text=True, check=False)
     if process.returncode != 0:
-        raise RuntimeError(f"a fresh process failed with exit code {process.returncode}: {process.stderr}")
-    return tuple(map(float, process.stdout.split()))
+        raise WorkerError(f"a fresh process failed with exit code {process.returncode}: {process.stderr}")
+    marks = (line.split() for line in process.stdout.splitlines())
+    return {
+        moment: StartSample(float(seconds), int(kilobytes) * 1024)
+        for moment, (seconds, kilobytes) in zip(_MOMENTS[code], marks, strict=True)
+    }
 
 
-def _cost(start: Start, points: Sequence[tuple[float, ...]]) -> StartCost:
-    imported, loaded, reported, kilobytes = (
-        statistics.median(values) for values in zip(*points, strict=True)
+def _cost(start: Start, samples: Mapping[Moment, Sequence[StartSample]]) -> StartCost:
+    """Medians; an empty process comes to all moments at once."""
+    seconds = {
+        moment: statistics.median(sample.seconds for sample in each) for moment, each in samples.items()
+    }
+    imported, loaded, reported = (
+        seconds.get(moment, seconds.get(Moment.PYTHON, 0.0))
+        for moment in (Moment.IMPORT, Moment.LOAD, Moment.REPORT)
     )
-    return StartCost(start, imported, loaded, reported, kilobytes * 1024 / 1e6)
+    last = samples.get(Moment.REPORT) or samples[Moment.PYTHON]
+    peak = statistics.median(sample.peak_bytes for sample in last)
+    return StartCost(start, imported, loaded, reported, peak / 1e6)
 
 
 def _model_bytes(bundle: Path, graphs: Sequence[str]) -> int:
