@@ -1,0 +1,153 @@
+"""A record in few words: Markdown for a README, plain text for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from cxrscribe_bench.figures import byte_size, interval, milliseconds, round_figure, significant, times
+from cxrscribe_bench.record import NOT_MLPERF, Goal, Record
+from cxrscribe_bench.samples import Estimate
+from cxrscribe_bench.standings import PEER_GROUPS, Standing, Standings, absent_systems, standings
+
+_WIDTH: Final = 100
+
+
+def environment_line(record: Record) -> str:
+    """The machine and the versions that count most, in one line; only what the record knows."""
+    found = record.environment
+    versions = found.get("versions") or {}
+    cores, threads = found.get("cores"), found.get("threads")
+    memory = found.get("memory_bytes")
+    parts = (
+        found.get("processor"),
+        f"{threads} of {cores} cores" if cores and threads else cores and f"{cores} cores",
+        f"{byte_size(memory)} of memory" if memory else None,
+        f"Python {found['python']}" if found.get("python") else None,
+        *(f"{name} {versions[name]}" for name in ("onnxruntime", "cxrscribe") if versions.get(name)),
+    )
+    return ", ".join(str(part) for part in parts if part)
+
+
+def summary(record: Record) -> str:
+    """Markdown: goals, a table for each group of peers, the machine."""
+    parts = [_goals_table(record)] if record.goals else []
+    parts += [_peers_table(found) for found in _groups(record)]
+    missing = absent_systems(record)
+    if missing:
+        parts.append(
+            "Not measured: " + "; ".join(f"{_cell(name)} ({_cell(why)})" for name, why in missing.items())
+        )
+    parts += [line for line in (_cell(environment_line(record)), NOT_MLPERF) if line]
+    return "\n\n".join(parts) + "\n"
+
+
+def terminal_table(record: Record) -> str:
+    """Plain text of at most 100 columns."""
+    lines = []
+    for found in _groups(record):
+        head = _columns("", "", f"{found.item}s/s", f"ms/{found.item}", "cxrscribe fp32 is", "words")
+        lines += [f"{found.title} ({found.group})", head]
+        lines += [_peer_line(row) for row in found.rows]
+        lines.append("")
+    if record.goals:
+        lines += [f"Goals: {sum(goal.reached for goal in record.goals)} of {len(record.goals)} reached"]
+        lines += [_goal_line(goal) for goal in record.goals]
+        lines.append("")
+    lines += [
+        f"LoadGen {each.scenario}, {each.source}, {each.precision}: {each.verdict}"
+        for each in record.scenarios
+    ]
+    lines += [f"not measured: {name}: {reason}" for name, reason in record.absent.items()]
+    lines += [
+        f"WORDS DIFFER where they must not: {each.system}/{each.precision} from {each.source}"
+        for each in record.drifted
+    ]
+    return "\n".join(_cut(line.rstrip()) for line in lines).rstrip() + "\n"
+
+
+def _groups(record: Record) -> list[Standings]:
+    return [found for group in PEER_GROUPS if (found := standings(record, group)) is not None]
+
+
+def _goals_table(record: Record) -> str:
+    rows = [
+        [
+            goal.name,
+            f"{significant(goal.value.value)}{_bounds(goal.value)}",
+            f"{'at most' if goal.at_most else 'at least'} {_wanted(goal)}",
+            "reached" if goal.reached else "**not reached**",
+        ]
+        for goal in record.goals
+    ]
+    return _markdown(["Goal", "Measured", "Wanted", ""], rows)
+
+
+def _peers_table(found: Standings) -> str:
+    best = found.best if found.has_second_track and found.best is not found.fp32 else None
+    has_words = any(row.check for row in found.rows)
+    header = [found.title, "Precision", f"{found.item}s/s", f"ms/{found.item}", "cxrscribe fp32 is … as fast"]
+    header += [f"cxrscribe {best.precision} is … as fast"] if best else []
+    header += ["Words"] if has_words else []
+    rows = [
+        [
+            row.title,
+            row.precision,
+            significant(1 / row.seconds),
+            milliseconds(row.seconds),
+            _ratio(row.fp32_times, found.fp32 is not None),
+            *([_ratio(row.best_times, True)] if best else []),
+            *([row.words + row.ties or "not compared"] if has_words else []),
+        ]
+        for row in found.rows
+    ]
+    return _markdown(header, rows)
+
+
+def _markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())
+
+
+def _ratio(ratio: Estimate | None, has_ours: bool) -> str:
+    if ratio is None:
+        return "1" if has_ours else "–"
+    return f"{times(ratio.value)}{_bounds(ratio)}"
+
+
+def _bounds(estimate: Estimate) -> str:
+    return "" if estimate.is_exact else f" ({interval(estimate)})"
+
+
+def _peer_line(row: Standing) -> str:
+    return _columns(
+        row.title,
+        row.precision,
+        significant(1 / row.seconds),
+        milliseconds(row.seconds),
+        _ratio(row.fp32_times, row.fp32 is not None),
+        row.words,
+    )
+
+
+def _columns(name: str, precision: str, rate: str, time: str, ratio: str, words: str) -> str:
+    return f"  {name:<21.21} {precision:<11.11} {rate:>9} {time:>9} {ratio:>22}  {words}"
+
+
+def _goal_line(goal: Goal) -> str:
+    mark = "+" if goal.reached else "-"
+    sign = "<=" if goal.at_most else ">="
+    measured = f"{significant(goal.value.value)}{_bounds(goal.value)}"
+    return f"{mark} {_cut(goal.name, 62):<62} {measured:>22} {sign} {_wanted(goal)}"
+
+
+def _wanted(goal: Goal) -> str:
+    return round_figure(significant(goal.goal))
+
+
+def _cut(line: str, width: int = _WIDTH) -> str:
+    return line if len(line) <= width else line[: width - 1] + "…"
