@@ -34,7 +34,7 @@ lean: $(VENV)/.dev ## Build the wheel, install it alone, make a report, print wh
 	$(BIN)/python -m cxrscribe_bench.lean_install
 
 bench: $(VENV)/.dev ## Run the micro-benchmarks
-	$(BIN)/python -m pytest benchmarks --benchmark-only
+	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-columns=median,iqr,min,rounds --benchmark-sort=name
 
 demo-model: $(VENV)/.dev ## Train the embedded demo bundle anew (about 40 minutes on two cores)
 	PATH="$(abspath $(BIN)):$$PATH" bash train/demo-model/make.sh
