@@ -1,0 +1,154 @@
+"""Our runtime against the peers: from films, from features, the encoder alone, one film at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from cxrscribe.cli.progress import progress
+from cxrscribe.file_entry import FP32
+from cxrscribe.manifest import Manifest
+from cxrscribe_bench.entrants import Entrant
+from cxrscribe_bench.expected_words import ExpectedWords
+from cxrscribe_bench.groups import (
+    ENCODER,
+    FEATURES,
+    FILMS,
+    OFFLINE_FEATURES,
+    OFFLINE_FILMS,
+    OURS,
+    SINGLE_FILMS,
+)
+from cxrscribe_bench.ledger import Ledger
+from cxrscribe_bench.measurement import Measurement
+from cxrscribe_bench.plan import Plan
+from cxrscribe_bench.quality import quality_of
+from cxrscribe_bench.race import Field, Lap, Note, Turns, take_turns
+from cxrscribe_bench.system import Words
+from cxrscribe_bench.workload import Workload
+
+_FROM_FILMS: Final = "from_films"
+_FROM_FEATURES: Final = "from_features"
+_ENCODE: Final = "encode"
+
+Found = dict[str, dict[int, Words]]
+"""Reports by the entrant's name and the image's place."""
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Who runs on what, and where it is written down."""
+
+    entrants: tuple[Entrant, ...]
+    workload: Workload
+    rows: int
+    """Rows of features in the workload."""
+    plan: Plan
+    expected: ExpectedWords
+    ledger: Ledger
+    logs: Path
+    note: Note
+
+    def offline(self) -> None:
+        """All images at once: from films, from features, and films already decoded through the encoder."""
+        films, rows, few = len(self.workload.films), min(self.rows, self.plan.images), self.plan.few
+        with self._field(self.entrants, self.workload) as field:
+            found = self._race(
+                OFFLINE_FILMS, field.laps(_FROM_FILMS, films, films, few), self.plan.rounds, FILMS
+            )
+            self._check(field, FILMS, found)
+            self._quality(found)
+            found = self._race(
+                OFFLINE_FEATURES, field.laps(_FROM_FEATURES, rows, rows, few), self.plan.rounds, FEATURES
+            )
+            self._check(field, FEATURES, found)
+            self._race(ENCODER, field.laps(_ENCODE, films, films, few), self.plan.rounds, None)
+
+    def singly(self) -> None:
+        """One film at a time, each round another film; programs with a static batch have one of 1."""
+        films, count = len(self.workload.films), self.plan.single_films
+        # A report of what takes seconds for each takes them here too: half of the films do.
+        slow = [entrant for entrant in self.entrants if entrant.few]
+        fast = [entrant for entrant in self.entrants if not entrant.few]
+        workload = replace(self.workload, batch_size=1)
+        for entrants, rounds in ((fast, count), (slow, max(2, count // 4))):
+            with self._field(entrants, workload) as field:
+                self._race(SINGLE_FILMS, field.laps(_FROM_FILMS, films, 1, 1), rounds, FILMS)
+
+    def _field(self, entrants: Sequence[Entrant], workload: Workload) -> Field:
+        field = Field(entrants, workload, self.logs, self.note)
+        self.ledger.absent.update(field.absent)
+        self.ledger.details.update(field.details)
+        return field
+
+    def _race(self, group: str, laps: Sequence[Lap], rounds: int, source: str | None) -> Found:
+        """Time the laps and write them down; gives the reports, where there are any."""
+        self.note(f"{group}: {rounds} rounds of {len(laps)}")
+        turns = take_turns(laps, progress(range(rounds + 1), label=group))
+        self.ledger.absent.update({f"{name} ({group})": why for name, why in turns.failed.items()})
+        found = _found(laps, turns) if source is not None else {}
+        entrants = {entrant.name: entrant for entrant in self.entrants}
+        for lap in laps:
+            if lap.name in turns.replies:
+                self.ledger.measurements.append(_measurement(group, entrants[lap.name], lap, turns))
+        return found
+
+    def _check(self, field: Field, source: str, found: Found) -> None:
+        """Hold reports against the reference of their precision; those of an engine's own against fp32."""
+        known = {entrant.precision for entrant in self.entrants if entrant.system == OURS}
+        for name, reports in found.items():
+            entrant = field.entrants[name]
+            precision = entrant.precision if entrant.precision in known else FP32
+            self.ledger.checks.append(
+                replace(
+                    self.expected.check(
+                        entrant.system, source, precision, reports, is_required=entrant.system == OURS
+                    ),
+                    precision=entrant.precision,
+                )
+            )
+
+    def _quality(self, found: Found) -> None:
+        manifest = Manifest.read(self.workload.bundle)
+        expected = self.expected.words(FILMS, FP32)
+        for entrant in self.entrants:
+            if entrant.system == OURS and entrant.name in found:
+                reports = found[entrant.name]
+                pairs = [(expected[place], words) for place, words in sorted(reports.items())]
+                fp32, own = zip(*pairs, strict=True)
+                self.ledger.quality.append(quality_of(entrant.precision, fp32, own, manifest))
+
+
+def _found(laps: Sequence[Lap], turns: Turns) -> Found:
+    """Each image's reports must be the same in all rounds: one that isn't is a difference to whatever."""
+    found: Found = {}
+    for lap in laps:
+        reports = found.setdefault(lap.name, {}) if lap.name in turns.replies else {}
+        for place, words in _reports(lap, turns):
+            if reports.setdefault(place, words) != words:
+                reports[place] = []
+    return found
+
+
+def _reports(lap: Lap, turns: Turns) -> Iterator[tuple[int, Words]]:
+    for number, reply in enumerate(turns.replies.get(lap.name, ())):
+        first, count = lap.arguments(number)
+        yield from zip(range(first, first + count), reply.value, strict=True)
+
+
+def _measurement(group: str, entrant: Entrant, lap: Lap, turns: Turns) -> Measurement:
+    replies = turns.replies[lap.name]
+    _, count = lap.arguments(0)
+    values = [reply.value for reply in replies if reply.value is not None]
+    words = [sum(map(len, value)) for value in values]
+    return Measurement(
+        group=group,
+        name=entrant.name,
+        seconds=tuple(reply.seconds for reply in replies),
+        items=count,
+        labels={"system": entrant.system, "precision": entrant.precision},
+        words=round(sum(words) / len(words)) if words else None,
+        peak_bytes=max(reply.peak_bytes for reply in replies) or None,
+    )

@@ -1,0 +1,220 @@
+"""One run of everything, part by part; what a part found is written down as soon as it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from cxrscribe.bundle import Bundle
+from cxrscribe.errors import InputError
+from cxrscribe.file_entry import FP32
+from cxrscribe.manifest import MANIFEST_NAME, sha256_of
+from cxrscribe.settings import BeamSettings
+from cxrscribe_bench.breakdown import Breakdown
+from cxrscribe_bench.contest import Contest
+from cxrscribe_bench.entrants import ours, peers
+from cxrscribe_bench.environment import environment
+from cxrscribe_bench.expected_words import ExpectedWords
+from cxrscribe_bench.footprint import install_bytes, startup_measurements
+from cxrscribe_bench.ledger import Ledger
+from cxrscribe_bench.load_tests import LoadTests
+from cxrscribe_bench.material import check_features, film_files, write_features
+from cxrscribe_bench.page.page import write_page
+from cxrscribe_bench.plan import Plan
+from cxrscribe_bench.race import Note
+from cxrscribe_bench.record import Record
+from cxrscribe_bench.scaling import scaling_measurements
+from cxrscribe_bench.summary import summary
+from cxrscribe_bench.workload import Workload
+
+PAGE: Final = "bench.html"
+SUMMARY: Final = "summary.md"
+
+CONTEST: Final = "peers"
+STAGES: Final = "stages"
+LOADGEN: Final = "loadgen"
+SCALING: Final = "scaling"
+STARTUP: Final = "startup"
+PARTS: Final = (CONTEST, STAGES, LOADGEN, SCALING, STARTUP)
+"""What a run consists of, in order."""
+
+_NOT_MEASURED: Final = {
+    "energy": "no counter that a process may read on every machine; nothing is estimated",
+}
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a user asked for."""
+
+    bundle: Path
+    out: Path
+    plan: Plan
+    parts: tuple[str, ...]
+    precisions: tuple[str, ...]
+    """Empty for fp32 and whatever else the bundle has for the device."""
+    films: tuple[str, ...]
+    """Files, folders, patterns; empty for drawn ones."""
+    features: Path | None
+    """An h5 file; None for the films' own features."""
+    settings: BeamSettings
+    batch_size: int
+    threads: int
+    device: str
+    server_p99_ms: float
+
+
+class Suite:
+    """One run. `record` holds what it has found so far."""
+
+    def __init__(self, order: Order, note: Note) -> None:
+        """Make the material ready. Raises InputError or BundleError for what can't be used."""
+        self._order = order
+        self._note = note
+        bundle = Bundle.open(order.bundle)
+        manifest = bundle.manifest
+        self._precisions = _precisions(order, manifest.graph_precisions)
+        self._logs = order.out / "logs"
+        self._logs.mkdir(parents=True, exist_ok=True)
+        note("drawing films" if not order.films else "reading films")
+        films, unread = film_files(
+            order.films, order.plan.images, order.out / "films", manifest.preprocessing
+        )
+        features = order.features or order.out / "features.h5"
+        if order.features is None:
+            write_features(order.bundle, films, features, order.threads)
+        self._rows = check_features(features, manifest)
+        self._workload = Workload(
+            order.bundle, films, features, order.settings, order.batch_size, order.threads, order.device
+        )
+        self._expected = ExpectedWords(self._workload, are_of_films=order.features is None)
+        self._ledger = Ledger(
+            environment=environment(),
+            bundle=_described(bundle),
+            options=_options(order, self._precisions, len(films), self._rows),
+            absent={**_NOT_MEASURED, **{f"film {number}": why for number, why in enumerate(unread, 1)}},
+        )
+
+    @property
+    def record(self) -> Record:
+        """What was found so far."""
+        return self._ledger.record(complete=False)
+
+    def run(self) -> Record:
+        """Measure all parts; after each, the record so far is in the folder. An interruption ends it."""
+        parts: Mapping[str, Callable[[], None]] = {
+            CONTEST: self._contest,
+            STAGES: self._stages,
+            LOADGEN: self._loadgen,
+            SCALING: self._scaling,
+            STARTUP: self._startup,
+        }
+        for name in self._order.parts:
+            parts[name]()
+            self.record.write(self._order.out)
+        return self._ledger.record(complete=True)
+
+    def _contest(self) -> None:
+        order = self._order
+        contest = Contest(
+            (*ours(self._precisions), *peers(order.plan.peers)),
+            self._workload,
+            self._rows,
+            order.plan,
+            self._expected,
+            self._ledger,
+            self._logs,
+            self._note,
+        )
+        contest.offline()
+        contest.singly()
+
+    def _stages(self) -> None:
+        Breakdown(
+            self._workload,
+            min(self._rows, self._order.plan.images),
+            self._precisions,
+            self._order.plan.rounds,
+            self._ledger,
+            self._logs,
+            self._note,
+        ).measure()
+
+    def _loadgen(self) -> None:
+        LoadTests(
+            self._workload,
+            self._precisions,
+            self._order.plan.scenarios,
+            round(self._order.server_p99_ms * 1e6),
+            self._expected,
+            self._ledger,
+            self._logs,
+            self._note,
+        ).run()
+
+    def _scaling(self) -> None:
+        self._ledger.measurements += scaling_measurements(
+            self._workload,
+            FP32,
+            self._order.plan.scale,
+            self._logs,
+            self._note,
+            self._ledger.absent.__setitem__,
+        )
+
+    def _startup(self) -> None:
+        self._note("start-up of fresh processes")
+        self._ledger.measurements += startup_measurements(
+            self._order.bundle, self._workload.films[0], self._order.plan.startup_rounds
+        )
+        self._ledger.details["install size, bytes"] = {
+            name: str(size) for name, size in install_bytes().items()
+        }
+
+
+def write_results(record: Record, folder: Path) -> tuple[Path, ...]:
+    """The record, the page and the summary: files in `folder`."""
+    page, text = folder / PAGE, folder / SUMMARY
+    write_page(record, page)
+    text.write_text(summary(record), encoding="utf-8")
+    return record.write(folder), page, text
+
+
+def _precisions(order: Order, available: tuple[str, ...]) -> tuple[str, ...]:
+    missing = [name for name in order.precisions if name not in available]
+    if missing:
+        raise InputError(f"the bundle has no precision {missing[0]!r}; it has {', '.join(available)}")
+    usable = [name for name in available if name != "fp16" or order.device != "cpu"]
+    return tuple(dict.fromkeys((FP32, *(order.precisions or usable))))
+
+
+def _described(bundle: Bundle) -> dict[str, Any]:
+    manifest = bundle.manifest
+    return {
+        "name": bundle.path.resolve().name,
+        "sha256": sha256_of(bundle.path / MANIFEST_NAME),  # which has those of all other files
+        "architecture": manifest.architecture.to_json(),
+        "preprocessing": manifest.preprocessing.to_json(),
+        "precisions": list(manifest.graph_precisions),
+        "licence": manifest.licence,
+        "disclaimer": manifest.disclaimer,
+    }
+
+
+def _options(order: Order, precisions: tuple[str, ...], films: int, rows: int) -> dict[str, Any]:
+    return {
+        "beam": asdict(order.settings),
+        "precisions": list(precisions),
+        "films": films,
+        "features": rows,
+        "drawn_films": not order.films,
+        "batch_size": order.batch_size,
+        "threads": order.threads,
+        "device": order.device,
+        "rounds": order.plan.rounds,
+        "peers": list(order.plan.peers),
+        "parts": list(order.parts),
+        "server_p99_ms": order.server_p99_ms,
+    }
