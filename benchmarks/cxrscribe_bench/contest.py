@@ -68,12 +68,14 @@ class Contest:
 
     def singly(self) -> None:
         """One film at a time, each round another film; programs with a static batch have one of 1."""
-        films, count = len(self.workload.films), self.plan.single_films
-        # A report of what takes seconds for each takes them here too: half of the films do.
-        slow = [entrant for entrant in self.entrants if entrant.few]
+        films, plan = len(self.workload.films), self.plan
+        # By themselves: the others would wait seconds between two films.
+        slow = [entrant for entrant in self.entrants if entrant.few and SINGLE_FILMS in plan.slow_groups]
         fast = [entrant for entrant in self.entrants if not entrant.few]
         workload = replace(self.workload, batch_size=1)
-        for entrants, rounds in ((fast, count), (slow, max(2, count // 4))):
+        for entrants, rounds in ((fast, plan.single_films), (slow, max(2, plan.single_films // 4))):
+            if not entrants:
+                continue
             with self._field(entrants, workload) as field:
                 self._race(SINGLE_FILMS, field.laps(_FROM_FILMS, films, 1, 1), rounds, FILMS)
 
@@ -85,11 +87,13 @@ class Contest:
 
     def _race(self, group: str, laps: Sequence[Lap], rounds: int, source: str | None) -> Found:
         """Time the laps and write them down; gives the reports, where there are any."""
+        entrants = {entrant.name: entrant for entrant in self.entrants}
+        if group not in self.plan.slow_groups:
+            laps = [lap for lap in laps if not entrants[lap.name].few]
         self.note(f"{group}: {rounds} rounds of {len(laps)}")
         turns = take_turns(laps, progress(range(rounds + 1), label=group))
         self.ledger.absent.update({f"{name} ({group})": why for name, why in turns.failed.items()})
         found = _found(laps, turns) if source is not None else {}
-        entrants = {entrant.name: entrant for entrant in self.entrants}
         for lap in laps:
             if lap.name in turns.replies:
                 self.ledger.measurements.append(_measurement(group, entrants[lap.name], lap, turns))

@@ -8,7 +8,14 @@ from typing import Final
 
 from cxrscribe_bench import scaling
 from cxrscribe_bench.entrants import PEERS
-from cxrscribe_bench.groups import PADDLE_DYNAMIC, PLAIN_ONNX
+from cxrscribe_bench.groups import (
+    ENCODER,
+    OFFLINE_FEATURES,
+    OFFLINE_FILMS,
+    PADDLE_DYNAMIC,
+    PLAIN_ONNX,
+    SINGLE_FILMS,
+)
 from cxrscribe_bench.loadgen.settings import (
     FULL,
     MULTI_STREAM,
@@ -31,8 +38,12 @@ class Plan:
     rounds: int
     single_films: int
     """Films that are reported on one by one."""
+    slow_groups: tuple[str, ...]
+    """Groups of measurements in which systems that take seconds for each image take part."""
     peers: tuple[str, ...]
     scenarios: Mapping[str, ScenarioSettings]
+    scenarios_at_all_precisions: bool
+    """Or at our last precision only."""
     scale: Scale
     startup_rounds: int
 
@@ -42,20 +53,23 @@ WHOLE: Final = Plan(
     few=2,
     rounds=7,
     single_films=16,
+    slow_groups=(OFFLINE_FILMS, OFFLINE_FEATURES, SINGLE_FILMS, ENCODER),
     peers=PEERS,
     scenarios=FULL,
+    scenarios_at_all_precisions=True,
     scale=scaling.FULL,
     startup_rounds=9,
 )
 
 # LoadGen asks for more queries than fit into a minute before it calls a percentile VALID.
-_BRIEF: Final = ScenarioSettings(500, 1, most_seconds=3)
+_BRIEF: Final = ScenarioSettings(300, 1, most_seconds=3)
 
 QUICK: Final = Plan(
-    images=8,
+    images=4,
     few=1,
-    rounds=3,
+    rounds=2,
     single_films=4,
+    slow_groups=(OFFLINE_FILMS,),
     peers=(PADDLE_DYNAMIC, PLAIN_ONNX),
     scenarios={
         SINGLE_STREAM: _BRIEF,
@@ -63,6 +77,7 @@ QUICK: Final = Plan(
         OFFLINE: _BRIEF,
         SERVER: replace(_BRIEF, target_latency_percentile=0.99, most_runs=2),
     },
-    scale=scaling.QUICK,
+    scenarios_at_all_precisions=False,
+    scale=replace(scaling.QUICK, vocabularies=(), threads=(), film_sizes=()),
     startup_rounds=1,
 )

@@ -145,7 +145,7 @@ class Suite:
     def _loadgen(self) -> None:
         LoadTests(
             self._workload,
-            self._precisions,
+            self._precisions if self._order.plan.scenarios_at_all_precisions else self._precisions[-1:],
             self._order.plan.scenarios,
             round(self._order.server_p99_ms * 1e6),
             self._expected,
