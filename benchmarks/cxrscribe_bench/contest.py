@@ -76,13 +76,13 @@ class Contest:
         for entrants, rounds in ((fast, plan.single_films), (slow, max(2, plan.single_films // 4))):
             if not entrants:
                 continue
-            with self._field(entrants, workload) as field:
+            with self._field(entrants, workload, ", one film at a time") as field:
                 self._race(SINGLE_FILMS, field.laps(_FROM_FILMS, films, 1, 1), rounds, FILMS)
 
-    def _field(self, entrants: Sequence[Entrant], workload: Workload) -> Field:
+    def _field(self, entrants: Sequence[Entrant], workload: Workload, mode: str = "") -> Field:
         field = Field(entrants, workload, self.logs, self.note)
         self.ledger.absent.update(field.absent)
-        self.ledger.details.update(field.details)
+        self.ledger.details.update({f"{name}{mode}": each for name, each in field.details.items()})
         return field
 
     def _race(self, group: str, laps: Sequence[Lap], rounds: int, source: str | None) -> Found:
