@@ -66,7 +66,8 @@ class Breakdown:
                 laps += _laps(part, worker, method, (0, part.items))
             self.note(f"stages and floor: {self.rounds} rounds of {len(laps)}")
             turns = take_turns(laps, progress(range(self.rounds + 1), label="stages and floor"))
-        self.ledger.absent.update(turns.failed)
+        for name, why in turns.failed.items():
+            self.ledger.leave_out(name, why, is_ours=parts[name].group == STAGES)
         self.ledger.measurements += [
             _measurement(parts[name], replies) for name, replies in turns.replies.items()
         ]
@@ -78,7 +79,7 @@ class Breakdown:
         try:
             return stack.enter_context(Worker(name, opener, *arguments, log=self.logs / f"{name}.log"))
         except CxrscribeError as error:
-            self.ledger.absent[name] = str(error)
+            self.ledger.leave_out(name, str(error), is_ours=opener is open_stages)
             return None
 
 

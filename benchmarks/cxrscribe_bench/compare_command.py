@@ -103,6 +103,8 @@ def _about_the_machine(comparison: Comparison) -> Iterator[str]:
 def _other_regressions(comparison: Comparison) -> Iterator[str]:
     for each in comparison.drifted:
         yield _cut(f"OTHER WORDS    {each} reports identical")
+    for each in comparison.failed:
+        yield _cut(f"FAILED         {each}")
     for each in comparison.invalid:
         yield _cut(f"NOW INVALID    {each}")
     for change in comparison.more_memory:
@@ -132,6 +134,7 @@ def _conclusion(comparison: Comparison) -> str:
         (len(comparison.of(Verdict.SLOWER)), "slower"),
         (len(comparison.more_memory), "with more memory"),
         (len(comparison.drifted), "with other words"),
+        (len(comparison.failed), "failed"),
         (len(comparison.invalid), "invalid"),
     )
     if comparison.has_regression:

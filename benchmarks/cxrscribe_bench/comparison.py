@@ -89,6 +89,8 @@ class Comparison:
     """What LoadGen reports of its scenarios, in its own units."""
     drifted: tuple[str, ...]
     """Required token checks that fail in the new run."""
+    failed: tuple[str, ...]
+    """What of our own runtime failed in the new run."""
     invalid: tuple[str, ...]
     """Scenarios that were valid and are not any more."""
     missing: tuple[str, ...]
@@ -103,7 +105,8 @@ class Comparison:
     @property
     def has_regression(self) -> bool:
         """Whether cxrscribe is slower, takes more memory, writes other words, or fails a scenario."""
-        return bool(self.of(Verdict.SLOWER) or self.more_memory or self.drifted or self.invalid)
+        bad = (self.of(Verdict.SLOWER), self.more_memory, self.drifted, self.failed, self.invalid)
+        return any(bad)
 
 
 def compare(old: Record, new: Record, tolerance: float = TOLERANCE) -> Comparison:
@@ -120,7 +123,7 @@ def compare(old: Record, new: Record, tolerance: float = TOLERANCE) -> Compariso
     checks = _both(old.checks, new.checks, lambda each: f"token check {_check_name(each)}")
     if not measurements.pairs and not scenarios.pairs:
         raise InputError("the two records have no figure in common; compare runs of the same kind")
-    alike = [(before, now) for before, now in scenarios.pairs if before.settings == now.settings]
+    alike = [(before, now) for before, now in scenarios.pairs if _asked(before) == _asked(now)]
     floors = _floors(old, new)
     ours_and_peers = [pair for pair in measurements.pairs if pair[0].group != FLOOR]
     latencies = [(_latency(before), _latency(now)) for before, now in alike]
@@ -130,7 +133,7 @@ def compare(old: Record, new: Record, tolerance: float = TOLERANCE) -> Compariso
         other_settings=tuple(
             f"{_scenario_name(now)}: {each}"
             for before, now in scenarios.pairs
-            for each in _changed(before.settings, now.settings)
+            for each in _changed(_asked(before), _asked(now))
         ),
         machine=None if floors is None else ratio_of_products([floors[1]], [floors[0]]),
         times=tuple(_verdicts([*ours_and_peers, *latencies], floors, tolerance)),
@@ -141,12 +144,18 @@ def compare(old: Record, new: Record, tolerance: float = TOLERANCE) -> Compariso
             if before.metric == now.metric
         ),
         drifted=tuple(f"{_check_name(each)}: {each.identical} of {each.reports}" for each in new.drifted),
+        failed=new.failures,
         invalid=tuple(
             _scenario_name(now) for before, now in scenarios.pairs if before.is_valid and not now.is_valid
         ),
         missing=tuple(_shown(key) for each in (measurements, scenarios, checks) for key in each.missing),
         added=tuple(_shown(key) for each in (measurements, scenarios, checks) for key in each.added),
     )
+
+
+def _asked(scenario: ScenarioResult) -> dict[str, float]:
+    """Its settings, without the pace that LoadGen was told to reckon with, which is measured anew."""
+    return {name: value for name, value in scenario.settings.items() if "_expected_" not in name}
 
 
 @dataclass(frozen=True)

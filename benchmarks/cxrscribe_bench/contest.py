@@ -18,6 +18,7 @@ from cxrscribe_bench.groups import (
     FILMS,
     OFFLINE_FEATURES,
     OFFLINE_FILMS,
+    ONE_FILM,
     OURS,
     SINGLE_FILMS,
 )
@@ -32,6 +33,9 @@ from cxrscribe_bench.workload import Workload
 _FROM_FILMS: Final = "from_films"
 _FROM_FEATURES: Final = "from_features"
 _ENCODE: Final = "encode"
+
+_UNSTABLE: Final[Words] = [-1]
+"""In place of a report that was not the same in all rounds: no report has this word."""
 
 Found = dict[str, dict[int, Words]]
 """Reports by the entrant's name and the image's place."""
@@ -53,17 +57,17 @@ class Contest:
 
     def offline(self) -> None:
         """All images at once: from films, from features, and films already decoded through the encoder."""
-        films, rows, few = len(self.workload.films), min(self.rows, self.plan.images), self.plan.few
+        films, rows, few = len(self.workload.films), self.rows, self.plan.few
         with self._field(self.entrants, self.workload) as field:
             found = self._race(
                 OFFLINE_FILMS, field.laps(_FROM_FILMS, films, films, few), self.plan.rounds, FILMS
             )
-            self._check(field, FILMS, found)
+            self._check(field, FILMS, FILMS, found)
             self._quality(found)
             found = self._race(
                 OFFLINE_FEATURES, field.laps(_FROM_FEATURES, rows, rows, few), self.plan.rounds, FEATURES
             )
-            self._check(field, FEATURES, found)
+            self._check(field, FEATURES, FEATURES, found)
             self._race(ENCODER, field.laps(_ENCODE, films, films, few), self.plan.rounds, None)
 
     def singly(self) -> None:
@@ -77,11 +81,13 @@ class Contest:
             if not entrants:
                 continue
             with self._field(entrants, workload, ", one film at a time") as field:
-                self._race(SINGLE_FILMS, field.laps(_FROM_FILMS, films, 1, 1), rounds, FILMS)
+                found = self._race(SINGLE_FILMS, field.laps(_FROM_FILMS, films, 1, 1), rounds, FILMS)
+                self._check(field, FILMS, ONE_FILM, found)
 
     def _field(self, entrants: Sequence[Entrant], workload: Workload, mode: str = "") -> Field:
         field = Field(entrants, workload, self.logs, self.note)
-        self.ledger.absent.update(field.absent)
+        for name, why in field.absent.items():
+            self.ledger.leave_out(name, why, is_ours=name.startswith(f"{OURS}/"))
         self.ledger.details.update({f"{name}{mode}": each for name, each in field.details.items()})
         return field
 
@@ -92,24 +98,29 @@ class Contest:
             laps = [lap for lap in laps if not entrants[lap.name].few]
         self.note(f"{group}: {rounds} rounds of {len(laps)}")
         turns = take_turns(laps, progress(range(rounds + 1), label=group))
-        self.ledger.absent.update({f"{name} ({group})": why for name, why in turns.failed.items()})
+        for name, why in turns.failed.items():
+            self.ledger.leave_out(f"{name} ({group})", why, is_ours=entrants[name].system == OURS)
         found = _found(laps, turns) if source is not None else {}
         for lap in laps:
             if lap.name in turns.replies:
                 self.ledger.measurements.append(_measurement(group, entrants[lap.name], lap, turns))
         return found
 
-    def _check(self, field: Field, source: str, found: Found) -> None:
-        """Hold reports against the reference of their precision; those of an engine's own against fp32."""
+    def _check(self, field: Field, source: str, name: str, found: Found) -> None:
+        """Hold reports against the reference of their precision; those of an engine's own against fp32.
+
+        `name`: what the record calls this source.
+        """
         known = {entrant.precision for entrant in self.entrants if entrant.system == OURS}
-        for name, reports in found.items():
-            entrant = field.entrants[name]
+        for each, reports in found.items():
+            entrant = field.entrants[each]
             precision = entrant.precision if entrant.precision in known else FP32
             self.ledger.checks.append(
                 replace(
                     self.expected.check(
                         entrant.system, source, precision, reports, is_required=entrant.system == OURS
                     ),
+                    source=name,
                     precision=entrant.precision,
                 )
             )
@@ -126,13 +137,13 @@ class Contest:
 
 
 def _found(laps: Sequence[Lap], turns: Turns) -> Found:
-    """Each image's reports must be the same in all rounds: one that isn't is a difference to whatever."""
+    """The reports of each image, which must be the same in all rounds."""
     found: Found = {}
     for lap in laps:
         reports = found.setdefault(lap.name, {}) if lap.name in turns.replies else {}
         for place, words in _reports(lap, turns):
             if reports.setdefault(place, words) != words:
-                reports[place] = []
+                reports[place] = _UNSTABLE
     return found
 
 

@@ -36,5 +36,7 @@ def write_drawn_films(count: int, folder: Path) -> tuple[Path, ...]:
     paths = tuple(folder / f"phantom-{number:04}.png" for number in range(count))
     for number, path in enumerate(paths):
         if not path.exists():
-            Image.fromarray(drawn_film(number)).save(path)
+            unfinished = path.with_suffix(".part")
+            Image.fromarray(drawn_film(number)).save(unfinished, format="PNG")
+            unfinished.replace(path)
     return paths

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from cxrscribe.errors import InputError
@@ -40,8 +40,6 @@ class Entrant:
     opener: Callable[[Workload, str], System]
     few: bool = False
     """Whether a round gives it few images, in turn, because it takes seconds for each."""
-    environment: Mapping[str, str] = field(default_factory=dict)
-    """Variables that its process needs before anything is imported."""
 
     @property
     def name(self) -> str:

@@ -20,6 +20,7 @@ from cxrscribe_bench.groups import (
 )
 from cxrscribe_bench.measurement import Measurement
 from cxrscribe_bench.record import Goal
+from cxrscribe_bench.standings import times_as_fast
 
 _REST = (OPENVINO_F32, TORCH_EAGER, TORCH_COMPILED)
 
@@ -93,7 +94,7 @@ def _goals(results: _Results) -> Iterator[Goal]:
     if one_film is not None and peer_film is not None:
         yield Goal(
             f"one film, fp32: time over {peer_film.labels['system']}'s, the best peer",
-            peer_film.times_faster_than(one_film),
+            times_as_fast(peer_film, one_film),
             1.0,
             at_most=True,
         )
@@ -111,7 +112,7 @@ def _times_faster(
     name: str, ours: Measurement | None, other: Measurement | None, least: float
 ) -> Iterator[Goal]:
     if ours is not None and other is not None:
-        yield Goal(name, ours.times_faster_than(other), least, at_most=False)
+        yield Goal(name, times_as_fast(ours, other), least, at_most=False)
 
 
 def _fastest(measurements: Iterable[Measurement]) -> Measurement | None:

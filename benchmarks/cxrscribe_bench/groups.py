@@ -9,6 +9,9 @@ FILMS: Final = "films"
 FEATURES: Final = "features"
 """Source: rows of features, in memory."""
 
+ONE_FILM: Final = "films, one at a time"
+"""Source of token checks: the same files, each by itself."""
+
 OFFLINE_FILMS: Final = "offline/films"
 """All films at once; one measurement a system and precision, labels `system` and `precision`."""
 OFFLINE_FEATURES: Final = "offline/features"

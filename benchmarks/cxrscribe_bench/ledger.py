@@ -24,7 +24,14 @@ class Ledger:
     checks: list[TokenCheck] = field(default_factory=list)
     quality: list[Quality] = field(default_factory=list)
     absent: dict[str, str] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
     details: dict[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def leave_out(self, name: str, why: str, *, is_ours: bool) -> None:
+        """Note what couldn't be measured. Where it is of our own runtime, the run has failed."""
+        self.absent[name] = why
+        if is_ours:
+            self.failures.append(name)
 
     def record(self, *, complete: bool) -> Record:
         """All of it; `complete`: whether no part is missing."""
@@ -39,5 +46,6 @@ class Ledger:
             goals=goals(self.measurements),
             quality=tuple(self.quality),
             absent=dict(self.absent),
+            failures=tuple(self.failures),
             details=dict(self.details),
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cxrscribe.cli.progress import progress
-from cxrscribe.errors import CxrscribeError
+from cxrscribe.errors import CxrscribeError, MissingExtraError
 from cxrscribe_bench.expected_words import ExpectedWords
 from cxrscribe_bench.groups import FEATURES, FILMS, OURS
 from cxrscribe_bench.ledger import Ledger
@@ -43,8 +43,10 @@ class LoadTests:
                     name, open_scenarios, self.workload, precision, log=self.logs / f"{name}.log"
                 ) as worker:
                     self._run_all(worker, precision)
+            except MissingExtraError as error:
+                self.ledger.leave_out(name, str(error), is_ours=False)
             except CxrscribeError as error:
-                self.ledger.absent[name] = str(error)
+                self.ledger.leave_out(name, str(error), is_ours=True)
 
     def _run_all(self, worker: Worker, precision: str) -> None:
         pairs = [(scenario, source) for source in (FILMS, FEATURES) for scenario in self.scenarios]

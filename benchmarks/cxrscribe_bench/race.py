@@ -64,7 +64,8 @@ def take_turns(laps: Sequence[Lap], rounds: Iterable[int]) -> Turns:
 
 def places_of(count: int, at_once: int) -> Arguments:
     """The images of each round: `at_once` of `count`, one part after another, from the first again."""
-    parts = max(1, count // at_once)
+    at_once = min(at_once, count)
+    parts = count // at_once
     return lambda number: (number % parts * at_once, at_once)
 
 
@@ -116,7 +117,6 @@ class Field:
                 workload,
                 entrant.precision,
                 log=logs / f"{name.replace('/', '-')}.log",
-                environment=entrant.environment,
             )
             self.details[name] = self.workers[name].call("details").value
         except CxrscribeError as error:

@@ -123,6 +123,8 @@ class Record:
     """System or part that couldn't be measured, and why."""
     details: Mapping[str, Mapping[str, str]]
     """What each system says of itself."""
+    failures: tuple[str, ...] = ()
+    """Names in `absent`: what of our own runtime failed, so that the run has."""
     cxrscribe_bench: int = SCHEMA
 
     def group(self, name: str) -> tuple[Measurement, ...]:
@@ -152,6 +154,7 @@ class Record:
             "scenarios": [asdict(scenario) for scenario in self.scenarios],
             "measurements": [measurement.to_json() for measurement in self.measurements],
             "absent": dict(self.absent),
+            "failures": list(self.failures),
             "details": {name: dict(each) for name, each in self.details.items()},
         }
 
@@ -206,6 +209,7 @@ class Record:
             ),
             quality=tuple(Quality(**each) for each in fields["quality"]),
             absent=fields["absent"],
+            failures=tuple(fields["failures"]),
             details=fields["details"],
         )
 

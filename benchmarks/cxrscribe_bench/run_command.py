@@ -54,7 +54,12 @@ _QUICK_HELP = (
     help="Part of the suite: peers, stages, loadgen, scaling, startup; may be repeated. [default: all]",
 )
 @click.option("--images", type=click.IntRange(min=1), metavar="N", help="Films, and rows of features.")
-@click.option("--rounds", type=click.IntRange(min=1), metavar="N", help="Rounds of each comparison.")
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Rounds of peers and of stages.",
+)
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
@@ -118,7 +123,7 @@ def run(
     BUNDLE it measures the benchmark model, which is made at the first time.
 
     This uses LoadGen and is not an MLPerf result. Exits 1 when our runtime wrote other words than the
-    reference in this run.
+    reference in this run, or failed.
     """
     from dataclasses import replace
 
@@ -176,7 +181,9 @@ def run(
             f"{check.reports} reports have the words of {check.reference}",
             err=True,
         )
-    if record.drifted:
+    for name in record.failures:
+        click.echo(f"Error: {name} could not be measured: {record.absent[name]}", err=True)
+    if record.drifted or record.failures:
         context.exit(1)
 
 

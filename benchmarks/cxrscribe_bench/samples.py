@@ -50,9 +50,9 @@ def percentile(values: Sequence[float], percent: float) -> Estimate:
 
 def median_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> Estimate:
     """Median of the ratios of two things timed in the same rounds, so many of each."""
-    ratios = np.asarray(numerators, np.float64) / np.asarray(denominators, np.float64)
-    if ratios.ndim != 1:
+    if len(numerators) != len(denominators):
         raise ValueError(f"{len(numerators)} and {len(denominators)} samples don't come from the same rounds")
+    ratios = np.asarray(numerators, np.float64) / np.asarray(denominators, np.float64)
     return percentile(ratios.tolist(), 50)
 
 

@@ -15,6 +15,7 @@ from cxrscribe_bench.groups import (
     FILMS,
     OFFLINE_FEATURES,
     OFFLINE_FILMS,
+    ONE_FILM,
     OPENVINO_F32,
     OPENVINO_FREE,
     OURS,
@@ -49,7 +50,7 @@ PEER_GROUPS: Final = {
 }
 """Groups in which systems are held against each other, and what people call them."""
 
-_SOURCES: Final = {OFFLINE_FILMS: FILMS, OFFLINE_FEATURES: FEATURES, SINGLE_FILMS: FILMS}
+_SOURCES: Final = {OFFLINE_FILMS: FILMS, OFFLINE_FEATURES: FEATURES, SINGLE_FILMS: ONE_FILM}
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -85,9 +86,17 @@ class Suite:
         features = order.features or order.out / "features.h5"
         if order.features is None:
             write_features(order.bundle, films, features, order.threads)
-        self._rows = check_features(features, manifest)
+        self._rows = min(check_features(features, manifest), order.plan.images)
         self._workload = Workload(
-            order.bundle, films, features, order.settings, order.batch_size, order.threads, order.device
+            bundle=order.bundle,
+            films=films,
+            features=features,
+            settings=order.settings,
+            # Programs with a static batch would search for rows that nobody asked for.
+            batch_size=min(order.batch_size, order.plan.images),
+            threads=order.threads,
+            device=order.device,
+            most_rows=self._rows,
         )
         self._expected = ExpectedWords(self._workload, are_of_films=order.features is None)
         self._ledger = Ledger(
@@ -134,7 +143,7 @@ class Suite:
     def _stages(self) -> None:
         Breakdown(
             self._workload,
-            min(self._rows, self._order.plan.images),
+            self._rows,
             self._precisions,
             self._order.plan.rounds,
             self._ledger,
@@ -161,7 +170,7 @@ class Suite:
             self._order.plan.scale,
             self._logs,
             self._note,
-            self._ledger.absent.__setitem__,
+            partial(self._ledger.leave_out, is_ours=True),
         )
 
     def _startup(self) -> None:

@@ -25,6 +25,8 @@ class Workload:
     """Images that are searched for at a time."""
     threads: int
     device: str = "cpu"
+    most_rows: int | None = None
+    """Rows of features that are used, from the first; None for all."""
 
     def film_files(self) -> list[bytes]:
         """The films' files, whole."""
@@ -35,5 +37,5 @@ class Workload:
         import h5py
 
         with h5py.File(self.features, "r") as file:
-            rows: NDArray[np.float32] = file["features"][:]
+            rows: NDArray[np.float32] = file["features"][: self.most_rows]
         return rows

@@ -249,6 +249,25 @@ def test_offline_scenario_is_one_sample_however_many_queries_it_has() -> None:
     assert comparison.times[0].change.value == pytest.approx(2.0)
 
 
+def test_scenarios_are_compared_whatever_pace_was_measured_before_them() -> None:
+    paced = [
+        record(
+            scenarios=(scenario(settings={"single_stream_expected_latency_ns": pace, "min_duration": 1.0}),)
+        )
+        for pace in (5e6, 6e6)
+    ]
+    comparison = compare(*paced)
+    assert len(comparison.times) == 1
+    assert not comparison.other_settings
+
+
+def test_runtime_that_failed_in_the_new_run_is_a_regression() -> None:
+    old, new = record(scenarios=(scenario(),)), record(scenarios=(scenario(),))
+    comparison = compare(old, replace(new, failures=("cxrscribe/int8",)))
+    assert comparison.failed == ("cxrscribe/int8",)
+    assert comparison.has_regression
+
+
 def test_scenario_under_other_settings_is_not_compared_by_latency() -> None:
     other = scenario(settings={"min_duration": 2.0})
     comparison = compare(record(scenarios=(scenario(),)), record(scenarios=(other,)))

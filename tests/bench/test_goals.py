@@ -19,6 +19,14 @@ def test_only_what_was_measured_is_judged() -> None:
     assert goals([result("offline/films", "cxrscribe", 1.0)]) == ()
 
 
+def test_peer_that_was_timed_apart_on_fewer_films_is_judged_too() -> None:
+    ours = result("single/films", "cxrscribe", 1.0)
+    labels = {"system": "paddle-dynamic", "precision": "fp32"}
+    peer = Measurement("single/films", "paddle-dynamic/fp32", (4.0, 5.0), 1, labels)
+    (goal,) = goals([ours, peer])
+    assert (goal.value.value, goal.reached) == (1 / 4.5, True)
+
+
 def test_each_goal_takes_the_sides_that_it_names() -> None:
     found = goals(
         [

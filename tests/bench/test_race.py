@@ -79,6 +79,11 @@ def test_all_run_once_a_round_and_each_round_begins_with_another(stack: ExitStac
     assert turns.failed == {}
 
 
+def test_no_more_images_are_asked_for_than_there_are() -> None:
+    assert [places_of(1, 2)(number) for number in (0, 1)] == [(0, 1), (0, 1)]
+    assert [places_of(5, 2)(number) for number in (0, 1, 2)] == [(0, 2), (2, 2), (0, 2)]
+
+
 def test_one_that_fails_is_out_and_the_others_go_on(stack: ExitStack, tmp_path: Path) -> None:
     turns = take_turns([lap(stack, "a", tmp_path, failing=2), lap(stack, "b", tmp_path)], range(3))
     assert list(turns.replies) == ["b"]

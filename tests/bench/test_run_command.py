@@ -34,7 +34,9 @@ def test_peers_are_timed_in_turn_and_the_words_are_checked(tmp_path: Path) -> No
     assert offline is not None
     assert (offline.items, len(offline.seconds)) == (2, 1)
     assert [(check.system, check.source, check.reports, check.passed) for check in record.checks] == [
-        (name.partition("/")[0], source, 2, True) for source in ("films", "features") for name in names
+        (name.partition("/")[0], source, 2, True)
+        for source in ("films", "features", "films, one at a time")
+        for name in names
     ]
     assert record.options["complete"] is True
     fields = json.loads(result.stdout)
@@ -77,7 +79,15 @@ def test_other_words_than_the_references_fail_the_run(
     assert (
         "Error: cxrscribe at fp32, from films: 1 of 2 reports have the words of plain loops" in result.stderr
     )
-    assert [check.source for check in Record.read(tmp_path).drifted] == ["films", "features"]
+    drifted = [check.source for check in Record.read(tmp_path).drifted]
+    assert drifted == ["films", "features", "films, one at a time"]
+
+
+def test_runtime_that_fails_fails_the_run(tmp_path: Path) -> None:
+    result = bench(tmp_path, "--part", "peers", "--peer", "none", "--device", "tensorrt")
+    assert result.exit_code == 1
+    assert "Error: cxrscribe/fp32 could not be measured" in result.stderr
+    assert Record.read(tmp_path).failures[0] == "cxrscribe/fp32"
 
 
 def test_what_was_measured_survives_an_interruption(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

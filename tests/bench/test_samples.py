@@ -34,5 +34,5 @@ def test_ratio_within_rounds_is_not_blurred_by_noise_that_hits_both() -> None:
 
 
 def test_samples_of_other_rounds_have_no_ratio_within_rounds() -> None:
-    with pytest.raises(ValueError, match="could not be broadcast"):
+    with pytest.raises(ValueError, match="3 and 2 samples don't come from the same rounds"):
         median_ratio([1.0, 2.0, 3.0], [1.0, 2.0])
