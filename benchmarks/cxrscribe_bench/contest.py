@@ -59,16 +59,13 @@ class Contest:
         """All images at once: from films, from features, and films already decoded through the encoder."""
         films, rows, few = len(self.workload.films), self.rows, self.plan.few
         with self._field(self.entrants, self.workload) as field:
-            found = self._race(
-                OFFLINE_FILMS, field.laps(_FROM_FILMS, films, films, few), self.plan.rounds, FILMS
-            )
+            rounds = self.plan.rounds
+            found = self._race(OFFLINE_FILMS, field.laps(_FROM_FILMS, films, films, few), rounds)
             self._check(field, FILMS, FILMS, found)
             self._quality(found)
-            found = self._race(
-                OFFLINE_FEATURES, field.laps(_FROM_FEATURES, rows, rows, few), self.plan.rounds, FEATURES
-            )
+            found = self._race(OFFLINE_FEATURES, field.laps(_FROM_FEATURES, rows, rows, few), rounds)
             self._check(field, FEATURES, FEATURES, found)
-            self._race(ENCODER, field.laps(_ENCODE, films, films, few), self.plan.rounds, None)
+            self._race(ENCODER, field.laps(_ENCODE, films, films, few), rounds)
 
     def singly(self) -> None:
         """One film at a time, each round another film; programs with a static batch have one of 1."""
@@ -81,7 +78,7 @@ class Contest:
             if not entrants:
                 continue
             with self._field(entrants, workload, ", one film at a time") as field:
-                found = self._race(SINGLE_FILMS, field.laps(_FROM_FILMS, films, 1, 1), rounds, FILMS)
+                found = self._race(SINGLE_FILMS, field.laps(_FROM_FILMS, films, 1, 1), rounds)
                 self._check(field, FILMS, ONE_FILM, found)
 
     def _field(self, entrants: Sequence[Entrant], workload: Workload, mode: str = "") -> Field:
@@ -91,7 +88,7 @@ class Contest:
         self.ledger.details.update({f"{name}{mode}": each for name, each in field.details.items()})
         return field
 
-    def _race(self, group: str, laps: Sequence[Lap], rounds: int, source: str | None) -> Found:
+    def _race(self, group: str, laps: Sequence[Lap], rounds: int) -> Found:
         """Time the laps and write them down; gives the reports, where there are any."""
         entrants = {entrant.name: entrant for entrant in self.entrants}
         if group not in self.plan.slow_groups:
@@ -100,11 +97,10 @@ class Contest:
         turns = take_turns(laps, progress(range(rounds + 1), label=group))
         for name, why in turns.failed.items():
             self.ledger.leave_out(f"{name} ({group})", why, is_ours=entrants[name].system == OURS)
-        found = _found(laps, turns) if source is not None else {}
         for lap in laps:
             if lap.name in turns.replies:
                 self.ledger.measurements.append(_measurement(group, entrants[lap.name], lap, turns))
-        return found
+        return _found(laps, turns)
 
     def _check(self, field: Field, source: str, name: str, found: Found) -> None:
         """Hold reports against the reference of their precision; those of an engine's own against fp32.
@@ -150,7 +146,8 @@ def _found(laps: Sequence[Lap], turns: Turns) -> Found:
 def _reports(lap: Lap, turns: Turns) -> Iterator[tuple[int, Words]]:
     for number, reply in enumerate(turns.replies.get(lap.name, ())):
         first, count = lap.arguments(number)
-        yield from zip(range(first, first + count), reply.value, strict=True)
+        if reply.value is not None:  # an encoder gives none
+            yield from zip(range(first, first + count), reply.value, strict=True)
 
 
 def _measurement(group: str, entrant: Entrant, lap: Lap, turns: Turns) -> Measurement:

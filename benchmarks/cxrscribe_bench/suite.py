@@ -102,7 +102,7 @@ class Suite:
         self._ledger = Ledger(
             environment=environment(),
             bundle=_described(bundle),
-            options=_options(order, self._precisions, len(films), self._rows),
+            options=_options(order, self._precisions, self._workload, self._rows),
             absent={**_NOT_MEASURED, **{f"film {number}": why for number, why in enumerate(unread, 1)}},
         )
 
@@ -212,14 +212,14 @@ def _described(bundle: Bundle) -> dict[str, Any]:
     }
 
 
-def _options(order: Order, precisions: tuple[str, ...], films: int, rows: int) -> dict[str, Any]:
+def _options(order: Order, precisions: tuple[str, ...], workload: Workload, rows: int) -> dict[str, Any]:
     return {
         "beam": asdict(order.settings),
         "precisions": list(precisions),
-        "films": films,
+        "films": len(workload.films),
         "features": rows,
         "drawn_films": not order.films,
-        "batch_size": order.batch_size,
+        "batch_size": workload.batch_size,
         "threads": order.threads,
         "device": order.device,
         "rounds": order.plan.rounds,

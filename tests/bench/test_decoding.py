@@ -24,6 +24,7 @@ from cxrscribe_bench.model import ModelSize, make
 from cxrscribe_bench.recording import RecordingExpander
 from cxrscribe_bench.rounds import ratio, rounds
 from cxrscribe_bench.stream_memory import main as stream_memory
+from cxrscribe_export.speed import WARM_UP
 
 FEATURES = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
 
@@ -56,7 +57,7 @@ def test_ratio_is_taken_within_a_round() -> None:
     assert ratio({"one": [1.0, 8.0, 3.0], "other": [2.0, 4.0, 1.0]}, "one", "other") == 2.0
     calls: list[str] = []
     seconds = rounds({name: lambda name=name: calls.append(name) for name in "ab"}, 2)  # type: ignore[misc]
-    assert calls == ["a", "b"] * 3
+    assert calls == ["a", "b"] * (WARM_UP + 2)
     assert [len(each) for each in seconds.values()] == [2, 2]
 
 

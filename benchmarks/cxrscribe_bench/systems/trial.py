@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from time import perf_counter
 from typing import Final
+
+from cxrscribe_export.speed import seconds_in_turn
 
 _ROUNDS: Final = 3
 _SECONDS: Final = 0.5
@@ -12,18 +13,6 @@ _SECONDS: Final = 0.5
 
 
 def least_seconds(calls: Mapping[str, Callable[[], object]]) -> dict[str, float]:
-    """The least of several times of each call, after one that doesn't count.
-
-    They take turns, so that what else runs on the machine slows all of them.
-    """
-    for call in calls.values():
-        call()
-    least = dict.fromkeys(calls, float("inf"))
-    begun, rounds = perf_counter(), 0
-    while rounds < _ROUNDS or perf_counter() - begun < _SECONDS:
-        for name, call in calls.items():
-            started = perf_counter()
-            call()
-            least[name] = min(least[name], perf_counter() - started)
-        rounds += 1
-    return least
+    """The least of several times of each call, in turn, after the warm-up."""
+    seconds = seconds_in_turn(list(calls.values()), _ROUNDS, _SECONDS)
+    return {name: min(times) for name, times in zip(calls, seconds, strict=True)}
