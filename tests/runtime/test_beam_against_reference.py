@@ -18,7 +18,7 @@ from cxrscribe.report import Report
 from cxrscribe.settings import BeamSettings
 from cxrscribe.stats import DecodingStats
 from support.reference_search import Found, NextLogProbs, Search
-from support.small_models import SmallDecoder, letters
+from support.small_models import CompanyDecoder, SmallDecoder, assert_independent_rows, letters
 
 FEATURES = 3
 
@@ -88,6 +88,7 @@ def decode_all(
     one_width: bool = False,
 ) -> list[ReportOrError]:
     """Search for all images in one lane of so many slots; errors are values."""
+    assert_independent_rows(model, features)
     vocabulary = letters(len(model.embedding))
     lane = Lane(StepExpander(model), vocabulary, slots, one_width=one_width)
     return list(search_in_order(lane, FeatureMatrix(features, each, vocabulary, at_once), stats))
@@ -130,6 +131,14 @@ def test_a_report_does_not_depend_on_its_company_or_on_when_it_was_admitted(
     alone = [decode_all(model, row[None], [chosen])[0] for row, chosen in zip(features, each, strict=True)]
     together = decode_all(model, features, each, slots=slots, at_once=at_once, one_width=one_width)
     assert list(map(str, together)) == list(map(str, alone))
+
+
+def test_decoder_whose_rows_depend_on_their_company_is_named_as_the_culprit() -> None:
+    """Rather than leaving a reader to wonder about last bits of a search that is right."""
+    model = CompanyDecoder.random(seed=3, words=8)
+    features = np.ones((3, FEATURES), np.float32)
+    with pytest.raises(AssertionError, match="the test's own decoder is at fault, not the search: row 0"):
+        decode_all(model, features, [BeamSettings(max_length=4)] * 3)
 
 
 @settings(max_examples=60, deadline=None)

@@ -16,7 +16,7 @@ from cxrscribe.errors import InputError
 from .cached import (
     GRAPHS,
     Films,
-    flip_a_bit_of_the_weights,
+    flip_a_bit,
     forbid_plain_sessions,
     load,
     no_space,
@@ -74,7 +74,7 @@ def test_damaged_entry_in_a_read_only_folder_is_not_used(
 ) -> None:
     right = results(load(bundle, folder), films)
     for entry in folder.entries():
-        flip_a_bit_of_the_weights(entry)
+        flip_a_bit(entry)
     monkeypatch.setattr("tempfile.mkdtemp", no_space)
     monkeypatch.setattr("pathlib.Path.unlink", no_space)
     assert results(load(bundle, folder), films) == right

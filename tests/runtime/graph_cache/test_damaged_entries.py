@@ -16,7 +16,7 @@ from .cached import (
     Films,
     entry_of,
     flip,
-    flip_a_bit_of_the_weights,
+    flip_a_bit,
     load,
     results,
 )
@@ -99,7 +99,7 @@ def edit_record(entry: CacheEntry, change: Callable[[dict[str, object]], object]
     "damage",
     [
         truncate,
-        flip_a_bit_of_the_weights,
+        flip_a_bit,
         flip_a_bit_of_the_graph,
         remove_the_weights,
         remove_the_graph,
