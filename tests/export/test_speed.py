@@ -2,43 +2,73 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 
 import onnx
 import pytest
 
-from cxrscribe_export.runner import GraphRunner
+from cxrscribe_export import speed
+from cxrscribe_export.runner import Array, GraphRunner
 from cxrscribe_export.speed import WARM_UP, processor_name, seconds_in_turn, speedup, step_inputs
 from support.small_bundle import SmallBundle
 
 
-def test_runs_take_turns_and_the_first_ones_do_not_count() -> None:
+class Clock:
+    """Stands still but for what a run says that it takes."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def run(self, seconds: Callable[[], float], calls: list[str], name: str) -> Callable[[], None]:
+        def run() -> None:
+            calls.append(name)
+            self.now += seconds()
+
+        return run
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(speed, "perf_counter", clock)
+    return clock
+
+
+def test_runs_take_turns_and_the_first_ones_do_not_count(clock: Clock) -> None:
     calls: list[str] = []
-
-    def slow() -> None:
-        calls.append("slow")
-        time.sleep(0.2 if len(calls) < 2 * WARM_UP else 0.02)
-
-    slower, faster = seconds_in_turn([slow, lambda: calls.append("fast")], rounds=5)
+    slow = clock.run(lambda: 0.25 if len(calls) <= 2 * WARM_UP else 0.125, calls, "slow")
+    fast = clock.run(lambda: 0.0625, calls, "fast")
+    assert seconds_in_turn([slow, fast], rounds=5) == [[0.125] * 5, [0.0625] * 5]
     assert calls == ["slow", "fast"] * (WARM_UP + 5)
-    assert (len(slower), len(faster)) == (5, 5)
-    assert 0.02 <= min(slower) < 0.15
-    assert min(faster) < min(slower)
 
 
-def test_short_runs_are_repeated_until_the_time_is_filled() -> None:
-    (seconds,) = seconds_in_turn([lambda: time.sleep(0.001)], rounds=1, at_least=0.1)
-    assert 2 <= len(seconds) <= 100
+def test_short_runs_are_repeated_until_the_time_is_filled(clock: Clock) -> None:
+    (seconds,) = seconds_in_turn([clock.run(lambda: 0.125, [], "run")], rounds=1, at_least=2.0)
+    assert seconds == [0.125] * 16
 
 
-def test_a_graph_is_as_fast_as_itself(tmp_path: Path) -> None:
+def test_speedup_is_the_median_of_the_rounds(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     small = SmallBundle(fused=True)
     step = onnx.load(small.write(tmp_path / "bundle") / "beam_step.onnx")
     inputs = step_inputs(small.manifest(()).architecture, images=4, places=3)
     score, *_ = GraphRunner(step).run(*inputs)
     assert score.shape == (4, 6)
-    assert speedup(step, step, inputs, rounds=200) == pytest.approx(1, rel=0.5)
+    costs = cycle([0.5, 0.125, 0.5, 0.25])  # of the slower and the faster one, in turn
+    run = GraphRunner.run
+
+    def timed(self: GraphRunner, *given: Array) -> list[Array]:
+        clock.now += next(costs)
+        return run(self, *given)
+
+    monkeypatch.setattr(GraphRunner, "run", timed)
+    assert speedup(step, step, inputs, rounds=4) == 3.0
 
 
 def test_the_processor_has_a_name() -> None:
