@@ -9,10 +9,14 @@ python one_file.py report.onnx film.pgm
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
 import numpy as np
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when onnxruntime is imported
+
 import onnxruntime
 
 

@@ -73,6 +73,7 @@ function readable(words) {
 
 async function main([model, film, ...others]) {
   if (!film || others.length) throw new Error("usage: node report.mjs report.onnx film.pgm");
+  process.env.ORT_DISABLE_TELEMETRY ??= "1"; // read when onnxruntime is loaded
   const { InferenceSession, Tensor } = (await import("onnxruntime-node")).default;
   const file = await readFile(model);
   const { vocabulary, disclaimer } = metadataOf(file);

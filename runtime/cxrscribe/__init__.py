@@ -10,11 +10,16 @@ What a model writes is a draft, not for diagnostic use, to be reviewed by a radi
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from cxrscribe import errors
 from cxrscribe.version import __version__
+
+# onnxruntime's official wheels send telemetry unless they find this when they are imported, here or in a
+# process that is started from here. Whoever set it has decided.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from cxrscribe.demo import demo_bundle, demo_films

@@ -5,9 +5,11 @@ When the system is opened, graphs of fixed shapes are tried against those of any
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 import numpy as np
@@ -38,10 +40,7 @@ class OpenVino:
 
     def __init__(self, threads: int, precision: str) -> None:
         """`precision` is fp32 or `as-it-comes`. Raises MissingExtraError where openvino isn't installed."""
-        try:
-            import openvino
-        except ImportError:
-            raise MissingExtraError("the peer openvino", "bench") from None
+        openvino = _import_openvino()
         self.version = str(openvino.__version__)
         self._core = openvino.Core()
         self._options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
@@ -71,6 +70,17 @@ class OpenVino:
         if example is not None:
             model.reshape({name: list(value.shape) for name, value in example.items()})
         return CompiledGraph(self._core.compile_model(model, _DEVICE, self._options))
+
+
+def _import_openvino() -> ModuleType:
+    """OpenVINO without its telemetry, which would ask a server at once. Raises MissingExtraError."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # what `import` takes as absent
+    try:
+        import openvino
+    except ImportError:
+        raise MissingExtraError("the peer openvino", "bench") from None
+    module: ModuleType = openvino
+    return module
 
 
 class CompiledGraph:
