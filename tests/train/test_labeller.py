@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxrscribe_train.cleaning import clean
-from cxrscribe_train.labeller import PLACES, Place, label, label_places, label_words
+from cxrscribe_train.labeller import PLACES, Place, label, label_places, label_words, negation, terms
 from cxrscribe_train.phantom.catalogue import FindingKind, Side, Zone
 from cxrscribe_train.phantom.sampling import sample_findings
 from cxrscribe_train.phantom.stream import IntegerStream
@@ -300,6 +302,55 @@ def test_raw_text_and_cleaned_words_get_the_same_labels(sentences: list[str]) ->
 @given(st.text(max_size=200))
 def test_any_text_gets_labels(text: str) -> None:
     assert label(text) <= frozenset(FindingKind)
+
+
+KNOWN = sorted(
+    {
+        word
+        for phrases in (
+            *terms.TERMS.values(),
+            terms.IGNORED,
+            terms.WORDS.values(),
+            *(negation.WORDS.values(), negation.BEFORE, negation.AFTER, negation.BOUNDARIES),
+            *(negation.OPENERS, negation.LINKS),
+        )
+        for phrase in phrases
+        for word in re.findall("[a-z]+", phrase)
+    }
+)
+"""Every word that the tables know."""
+
+
+@st.composite
+def scrambled(draw: st.DrawFn) -> list[str]:
+    """A cue, then the words of some findings and others, in any order, as a young model writes them."""
+    findings = draw(st.lists(st.sampled_from(WORDED), max_size=2))
+    findings += draw(
+        st.lists(st.sampled_from([each for each in WORDED if each[0] in terms.SHARING]), max_size=1)
+    )
+    words = [word for _, synonym in findings for word in synonym.lower().split()]
+    words += draw(st.lists(st.sampled_from([*KNOWN, "."]), max_size=2))
+    return [*draw(st.sampled_from([[], ["no"], ["without"]])), *draw(st.permutations(words))]
+
+
+@settings(max_examples=600, deadline=None)
+@given(scrambled())
+def test_any_order_of_the_words_that_the_tables_know_gets_labels(words: list[str]) -> None:
+    found = label_words(words)
+    assert found <= frozenset(FindingKind)
+    assert {kind for kind, _ in label_places(words)} <= found
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "no focal consolidation pneumothorax opacity",
+        "no opacity pneumothorax consolidation",
+        "without airspace effusion disease",
+    ],
+)
+def test_findings_that_share_words_are_negated_together(words: str) -> None:
+    assert label_words(words.split()) == frozenset()
 
 
 def test_phantom_reports_are_labelled_with_what_was_drawn() -> None:

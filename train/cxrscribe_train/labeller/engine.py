@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Final
 
 from cxrscribe.vocabulary import SENTENCE_END
@@ -128,17 +128,16 @@ def _after_cue(cue: re.Match[str], mentions: list[_Mention], walls: list[_Wall])
         if reached > cue.end() and _opens_anew(cue.string[reached : mention.end]):
             return
         yield mention
-        reached = mention.end
+        reached = max(reached, mention.end)
 
 
 def _opens_anew(between: str) -> bool:
-    """Whether an opener stands between two mentions of a list without a link before it."""
-    words = between.split()
-    previous = ["", *words[:-1]]
-    return any(
-        _OPENER.fullmatch(word) and before not in negation.LINKS
-        for word, before in zip(words, previous, strict=True)
-    )
+    """Whether an opener stands between two mentions of a list without a link before it.
+
+    Nothing stands between mentions that share words.
+    """
+    words = ["", *between.split()]
+    return any(_OPENER.fullmatch(word) and before not in negation.LINKS for before, word in pairwise(words))
 
 
 def _before_cue(cue: re.Match[str], mentions: list[_Mention], walls: list[_Wall]) -> Iterator[_Mention]:
