@@ -48,4 +48,9 @@ class MissingExtraError(CxrscribeError, ImportError):
 
     def __init__(self, what: str, extra: str, remedy: str = "Install it") -> None:
         self.extra = extra
+        self._given = (what, extra, remedy)
         super().__init__(f"{what} needs the extra '{extra}'. {remedy}: pip install 'cxrscribe[{extra}]'")
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str], dict[str, object]]:
+        """Errors cross from process to process, and by default a copy is made from the message alone."""
+        return type(self), self._given, vars(self)

@@ -131,7 +131,3 @@ def main() -> None:
 
     Every report is a draft made by a program: not for diagnostic use, to be reviewed by a radiologist.
     """
-
-
-if __name__ == "__main__":
-    main()

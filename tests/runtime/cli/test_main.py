@@ -159,7 +159,14 @@ def test_unknown_command_is_wrong_usage(run: Run) -> None:
 
 
 def test_closed_pipe_ends_without_a_traceback(small_bundle: Path) -> None:
-    script = f"{sys.executable} -m cxrscribe.cli.main inspect {small_bundle} --json | head -c 10"
+    script = f"{sys.executable} -m cxrscribe inspect {small_bundle} --json | head -c 10"
     done = subprocess.run(script, shell=True, capture_output=True, text=True, check=True)
     assert done.stdout == '{\n "schema'
     assert "Traceback" not in done.stderr
+
+
+def test_module_is_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "cxrscribe", "--help"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("Usage: cxrscribe [OPTIONS] COMMAND")

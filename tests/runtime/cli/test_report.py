@@ -243,7 +243,7 @@ def test_search_without_a_report_concerns_its_film_only_and_is_done_once(
 
 def start(*arguments: object) -> subprocess.Popen[str]:
     """Run `cxrscribe report` in a process of its own, with pipes that stay open."""
-    command = [sys.executable, "-m", "cxrscribe.cli.main", "report", *map(str, arguments)]
+    command = [sys.executable, "-m", "cxrscribe", "report", *map(str, arguments)]
     # A shell lets its background jobs ignore SIGINT, and a process that ignores it hands that on.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -294,7 +294,7 @@ def run_in_shell(script: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_closed_stdin_is_no_matter_unless_it_is_asked_for(small_bundle: Path, films: Path) -> None:
-    program = f"{sys.executable} -m cxrscribe.cli.main report --bundle {small_bundle}"
+    program = f"{sys.executable} -m cxrscribe report --bundle {small_bundle}"
     done = run_in_shell(f"{program} {films / 'a.png'} - <&-")
     assert done.returncode == 2
     assert str(films / "a.png") in done.stdout  # what came before is not lost
