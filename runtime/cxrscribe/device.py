@@ -123,15 +123,18 @@ def find_devices(name: str) -> tuple[Device, ...]:
     return (device,)
 
 
-def missing(device: Device, reason: str = "") -> DeviceError:
-    """The error that says that a device was asked for by name and doesn't work; `reason` says why."""
+def missing(device: Device, reason: str = "", remedy: str = "") -> DeviceError:
+    """The error that says that a device was asked for by name and doesn't work.
+
+    `reason` says why; `remedy` what to do, by default to install the device's extra.
+    """
     provider = device.encoder[0].name
     if device is CPU:
         return DeviceError(f"this onnxruntime has no {provider}; install it: pip install 'cxrscribe[cpu]'")
     why = f" ({reason})" if reason else ""
     replaces = " (after pip uninstall onnxruntime, which excludes it)" if device.extra == "gpu" else ""
+    install = f"Run pip install 'cxrscribe[{device.extra}]'{replaces} and check the driver and its libraries"
     return DeviceError(
         f"device {device.name!r} is not there: onnxruntime gives no working {provider}{why}. "
-        f"Run pip install 'cxrscribe[{device.extra}]'{replaces} "
-        "and check the driver and its libraries, or take device='cpu'"
+        f"{remedy or install}, or take device='cpu'"
     )

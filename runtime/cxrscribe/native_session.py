@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final
 
-from cxrscribe.device import OPENVINO, import_onnxruntime
+from cxrscribe.cuda import cuda_ready
+from cxrscribe.device import OPENVINO, Memory, import_onnxruntime
 from cxrscribe.openvino import openvino_options, openvino_processors
 from cxrscribe.session_settings import SessionSettings
 
-_ERRORS_ONLY: Final = 3  # onnxruntime's log severity
+_FATAL_ONLY: Final = 4
+"""Severity of what onnxruntime logs to the terminal. Its errors are raised, and say the same."""
 _SMALLEST_WEIGHT: Final = 1024
 """Bytes from which on a tensor goes into the file of weights: smaller ones would only make it longer."""
 
@@ -47,7 +50,7 @@ def _options(settings: SessionSettings) -> Any:
     options = import_onnxruntime().SessionOptions()
     options.intra_op_num_threads = settings.threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = _ERRORS_ONLY
+    options.log_severity_level = _FATAL_ONLY
     # Each session has its own threads. Those of one that has nothing to do must not slow the others.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if settings.spinning else "0")
@@ -64,4 +67,5 @@ def _create(graph: Path, settings: SessionSettings, options: Any) -> Any:
         options.add_provider_for_devices(openvino_processors(), chosen)
         return session(graph, options, enable_fallback=0)
     providers = [(provider.name, provider.chosen(settings.exact)) for provider in settings.providers]
-    return session(graph, options, providers=providers, enable_fallback=0)
+    with cuda_ready() if settings.device.memory is Memory.CUDA else nullcontext():
+        return session(graph, options, providers=providers, enable_fallback=0)

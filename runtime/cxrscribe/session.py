@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.device import CPU, missing
+from cxrscribe.cuda import gpu_missing
+from cxrscribe.device import CPU, Device, Memory, missing
 from cxrscribe.errors import BundleError, DeviceError
 from cxrscribe.file_entry import TensorEntry
 from cxrscribe.native_session import open_native, open_optimized
@@ -74,7 +75,7 @@ class Session:
         17801), and one that is there may decline every node.
         """
         if self._session.get_providers()[0] != settings.provider.name:
-            raise missing(settings.device)
+            raise _not_there(settings.device)
         if not settings.on_cpu and settings.provider.name not in self.placement.nodes:
             raise missing(settings.device, f"it takes no node of {self.graph}: {self.placement}")
 
@@ -108,7 +109,11 @@ def _open(graph: Path, settings: SessionSettings, optimized: Path | None) -> Any
                 f"{graph} can't be loaded by onnxruntime ({_line(error)}); export the bundle again"
             ) from error
         _open(graph, replace(settings, device=CPU), None)  # raises where the graph is at fault
-        raise missing(settings.device, _line(error)) from error
+        raise _not_there(settings.device, _line(error)) from error
+
+
+def _not_there(device: Device, reason: str = "") -> DeviceError:
+    return gpu_missing(device, reason) if device.memory is Memory.CUDA else missing(device, reason)
 
 
 def _dtype(kind: str) -> str:
