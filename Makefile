@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --quiet
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: help demo test test-fast lint lean bench demo-model clean
+.PHONY: help demo test test-fast test-runtime lint lean bench demo-model clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,6 +23,9 @@ test: $(VENV)/.dev ## Set up everything and run all tests
 
 test-fast: $(VENV)/.dev ## Run the tests that take no more than a few seconds each
 	$(BIN)/python -m pytest -m "not slow"
+
+test-runtime: $(VENV)/.runtime ## Run the fast tests of the runtime alone, on any Python: make test-runtime VENV=.venv-3.14 PYTHON=python3.14
+	$(BIN)/python -m pytest -m "not slow" tests/runtime
 
 lint: $(VENV)/.dev ## Style, types and the layers
 	$(BIN)/ruff check .
@@ -53,3 +56,7 @@ $(VENV)/.lean: $(BIN)/python pyproject.toml constraints.txt
 $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) install --constraint constraints.txt --editable '.[dev]'
 	touch $@ $(VENV)/.lean
+
+$(VENV)/.runtime: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) install --constraint constraints.txt --editable '.[cpu,dicom,onefile]' pytest hypothesis
+	touch $@

@@ -9,6 +9,7 @@ scaling therefore come out dark: scale them before.)
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -128,17 +129,19 @@ def _pixels(source: FilmSource, size_hint: tuple[int, int] | None) -> Pixels:
 def _content(path: Path) -> bytes:
     """The bytes of a regular file of a sane size."""
     try:
-        if path.is_dir():
+        # From Python 3.14 on, `Path.exists` and its like take whatever goes wrong for an absent file.
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
             raise FilmError("is a folder; give the films in it")
-        if not path.exists():
-            raise FilmError("file does not exist; check the path")
-        if not path.is_file():
+        if not stat.S_ISREG(status.st_mode):
             raise FilmError("is not a regular file; give a file")
-        if path.stat().st_size > MOST_BYTES:
+        if status.st_size > MOST_BYTES:
             raise FilmError(
-                f"holds {path.stat().st_size:,} bytes, more than any film that is read; reduce it first"
+                f"holds {status.st_size:,} bytes, more than any film that is read; reduce it first"
             )
         return path.read_bytes()
+    except FileNotFoundError:
+        raise FilmError("file does not exist; check the path") from None
     except OSError as error:
         raise FilmError(
             f"can't be opened ({error.strerror or type(error).__name__}); check its rights"
