@@ -41,7 +41,7 @@ class TokenCheck:
 
     @property
     def passed(self) -> bool:
-        """Whether all are identical, but for near ties in at most 0.5 % of them, as the design defines it."""
+        """Whether all are identical but for near ties, in at most 0.5 % of them: see docs/decoding.md."""
         differing = self.reports - self.identical
         return differing == self.near_ties and self.near_ties <= 0.005 * self.reports
 

@@ -1,4 +1,6 @@
-"""Design section 5 as an ONNX Loop: one iteration is one step of all images.
+"""The rules of the search (docs/decoding.md) as an ONNX Loop: one iteration is one step of all images.
+
+All K results are given, so that n_best is K in rules 7 and 9.
 
 N images, K hypotheses each, R = N * K rows, T the most steps, M = 2K candidates an image. An image whose
 search is over has no live hypothesis any more: its rows are still computed, but nothing can come of them. The

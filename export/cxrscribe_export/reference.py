@@ -51,7 +51,7 @@ class Live:
 
 
 class ReferenceSearch:
-    """Beam search as the design states it, on any step model.
+    """Beam search by the rules of docs/decoding.md, on any step model.
 
     Args:
         model: the network.
@@ -96,7 +96,7 @@ class ReferenceSearch:
             ]
             next_live: list[Live] = []
             candidates = best_candidates(totals, 2 * settings.beam_width)
-            for place, (rank, word) in enumerate(candidates):
+            for place, (rank, word) in enumerate(candidates):  # rule 6
                 child = _extended(live[rank].hypothesis, word, log_probs[rank][word])
                 if word == END:
                     if place < settings.beam_width:
@@ -107,8 +107,8 @@ class ReferenceSearch:
                 parents = [parent.hypothesis.tokens for parent in live]
                 record.add_step(parents, totals, candidates)
                 record.add_finished({entry.tokens: self._score(entry) for entry in pool})
-            # Python's sort keeps the order of equals: the earlier finished stays first.
-            pool = sorted(pool, key=self._score, reverse=True)[: settings.beam_width]
+            # Rule 7. Python's sort keeps the order of equals: the earlier finished stays first.
+            pool = sorted(pool, key=self._score, reverse=True)[: settings.n_best]
             if record is not None:
                 record.set_pool([entry.tokens for entry in pool])
             live = next_live
@@ -141,7 +141,7 @@ class ReferenceSearch:
         return [log_probs[row] for row in rows], [state.take(np.array([row])) for row in rows]
 
     def _total(self, parent: Hypothesis, log_probs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """log_prob of `parent` and each next word, float32 [V]; -inf where the word is forbidden."""
+        """log_prob of `parent` and each next word, float32 [V]; -inf where rule 3 forbids the word."""
         allowed = log_probs.copy()
         for word in self._never:
             allowed[word] = -np.inf
@@ -152,9 +152,9 @@ class ReferenceSearch:
         return parent.log_prob + allowed
 
     def _is_decided(self, live: Sequence[Live], pool: Sequence[Hypothesis]) -> bool:
-        """Whether the pool is full and nothing live can still beat its worst."""
+        """Whether the pool is full and nothing live can still beat its worst: rules 8 and 9."""
         settings = self.settings
-        if len(pool) < settings.beam_width:
+        if len(pool) < settings.n_best:
             return False
         for entry in live:
             next_length = len(entry.hypothesis.tokens) + 1
@@ -169,7 +169,7 @@ class ReferenceSearch:
 
 
 def best_candidates(totals: Sequence[NDArray[np.float32]], count: int) -> list[tuple[int, int]]:
-    """The best `count` pairs (rank of the parent, word), best first; ties: the lower rank, then word.
+    """The best `count` pairs (rank of the parent, word), best first: rule 5. Ties: the lower rank, then word.
 
     Args:
         totals: float32 [V] for each live hypothesis, in rank order; -inf is no candidate.

@@ -1,4 +1,4 @@
-"""Exact beam search: the bookkeeping over a whole batch, as numpy arrays.
+"""Exact beam search by the rules of docs/decoding.md: the bookkeeping over a whole batch, as numpy arrays.
 
 Nothing here runs a network. A search says which rows to expand (`frontier`), somebody expands them, and the
 search takes the best candidates back (`advance`). Images enter whenever there is room (`admit`) and leave
@@ -56,6 +56,7 @@ class BeamSearch:
         self._rows = 0  # of the last frontier, and of the images that were admitted since
         self._clock = np.zeros(slots, np.int64)  # by slot: row * stride + steps, see Constraints
         self._width = np.ones(slots, np.int64)
+        self._n_best = np.ones(slots, np.int64)
         self._uniform = True  # whether every image has the width K
         self._settled = False  # whether K fits the images that there are
         self._frontier: Frontier | None
@@ -90,6 +91,7 @@ class BeamSearch:
             self._settings[slot : slot + 1] = [settings]
             self._clock[slot] = self._constraints.row_of(settings) * self._constraints.stride
             self._width[slot] = settings.beam_width
+            self._n_best[slot] = settings.n_best
             self._token[slot] = START
             self._parent[slot] = self._rows
             self._score[slot] = -np.inf
@@ -121,6 +123,8 @@ class BeamSearch:
 
         An image with a narrower beam than K has fewer live rows. Its own first 2 * beam_width candidates hold
         all that it can use: each row has but one `<end>`, so at least beam_width of them are not `<end>`.
+
+        Rules 6 to 9 of docs/decoding.md; rule 5 is the network's part.
         """
         images = len(self._images)
         clock = self._clock[:images]
@@ -143,7 +147,7 @@ class BeamSearch:
             self._prefixes.extend(parent, token, clock % self._constraints.stride)
         parent += self._first_row[:images]
         reachable = score[:, 0] / self._constraints.favourable.take(clock)
-        # Not better: hopeless, nothing live, NaN, or out of steps.
+        # Rule 9. Not greater: can't win any more, nothing live, NaN, or out of steps.
         going = reachable > self._pool.worst[:images]
         if np.count_nonzero(going) == images:
             return []
@@ -163,7 +167,10 @@ class BeamSearch:
         self._settled = False
 
     def _finish(self, ends: NDArray[np.intp], candidates: Candidates) -> None:
-        """Put candidates that end into the pools; `ends`: where they stand among the flat candidates."""
+        """Put candidates that end into the pools (rules 6 and 7).
+
+        `ends`: where they stand among the flat candidates.
+        """
         slot, place = np.divmod(ends, 2 * self._places)
         log_prob, clock = candidates.score.take(ends), self._clock.take(slot)
         score = log_prob / self._constraints.divisor.take(clock)
@@ -175,7 +182,7 @@ class BeamSearch:
         ends, slot = ends[found], slot[found]
         columns = (
             slot,
-            self._width[slot],
+            self._n_best[slot],
             -score[found],
             clock[found] % self._constraints.stride,
             place[found],
@@ -183,20 +190,17 @@ class BeamSearch:
             log_prob[found],
             candidates.token_log_prob.take(ends),
         )
-        for in_slot, width, *ending in zip(*(column.tolist() for column in columns), strict=True):
-            self._pool.enter(in_slot, width, Ending(*ending))
+        for in_slot, n_best, *ending in zip(*(column.tolist() for column in columns), strict=True):
+            self._pool.enter(in_slot, n_best, Ending(*ending))
 
     def _outcome(self, slot: int) -> Outcome:
         settings = self._settings[slot]
         steps = int(self._clock[slot]) % self._constraints.stride
         has_nan = bool(np.isnan(self._score[slot, 0]))
-        found = [] if has_nan else [self._finished(slot, steps, each) for each in self._best(slot, settings)]
+        found = [] if has_nan else [self._finished(slot, steps, each) for each in self._pool.of(slot)]
         if not has_nan and len(found) < settings.n_best and steps >= settings.max_length:
             found += self._unfinished(slot, steps)[: settings.n_best - len(found)]
         return Outcome(self._images[slot], settings, found, has_nan, steps)
-
-    def _best(self, slot: int, settings: BeamSettings) -> list[Ending]:
-        return self._pool.of(slot)[: settings.n_best]
 
     def _finished(self, slot: int, steps: int, ending: Ending) -> Hypothesis:
         words, log_probs = self._trace(slot, steps, ending.length - 1, ending.rank)
@@ -204,7 +208,7 @@ class BeamSearch:
         return Hypothesis(words, log_probs, ending.log_prob, -ending.minus_score, finished=True)
 
     def _unfinished(self, slot: int, steps: int) -> list[Hypothesis]:
-        """What lives on, best first."""
+        """What lives on, best first (rule 10): of hypotheses of one length, rank is the order of scores."""
         divisor = float(self._constraints.divisor[self._clock[slot]])
         return [
             Hypothesis(*self._trace(slot, steps, steps, rank), log_prob, log_prob / divisor, finished=False)
@@ -253,7 +257,7 @@ class BeamSearch:
         target = [slot for slot in self._vacant if slot < images]
         source = [slot for slot in range(images, len(self._images)) if slot not in self._vacant]
         if target:
-            for array in (self._clock, self._width, self._token, self._parent, self._score):
+            for array in (self._clock, self._width, self._n_best, self._token, self._parent, self._score):
                 array[target] = array[source]
             self._pool.move(source, target)
             self._history.move(source, target)

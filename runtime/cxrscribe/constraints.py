@@ -1,4 +1,7 @@
-"""What searches may produce and how they rank, as arrays: one row for each different BeamSettings in use."""
+"""What searches may produce and how they rank, as arrays: one row for each different BeamSettings in use.
+
+Rules 2, 3 and 8 of docs/decoding.md.
+"""
 
 from __future__ import annotations
 
@@ -110,7 +113,7 @@ def _powers(longest: int, length_penalty: float) -> tuple[float, ...]:
 
 
 def _favourable(settings: BeamSettings, longest: int) -> list[float]:
-    """See `Constraints.favourable`: max_length where a longer report gains, else the next length."""
+    """`Constraints.favourable` of one row: max_length where a longer report gains, else the next length."""
     divisors = _powers(settings.max_length, settings.length_penalty)
     best = [
         divisors[settings.max_length if settings.length_penalty > 0 else steps + 1]

@@ -88,7 +88,7 @@ class StepExpander:
 
 
 def best_candidates(log_probs: NDArray[np.float32], frontier: Frontier) -> Candidates:
-    """The 2K best words of each image, as ONNX's TopK finds them: equal ones by lower index.
+    """The 2K best words of each image (docs/decoding.md, rule 5): equal ones by lower index.
 
     `log_probs`: [A * K, V] of the frontier's rows. Sums are float32: score + (log_prob + bias).
     """

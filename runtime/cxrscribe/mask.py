@@ -1,4 +1,4 @@
-"""Which words may come next, for each row of a batch of searches."""
+"""Which words may come next, for each row of a batch of searches (docs/decoding.md, rule 3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The finished hypotheses of a batch of searches: the K best of each image."""
+"""The finished hypotheses of a batch of searches, the n_best best of each: docs/decoding.md, rule 7."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Ending(NamedTuple):
 
     minus_score: float
     length: int
-    """Tokens, `<end>` included; of equal scores the shorter finished earlier."""
+    """Tokens, `<end>` included; of equal scores the shorter finished at an earlier step."""
     place: int
-    """Among the candidates of its step; of equal scores the one before was found earlier."""
+    """Among the candidates of its step; of equal scores the better candidate is first."""
     rank: int
     """Of the hypothesis that ended, among those that were live."""
     log_prob: float
@@ -50,12 +50,12 @@ class Pool:
         for there, here in zip(target, source, strict=True):
             self._endings[there] = self._endings[here]
 
-    def enter(self, slot: int, width: int, ending: Ending) -> None:
-        """Let a hypothesis that just finished in, if it is better than the worst of the `width` best."""
+    def enter(self, slot: int, most: int, ending: Ending) -> None:
+        """Let a hypothesis that just finished in; the pool keeps the `most` best."""
         endings = self._endings[slot]
         insort(endings, ending)
-        del endings[width:]
-        if len(endings) == width:
+        del endings[most:]
+        if len(endings) == most:
             self.worst[slot] = -endings[-1].minus_score
 
     def of(self, slot: int) -> list[Ending]:

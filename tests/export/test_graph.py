@@ -35,7 +35,7 @@ def ports(values: list[onnx.ValueInfoProto]) -> list[tuple[str, str, list[int | 
     ]
 
 
-def test_names_types_and_axes_are_those_of_the_design(exported: Exported) -> None:
+def test_names_types_and_axes_are_those_of_the_bundle(exported: Exported) -> None:
     encoding, initial_state, step = (graph.model.graph for graph in exported.graphs)
     assert ports(encoding.input) == [("image", "UINT8", ["N", SIDE, SIDE])]
     assert ports(encoding.output) == [("features", "FLOAT", ["N", 256])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -164,6 +165,21 @@ def test_search_stops_at_the_very_step_the_rule_says(
         search = reference(model, chosen)
         search.run(remembering(model, row))
         assert stats.steps == search.steps
+
+
+def test_fewer_results_take_fewer_steps_and_are_the_same() -> None:
+    """Rule 9: the search is over when the n_best best can't be beaten, whatever else could still finish."""
+    saved = 0
+    for seed in range(40):
+        model = SmallDecoder.random(seed, words=9)
+        features = np.ones((1, FEATURES), np.float32)
+        few, many = DecodingStats(), DecodingStats()
+        settings = BeamSettings(beam_width=4, max_length=12, length_penalty=0.5)
+        (best,) = decode(model, letters(9), features, settings, few)
+        (same,) = decode(model, letters(9), features, replace(settings, n_best=4), many)
+        assert best == replace(same, alternatives=())
+        saved += many.steps - few.steps
+    assert saved > 0
 
 
 @pytest.mark.parametrize("length_penalty", [0.0, 1.0, -1.0])

@@ -1,6 +1,7 @@
-"""Beam search for one image in plain Python, written from design section 5 and from nothing in the runtime.
+"""Beam search for one image in plain Python, written from the rules of docs/decoding.md and nothing else.
 
-It is slow and obvious: hypotheses are objects in lists, and every rule is a line.
+It is slow and obvious: hypotheses are objects in lists, and every rule is a line. Its pool keeps everything,
+so that the runtime's smaller one, and its stopping, are proven to change nothing.
 """
 
 from __future__ import annotations
@@ -45,30 +46,30 @@ class Search:
     """How many the last run took."""
 
     def run(self, next_log_probs: NextLogProbs, stop_early: bool = True) -> list[Found]:
-        """The n_best best, best first; `stop_early=False` leaves the early end of rule 5 out."""
-        live = [Found((), (), np.float32(0), finished=False)]
+        """The n_best best, best first; `stop_early=False` stops only where rule 9 says "in any case"."""
+        live = [Found((), (), np.float32(0), finished=False)]  # rule 4
         pool: list[Found] = []
         for step in range(1, self.max_length + 1):
             self.steps = step
             candidates = self._candidates(live, next_log_probs)
             live = []
-            for rank, candidate in enumerate(candidates):
+            for place, candidate in enumerate(candidates):  # rule 6
                 if candidate.finished:
-                    if rank < self.beam_width:
+                    if place < self.beam_width:
                         pool.append(candidate)
                 elif len(live) < self.beam_width:
                     live.append(candidate)
-            pool.sort(key=lambda found: -found.score)  # stable: of equal scores, the earlier finished first
-            del pool[self.beam_width :]
+            pool.sort(key=lambda found: -found.score)  # rule 7; stable: of equals, the earlier finished first
             if not live or (stop_early and self._hopeless(live, pool, step)):
                 live = []
                 break
-        for found in live:
+        for found in live:  # rule 10
             found.score = self._score(found.log_prob, found.length)
         live.sort(key=lambda found: -found.score)
-        return (pool + live)[: self.n_best]
+        return (pool + live)[: self.n_best]  # rule 11
 
     def _candidates(self, live: list[Found], next_log_probs: NextLogProbs) -> list[Found]:
+        """Rule 5."""
         indexed: list[tuple[float, int, Found]] = []
         for rank, parent in enumerate(live):
             log_probs = next_log_probs(parent.words)
@@ -92,6 +93,7 @@ class Search:
         return [child for _, _, child in indexed[: 2 * self.beam_width]]
 
     def _forbidden(self, words: tuple[int, ...], word: int) -> bool:
+        """Rule 3."""
         if word in (PAD, START, UNK) or word in self.banned:
             return True
         if word == END:
@@ -103,10 +105,12 @@ class Search:
         return any(words[i : i + n] == gram for i in range(len(words) - n + 1))
 
     def _hopeless(self, live: list[Found], pool: list[Found], step: int) -> bool:
-        if len(pool) < self.beam_width:
+        """Rules 8 and 9."""
+        if len(pool) < self.n_best:
             return False
         length = self.max_length if self.length_penalty > 0 else step + 1
-        return all(self._score(found.log_prob, length) <= pool[-1].score for found in live)
+        return all(self._score(found.log_prob, length) <= pool[self.n_best - 1].score for found in live)
 
     def _score(self, log_prob: np.float32, length: int) -> float:
+        """Rule 2."""
         return float(log_prob) / float(length) ** self.length_penalty

@@ -2,7 +2,7 @@
 
 Vectorized over the batch, which is done when every image is. Only what the benchmark asks for: one beam
 width, one max_length, no masks but the special tokens, length_penalty 0, the best result. It takes the same
-steps as ours (section 5 of the design), with the same ties.
+steps as ours, with the same ties: it keeps to the rules of docs/decoding.md, n_best being 1.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ class PlainSearch:
         # By step: each live hypothesis' rank in the step before, and its word.
         ranks: list[NDArray[np.int64]] = []
         words: list[NDArray[np.int64]] = []
-        pool_score = np.full((images, width), -np.inf, np.float32)  # of finished ones, best first
-        pool_length = np.zeros((images, width), np.int64)  # words before `<end>`
-        pool_rank = np.zeros((images, width), np.int64)  # of what ended, among the live ones of its step
+        pool_score = np.full(images, -np.inf, np.float32)  # rule 7: of the best finished one
+        pool_length = np.zeros(images, np.int64)  # its words before `<end>`
+        pool_rank = np.zeros(images, np.int64)  # of what ended, among the live ones of its step
         done = np.zeros(images, np.bool_)
         first_row = np.arange(images)[:, None] * width
         for length in range(self._max_length):
@@ -78,33 +78,31 @@ class PlainSearch:
             rank, word = np.divmod(top, log_probs.shape[1])
             ends = word == END
 
-            if ends[:, :width].any():
-                ending = np.where(ends[:, :width] & ~done[:, None], top_score[:, :width], -np.inf)
-                scores = np.concatenate((pool_score, ending), axis=1)
-                keep = np.argsort(-scores, axis=1, kind="stable")[:, :width]
-                lengths = np.concatenate((pool_length, np.full_like(pool_length, length)), axis=1)
-                ended = np.concatenate((pool_rank, rank[:, :width]), axis=1)
-                pool_score = np.take_along_axis(scores, keep, axis=1)
-                pool_length = np.take_along_axis(lengths, keep, axis=1)
-                pool_rank = np.take_along_axis(ended, keep, axis=1)
+            (ending,) = (ends[:, :width].any(axis=1) & ~done).nonzero()
+            if len(ending):
+                place = ends[ending].argmax(axis=1)  # the first that ends is the best that does
+                better = top_score[ending, place] > pool_score[ending]
+                ending, place = ending[better], place[better]
+                pool_score[ending] = top_score[ending, place]
+                pool_length[ending], pool_rank[ending] = length, rank[ending, place]
 
             live = np.argsort(ends, axis=1, kind="stable")[:, :width]
             rank, word = (np.take_along_axis(each, live, axis=1) for each in (rank, word))
             score = np.take_along_axis(top_score, live, axis=1)
             ranks.append(rank)
             words.append(word)
-            # Nothing lives on, or the pool holds K and nothing can beat the worst of them: both compare so.
-            done |= score[:, 0] <= pool_score[:, -1]
+            # Rule 9: nothing lives on, or nothing can beat what has finished. Both compare so.
+            done |= score[:, 0] <= pool_score
             if done.all():
                 break
             rows = (first_row + rank).reshape(-1)
             token, hidden, cell = word.reshape(-1), hidden.take(rows, axis=1), cell.take(rows, axis=1)
 
-        unfinished = pool_score[:, 0] == -np.inf
+        unfinished = pool_score == -np.inf
         if not (score[unfinished, 0] > -np.inf).all():
             raise DecodingError("a search of the benchmark found no report; check the bundle's weights")
-        pool_length[unfinished, 0], pool_rank[unfinished, 0] = len(words), 0
-        best = zip(pool_length[:, 0].tolist(), pool_rank[:, 0].tolist(), strict=True)
+        pool_length[unfinished], pool_rank[unfinished] = len(words), 0
+        best = zip(pool_length.tolist(), pool_rank.tolist(), strict=True)
         every_rank, every_word = np.array(ranks), np.array(words)  # [steps, images, K]
         return [
             _trace(every_rank[:length, image].tolist(), every_word[:length, image].tolist(), rank)

@@ -1,4 +1,6 @@
-"""Beam search in PyTorch over a static batch, by the runtime's rules, as a good engineer would write it.
+"""Beam search in PyTorch over a static batch, as a good engineer would write it.
+
+It keeps to the rules of docs/decoding.md, n_best being 1.
 
 One compiled function is a whole step: LSTM cells, log-softmax, the best candidates, the pool of finished
 hypotheses. Words are kept as links to the step before and followed back once at the end, so that no step
@@ -55,8 +57,8 @@ class TorchSearch:
         parent = torch.arange(width).expand(images, width).contiguous()
         score = torch.full((images, width), -torch.inf)
         score[:, 0] = 0
-        pool_score = torch.full((images, width), -torch.inf)
-        pool_link = torch.zeros((images, width), dtype=torch.int64)
+        pool_score = torch.full((images,), -torch.inf)
+        pool_link = torch.zeros(images, dtype=torch.int64)
         words, parents = [], []
         for step in range(self._max_length):
             word, parent, score, pool_score, pool_link, done, *state = self._step(
@@ -67,7 +69,7 @@ class TorchSearch:
             if done.item():
                 break
         # A link to a hypothesis is how many words it has, times K, plus its rank.
-        best = torch.where(pool_score[:, 0] > -torch.inf, pool_link[:, 0], self._max_length * width)
+        best = torch.where(pool_score > -torch.inf, pool_link, self._max_length * width)
         length, rank = np.divmod(best.numpy(), width)
         return _followed_back(torch.stack(words).numpy(), torch.stack(parents).numpy(), length, rank)
 
@@ -76,8 +78,8 @@ class BeamStep(nn.Module):  # type: ignore[misc]
     """One step of a static batch of B images and beam width K, in which nothing depends on data but values.
 
     Takes the number of the step, int64 []; word and parent, int64 [B, K], the step before's; score, the
-    live hypotheses', float32 [B, K]; pool_score and pool_link, the finished ones', best first; the state
-    that the parents are rows of, h of each layer and then c of each, float32 [B * K, D].
+    live hypotheses', float32 [B, K]; pool_score and pool_link, float32 and int64 [B], of the best finished
+    one; the state that the parents are rows of, h of each layer and then c of each, float32 [B * K, D].
 
     Gives the next ones of these from `word` on, with `done`, bool [], before the state.
     """
@@ -113,16 +115,15 @@ class BeamStep(nn.Module):  # type: ignore[misc]
         top_word = top - top_parent * log_probs.shape[1]
         ends = top_word == END
 
-        # Once an image is done, all that still ends in it is no better than its pool.
-        ending = top_score[:, :width].masked_fill(~ends[:, :width], -torch.inf)
-        link = step * width + top_parent[:, :width]
-        pool_score, kept = torch.cat((pool_score, ending), 1).topk(width, 1)
-        pool_link = torch.cat((pool_link, link), 1).gather(1, kept)
+        # Once an image is done, all that still ends in it is no better than what has finished.
+        ending, place = top_score[:, :width].masked_fill(~ends[:, :width], -torch.inf).max(1)
+        link = step * width + top_parent.gather(1, place[:, None])[:, 0]
+        better = ending > pool_score
+        pool_score, pool_link = torch.where(better, ending, pool_score), torch.where(better, link, pool_link)
 
         score, live = top_score.masked_fill(ends, -torch.inf).topk(width, 1)
         word, parent = top_word.gather(1, live), top_parent.gather(1, live)
-        worst = pool_score[:, -1]
-        done = ((worst > -torch.inf) & (score[:, 0] <= worst)).all()
+        done = ((pool_score > -torch.inf) & (score[:, 0] <= pool_score)).all()  # rule 9
         return word, parent, score, pool_score, pool_link, done, *state
 
     def _log_probs(
