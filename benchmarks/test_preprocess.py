@@ -10,7 +10,7 @@ from PIL import Image
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from cxrscribe import Reporter
-from cxrscribe.film import read_film
+from cxrscribe.films.film import read_film
 
 LARGE = (2500, 2048)
 """(height, width) of a film as it comes from a digital detector."""

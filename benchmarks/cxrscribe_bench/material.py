@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 import cxrscribe
 from cxrscribe.cli.films import FilmArguments
 from cxrscribe.errors import FilmError, InputError
+from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.manifest import Manifest
-from cxrscribe.preprocess import Preprocessing
 from cxrscribe_bench.drawn_films import write_drawn_films
 from cxrscribe_train.feature_file import EncoderIdentity, FeatureFile, FeatureWriter
 

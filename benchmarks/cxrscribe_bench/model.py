@@ -143,7 +143,7 @@ def _networks(size: ModelSize) -> TrainedModel:
     import paddle
 
     from cxrscribe.architecture import Architecture
-    from cxrscribe.preprocess import Preprocessing
+    from cxrscribe.films.preprocess import Preprocessing
     from cxrscribe.vocabulary import SPECIAL_TOKENS, Vocabulary
     from cxrscribe_bench.drawn_films import drawn_films
     from cxrscribe_export.exporter import TrainedModel

@@ -23,7 +23,7 @@ import cxrscribe
 from cxrscribe import Report, Reporter
 from cxrscribe.bundle import Bundle
 from cxrscribe.errors import FilmError
-from cxrscribe.preprocess import Preprocessing
+from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.threads import usable_threads
 from cxrscribe_bench.rounds import ratio, rounds
 

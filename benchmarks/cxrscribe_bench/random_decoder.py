@@ -10,8 +10,8 @@ import onnx
 from numpy.typing import NDArray
 
 from cxrscribe.architecture import Architecture
+from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.manifest import Manifest, Provenance
-from cxrscribe.preprocess import Preprocessing
 from cxrscribe.settings import BeamSettings
 from cxrscribe.vocabulary import SPECIAL_TOKENS, Vocabulary
 from cxrscribe_export.checked_graph import Graph

@@ -18,7 +18,7 @@ from cxrscribe import BeamSettings, DecodingStats, Reporter
 from cxrscribe.architecture import Architecture
 from cxrscribe.cache_folder import VARIABLE as CACHE_VARIABLE
 from cxrscribe.errors import CxrscribeError, FilmError, InputError
-from cxrscribe.film import Pixels, read_film
+from cxrscribe.films.film import Pixels, read_film
 from cxrscribe.manifest import FP32, Manifest
 from cxrscribe.threads import usable_threads
 from cxrscribe_bench.curve import Curve, Failed, Point, measured

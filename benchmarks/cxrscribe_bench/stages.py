@@ -13,11 +13,11 @@ from cxrscribe.bundle import Bundle
 from cxrscribe.cache_folder import default_folder
 from cxrscribe.encoder import Encoder
 from cxrscribe.errors import FilmError
-from cxrscribe.film import Pixels, read_film
+from cxrscribe.films.film import Pixels, read_film
+from cxrscribe.films.read_ahead import read_batches
 from cxrscribe.graph_cache import open_cache
 from cxrscribe.loader import open_graphs
 from cxrscribe.precision import FASTEST, choose_precision
-from cxrscribe.read_ahead import read_batches
 from cxrscribe.session_factory import SessionFactory
 from cxrscribe_bench.groups import STAGE_NAMES
 from cxrscribe_bench.workload import Workload

@@ -12,6 +12,7 @@ import paddle
 
 import cxrscribe
 from cxrscribe.errors import InputError
+from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.manifest import (
     Architecture,
     Evaluation,
@@ -20,7 +21,6 @@ from cxrscribe.manifest import (
     Parity,
     Provenance,
 )
-from cxrscribe.preprocess import Preprocessing
 from cxrscribe.settings import BeamSettings
 from cxrscribe.version import __version__
 from cxrscribe.vocabulary import Vocabulary

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrscribe.errors import InputError
-from cxrscribe.preprocess import Preprocessing
+from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_models import FilmEncoder
 from cxrscribe_train.corpus.table import Corpus
 from cxrscribe_train.feature_file import FeatureFile

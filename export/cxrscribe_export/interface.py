@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from cxrscribe.architecture import Architecture
-from cxrscribe.preprocess import Preprocessing
+from cxrscribe.films.preprocess import Preprocessing
 
 FILM_AXIS: Final = "N"
 ROW_AXIS: Final = "R"

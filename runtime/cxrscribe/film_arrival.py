@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from cxrscribe.arrival import Arrival
 from cxrscribe.encoder import FILMS_AT_ONCE
 from cxrscribe.errors import FilmError
-from cxrscribe.film import Pixels
-from cxrscribe.read_ahead import FilmFeed
+from cxrscribe.films.film import Pixels
+from cxrscribe.films.read_ahead import FilmFeed
 from cxrscribe.settings import BeamSettings
 from cxrscribe.stats import DecodingStats
 

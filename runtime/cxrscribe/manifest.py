@@ -13,10 +13,10 @@ from cxrscribe.architecture import Architecture
 from cxrscribe.bundle_path import file_inside
 from cxrscribe.errors import BundleError, CxrscribeError
 from cxrscribe.file_entry import FP32, FileEntry, TensorEntry, sha256_of
+from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.json_object import JsonObject, read_json_object
 from cxrscribe.parity import NearTie, OutputParity, Parity, SearchParity
 from cxrscribe.precision import Precision
-from cxrscribe.preprocess import Preprocessing
 from cxrscribe.settings import BeamSettings
 from cxrscribe.vocabulary import Vocabulary
 

@@ -19,19 +19,19 @@ from cxrscribe.decoder import ReportOrError, raising, search_in_order
 from cxrscribe.disclaimer import with_disclaimer
 from cxrscribe.encoder import Encoder
 from cxrscribe.errors import DecodingError, FilmError, InputError
-from cxrscribe.film import film_name
 from cxrscribe.film_arrival import FilmArrivals, NamedSettings
+from cxrscribe.films.film import film_name
+from cxrscribe.films.read_ahead import film_feed, read_batches
 from cxrscribe.lanes import IMAGES_AT_ONCE, Decoder, Lanes
 from cxrscribe.manifest import Manifest
 from cxrscribe.placement import Placement
-from cxrscribe.read_ahead import film_feed, read_batches
 from cxrscribe.report import Report
 from cxrscribe.settings import BeamSettings, settings_of_each, settings_of_stream
 from cxrscribe.stats import DecodingStats
 from cxrscribe.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from cxrscribe.film import FilmSource, Pixels
+    from cxrscribe.films.film import FilmSource, Pixels
 
 Tag = TypeVar("Tag")
 Chosen = TypeVar("Chosen")

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import cxrscribe
-from cxrscribe.film import FILM_SUFFIXES
+from cxrscribe.films.film import FILM_SUFFIXES
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 LONGEST = 80

@@ -12,7 +12,7 @@ import pytest
 import cxrscribe
 from cxrscribe.cli.main import main
 from cxrscribe.cli.report_row import CSV_COLUMNS
-from cxrscribe.film import FILM_SUFFIXES
+from cxrscribe.films.film import FILM_SUFFIXES
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "runtime.md").read_text(encoding="utf-8")
 COMMANDS = ("report", "preprocess", "inspect", "cache", "demo")

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from cxrscribe.errors import InputError
-from cxrscribe.preprocess import Preprocessing
+from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_export.held_out import HeldOut, hold_out
 from cxrscribe_train.corpus.table import Corpus, CorpusRow
 from cxrscribe_train.feature_file import EncoderIdentity, FeatureFile

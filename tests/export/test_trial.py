@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cxrscribe.errors import InputError
-from cxrscribe.preprocess import Preprocessing
+from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_export.calibration_films import calibration_films
 from cxrscribe_export.trial import Trial
 from cxrscribe_train.corpus.table import Corpus, read_reports

@@ -4,7 +4,7 @@ import numpy as np
 import paddle
 import pytest
 
-from cxrscribe.preprocess import Preprocessing
+from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_models import FilmEncoder
 from cxrscribe_train.calibration import batch_norm_layers, calibrate
 from cxrscribe_train.weights import WeightsSource, build_encoder, state_arrays

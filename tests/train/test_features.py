@@ -8,7 +8,7 @@ import pytest
 import safetensors.numpy
 
 from cxrscribe.errors import InputError
-from cxrscribe.preprocess import Preprocessing
+from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_train.corpus.table import read_reports
 from cxrscribe_train.feature_file import FeatureFile, weights_path
 from cxrscribe_train.features import Extraction, ExtractionResult, extract_features, films_of

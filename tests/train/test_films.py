@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cxrscribe.preprocess import Preprocessing
+from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_train.films import DamagedFilm, read_films
 
 

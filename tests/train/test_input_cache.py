@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cxrscribe.errors import InputError
-from cxrscribe.preprocess import Preprocessing
+from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_train.corpus.table import read_reports
 from cxrscribe_train.features import films_of
 from cxrscribe_train.input_cache import CachedInputs, cache_films

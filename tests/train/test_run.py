@@ -10,7 +10,7 @@ import pytest
 
 from cxrscribe.decoder import decode
 from cxrscribe.errors import InputError
-from cxrscribe.preprocess import Preprocessing
+from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_train.features import encode_batch
 from cxrscribe_train.run import Run
 from cxrscribe_train.step import PaddleStep

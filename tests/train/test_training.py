@@ -11,7 +11,7 @@ import pytest
 import safetensors.numpy
 
 from cxrscribe.errors import CxrscribeError, InputError
-from cxrscribe.preprocess import Preprocessing
+from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_train.config import TrainingConfig
 from cxrscribe_train.corpus.table import read_reports, write_reports
 from cxrscribe_train.feature_file import FeatureFile

@@ -7,7 +7,7 @@ import paddle
 import pytest
 
 from cxrscribe.errors import InputError
-from cxrscribe.preprocess import Preprocessing
+from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_models import FilmEncoder
 from cxrscribe_train.weights import (
     WeightsSource,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrscribe.errors import InputError
-from cxrscribe.preprocess import Preprocessing
+from cxrscribe.films.preprocess import Preprocessing
 
 WEIGHTS_SUFFIX: Final = ".encoder.safetensors"
 _CHUNK_ROWS: Final = 64

@@ -13,7 +13,7 @@ import paddle
 from numpy.typing import NDArray
 
 from cxrscribe.errors import InputError
-from cxrscribe.preprocess import Preprocessing
+from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_models import FilmEncoder
 from cxrscribe_train.calibration import calibrate
 from cxrscribe_train.corpus.table import Corpus, CorpusRow

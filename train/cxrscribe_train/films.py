@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrscribe.errors import FilmError
-from cxrscribe.preprocess import Preprocessing
-from cxrscribe.read_ahead import read_ahead
+from cxrscribe.films.preprocess import Preprocessing
+from cxrscribe.films.read_ahead import read_ahead
 from cxrscribe.threads import usable_threads
 
 _AHEAD_PER_THREAD: Final = 4

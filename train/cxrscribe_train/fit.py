@@ -19,7 +19,7 @@ import paddle
 
 from cxrscribe.architecture import Architecture
 from cxrscribe.errors import CxrscribeError
-from cxrscribe.preprocess import Preprocessing
+from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_models import FilmEncoder, ReportDecoder
 from cxrscribe_train.calibration import calibrate
 from cxrscribe_train.checkpoint import EpochRecord, TrainingState, load_checkpoint, save_checkpoint

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from cxrscribe.errors import InputError
-from cxrscribe.preprocess import Preprocessing
+from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_train.atomic import write_atomically, writing
 from cxrscribe_train.feature_file import FeatureFile
 from cxrscribe_train.films import DamagedFilm, read_films

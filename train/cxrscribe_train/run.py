@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from cxrscribe.architecture import Architecture
 from cxrscribe.errors import CxrscribeError, InputError
-from cxrscribe.preprocess import Preprocessing
+from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.settings import BeamSettings
 from cxrscribe.version import __version__
 from cxrscribe.vocabulary import Vocabulary

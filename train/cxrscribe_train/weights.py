@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from cxrscribe import file_entry
 from cxrscribe.errors import InputError
-from cxrscribe.preprocess import Preprocessing
+from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_models import FilmEncoder, build_backbone
 from cxrscribe_train.atomic import write_atomically
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cxrscribe.architecture import Architecture
 from cxrscribe.bundle import Bundle
-from cxrscribe.preprocess import Preprocessing
+from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.vocabulary import START
 from cxrscribe_bench.systems.paddle_setup import set_up_paddle
 from cxrscribe_bench.systems.plain_search import PlainSearch

@@ -97,6 +97,6 @@ def stdin_lines() -> Iterator[bytes]:
 
 
 def _suffixes() -> tuple[str, ...]:
-    from cxrscribe.film import FILM_SUFFIXES  # brings numpy, which the help doesn't need
+    from cxrscribe.films.film import FILM_SUFFIXES  # brings numpy, which the help doesn't need
 
     return FILM_SUFFIXES

@@ -13,7 +13,7 @@ import pytest
 
 from cxrscribe.cli.films import FilmArguments, stdin_lines
 from cxrscribe.errors import FilmError, InputError
-from cxrscribe.film import read_film
+from cxrscribe.films.film import read_film
 
 
 def found(*arguments: object, stdin: bytes = b"") -> list[str]:

@@ -18,8 +18,8 @@ from click.testing import Result
 import cxrscribe
 from cxrscribe.cli.options import BeamChoice
 from cxrscribe.cli.report_row import CSV_COLUMNS
-from cxrscribe.film import FilmSource, Pixels, read_film
-from cxrscribe.preprocess import Preprocessing
+from cxrscribe.films.film import FilmSource, Pixels, read_film
+from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.settings import BeamSettings
 
 Run = Callable[..., Result]

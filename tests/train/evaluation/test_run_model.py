@@ -12,7 +12,7 @@ import pytest
 
 from cxrscribe.architecture import Architecture
 from cxrscribe.errors import DeviceError, FilmError, InputError
-from cxrscribe.preprocess import Preprocessing
+from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.settings import BeamSettings
 from cxrscribe_models import ReportDecoder
 from cxrscribe_train.checkpoint import EpochRecord

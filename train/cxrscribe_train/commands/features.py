@@ -85,7 +85,7 @@ def features(
     from cxrscribe_train.paddle_warnings import ignore_paddle_warnings
 
     ignore_paddle_warnings()
-    from cxrscribe.preprocess import Preprocessing  # brings numpy, which the help doesn't need
+    from cxrscribe.films.preprocess import Preprocessing  # brings numpy, which the help doesn't need
     from cxrscribe_train.corpus.table import read_reports
     from cxrscribe_train.features import Extraction, extract_features, films_of
     from cxrscribe_train.weights import WeightsSource

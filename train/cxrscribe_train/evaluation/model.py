@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from cxrscribe.disclaimer import disclaimer_of
 from cxrscribe.errors import FilmError, InputError
+from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.manifest import MANIFEST_NAME, Manifest, sha256_of
-from cxrscribe.preprocess import Preprocessing
 from cxrscribe.settings import BeamSettings
 from cxrscribe_train.evaluation.bleu import Words
 from cxrscribe_train.evaluation.subject import Film

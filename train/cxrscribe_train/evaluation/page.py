@@ -123,7 +123,7 @@ def _chip(kind: str, sign: str, label: str) -> str:
 def _picture(path: Path | None) -> str:
     from PIL import Image
 
-    from cxrscribe.film import read_film
+    from cxrscribe.films.film import read_film
 
     if path is None:
         return '<div class="no-film">no image file</div>'

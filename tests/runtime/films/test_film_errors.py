@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cxrscribe.errors import FilmError
-from cxrscribe.film import check_size, read_film
+from cxrscribe.films.film import check_size, read_film
 
 
 def encoded(size: tuple[int, int], kind: str = "PNG") -> bytes:

@@ -164,7 +164,7 @@ def _from_bytes(content: bytes, size_hint: tuple[int, int] | None) -> Pixels:
 
         return _from_file(JpegImageFile, content, size_hint)
     if content[_DICOM_PREAMBLE : _DICOM_PREAMBLE + len(_DICOM)] == _DICOM:
-        from cxrscribe.dicom import read_dicom
+        from cxrscribe.films.dicom import read_dicom
 
         return read_dicom(content)
     raise FilmError(f"is {_format_name(content)}, not a film; {_ACCEPTED}")

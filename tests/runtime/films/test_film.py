@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cxrscribe.errors import FilmError
-from cxrscribe.film import film_name, read_film, scale_16_bit
+from cxrscribe.films.film import film_name, read_film, scale_16_bit
 
 GREY = np.arange(20 * 30, dtype=np.uint16).reshape(20, 30).astype(np.uint8)
 

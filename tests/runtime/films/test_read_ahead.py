@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from cxrscribe.errors import FilmError
-from cxrscribe.film import FilmSource, Pixels
-from cxrscribe.read_ahead import read_ahead, read_batches
+from cxrscribe.films.film import FilmSource, Pixels
+from cxrscribe.films.read_ahead import read_ahead, read_batches
 
 PATIENCE = 20.0  # seconds that no test needs, unless something hangs
 

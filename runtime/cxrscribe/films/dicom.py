@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from cxrscribe.codestream import codestream_size
 from cxrscribe.errors import FilmError, MissingExtraError
-from cxrscribe.film import check_size
+from cxrscribe.films.codestream import codestream_size
+from cxrscribe.films.film import check_size
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -61,9 +61,8 @@ def read_dicom(content: bytes) -> npt.NDArray[np.uint8]:
     photometric interpretation is MONOCHROME1 or the Presentation LUT Shape is INVERSE (both together mean
     one inversion, DICOM PS3.3, C.8.11.3). 8-bit colour becomes luma.
 
-    Raises FilmError when the file is damaged, has no picture or several frames, has a size that
-    `cxrscribe.film.check_size` refuses, or attributes that leave its pixels' meaning open; MissingExtraError
-    without the extra `dicom`.
+    Raises FilmError when the file is damaged, has no picture or several frames, has a size that `check_size`
+    refuses, or attributes that leave its pixels' meaning open; MissingExtraError without the extra `dicom`.
     """
     try:
         import pydicom

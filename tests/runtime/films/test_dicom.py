@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cxrscribe.dicom import read_dicom, window
 from cxrscribe.errors import FilmError
-from cxrscribe.film import read_film
+from cxrscribe.films.dicom import read_dicom, window
+from cxrscribe.films.film import read_film
 
 pydicom = pytest.importorskip("pydicom", reason="needs the extra dicom")
 

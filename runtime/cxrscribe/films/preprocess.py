@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cxrscribe.errors import InputError
-from cxrscribe.film import read_film
+from cxrscribe.films.film import read_film
 from cxrscribe.json_object import finite_number
 
 if TYPE_CHECKING:
-    from cxrscribe.film import FilmSource
+    from cxrscribe.films.film import FilmSource
 
 LETTERBOX: Final = "letterbox"
 LARGEST_SIDE: Final = 4096
@@ -86,7 +86,7 @@ class Preprocessing:
         if film.ndim != 2 or film.dtype != np.uint8 or 0 in film.shape:
             raise InputError(
                 f"preprocessing takes a grey film uint8 [h, w], not {film.dtype} {list(film.shape)}; "
-                "read it with cxrscribe.film.read_film"
+                "read it with cxrscribe.films.film.read_film"
             )
         height, width = self.fitted_size(film.shape[0], film.shape[1])
         canvas = np.zeros((self.height, self.width), dtype=np.uint8)

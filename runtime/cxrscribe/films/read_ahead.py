@@ -12,7 +12,7 @@ from threading import Event, Semaphore, Thread, current_thread
 from typing import Final, Generic, TypeAlias, TypeVar
 
 from cxrscribe.errors import FilmError
-from cxrscribe.film import FilmSource, Pixels
+from cxrscribe.films.film import FilmSource, Pixels
 
 # Decoding a large film is a matter of memory as much as of time.
 MOST_READERS: Final = 4

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cxrscribe.errors import FilmError, InputError
-from cxrscribe.film import read_film
-from cxrscribe.preprocess import IMAGENET_MEAN, Preprocessing
+from cxrscribe.films.film import read_film
+from cxrscribe.films.preprocess import IMAGENET_MEAN, Preprocessing
 
 SIDES = st.integers(min_value=16, max_value=300)
 

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cxrscribe.dicom import read_dicom
 from cxrscribe.errors import FilmError, MissingExtraError
-from cxrscribe.film import read_film
+from cxrscribe.films.dicom import read_dicom
+from cxrscribe.films.film import read_film
 
 pydicom = pytest.importorskip("pydicom", reason="needs the extra dicom")
 
@@ -156,7 +156,7 @@ def test_nothing_about_the_patient_gets_out(caplog: pytest.LogCaptureFixture) ->
 def test_pydicom_is_quiet_from_the_first_film_on() -> None:
     script = (
         "import logging, warnings\n"
-        "from cxrscribe.dicom import read_dicom\n"
+        "from cxrscribe.films.dicom import read_dicom\n"
         "from cxrscribe.errors import FilmError\n"
         "try: read_dicom(b'no film')\n"
         "except FilmError: pass\n"

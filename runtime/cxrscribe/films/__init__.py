@@ -1,0 +1,1 @@
+"""From a film, in whatever it comes, to the grey pixels that the network reads."""
