@@ -12,7 +12,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 import cxrscribe
 from cxrscribe import Reporter
-from cxrscribe.bundle import Bundle
+from cxrscribe.bundle.bundle import Bundle
 from cxrscribe_bench.environment import environment
 
 FILMS = 32

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
 
 import cxrscribe
-from cxrscribe.bundle import ENCODER, Bundle
+from cxrscribe.bundle.bundle import ENCODER, Bundle
+from cxrscribe.bundle.file_entry import FP32
+from cxrscribe.bundle.graph_source import GraphSource
 from cxrscribe.device import Role
 from cxrscribe.encoder import Encoder
-from cxrscribe.file_entry import FP32
-from cxrscribe.graph_source import GraphSource
 from cxrscribe.session_factory import SessionFactory, WantedGraph
 
 LEAST_LIKENESS = {FP32: 1 - 1e-5}

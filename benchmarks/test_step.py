@@ -9,13 +9,13 @@ import pytest
 from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from cxrscribe.bundle import BEAM_INIT, BEAM_STEP, DECODER_INIT, DECODER_STEP, Bundle
+from cxrscribe.bundle.bundle import BEAM_INIT, BEAM_STEP, DECODER_INIT, DECODER_STEP, Bundle
+from cxrscribe.bundle.file_entry import FP32
+from cxrscribe.bundle.graph_source import GraphSource
 from cxrscribe.device import Role
 from cxrscribe.expansion import StepExpander
-from cxrscribe.file_entry import FP32
 from cxrscribe.frontier import Candidates, Frontier
 from cxrscribe.fused_step import FusedDecoder
-from cxrscribe.graph_source import GraphSource
 from cxrscribe.onnx_step import OnnxStep
 from cxrscribe.session import Session
 from cxrscribe.session_factory import SessionFactory, WantedGraph

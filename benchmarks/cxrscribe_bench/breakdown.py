@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from cxrscribe import DecodingStats
+from cxrscribe.bundle.file_entry import FP32
 from cxrscribe.cli.progress import progress
 from cxrscribe.errors import CxrscribeError
-from cxrscribe.file_entry import FP32
 from cxrscribe_bench import floor, stages
 from cxrscribe_bench.floor import open_floor
 from cxrscribe_bench.groups import FLOOR, STAGES

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from cxrscribe.bundle.file_entry import FP32
+from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.cli.progress import progress
-from cxrscribe.file_entry import FP32
-from cxrscribe.manifest import Manifest
 from cxrscribe_bench.entrants import Entrant
 from cxrscribe_bench.expected_words import ExpectedWords
 from cxrscribe_bench.groups import (

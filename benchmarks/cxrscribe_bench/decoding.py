@@ -23,7 +23,7 @@ import numpy as np
 import cxrscribe
 from cxrscribe import BeamSettings, DecodingStats, Report, Reporter
 from cxrscribe.arrival import FeatureMatrix
-from cxrscribe.bundle import Bundle
+from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.lanes import IMAGES_AT_ONCE
 from cxrscribe.loader import open_graphs
 from cxrscribe.session_factory import SessionFactory

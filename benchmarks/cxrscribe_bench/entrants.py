@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from cxrscribe.bundle.file_entry import FP32
 from cxrscribe.errors import InputError
-from cxrscribe.file_entry import FP32
 from cxrscribe_bench.groups import (
     OPENVINO_F32,
     OPENVINO_FREE,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import cxrscribe
-from cxrscribe.file_entry import FP32
+from cxrscribe.bundle.file_entry import FP32
 from cxrscribe_bench.groups import FEATURES, FILMS
 from cxrscribe_bench.record import TokenCheck
 from cxrscribe_bench.reference_words import ReferenceWords, differing

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import cxrscribe
+from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.cli.films import FilmArguments
 from cxrscribe.errors import FilmError, InputError
 from cxrscribe.films.preprocess import Preprocessing
-from cxrscribe.manifest import Manifest
 from cxrscribe_bench.drawn_films import write_drawn_films
 from cxrscribe_train.feature_file import EncoderIdentity, FeatureFile, FeatureWriter
 

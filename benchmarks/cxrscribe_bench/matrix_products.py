@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from cxrscribe.architecture import Architecture
+from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.threads import usable_threads
 from cxrscribe_export.graph_builder import GraphBuilder
 from cxrscribe_export.interface import GraphInterface, Port

@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from cxrscribe.bundle.manifest import Manifest
+from cxrscribe.bundle.precision import INT8
 from cxrscribe.cache_folder import default_folder as cache_folder
 from cxrscribe.errors import InputError
-from cxrscribe.manifest import Manifest
-from cxrscribe.precision import INT8
 from cxrscribe.vocabulary import END
 
 if TYPE_CHECKING:
-    from cxrscribe.architecture import Architecture
+    from cxrscribe.bundle.architecture import Architecture
     from cxrscribe_export.exporter import Label, TrainedModel
     from cxrscribe_models import ReportDecoder
 
@@ -142,7 +142,7 @@ def _networks(size: ModelSize) -> TrainedModel:
     """Random networks with sane activations: batch-norm statistics come from drawn films."""
     import paddle
 
-    from cxrscribe.architecture import Architecture
+    from cxrscribe.bundle.architecture import Architecture
     from cxrscribe.films.preprocess import Preprocessing
     from cxrscribe.vocabulary import SPECIAL_TOKENS, Vocabulary
     from cxrscribe_bench.drawn_films import drawn_films
@@ -237,7 +237,7 @@ def _parameters(decoder: ReportDecoder) -> dict[str, Any]:
 
 
 def _label() -> Label:
-    from cxrscribe.manifest import Provenance
+    from cxrscribe.bundle.manifest import Provenance
     from cxrscribe.settings import BeamSettings
     from cxrscribe_export.exporter import Label
 

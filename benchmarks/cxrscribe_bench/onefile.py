@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 import cxrscribe
 from cxrscribe import Report, Reporter
-from cxrscribe.bundle import Bundle
+from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.errors import FilmError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.threads import usable_threads

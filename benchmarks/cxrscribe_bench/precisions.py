@@ -20,8 +20,8 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.architecture import Architecture
-from cxrscribe.file_entry import FP32
+from cxrscribe.bundle.architecture import Architecture
+from cxrscribe.bundle.file_entry import FP32
 from cxrscribe.threads import usable_threads
 from cxrscribe_bench.drawn_films import drawn_films
 from cxrscribe_bench.model import ModelSize, model_at
@@ -149,8 +149,8 @@ def subject_of(path: Path) -> Subject:
     """
     import onnx
 
-    from cxrscribe.bundle import Bundle
-    from cxrscribe.precision import INT8
+    from cxrscribe.bundle.bundle import Bundle
+    from cxrscribe.bundle.precision import INT8
     from cxrscribe_export.precision_kind import GRAPHS, KINDS
 
     bundle = Bundle.open(path)

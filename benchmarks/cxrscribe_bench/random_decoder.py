@@ -9,9 +9,9 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from cxrscribe.architecture import Architecture
+from cxrscribe.bundle.architecture import Architecture
+from cxrscribe.bundle.manifest import Manifest, Provenance
 from cxrscribe.films.preprocess import Preprocessing
-from cxrscribe.manifest import Manifest, Provenance
 from cxrscribe.settings import BeamSettings
 from cxrscribe.vocabulary import SPECIAL_TOKENS, Vocabulary
 from cxrscribe_export.checked_graph import Graph

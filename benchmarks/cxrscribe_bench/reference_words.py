@@ -10,8 +10,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from cxrscribe.bundle import Bundle
-from cxrscribe.file_entry import FP32
+from cxrscribe.bundle.bundle import Bundle
+from cxrscribe.bundle.file_entry import FP32
 from cxrscribe.settings import BeamSettings
 from cxrscribe_bench.system import Words
 from cxrscribe_export.checked_graph import Graph

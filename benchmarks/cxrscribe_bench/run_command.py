@@ -127,7 +127,7 @@ def run(
     """
     from dataclasses import replace
 
-    from cxrscribe.manifest import Manifest
+    from cxrscribe.bundle.manifest import Manifest
     from cxrscribe.settings import BeamSettings
     from cxrscribe.threads import usable_threads
     from cxrscribe_bench.entrants import PEERS

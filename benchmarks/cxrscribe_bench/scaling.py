@@ -15,11 +15,11 @@ from PIL import Image
 
 import cxrscribe
 from cxrscribe import BeamSettings, DecodingStats, Reporter
-from cxrscribe.architecture import Architecture
+from cxrscribe.bundle.architecture import Architecture
+from cxrscribe.bundle.manifest import FP32, Manifest
 from cxrscribe.cache_folder import VARIABLE as CACHE_VARIABLE
 from cxrscribe.errors import CxrscribeError, FilmError, InputError
 from cxrscribe.films.film import Pixels, read_film
-from cxrscribe.manifest import FP32, Manifest
 from cxrscribe.threads import usable_threads
 from cxrscribe_bench.curve import Curve, Failed, Point, measured
 from cxrscribe_bench.groups import scaling

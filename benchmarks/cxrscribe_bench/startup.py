@@ -23,7 +23,7 @@ from typing import Final, TypeAlias
 import click
 
 import cxrscribe
-from cxrscribe.bundle import Bundle
+from cxrscribe.bundle.bundle import Bundle
 from cxrscribe_bench.worker import WorkerError
 
 ROUNDS: Final = 9

@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from cxrscribe.bundle import Bundle
+from cxrscribe.bundle.bundle import Bundle
+from cxrscribe.bundle.file_entry import FP32
+from cxrscribe.bundle.manifest import MANIFEST_NAME, sha256_of
 from cxrscribe.errors import InputError
-from cxrscribe.file_entry import FP32
-from cxrscribe.manifest import MANIFEST_NAME, sha256_of
 from cxrscribe.settings import BeamSettings
 from cxrscribe_bench.breakdown import Breakdown
 from cxrscribe_bench.contest import Contest

@@ -11,9 +11,9 @@ from typing import Final
 import onnx
 
 import cxrscribe
-from cxrscribe.bundle import Bundle
+from cxrscribe.bundle.bundle import Bundle
+from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.errors import BundleError
-from cxrscribe.manifest import Manifest
 from cxrscribe_export.bundle_folder import check_out, new_bundle_folder
 from cxrscribe_export.checked_graph import Graph
 from cxrscribe_export.fused_graphs import fused_graphs, fused_parity

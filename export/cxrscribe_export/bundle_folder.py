@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cxrscribe.bundle.manifest import MANIFEST_NAME
 from cxrscribe.errors import InputError
-from cxrscribe.manifest import MANIFEST_NAME
 
 
 def check_out(out: Path, *, overwrite: bool) -> None:

@@ -14,7 +14,7 @@ from cxrscribe_export.precision_options import PrecisionChoice, precision_lines,
 from cxrscribe_export.progress_lines import ProgressLines
 
 if TYPE_CHECKING:
-    from cxrscribe.manifest import Manifest
+    from cxrscribe.bundle.manifest import Manifest
     from cxrscribe_export.precisions import PrecisionOrder
     from cxrscribe_train.corpus.table import Corpus
     from cxrscribe_train.feature_file import FeatureFile

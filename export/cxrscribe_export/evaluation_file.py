@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from cxrscribe.bundle.manifest import Evaluation
 from cxrscribe.errors import BundleError, InputError
 from cxrscribe.json_object import JsonObject, read_json_object
-from cxrscribe.manifest import Evaluation
 
 _MODEL: Final = "model"
 # What the run's weight files are called in the record of the model that was evaluated.

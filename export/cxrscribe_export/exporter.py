@@ -11,9 +11,7 @@ import onnx
 import paddle
 
 import cxrscribe
-from cxrscribe.errors import InputError
-from cxrscribe.films.preprocess import Preprocessing
-from cxrscribe.manifest import (
+from cxrscribe.bundle.manifest import (
     Architecture,
     Evaluation,
     Manifest,
@@ -21,6 +19,8 @@ from cxrscribe.manifest import (
     Parity,
     Provenance,
 )
+from cxrscribe.errors import InputError
+from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.settings import BeamSettings
 from cxrscribe.version import __version__
 from cxrscribe.vocabulary import Vocabulary

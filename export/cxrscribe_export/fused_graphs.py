@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.manifest import OutputParity
+from cxrscribe.bundle.manifest import OutputParity
 from cxrscribe.state import State
 from cxrscribe.vocabulary import START
 from cxrscribe_export.checked_graph import Graph, check

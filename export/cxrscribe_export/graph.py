@@ -8,8 +8,8 @@ from pathlib import Path
 
 import onnx
 
+from cxrscribe.bundle.manifest import Architecture
 from cxrscribe.films.preprocess import Preprocessing
-from cxrscribe.manifest import Architecture
 from cxrscribe.version import __version__
 from cxrscribe_export.checked_graph import Graph, check
 from cxrscribe_export.conversion import ConversionError, Traced, convert

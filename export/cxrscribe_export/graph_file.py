@@ -6,7 +6,7 @@ from pathlib import Path
 
 import onnx
 
-from cxrscribe.manifest import FP32, FileEntry, TensorEntry
+from cxrscribe.bundle.manifest import FP32, FileEntry, TensorEntry
 from cxrscribe_export.checked_graph import Graph
 from cxrscribe_export.conversion import OPSET
 from cxrscribe_export.interface import Port

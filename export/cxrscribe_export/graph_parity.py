@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from cxrscribe.bundle.manifest import OutputParity
 from cxrscribe.errors import InputError
-from cxrscribe.manifest import OutputParity
 from cxrscribe.state import State
 from cxrscribe.step import StepModel
 from cxrscribe.vocabulary import START

@@ -13,7 +13,7 @@ from cxrscribe.disclaimer import with_disclaimer
 from cxrscribe.errors import InputError
 
 if TYPE_CHECKING:
-    from cxrscribe.manifest import Manifest
+    from cxrscribe.bundle.manifest import Manifest
     from cxrscribe.settings import BeamSettings
 
 
@@ -63,7 +63,7 @@ def onefile(
     _check_out(out, overwrite)
     from dataclasses import replace
 
-    from cxrscribe.bundle import Bundle
+    from cxrscribe.bundle.bundle import Bundle
     from cxrscribe.cli.options import BeamChoice
     from cxrscribe_export.onefile import one_file
     from cxrscribe_train.atomic import write_atomically

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import onnx
 
-from cxrscribe.bundle import Bundle
+from cxrscribe.bundle.bundle import Bundle
+from cxrscribe.bundle.manifest import FP32, MANIFEST_NAME, sha256_of
 from cxrscribe.errors import BundleError
-from cxrscribe.manifest import FP32, MANIFEST_NAME, sha256_of
 from cxrscribe_export.conversion import OPSET
 from cxrscribe_export.fusion import fuse, fuse_initial_state
 from cxrscribe_export.interface import (

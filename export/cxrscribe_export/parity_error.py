@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from cxrscribe.bundle.manifest import OutputParity
 from cxrscribe.errors import CxrscribeError
-from cxrscribe.manifest import OutputParity
 
 _FAILURES_SHOWN: Final = 10
 

@@ -56,7 +56,7 @@ def precision(
     for module in ("onnx", "onnxruntime"):
         if importlib.util.find_spec(module) is None:
             raise MissingExtraError("cxrscribe precision", "export")
-    from cxrscribe.bundle import Bundle
+    from cxrscribe.bundle.bundle import Bundle
     from cxrscribe_export.bundle_extension import extend_bundle, has_fused_graphs
     from cxrscribe_export.bundle_folder import check_out
     from cxrscribe_train.corpus.table import read_reports

@@ -11,9 +11,9 @@ from typing import Final
 import onnx
 
 import cxrscribe
+from cxrscribe.bundle.manifest import Manifest
+from cxrscribe.bundle.precision import Precision, Speedups
 from cxrscribe.errors import CxrscribeError, InputError
-from cxrscribe.manifest import Manifest
-from cxrscribe.precision import Precision, Speedups
 from cxrscribe.threads import usable_threads
 from cxrscribe_export.interface import BEAM_STEP, ENCODER
 from cxrscribe_export.precision_kind import Films, PrecisionKind

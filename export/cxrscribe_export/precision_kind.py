@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from cxrscribe.precision import FP16, INT8
+from cxrscribe.bundle.precision import FP16, INT8
 from cxrscribe_export.decoder_int8 import quantize_beam_step, quantize_initial_state
 from cxrscribe_export.encoder_int8 import quantize_encoder
 from cxrscribe_export.half_precision import halve

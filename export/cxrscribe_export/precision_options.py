@@ -12,8 +12,8 @@ import click
 from cxrscribe.cli.options import Command
 
 if TYPE_CHECKING:
+    from cxrscribe.bundle.manifest import Manifest
     from cxrscribe.films.preprocess import Preprocessing
-    from cxrscribe.manifest import Manifest
     from cxrscribe_export.precision_cost import LossLimits
     from cxrscribe_export.precisions import PrecisionOrder
     from cxrscribe_train.corpus.table import Corpus

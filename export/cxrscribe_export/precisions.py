@@ -9,7 +9,7 @@ from pathlib import Path
 import onnx
 
 import cxrscribe
-from cxrscribe.manifest import FP32, Manifest
+from cxrscribe.bundle.manifest import FP32, Manifest
 from cxrscribe_export.checked_graph import Graph, check
 from cxrscribe_export.graph_file import write_graph
 from cxrscribe_export.interface import interfaces_of

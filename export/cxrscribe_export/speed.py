@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import onnx
 
-from cxrscribe.architecture import Architecture
+from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.vocabulary import START
 from cxrscribe_export.runner import Array, GraphRunner
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cxrscribe.bundle.precision import ReportFigures
 from cxrscribe.errors import InputError
 from cxrscribe.films.preprocess import Preprocessing
-from cxrscribe.precision import ReportFigures
 from cxrscribe_train.corpus.table import Corpus
 from cxrscribe_train.evaluation.bleu import ORDERS, BleuCounts, Words
 from cxrscribe_train.evaluation.finding_set import FindingSet

@@ -9,7 +9,7 @@ import numpy as np
 import paddle
 from paddle import nn
 
-from cxrscribe.architecture import Architecture
+from cxrscribe.bundle.architecture import Architecture
 
 State = tuple[paddle.Tensor, paddle.Tensor]
 

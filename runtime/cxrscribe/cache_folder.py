@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from cxrscribe.bundle.external_data import external_files
 from cxrscribe.cache_record import GRAPH_NAME, RECORD_NAME, WEIGHTS_NAME, CacheRecord, crc32_of
 from cxrscribe.errors import BundleError
-from cxrscribe.external_data import external_files
 
 VARIABLE: Final = "CXRSCRIBE_CACHE"
 """The environment variable that names the folder."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cxrscribe.bundle import GraphFile
-from cxrscribe.bundle_path import is_bundle_path
+from cxrscribe.bundle.bundle import GraphFile
+from cxrscribe.bundle.paths import is_bundle_path
 from cxrscribe.errors import BundleError
 from cxrscribe.json_object import JsonObject, read_json_object
 

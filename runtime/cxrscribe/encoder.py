@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.file_entry import TensorEntry
+from cxrscribe.bundle.file_entry import TensorEntry
 from cxrscribe.session import Session
 
 # Activations of a large backbone take some 100 MB a film at 512 pixels; features of many films take nothing.

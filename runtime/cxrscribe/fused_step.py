@@ -8,10 +8,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.architecture import Architecture
 from cxrscribe.binding import Binding
+from cxrscribe.bundle.architecture import Architecture
+from cxrscribe.bundle.file_entry import TensorEntry
 from cxrscribe.device import Memory
-from cxrscribe.file_entry import TensorEntry
 from cxrscribe.frontier import Candidates, Frontier
 from cxrscribe.session import Session
 from cxrscribe.state_cache import StateCache

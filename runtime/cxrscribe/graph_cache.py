@@ -17,13 +17,13 @@ from pathlib import Path
 from threading import Thread
 from typing import Final
 
-from cxrscribe.bundle import GraphFile
+from cxrscribe.bundle.bundle import GraphFile
+from cxrscribe.bundle.graph_source import GraphSource
 from cxrscribe.cache_folder import CacheEntry, CacheFolder
 from cxrscribe.cache_record import GRAPH_NAME, WEIGHTS_NAME, CacheRecord, SourceFile, described
 from cxrscribe.device import import_onnxruntime
 from cxrscribe.errors import BundleError, InputError
 from cxrscribe.freed_memory import return_freed_memory
-from cxrscribe.graph_source import GraphSource
 from cxrscribe.native_session import write_optimized
 from cxrscribe.processor import processor
 from cxrscribe.session_settings import SessionSettings

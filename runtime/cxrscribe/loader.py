@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from cxrscribe.architecture import Architecture
-from cxrscribe.bundle import BEAM_INIT, BEAM_STEP, DECODER_INIT, DECODER_STEP, ENCODER, Bundle
+from cxrscribe.bundle.architecture import Architecture
+from cxrscribe.bundle.bundle import BEAM_INIT, BEAM_STEP, DECODER_INIT, DECODER_STEP, ENCODER, Bundle
+from cxrscribe.bundle.graph_source import GraphSource
+from cxrscribe.bundle.precision import FASTEST, choose_precision
 from cxrscribe.cache_folder import default_folder
 from cxrscribe.device import Role
 from cxrscribe.encoder import Encoder
 from cxrscribe.errors import BundleError
 from cxrscribe.fused_step import FusedDecoder
 from cxrscribe.graph_cache import open_cache
-from cxrscribe.graph_source import GraphSource
 from cxrscribe.lanes import Decoder
 from cxrscribe.onnx_step import OnnxStep
 from cxrscribe.placement import Placement
-from cxrscribe.precision import FASTEST, choose_precision
 from cxrscribe.reporter import Reporter
 from cxrscribe.session import Session
 from cxrscribe.session_factory import SessionFactory, WantedGraph

@@ -7,9 +7,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.architecture import Architecture
+from cxrscribe.bundle.architecture import Architecture
+from cxrscribe.bundle.file_entry import TensorEntry
 from cxrscribe.expansion import StepExpander
-from cxrscribe.file_entry import TensorEntry
 from cxrscribe.session import Session
 from cxrscribe.state import State
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cxrscribe.arrival import FeatureMatrix, FeatureRows, Source, feature_matrix
+from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.constraints import banned_ids
 from cxrscribe.decoder import ReportOrError, raising, search_in_order
 from cxrscribe.disclaimer import with_disclaimer
@@ -23,7 +24,6 @@ from cxrscribe.film_arrival import FilmArrivals, NamedSettings
 from cxrscribe.films.film import film_name
 from cxrscribe.films.read_ahead import film_feed, read_batches
 from cxrscribe.lanes import IMAGES_AT_ONCE, Decoder, Lanes
-from cxrscribe.manifest import Manifest
 from cxrscribe.placement import Placement
 from cxrscribe.report import Report
 from cxrscribe.settings import BeamSettings, settings_of_each, settings_of_stream

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cxrscribe.bundle.file_entry import TensorEntry
 from cxrscribe.cuda import gpu_missing
 from cxrscribe.device import CPU, Device, Memory, missing
 from cxrscribe.errors import BundleError, DeviceError
-from cxrscribe.file_entry import TensorEntry
 from cxrscribe.native_session import open_native, open_optimized
 from cxrscribe.placement import Placement
 from cxrscribe.session_settings import SessionSettings

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cxrscribe.bundle.graph_source import GraphSource
 from cxrscribe.cache_folder import CacheEntry
 from cxrscribe.device import AUTO, CPU, Device, Role, find_devices, missing
 from cxrscribe.errors import BundleError, DeviceError
 from cxrscribe.graph_cache import Check, GraphCache
-from cxrscribe.graph_source import GraphSource
 from cxrscribe.session import Session
 from cxrscribe.session_settings import SessionSettings
 from cxrscribe.threads import usable_threads

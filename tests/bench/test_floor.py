@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 
 import cxrscribe
 from cxrscribe import BeamSettings, DecodingStats
-from cxrscribe.bundle import Bundle
+from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.errors import InputError
 from cxrscribe_bench.encoder_products import EncoderProducts, Product, products_of
 from cxrscribe_bench.floor import METHODS, Floor, open_floor

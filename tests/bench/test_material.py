@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 import cxrscribe
+from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.errors import InputError
-from cxrscribe.manifest import Manifest
 from cxrscribe_bench.material import check_features, film_files, write_features
 from cxrscribe_train.feature_file import FeatureFile
 from support.small_bundle import SmallBundle

@@ -14,8 +14,8 @@ from PIL import Image
 
 import cxrscribe
 from cxrscribe import BeamSettings, DecodingStats
-from cxrscribe.architecture import Architecture
-from cxrscribe.bundle import Bundle
+from cxrscribe.bundle.architecture import Architecture
+from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.threads import usable_threads
 from cxrscribe_bench.curve import Curve, Point, measured
 from cxrscribe_bench.measurement import Measurement

@@ -8,8 +8,8 @@ import numpy as np
 import paddle
 from numpy.typing import NDArray
 
+from cxrscribe.bundle.manifest import Architecture
 from cxrscribe.films.preprocess import Preprocessing
-from cxrscribe.manifest import Architecture
 from cxrscribe_export.conversion import Traced
 from cxrscribe_export.exporter import TrainedModel
 from cxrscribe_export.graph import Graph, graphs_from, graphs_of

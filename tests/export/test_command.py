@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 import cxrscribe
+from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.cli.main import main
-from cxrscribe.manifest import Manifest
 
 
 def cxr(*arguments: object) -> Result:

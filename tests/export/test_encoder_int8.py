@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cxrscribe
+from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.demo import demo_films
-from cxrscribe.manifest import Manifest
 from cxrscribe_export.checked_graph import check
 from cxrscribe_export.encoder_int8 import quantize_encoder
 from cxrscribe_export.interface import encoder_interface

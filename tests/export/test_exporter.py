@@ -13,8 +13,8 @@ import pytest
 from onnx import numpy_helper
 
 import cxrscribe
+from cxrscribe.bundle.manifest import Manifest, Provenance
 from cxrscribe.errors import InputError
-from cxrscribe.manifest import Manifest, Provenance
 from cxrscribe.settings import BeamSettings
 from cxrscribe_export import exporter
 from cxrscribe_export.exporter import Label, ParityDemands, ParityError, export_bundle

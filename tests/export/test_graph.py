@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from cxrscribe.bundle import DECODER_INIT, DECODER_STEP, ENCODER
+from cxrscribe.bundle.bundle import DECODER_INIT, DECODER_STEP, ENCODER
 from cxrscribe_export.conversion import OPSET, ConversionError
 from cxrscribe_export.graph import Graph, check
 from cxrscribe_export.runner import GraphRunner

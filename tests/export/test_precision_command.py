@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from cxrscribe.bundle import Bundle
+from cxrscribe.bundle.bundle import Bundle
+from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.errors import CxrscribeError
-from cxrscribe.manifest import Manifest
 from cxrscribe_export.precision_command import precision
 from support.small_bundle import SmallBundle
 from support.square_corpus import write_squares

@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import cxrscribe
-from cxrscribe.bundle import Bundle
+from cxrscribe.bundle.bundle import Bundle
+from cxrscribe.bundle.manifest import Manifest, OutputParity, Parity
+from cxrscribe.bundle.precision import ReportFigures
 from cxrscribe.errors import BundleError, InputError
-from cxrscribe.manifest import Manifest, OutputParity, Parity
-from cxrscribe.precision import ReportFigures
 from cxrscribe.settings import BeamSettings
 from cxrscribe_export.bundle_extension import extend_bundle
 from cxrscribe_export.precision_cost import LossError, LossLimits, words_of_reports

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from cxrscribe.bundle.manifest import NearTie, SearchParity
 from cxrscribe.decoder import decode
-from cxrscribe.manifest import NearTie, SearchParity
 from cxrscribe.report import Report
 from cxrscribe.settings import BeamSettings
 from cxrscribe.state import State

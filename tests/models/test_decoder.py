@@ -6,7 +6,7 @@ import numpy as np
 import paddle
 import pytest
 
-from cxrscribe.architecture import Architecture
+from cxrscribe.bundle.architecture import Architecture
 from cxrscribe_models import ReportDecoder
 
 

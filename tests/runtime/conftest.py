@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cxrscribe.manifest import MANIFEST_NAME
+from cxrscribe.bundle.manifest import MANIFEST_NAME
 from support.small_bundle import SmallBundle
 
 

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import pytest
 
 import cxrscribe
-from cxrscribe.bundle import DECODER_STEP, ENCODER, Bundle
+from cxrscribe.bundle.bundle import DECODER_STEP, ENCODER, Bundle
+from cxrscribe.bundle.graph_source import GraphSource
 from cxrscribe.device import CPU, CUDA, DEVICES, TENSORRT, Device, Memory, Role
 from cxrscribe.errors import BundleError, DeviceError, MissingExtraError
-from cxrscribe.graph_source import GraphSource
 from cxrscribe.placement import Placement
 from cxrscribe.session import Session
 from cxrscribe.session_factory import SessionFactory, WantedGraph

@@ -10,7 +10,7 @@ import pytest
 
 import cxrscribe
 from cxrscribe import BeamSettings, Reporter, demo_bundle, demo_films
-from cxrscribe.bundle import Bundle
+from cxrscribe.bundle.bundle import Bundle
 
 
 @pytest.fixture(scope="module")

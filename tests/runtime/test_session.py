@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 import cxrscribe
+from cxrscribe.bundle.file_entry import TensorEntry
 from cxrscribe.device import CPU, CUDA
 from cxrscribe.errors import BundleError, CxrscribeError, DeviceError
-from cxrscribe.file_entry import TensorEntry
 from cxrscribe.session import Session
 from cxrscribe.session_settings import SessionSettings
 from support.small_bundle import SmallBundle, edit_graph

@@ -11,8 +11,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from cxrscribe.bundle.manifest import Architecture, FileEntry, Manifest, Provenance, TensorEntry
 from cxrscribe.films.preprocess import Preprocessing
-from cxrscribe.manifest import Architecture, FileEntry, Manifest, Provenance, TensorEntry
 from cxrscribe.settings import BeamSettings
 from cxrscribe_export.fusion import fuse, fuse_initial_state
 from support.small_models import letters

@@ -4,7 +4,7 @@ import numpy as np
 import paddle
 import pytest
 
-from cxrscribe.architecture import Architecture
+from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.vocabulary import START
 from cxrscribe_models import ReportDecoder
 from cxrscribe_train.network import initialize

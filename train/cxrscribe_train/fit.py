@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import paddle
 
-from cxrscribe.architecture import Architecture
+from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.errors import CxrscribeError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_models import FilmEncoder, ReportDecoder

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from cxrscribe.architecture import Architecture
+from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.errors import CxrscribeError, InputError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.settings import BeamSettings

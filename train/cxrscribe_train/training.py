@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cxrscribe.architecture import Architecture
+from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.errors import InputError
 from cxrscribe.settings import BeamSettings
 from cxrscribe.vocabulary import Vocabulary

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from cxrscribe.file_entry import FP32
+from cxrscribe.bundle.file_entry import FP32
 from cxrscribe_bench.figures import interval, percent, significant, times
 from cxrscribe_bench.groups import OFFLINE_FEATURES, OFFLINE_FILMS
 from cxrscribe_bench.page.bars import Bar, bar_chart

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cxrscribe.file_entry import FP32
+from cxrscribe.bundle.file_entry import FP32
 from cxrscribe_bench.figures import byte_size, duration
 from cxrscribe_bench.groups import OURS, SCALING
 from cxrscribe_bench.measurement import Measurement

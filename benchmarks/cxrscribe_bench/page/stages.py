@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cxrscribe.file_entry import FP32
+from cxrscribe.bundle.file_entry import FP32
 from cxrscribe_bench.figures import duration, interval, milliseconds, times
 from cxrscribe_bench.groups import FLOOR, STAGE_NAMES, STAGES
 from cxrscribe_bench.measurement import Measurement

@@ -15,9 +15,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.bundle import DECODER_INIT, DECODER_STEP, ENCODER, Bundle
+from cxrscribe.bundle.bundle import DECODER_INIT, DECODER_STEP, ENCODER, Bundle
+from cxrscribe.bundle.file_entry import FP32
 from cxrscribe.errors import MissingExtraError
-from cxrscribe.file_entry import FP32
 from cxrscribe.vocabulary import START
 from cxrscribe_bench.systems.plain_search import PlainSearch
 from cxrscribe_bench.systems.plain_system import FILMS_A_CALL, PlainSystem, require_peer

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.bundle import Bundle
+from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.errors import DecodingError
 from cxrscribe.vocabulary import END, PAD, START, UNK
 from cxrscribe_bench.system import Words

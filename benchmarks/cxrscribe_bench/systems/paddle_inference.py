@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.architecture import Architecture
-from cxrscribe.bundle import Bundle
+from cxrscribe.bundle.architecture import Architecture
+from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.vocabulary import START
 from cxrscribe_bench.systems.paddle_setup import set_up_paddle

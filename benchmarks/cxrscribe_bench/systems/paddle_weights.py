@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.architecture import Architecture
-from cxrscribe.bundle import DECODER_INIT, DECODER_STEP, ENCODER, Bundle
+from cxrscribe.bundle.architecture import Architecture
+from cxrscribe.bundle.bundle import DECODER_INIT, DECODER_STEP, ENCODER, Bundle
 from cxrscribe.errors import BundleError
 
 if TYPE_CHECKING:

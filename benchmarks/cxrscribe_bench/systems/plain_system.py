@@ -10,9 +10,9 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from cxrscribe.bundle.file_entry import FP32
+from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.errors import InputError
-from cxrscribe.file_entry import FP32
-from cxrscribe.manifest import Manifest
 from cxrscribe_bench.system import Words
 from cxrscribe_bench.systems.plain_search import require_plain
 from cxrscribe_bench.systems.trial import least_seconds

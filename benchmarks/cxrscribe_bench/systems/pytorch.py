@@ -11,9 +11,9 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from cxrscribe.bundle import Bundle
+from cxrscribe.bundle.bundle import Bundle
+from cxrscribe.bundle.manifest import FP32
 from cxrscribe.errors import InputError, MissingExtraError
-from cxrscribe.manifest import FP32
 from cxrscribe.settings import BeamSettings
 from cxrscribe_bench.system import Words
 from cxrscribe_bench.workload import Workload

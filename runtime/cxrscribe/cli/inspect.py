@@ -12,11 +12,11 @@ import click
 from cxrscribe.cli.options import bundle_or_demo
 
 if TYPE_CHECKING:
-    from cxrscribe.bundle import Bundle, FileCheck, Inspection
-    from cxrscribe.manifest import Manifest
-    from cxrscribe.parity import Parity
+    from cxrscribe.bundle.bundle import Bundle, FileCheck, Inspection
+    from cxrscribe.bundle.manifest import Manifest
+    from cxrscribe.bundle.parity import Parity
+    from cxrscribe.bundle.precision import Precision
     from cxrscribe.placement import Placement
-    from cxrscribe.precision import Precision
 
 
 @click.command(short_help="Show what is in a bundle, and whether it is intact.")
@@ -30,7 +30,7 @@ def inspect(bundle: Path | None, device: str | None, as_json: bool) -> None:
 
     Exit code: 0 intact; 1 a file is missing or changed (it is named); 2 no readable bundle, no such device.
     """
-    from cxrscribe.bundle import Bundle
+    from cxrscribe.bundle.bundle import Bundle
 
     opened = Bundle.open(bundle_or_demo(bundle))
     inspection = opened.inspect()
@@ -49,8 +49,8 @@ def inspect(bundle: Path | None, device: str | None, as_json: bool) -> None:
 
 def _placement(bundle: Bundle, device: str) -> tuple[str, tuple[Placement, ...]]:
     """The device that was taken, and where each graph runs. Raises DeviceError."""
+    from cxrscribe.bundle.file_entry import FP32
     from cxrscribe.cache_folder import default_folder
-    from cxrscribe.file_entry import FP32
     from cxrscribe.graph_cache import open_cache
     from cxrscribe.loader import open_graphs
     from cxrscribe.session_factory import SessionFactory

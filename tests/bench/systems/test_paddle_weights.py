@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import cxrscribe
-from cxrscribe.bundle import Bundle
+from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.errors import BundleError
 from cxrscribe_bench.systems.plain_onnxruntime import OnnxDecoder, OnnxEncoder
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import cxrscribe
 from cxrscribe import BeamSettings
-from cxrscribe.bundle import Bundle
+from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.errors import DecodingError, InputError
 from cxrscribe.state import State
 from cxrscribe_bench.systems.plain_onnxruntime import OnnxDecoder

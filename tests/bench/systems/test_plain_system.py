@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cxrscribe.manifest import Manifest
+from cxrscribe.bundle.manifest import Manifest
 from cxrscribe_bench.system import Words
 from cxrscribe_bench.systems.plain_system import PlainSystem
 from support.bench_workload import small_workload

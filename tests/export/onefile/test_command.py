@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from cxrscribe.bundle.manifest import sha256_of
 from cxrscribe.cli.main import main
 from cxrscribe.disclaimer import DISCLAIMER
-from cxrscribe.manifest import sha256_of
 from support.one_file import OneFile
 from support.small_bundle import SmallBundle
 

@@ -9,7 +9,7 @@ import pytest
 
 import cxrscribe
 from cxrscribe import BeamSettings
-from cxrscribe.bundle import Bundle
+from cxrscribe.bundle.bundle import Bundle
 from cxrscribe_export.onefile import one_file
 from support.one_file import Films, OneFile, results_of
 

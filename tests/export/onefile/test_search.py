@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import cxrscribe
 from cxrscribe import BeamSettings, DecodingStats, Reporter
-from cxrscribe.bundle import Bundle
+from cxrscribe.bundle.bundle import Bundle
 from cxrscribe_export.onefile import one_file
 from support.one_file import Films, OneFile, results_of
 from support.small_bundle import SmallBundle

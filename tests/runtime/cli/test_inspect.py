@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from cxrscribe.manifest import (
+from cxrscribe.bundle.manifest import (
     Evaluation,
     FileEntry,
     Manifest,
@@ -22,7 +22,7 @@ from cxrscribe.manifest import (
     Provenance,
     SearchParity,
 )
-from cxrscribe.precision import ReportFigures
+from cxrscribe.bundle.precision import ReportFigures
 from support.precision_record import INT8
 
 Run = Callable[..., Result]

@@ -11,7 +11,7 @@ import pytest
 from click.testing import Result
 from PIL import Image
 
-from cxrscribe.manifest import Manifest
+from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.pgm import to_pgm
 
 Run = Callable[..., Result]

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 import cxrscribe
 from cxrscribe import session
-from cxrscribe.bundle import ENCODER, Bundle
+from cxrscribe.bundle.bundle import ENCODER, Bundle
+from cxrscribe.bundle.graph_source import GraphSource
 from cxrscribe.cache_folder import CacheEntry, CacheFolder
 from cxrscribe.graph_cache import cache_key
-from cxrscribe.graph_source import GraphSource
 
 Films = list[NDArray[np.uint8]]
 GRAPHS = 3

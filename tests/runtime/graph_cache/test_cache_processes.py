@@ -10,10 +10,10 @@ import pytest
 
 import cxrscribe
 from cxrscribe import graph_cache, native_session, session
-from cxrscribe.bundle import Bundle
+from cxrscribe.bundle.bundle import Bundle
+from cxrscribe.bundle.graph_source import GraphSource
 from cxrscribe.cache_folder import CacheFolder
 from cxrscribe.graph_cache import GraphCache
-from cxrscribe.graph_source import GraphSource
 
 from .cached import (
     GRAPHS,

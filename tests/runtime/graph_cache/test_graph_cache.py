@@ -10,11 +10,11 @@ import pytest
 
 import cxrscribe
 from cxrscribe import graph_cache
-from cxrscribe.bundle import ENCODER, Bundle
+from cxrscribe.bundle.bundle import ENCODER, Bundle
+from cxrscribe.bundle.graph_source import GraphSource
 from cxrscribe.cache_folder import CacheFolder
 from cxrscribe.errors import BundleError
 from cxrscribe.graph_cache import cache_key
-from cxrscribe.graph_source import GraphSource
 from support.small_bundle import SmallBundle
 
 from .cached import (

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from cxrscribe.bundle.manifest import MANIFEST_NAME
 from cxrscribe.cli.main import main
 from cxrscribe.disclaimer import with_disclaimer
-from cxrscribe.manifest import MANIFEST_NAME
 from cxrscribe_train.corpus.table import read_reports
 
 WEIGHTS = "ab" * 32

@@ -10,7 +10,7 @@ import numpy as np
 import paddle
 import pytest
 
-from cxrscribe.architecture import Architecture
+from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.errors import DeviceError, FilmError, InputError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.settings import BeamSettings

@@ -10,8 +10,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from cxrscribe.bundle.file_entry import sha256_of
 from cxrscribe.errors import InputError
-from cxrscribe.file_entry import sha256_of
 from cxrscribe_train.atomic import write_atomically
 from cxrscribe_train.corpus.transfer import Progress, Retries, origin_file, transfer
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from cxrscribe.bundle.manifest import MANIFEST_NAME, Manifest, sha256_of
 from cxrscribe.disclaimer import disclaimer_of
 from cxrscribe.errors import FilmError, InputError
 from cxrscribe.films.preprocess import Preprocessing
-from cxrscribe.manifest import MANIFEST_NAME, Manifest, sha256_of
 from cxrscribe.settings import BeamSettings
 from cxrscribe_train.evaluation.bleu import Words
 from cxrscribe_train.evaluation.subject import Film

@@ -9,10 +9,10 @@ from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from cxrscribe.bundle_path import file_inside, is_bundle_path, opening
+from cxrscribe.bundle.external_data import external_files
+from cxrscribe.bundle.manifest import FP32, MANIFEST_NAME, FileEntry, Manifest, sha256_of
+from cxrscribe.bundle.paths import file_inside, is_bundle_path, opening
 from cxrscribe.errors import BundleError
-from cxrscribe.external_data import external_files
-from cxrscribe.manifest import FP32, MANIFEST_NAME, FileEntry, Manifest, sha256_of
 
 ENCODER: Final = "encoder.onnx"
 DECODER_INIT: Final = "decoder_init.onnx"

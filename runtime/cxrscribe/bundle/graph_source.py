@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from cxrscribe.bundle import Bundle, GraphFile
-from cxrscribe.file_entry import FP32, FileEntry
+from cxrscribe.bundle.bundle import Bundle, GraphFile
+from cxrscribe.bundle.file_entry import FP32, FileEntry
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cxrscribe.architecture import Architecture
-from cxrscribe.bundle_path import file_inside
+from cxrscribe.bundle.architecture import Architecture
+from cxrscribe.bundle.file_entry import FP32, FileEntry, TensorEntry, sha256_of
+from cxrscribe.bundle.parity import NearTie, OutputParity, Parity, SearchParity
+from cxrscribe.bundle.paths import file_inside
+from cxrscribe.bundle.precision import Precision
 from cxrscribe.errors import BundleError, CxrscribeError
-from cxrscribe.file_entry import FP32, FileEntry, TensorEntry, sha256_of
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.json_object import JsonObject, read_json_object
-from cxrscribe.parity import NearTie, OutputParity, Parity, SearchParity
-from cxrscribe.precision import Precision
 from cxrscribe.settings import BeamSettings
 from cxrscribe.vocabulary import Vocabulary
 

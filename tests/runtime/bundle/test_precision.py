@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from cxrscribe.bundle.manifest import FileEntry, Manifest
+from cxrscribe.bundle.precision import Precision, Speedups, choose_precision
 from cxrscribe.errors import BundleError
 from cxrscribe.json_object import JsonObject
-from cxrscribe.manifest import FileEntry, Manifest
-from cxrscribe.precision import Precision, Speedups, choose_precision
 from support.precision_record import INT8
 from support.small_bundle import SmallBundle
 

@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from cxrscribe.bundle.file_entry import FP32
 from cxrscribe.errors import BundleError
-from cxrscribe.file_entry import FP32
 from cxrscribe.json_object import JsonObject
 
 if TYPE_CHECKING:
-    from cxrscribe.manifest import Manifest
+    from cxrscribe.bundle.manifest import Manifest
 
 FP16: Final = "fp16"
 INT8: Final = "int8"

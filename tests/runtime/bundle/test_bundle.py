@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 import cxrscribe
-from cxrscribe.bundle import DECODER_STEP, ENCODER, Bundle, FileState
+from cxrscribe.bundle.bundle import DECODER_STEP, ENCODER, Bundle, FileState
+from cxrscribe.bundle.external_data import external_files
 from cxrscribe.errors import BundleError
-from cxrscribe.external_data import external_files
 from support.small_bundle import SmallBundle, edit_graph
 
 Edit = Callable[[Path, Callable[[dict[str, Any]], object]], None]

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from cxrscribe.errors import BundleError
-from cxrscribe.manifest import (
+from cxrscribe.bundle.manifest import (
     MANIFEST_NAME,
     Evaluation,
     FileEntry,
@@ -20,6 +19,7 @@ from cxrscribe.manifest import (
     Parity,
     SearchParity,
 )
+from cxrscribe.errors import BundleError
 from cxrscribe.settings import BeamSettings
 from support.precision_record import INT8
 from support.small_bundle import SmallBundle
