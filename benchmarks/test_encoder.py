@@ -13,9 +13,9 @@ import cxrscribe
 from cxrscribe.bundle.bundle import ENCODER, Bundle
 from cxrscribe.bundle.file_entry import FP32
 from cxrscribe.bundle.graph_source import GraphSource
-from cxrscribe.device import Role
 from cxrscribe.encoder import Encoder
-from cxrscribe.session_factory import SessionFactory, WantedGraph
+from cxrscribe.sessions.device import Role
+from cxrscribe.sessions.factory import SessionFactory, WantedGraph
 
 LEAST_LIKENESS = {FP32: 1 - 1e-5}
 """Cosine of features with those of fp32; other precisions may differ, but not mean something else."""

@@ -12,13 +12,13 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from cxrscribe.bundle.bundle import BEAM_INIT, BEAM_STEP, DECODER_INIT, DECODER_STEP, Bundle
 from cxrscribe.bundle.file_entry import FP32
 from cxrscribe.bundle.graph_source import GraphSource
-from cxrscribe.device import Role
 from cxrscribe.expansion import StepExpander
 from cxrscribe.frontier import Candidates, Frontier
 from cxrscribe.fused_step import FusedDecoder
 from cxrscribe.onnx_step import OnnxStep
-from cxrscribe.session import Session
-from cxrscribe.session_factory import SessionFactory, WantedGraph
+from cxrscribe.sessions.device import Role
+from cxrscribe.sessions.factory import SessionFactory, WantedGraph
+from cxrscribe.sessions.session import Session
 from cxrscribe.vocabulary import START
 
 WIDTH = 5

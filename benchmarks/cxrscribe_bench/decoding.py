@@ -26,7 +26,7 @@ from cxrscribe.arrival import FeatureMatrix
 from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.lanes import IMAGES_AT_ONCE
 from cxrscribe.loader import open_graphs
-from cxrscribe.session_factory import SessionFactory
+from cxrscribe.sessions.factory import SessionFactory
 from cxrscribe_bench.matrix_products import MatrixProducts, multiplications
 from cxrscribe_bench.model import BenchmarkModel, model_at
 from cxrscribe_bench.recording import SearchRows, recorded_rows

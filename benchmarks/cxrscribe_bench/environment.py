@@ -8,8 +8,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
-from cxrscribe.processor import processor, read_processor
-from cxrscribe.threads import usable_threads
+from cxrscribe.sessions.processor import processor, read_processor
+from cxrscribe.sessions.threads import usable_threads
 
 PACKAGES: Final = (
     "cxrscribe",
@@ -62,7 +62,7 @@ def load() -> list[float] | None:
 
 
 def _processor(description: str) -> tuple[str | None, list[str] | None]:
-    """Name and instruction sets from what `cxrscribe.processor` says: `<field> <value>; ...`."""
+    """Name and instruction sets from what `cxrscribe.sessions.processor` says: `<field> <value>; ...`."""
     values = {
         field: part.removeprefix(f"{field} ")
         for part in description.split("; ")

@@ -15,7 +15,7 @@ from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.encoder import FILMS_AT_ONCE
 from cxrscribe.lanes import Decoder
 from cxrscribe.loader import open_graphs
-from cxrscribe.session_factory import SessionFactory
+from cxrscribe.sessions.factory import SessionFactory
 from cxrscribe_bench.encoder_products import EncoderProducts, Product, products_of
 from cxrscribe_bench.matrix_products import MatrixProducts, initial_sizes, step_sizes
 from cxrscribe_bench.recording import SearchRows, recorded_rows

@@ -11,7 +11,7 @@ import onnx
 from numpy.typing import NDArray
 
 from cxrscribe.bundle.architecture import Architecture
-from cxrscribe.threads import usable_threads
+from cxrscribe.sessions.threads import usable_threads
 from cxrscribe_export.graph_builder import GraphBuilder
 from cxrscribe_export.interface import GraphInterface, Port
 

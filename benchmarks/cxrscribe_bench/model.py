@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.bundle.precision import INT8
-from cxrscribe.cache_folder import default_folder as cache_folder
 from cxrscribe.errors import InputError
+from cxrscribe.sessions.cache_folder import default_folder as cache_folder
 from cxrscribe.vocabulary import END
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.bundle.file_entry import FP32
-from cxrscribe.threads import usable_threads
+from cxrscribe.sessions.threads import usable_threads
 from cxrscribe_bench.drawn_films import drawn_films
 from cxrscribe_bench.model import ModelSize, model_at
 

@@ -128,8 +128,8 @@ def run(
     from dataclasses import replace
 
     from cxrscribe.bundle.manifest import Manifest
+    from cxrscribe.sessions.threads import usable_threads
     from cxrscribe.settings import BeamSettings
-    from cxrscribe.threads import usable_threads
     from cxrscribe_bench.entrants import PEERS
     from cxrscribe_bench.plan import QUICK, WHOLE
     from cxrscribe_bench.suite import PARTS, Order, Suite, write_results

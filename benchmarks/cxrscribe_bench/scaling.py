@@ -17,10 +17,10 @@ import cxrscribe
 from cxrscribe import BeamSettings, DecodingStats, Reporter
 from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.bundle.manifest import FP32, Manifest
-from cxrscribe.cache_folder import VARIABLE as CACHE_VARIABLE
 from cxrscribe.errors import CxrscribeError, FilmError, InputError
 from cxrscribe.films.film import Pixels, read_film
-from cxrscribe.threads import usable_threads
+from cxrscribe.sessions.cache_folder import VARIABLE as CACHE_VARIABLE
+from cxrscribe.sessions.threads import usable_threads
 from cxrscribe_bench.curve import Curve, Failed, Point, measured
 from cxrscribe_bench.groups import scaling
 from cxrscribe_bench.measurement import Measurement

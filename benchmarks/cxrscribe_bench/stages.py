@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from cxrscribe import DecodingStats, Reporter
 from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.bundle.precision import FASTEST, choose_precision
-from cxrscribe.cache_folder import default_folder
 from cxrscribe.encoder import Encoder
 from cxrscribe.errors import FilmError
 from cxrscribe.films.film import Pixels, read_film
 from cxrscribe.films.read_ahead import read_batches
-from cxrscribe.graph_cache import open_cache
 from cxrscribe.loader import open_graphs
-from cxrscribe.session_factory import SessionFactory
+from cxrscribe.sessions.cache import open_cache
+from cxrscribe.sessions.cache_folder import default_folder
+from cxrscribe.sessions.factory import SessionFactory
 from cxrscribe_bench.groups import STAGE_NAMES
 from cxrscribe_bench.workload import Workload
 

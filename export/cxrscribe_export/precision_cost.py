@@ -14,7 +14,7 @@ import cxrscribe
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.bundle.precision import Precision, Speedups
 from cxrscribe.errors import CxrscribeError, InputError
-from cxrscribe.threads import usable_threads
+from cxrscribe.sessions.threads import usable_threads
 from cxrscribe_export.interface import BEAM_STEP, ENCODER
 from cxrscribe_export.precision_kind import Films, PrecisionKind
 from cxrscribe_export.runner import Array

@@ -9,8 +9,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+from cxrscribe.sessions.threads import usable_threads
 from cxrscribe.state import State
-from cxrscribe.threads import usable_threads
 from cxrscribe_export.checked_graph import Graph
 
 Array = NDArray[Any]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrscribe.bundle.file_entry import TensorEntry
-from cxrscribe.session import Session
+from cxrscribe.sessions.session import Session
 
 # Activations of a large backbone take some 100 MB a film at 512 pixels; features of many films take nothing.
 FILMS_AT_ONCE: Final = 8

@@ -8,12 +8,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.binding import Binding
 from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.bundle.file_entry import TensorEntry
-from cxrscribe.device import Memory
 from cxrscribe.frontier import Candidates, Frontier
-from cxrscribe.session import Session
+from cxrscribe.sessions.binding import Binding
+from cxrscribe.sessions.device import Memory
+from cxrscribe.sessions.session import Session
 from cxrscribe.state_cache import StateCache
 from cxrscribe.vocabulary import START
 

@@ -9,18 +9,18 @@ from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.bundle.bundle import BEAM_INIT, BEAM_STEP, DECODER_INIT, DECODER_STEP, ENCODER, Bundle
 from cxrscribe.bundle.graph_source import GraphSource
 from cxrscribe.bundle.precision import FASTEST, choose_precision
-from cxrscribe.cache_folder import default_folder
-from cxrscribe.device import Role
 from cxrscribe.encoder import Encoder
 from cxrscribe.errors import BundleError
 from cxrscribe.fused_step import FusedDecoder
-from cxrscribe.graph_cache import open_cache
 from cxrscribe.lanes import Decoder
 from cxrscribe.onnx_step import OnnxStep
-from cxrscribe.placement import Placement
 from cxrscribe.reporter import Reporter
-from cxrscribe.session import Session
-from cxrscribe.session_factory import SessionFactory, WantedGraph
+from cxrscribe.sessions.cache import open_cache
+from cxrscribe.sessions.cache_folder import default_folder
+from cxrscribe.sessions.device import Role
+from cxrscribe.sessions.factory import SessionFactory, WantedGraph
+from cxrscribe.sessions.placement import Placement
+from cxrscribe.sessions.session import Session
 
 
 def load(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.bundle.file_entry import TensorEntry
 from cxrscribe.expansion import StepExpander
-from cxrscribe.session import Session
+from cxrscribe.sessions.session import Session
 from cxrscribe.state import State
 
 _STATE: Final = ("hidden", "cell")

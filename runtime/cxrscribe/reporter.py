@@ -24,8 +24,8 @@ from cxrscribe.film_arrival import FilmArrivals, NamedSettings
 from cxrscribe.films.film import film_name
 from cxrscribe.films.read_ahead import film_feed, read_batches
 from cxrscribe.lanes import IMAGES_AT_ONCE, Decoder, Lanes
-from cxrscribe.placement import Placement
 from cxrscribe.report import Report
+from cxrscribe.sessions.placement import Placement
 from cxrscribe.settings import BeamSettings, settings_of_each, settings_of_stream
 from cxrscribe.stats import DecodingStats
 from cxrscribe.vocabulary import Vocabulary

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.device import Memory, import_onnxruntime
+from cxrscribe.sessions.device import Memory, import_onnxruntime
 
 _NUMBER_BYTES: Final = 4
 

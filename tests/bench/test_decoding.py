@@ -17,7 +17,7 @@ from cxrscribe.bundle.manifest import FP32
 from cxrscribe.decoder import search_in_order
 from cxrscribe.lane import Lane
 from cxrscribe.loader import open_graphs
-from cxrscribe.session_factory import SessionFactory
+from cxrscribe.sessions.factory import SessionFactory
 from cxrscribe_bench.decoding import Figure
 from cxrscribe_bench.matrix_products import MatrixProducts, multiplications
 from cxrscribe_bench.model import ModelSize, make

@@ -16,7 +16,7 @@ import cxrscribe
 from cxrscribe import BeamSettings, DecodingStats
 from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.bundle.bundle import Bundle
-from cxrscribe.threads import usable_threads
+from cxrscribe.sessions.threads import usable_threads
 from cxrscribe_bench.curve import Curve, Point, measured
 from cxrscribe_bench.measurement import Measurement
 from cxrscribe_bench.random_decoder import write_random_decoder

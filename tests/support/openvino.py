@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from cxrscribe.errors import DeviceError
-from cxrscribe.openvino import openvino_processors
+from cxrscribe.sessions.openvino import openvino_processors
 
 
 def openvino_is_installed() -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrscribe.bundle.bundle import DECODER_INIT, DECODER_STEP, ENCODER, Bundle
-from cxrscribe.device import import_onnxruntime
+from cxrscribe.sessions.device import import_onnxruntime
 from cxrscribe_bench.systems.plain_search import PlainSearch
 from cxrscribe_bench.systems.plain_system import PlainSystem, require_peer
 from cxrscribe_bench.workload import Workload

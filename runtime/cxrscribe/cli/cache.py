@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from cxrscribe.cache_folder import CacheEntry, CacheFolder
+    from cxrscribe.sessions.cache_folder import CacheEntry, CacheFolder
 
 
 @click.command(short_help="Show or clear the folder of optimized graphs.")
@@ -21,8 +21,8 @@ def cache(clear: bool, as_json: bool) -> None:
     The folder is $CXRSCRIBE_CACHE, or else the user's cache folder. It may be cleared at any time: what is
     needed is made again.
     """
-    from cxrscribe.cache_folder import VARIABLE, CacheFolder, default_folder
     from cxrscribe.errors import InputError
+    from cxrscribe.sessions.cache_folder import VARIABLE, CacheFolder, default_folder
 
     path = default_folder()
     if path is None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cxrscribe.bundle.manifest import Manifest
     from cxrscribe.bundle.parity import Parity
     from cxrscribe.bundle.precision import Precision
-    from cxrscribe.placement import Placement
+    from cxrscribe.sessions.placement import Placement
 
 
 @click.command(short_help="Show what is in a bundle, and whether it is intact.")
@@ -50,10 +50,10 @@ def inspect(bundle: Path | None, device: str | None, as_json: bool) -> None:
 def _placement(bundle: Bundle, device: str) -> tuple[str, tuple[Placement, ...]]:
     """The device that was taken, and where each graph runs. Raises DeviceError."""
     from cxrscribe.bundle.file_entry import FP32
-    from cxrscribe.cache_folder import default_folder
-    from cxrscribe.graph_cache import open_cache
     from cxrscribe.loader import open_graphs
-    from cxrscribe.session_factory import SessionFactory
+    from cxrscribe.sessions.cache import open_cache
+    from cxrscribe.sessions.cache_folder import default_folder
+    from cxrscribe.sessions.factory import SessionFactory
 
     sessions = SessionFactory(device, cache=open_cache(True, default_folder()))
     placement = open_graphs(bundle, sessions, FP32).placement

@@ -94,7 +94,7 @@ def test_folder_that_can_not_be_written_to_says_so(
 
 
 def test_user_without_a_home_is_told_what_to_set(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cxrscribe.cache_folder.default_folder", lambda: None)
+    monkeypatch.setattr("cxrscribe.sessions.cache_folder.default_folder", lambda: None)
     result = run("cache")
     assert result.exit_code == 2
     assert "set CXRSCRIBE_CACHE" in result.stderr

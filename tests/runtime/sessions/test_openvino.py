@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 import cxrscribe
-from cxrscribe.device import OPENVINO, Memory, Role
 from cxrscribe.errors import DeviceError
-from cxrscribe.openvino import openvino_options, openvino_processors
+from cxrscribe.sessions.device import OPENVINO, Memory, Role
+from cxrscribe.sessions.openvino import openvino_options, openvino_processors
 from support.openvino import openvino_is_installed, openvino_works
 
 _NAME = "OpenVINOExecutionProvider"
@@ -51,7 +51,7 @@ def test_plugin_that_can_not_be_loaded_says_why(
     small_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("onnxruntime_ep_openvino.get_library_path", lambda: str(tmp_path / "none.so"))
-    monkeypatch.setattr("cxrscribe.openvino._LIBRARY", "cxrscribe-openvino-broken")
+    monkeypatch.setattr("cxrscribe.sessions.openvino._LIBRARY", "cxrscribe-openvino-broken")
     with pytest.raises(DeviceError, match=r"none\.so: cannot open shared object file"):
         cxrscribe.load(small_bundle, device="openvino")
 

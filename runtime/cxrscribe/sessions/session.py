@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrscribe.bundle.file_entry import TensorEntry
-from cxrscribe.cuda import gpu_missing
-from cxrscribe.device import CPU, Device, Memory, missing
 from cxrscribe.errors import BundleError, DeviceError
-from cxrscribe.native_session import open_native, open_optimized
-from cxrscribe.placement import Placement
-from cxrscribe.session_settings import SessionSettings
+from cxrscribe.sessions.cuda import gpu_missing
+from cxrscribe.sessions.device import CPU, Device, Memory, missing
+from cxrscribe.sessions.native import open_native, open_optimized
+from cxrscribe.sessions.placement import Placement
+from cxrscribe.sessions.session_settings import SessionSettings
 
 
 class Session:

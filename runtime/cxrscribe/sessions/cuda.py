@@ -11,8 +11,8 @@ from pathlib import Path
 from threading import Lock, get_ident
 from typing import Final, TextIO
 
-from cxrscribe.device import CUDA, TENSORRT, Device, import_onnxruntime, missing
 from cxrscribe.errors import DeviceError
+from cxrscribe.sessions.device import CUDA, TENSORRT, Device, import_onnxruntime, missing
 
 _FATAL: Final = 4
 _WARNING: Final = 2

@@ -10,11 +10,11 @@ import pytest
 from numpy.typing import NDArray
 
 import cxrscribe
-from cxrscribe import session
 from cxrscribe.bundle.bundle import ENCODER, Bundle
 from cxrscribe.bundle.graph_source import GraphSource
-from cxrscribe.cache_folder import CacheEntry, CacheFolder
-from cxrscribe.graph_cache import cache_key
+from cxrscribe.sessions import session
+from cxrscribe.sessions.cache import cache_key
+from cxrscribe.sessions.cache_folder import CacheEntry, CacheFolder
 
 Films = list[NDArray[np.uint8]]
 GRAPHS = 3

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from cxrscribe.bundle.external_data import external_files
-from cxrscribe.cache_record import GRAPH_NAME, RECORD_NAME, WEIGHTS_NAME, CacheRecord, crc32_of
 from cxrscribe.errors import BundleError
+from cxrscribe.sessions.cache_record import GRAPH_NAME, RECORD_NAME, WEIGHTS_NAME, CacheRecord, crc32_of
 
 VARIABLE: Final = "CXRSCRIBE_CACHE"
 """The environment variable that names the folder."""

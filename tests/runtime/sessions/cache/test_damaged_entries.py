@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cxrscribe.cache_folder import CacheEntry, CacheFolder
+from cxrscribe.sessions.cache_folder import CacheEntry, CacheFolder
 
 from .cached import (
     GRAPHS,
@@ -83,7 +83,7 @@ def take_weights_from_outside(entry: CacheEntry) -> None:
 
 
 def graph_checksum(file: Path) -> int:
-    from cxrscribe.cache_record import crc32_of
+    from cxrscribe.sessions.cache_record import crc32_of
 
     return crc32_of(file)
 

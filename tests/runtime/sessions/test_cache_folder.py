@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cxrscribe.cache_folder import CacheFolder, default_folder
-from cxrscribe.cache_record import GRAPH_NAME, CachedFile, CacheRecord, SourceFile, crc32_of
+from cxrscribe.sessions.cache_folder import CacheFolder, default_folder
+from cxrscribe.sessions.cache_record import GRAPH_NAME, CachedFile, CacheRecord, SourceFile, crc32_of
 
 _DAY = 24 * 3600
 
@@ -56,7 +56,7 @@ def test_default_is_where_the_system_has_its_caches(
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("cxrscribe.cache_folder.sys.platform", platform)
+    monkeypatch.setattr("cxrscribe.sessions.cache_folder.sys.platform", platform)
     monkeypatch.setattr(Path, "home", lambda: Path("/home/someone"))
     assert default_folder() == Path(expected)
 

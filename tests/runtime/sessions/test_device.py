@@ -9,12 +9,12 @@ import pytest
 import cxrscribe
 from cxrscribe.bundle.bundle import DECODER_STEP, ENCODER, Bundle
 from cxrscribe.bundle.graph_source import GraphSource
-from cxrscribe.device import CPU, CUDA, DEVICES, TENSORRT, Device, Memory, Role
 from cxrscribe.errors import BundleError, DeviceError, MissingExtraError
-from cxrscribe.placement import Placement
-from cxrscribe.session import Session
-from cxrscribe.session_factory import SessionFactory, WantedGraph
-from cxrscribe.session_settings import SessionSettings
+from cxrscribe.sessions.device import CPU, CUDA, DEVICES, TENSORRT, Device, Memory, Role
+from cxrscribe.sessions.factory import SessionFactory, WantedGraph
+from cxrscribe.sessions.placement import Placement
+from cxrscribe.sessions.session import Session
+from cxrscribe.sessions.session_settings import SessionSettings
 from support.small_bundle import SmallBundle, edit_graph
 
 _CUDA_NAME = "CUDAExecutionProvider"
@@ -142,7 +142,7 @@ def test_device_that_runs_nothing_of_a_graph_is_an_error(
         def get_provider_graph_assignment_info(self) -> list[SimpleNamespace]:
             return [SimpleNamespace(ep_name=_CPU_NAME, get_nodes=lambda: [None] * 5)]
 
-    monkeypatch.setattr("cxrscribe.session.open_native", lambda graph, settings: AllOnCpu())
+    monkeypatch.setattr("cxrscribe.sessions.session.open_native", lambda graph, settings: AllOnCpu())
     said = r"takes no node of .*encoder\.onnx: encoder\.onnx: 5 nodes on CPUExecutionProvider"
     with pytest.raises(DeviceError, match=said):
         Session(small_bundle / ENCODER, SessionSettings(CUDA, 1))

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from cxrscribe import cuda
-from cxrscribe.cuda import cuda_ready, gpu_missing
-from cxrscribe.device import CUDA, TENSORRT, Device
+from cxrscribe.sessions import cuda
+from cxrscribe.sessions.cuda import cuda_ready, gpu_missing
+from cxrscribe.sessions.device import CUDA, TENSORRT, Device
 
 MISSING = "cannot open shared object file: No such file or directory"
 

@@ -6,10 +6,10 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final
 
-from cxrscribe.cuda import cuda_ready
-from cxrscribe.device import OPENVINO, Memory, import_onnxruntime
-from cxrscribe.openvino import openvino_options, openvino_processors
-from cxrscribe.session_settings import SessionSettings
+from cxrscribe.sessions.cuda import cuda_ready
+from cxrscribe.sessions.device import OPENVINO, Memory, import_onnxruntime
+from cxrscribe.sessions.openvino import openvino_options, openvino_processors
+from cxrscribe.sessions.session_settings import SessionSettings
 
 _FATAL_ONLY: Final = 4
 """Severity of what onnxruntime logs to the terminal. Its errors are raised, and say the same."""

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 import cxrscribe
 from cxrscribe.bundle.file_entry import TensorEntry
-from cxrscribe.device import CPU, CUDA
 from cxrscribe.errors import BundleError, CxrscribeError, DeviceError
-from cxrscribe.session import Session
-from cxrscribe.session_settings import SessionSettings
+from cxrscribe.sessions.device import CPU, CUDA
+from cxrscribe.sessions.session import Session
+from cxrscribe.sessions.session_settings import SessionSettings
 from support.small_bundle import SmallBundle, edit_graph
 
 IMAGE = TensorEntry("image", "uint8", ("N", 24, 32))

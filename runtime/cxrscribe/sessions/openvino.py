@@ -6,7 +6,7 @@ import json
 from threading import Lock
 from typing import Any, Final
 
-from cxrscribe.device import OPENVINO, import_onnxruntime, missing
+from cxrscribe.sessions.device import OPENVINO, import_onnxruntime, missing
 
 _NAME: Final = "OpenVINOExecutionProvider"
 _LIBRARY: Final = "cxrscribe-openvino"  # what onnxruntime calls the plugin once it is registered

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 import cxrscribe
-from cxrscribe import graph_cache, native_session, session
 from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.bundle.graph_source import GraphSource
-from cxrscribe.cache_folder import CacheFolder
-from cxrscribe.graph_cache import GraphCache
+from cxrscribe.sessions import cache as graph_cache
+from cxrscribe.sessions import native as native_session
+from cxrscribe.sessions import session
+from cxrscribe.sessions.cache import GraphCache
+from cxrscribe.sessions.cache_folder import CacheFolder
 
 from .cached import (
     GRAPHS,

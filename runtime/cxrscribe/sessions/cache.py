@@ -19,14 +19,14 @@ from typing import Final
 
 from cxrscribe.bundle.bundle import GraphFile
 from cxrscribe.bundle.graph_source import GraphSource
-from cxrscribe.cache_folder import CacheEntry, CacheFolder
-from cxrscribe.cache_record import GRAPH_NAME, WEIGHTS_NAME, CacheRecord, SourceFile, described
-from cxrscribe.device import import_onnxruntime
 from cxrscribe.errors import BundleError, InputError
-from cxrscribe.freed_memory import return_freed_memory
-from cxrscribe.native_session import write_optimized
-from cxrscribe.processor import processor
-from cxrscribe.session_settings import SessionSettings
+from cxrscribe.sessions.cache_folder import CacheEntry, CacheFolder
+from cxrscribe.sessions.cache_record import GRAPH_NAME, WEIGHTS_NAME, CacheRecord, SourceFile, described
+from cxrscribe.sessions.device import import_onnxruntime
+from cxrscribe.sessions.freed_memory import return_freed_memory
+from cxrscribe.sessions.native import write_optimized
+from cxrscribe.sessions.processor import processor
+from cxrscribe.sessions.session_settings import SessionSettings
 
 _LAYOUT: Final = 1
 """Of what is written; another number makes new entries."""

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.device import Memory
-from cxrscribe.session import Session
+from cxrscribe.sessions.device import Memory
+from cxrscribe.sessions.session import Session
 
 
 class Binding:

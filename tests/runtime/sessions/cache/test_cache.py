@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 import cxrscribe
-from cxrscribe import graph_cache
 from cxrscribe.bundle.bundle import ENCODER, Bundle
 from cxrscribe.bundle.graph_source import GraphSource
-from cxrscribe.cache_folder import CacheFolder
 from cxrscribe.errors import BundleError
-from cxrscribe.graph_cache import cache_key
+from cxrscribe.sessions import cache as graph_cache
+from cxrscribe.sessions.cache import cache_key
+from cxrscribe.sessions.cache_folder import CacheFolder
 from support.small_bundle import SmallBundle
 
 from .cached import (

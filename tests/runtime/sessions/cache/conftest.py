@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cxrscribe import graph_cache, native_session
-from cxrscribe.cache_folder import CacheFolder
+from cxrscribe.sessions import cache as graph_cache
+from cxrscribe.sessions import native as native_session
+from cxrscribe.sessions.cache_folder import CacheFolder
 from support.small_bundle import SmallBundle
 
 

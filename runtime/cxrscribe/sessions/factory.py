@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cxrscribe.bundle.graph_source import GraphSource
-from cxrscribe.cache_folder import CacheEntry
-from cxrscribe.device import AUTO, CPU, Device, Role, find_devices, missing
 from cxrscribe.errors import BundleError, DeviceError
-from cxrscribe.graph_cache import Check, GraphCache
-from cxrscribe.session import Session
-from cxrscribe.session_settings import SessionSettings
-from cxrscribe.threads import usable_threads
+from cxrscribe.sessions.cache import Check, GraphCache
+from cxrscribe.sessions.cache_folder import CacheEntry
+from cxrscribe.sessions.device import AUTO, CPU, Device, Role, find_devices, missing
+from cxrscribe.sessions.session import Session
+from cxrscribe.sessions.session_settings import SessionSettings
+from cxrscribe.sessions.threads import usable_threads
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 import cxrscribe
-from cxrscribe.cache_folder import CacheFolder
 from cxrscribe.errors import InputError
+from cxrscribe.sessions.cache_folder import CacheFolder
 
 from .cached import (
     GRAPHS,
@@ -33,8 +33,8 @@ def onnxruntime_fails(*_: object) -> None:
     [
         ("tempfile.mkdtemp", no_space),
         ("shutil.disk_usage", lambda path: SimpleNamespace(free=1000)),
-        ("cxrscribe.graph_cache.write_optimized", onnxruntime_fails),
-        ("cxrscribe.cache_record.CacheRecord.write", no_space),
+        ("cxrscribe.sessions.cache.write_optimized", onnxruntime_fails),
+        ("cxrscribe.sessions.cache_record.CacheRecord.write", no_space),
     ],
 )
 def test_full_disk_costs_the_cache_only(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cxrscribe.device import CPU, Device, Provider, Role
+from cxrscribe.sessions.device import CPU, Device, Provider, Role
 
 
 @dataclass(frozen=True)
