@@ -13,7 +13,7 @@ import cxrscribe
 from cxrscribe.bundle.bundle import ENCODER, Bundle
 from cxrscribe.bundle.file_entry import FP32
 from cxrscribe.bundle.graph_source import GraphSource
-from cxrscribe.encoder import Encoder
+from cxrscribe.networks.encoder import Encoder
 from cxrscribe.sessions.device import Role
 from cxrscribe.sessions.factory import SessionFactory, WantedGraph
 

@@ -14,8 +14,8 @@ from cxrscribe.bundle.file_entry import FP32
 from cxrscribe.bundle.graph_source import GraphSource
 from cxrscribe.expansion import StepExpander
 from cxrscribe.frontier import Candidates, Frontier
-from cxrscribe.fused_step import FusedDecoder
-from cxrscribe.onnx_step import OnnxStep
+from cxrscribe.networks.fused_step import FusedDecoder
+from cxrscribe.networks.onnx_step import OnnxStep
 from cxrscribe.sessions.device import Role
 from cxrscribe.sessions.factory import SessionFactory, WantedGraph
 from cxrscribe.sessions.session import Session

@@ -12,9 +12,9 @@ from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.bundle.bundle import ENCODER, Bundle
 from cxrscribe.bundle.file_entry import FP32
 from cxrscribe.bundle.manifest import Manifest
-from cxrscribe.encoder import FILMS_AT_ONCE
 from cxrscribe.lanes import Decoder
 from cxrscribe.loader import open_graphs
+from cxrscribe.networks.encoder import FILMS_AT_ONCE
 from cxrscribe.sessions.factory import SessionFactory
 from cxrscribe_bench.encoder_products import EncoderProducts, Product, products_of
 from cxrscribe_bench.matrix_products import MatrixProducts, initial_sizes, step_sizes

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from cxrscribe import DecodingStats, Reporter
 from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.bundle.precision import FASTEST, choose_precision
-from cxrscribe.encoder import Encoder
 from cxrscribe.errors import FilmError
 from cxrscribe.films.film import Pixels, read_film
 from cxrscribe.films.read_ahead import read_batches
 from cxrscribe.loader import open_graphs
+from cxrscribe.networks.encoder import Encoder
 from cxrscribe.sessions.cache import open_cache
 from cxrscribe.sessions.cache_folder import default_folder
 from cxrscribe.sessions.factory import SessionFactory

@@ -17,10 +17,10 @@ from cxrscribe import BeamSettings, DecodingStats, Report, Reporter
 from cxrscribe.arrival import FeatureMatrix
 from cxrscribe.decoder import search_in_order
 from cxrscribe.errors import DecodingError
-from cxrscribe.fused_step import FusedDecoder, FusedExpander
 from cxrscribe.lane import Lane
+from cxrscribe.networks.fused_step import FusedDecoder, FusedExpander
+from cxrscribe.networks.state_cache import StateCache
 from cxrscribe.sessions.device import Memory
-from cxrscribe.state_cache import StateCache
 from support.small_bundle import SmallBundle
 
 SMALL = SmallBundle()

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.bundle.file_entry import TensorEntry
 from cxrscribe.frontier import Candidates, Frontier
+from cxrscribe.networks.state_cache import StateCache
 from cxrscribe.sessions.binding import Binding
 from cxrscribe.sessions.device import Memory
 from cxrscribe.sessions.session import Session
-from cxrscribe.state_cache import StateCache
 from cxrscribe.vocabulary import START
 
 _ROWS_SPARE: Final = 8
