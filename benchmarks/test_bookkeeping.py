@@ -9,8 +9,8 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from cxrscribe import BeamSettings
-from cxrscribe.beam import BeamSearch, Outcome
-from cxrscribe.frontier import Candidates
+from cxrscribe.search.beam import BeamSearch, Outcome
+from cxrscribe.search.frontier import Candidates
 from cxrscribe.vocabulary import END, SPECIAL_TOKENS, Vocabulary
 
 WORDS = 1000

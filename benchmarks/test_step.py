@@ -12,10 +12,10 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from cxrscribe.bundle.bundle import BEAM_INIT, BEAM_STEP, DECODER_INIT, DECODER_STEP, Bundle
 from cxrscribe.bundle.file_entry import FP32
 from cxrscribe.bundle.graph_source import GraphSource
-from cxrscribe.expansion import StepExpander
-from cxrscribe.frontier import Candidates, Frontier
 from cxrscribe.networks.fused_step import FusedDecoder
 from cxrscribe.networks.onnx_step import OnnxStep
+from cxrscribe.search.frontier import Candidates, Frontier
+from cxrscribe.search.step_expander import StepExpander
 from cxrscribe.sessions.device import Role
 from cxrscribe.sessions.factory import SessionFactory, WantedGraph
 from cxrscribe.sessions.session import Session

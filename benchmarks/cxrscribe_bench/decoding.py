@@ -22,10 +22,10 @@ import numpy as np
 
 import cxrscribe
 from cxrscribe import BeamSettings, DecodingStats, Report, Reporter
-from cxrscribe.arrival import FeatureMatrix
 from cxrscribe.bundle.bundle import Bundle
-from cxrscribe.lanes import IMAGES_AT_ONCE
 from cxrscribe.loader import open_graphs
+from cxrscribe.search.lanes import IMAGES_AT_ONCE
+from cxrscribe.search.requests import FeatureMatrix
 from cxrscribe.sessions.factory import SessionFactory
 from cxrscribe_bench.matrix_products import MatrixProducts, multiplications
 from cxrscribe_bench.model import BenchmarkModel, model_at

@@ -7,14 +7,14 @@ from functools import cached_property
 from itertools import accumulate
 from typing import Final
 
-from cxrscribe.arrival import FeatureRows
 from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.bundle.bundle import ENCODER, Bundle
 from cxrscribe.bundle.file_entry import FP32
 from cxrscribe.bundle.manifest import Manifest
-from cxrscribe.lanes import Decoder
 from cxrscribe.loader import open_graphs
 from cxrscribe.networks.encoder import FILMS_AT_ONCE
+from cxrscribe.search.lanes import Decoder
+from cxrscribe.search.requests import FeatureRows
 from cxrscribe.sessions.factory import SessionFactory
 from cxrscribe_bench.encoder_products import EncoderProducts, Product, products_of
 from cxrscribe_bench.matrix_products import MatrixProducts, initial_sizes, step_sizes

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.arrival import Source
-from cxrscribe.decoder import search_in_order
-from cxrscribe.expansion import Expander
-from cxrscribe.frontier import Candidates, Frontier
-from cxrscribe.lane import Lane
-from cxrscribe.lanes import Decoder
+from cxrscribe.search.decoding import search_in_order
+from cxrscribe.search.frontier import Candidates, Frontier
+from cxrscribe.search.lane import Lane
+from cxrscribe.search.lanes import Decoder
+from cxrscribe.search.requests import Source
+from cxrscribe.search.step_expander import Expander
 from cxrscribe.vocabulary import Vocabulary
 
 

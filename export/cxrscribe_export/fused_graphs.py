@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrscribe.bundle.manifest import OutputParity
-from cxrscribe.state import State
+from cxrscribe.search.state import State
 from cxrscribe.vocabulary import START
 from cxrscribe_export.checked_graph import Graph, check
 from cxrscribe_export.difference import largest_difference

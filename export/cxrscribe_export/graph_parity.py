@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from cxrscribe.bundle.manifest import OutputParity
 from cxrscribe.errors import InputError
-from cxrscribe.state import State
-from cxrscribe.step import StepModel
+from cxrscribe.search.state import State
+from cxrscribe.search.step import StepModel
 from cxrscribe.vocabulary import START
 from cxrscribe_export.checked_graph import Graph
 from cxrscribe_export.difference import largest_difference

@@ -11,9 +11,9 @@ from onnx import TensorProto, helper
 
 from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.bundle.manifest import FP32, Manifest
-from cxrscribe.constraints import banned_ids
 from cxrscribe.disclaimer import with_disclaimer
 from cxrscribe.errors import BundleError
+from cxrscribe.search.constraints import banned_ids
 from cxrscribe.settings import BeamSettings
 from cxrscribe.version import __version__
 from cxrscribe_export.graph_builder import GraphBuilder, finished_model

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrscribe.errors import DecodingError
+from cxrscribe.search.step import State, StepModel
 from cxrscribe.settings import BeamSettings
-from cxrscribe.step import State, StepModel
 from cxrscribe.vocabulary import END, PAD, START, UNK, Vocabulary
 from cxrscribe_export.search_record import SearchRecord
 

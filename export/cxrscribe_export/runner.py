@@ -9,8 +9,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+from cxrscribe.search.state import State
 from cxrscribe.sessions.threads import usable_threads
-from cxrscribe.state import State
 from cxrscribe_export.checked_graph import Graph
 
 Array = NDArray[Any]
@@ -39,7 +39,7 @@ class GraphRunner:
 
 
 class GraphStep:
-    """A `cxrscribe.step.StepModel` on the graphs decoder_init and decoder_step."""
+    """A `cxrscribe.search.step.StepModel` on the graphs decoder_init and decoder_step."""
 
     def __init__(self, initial_state: Graph, step: Graph) -> None:
         self._initial_state = GraphRunner(initial_state.model)
@@ -56,7 +56,7 @@ class GraphStep:
 
 
 class FusedStep:
-    """A `cxrscribe.step.StepModel` on the graphs beam_init and beam_step, which the runtime runs."""
+    """A `cxrscribe.search.step.StepModel` on the graphs beam_init and beam_step, which the runtime runs."""
 
     def __init__(self, initial_state: Graph, step: Graph, layers: int) -> None:
         self._layers = layers

@@ -9,11 +9,11 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.arrival import Arrival
 from cxrscribe.errors import FilmError
 from cxrscribe.films.film import Pixels
 from cxrscribe.films.read_ahead import FilmFeed
 from cxrscribe.networks.encoder import FILMS_AT_ONCE
+from cxrscribe.search.requests import Arrival
 from cxrscribe.settings import BeamSettings
 from cxrscribe.stats import DecodingStats
 

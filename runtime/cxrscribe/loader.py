@@ -10,11 +10,11 @@ from cxrscribe.bundle.bundle import BEAM_INIT, BEAM_STEP, DECODER_INIT, DECODER_
 from cxrscribe.bundle.graph_source import GraphSource
 from cxrscribe.bundle.precision import FASTEST, choose_precision
 from cxrscribe.errors import BundleError
-from cxrscribe.lanes import Decoder
 from cxrscribe.networks.encoder import Encoder
 from cxrscribe.networks.fused_step import FusedDecoder
 from cxrscribe.networks.onnx_step import OnnxStep
 from cxrscribe.reporter import Reporter
+from cxrscribe.search.lanes import Decoder
 from cxrscribe.sessions.cache import open_cache
 from cxrscribe.sessions.cache_folder import default_folder
 from cxrscribe.sessions.device import Role

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cxrscribe.arrival import FeatureMatrix, FeatureRows, Source, feature_matrix
 from cxrscribe.bundle.manifest import Manifest
-from cxrscribe.constraints import banned_ids
-from cxrscribe.decoder import ReportOrError, raising, search_in_order
 from cxrscribe.disclaimer import with_disclaimer
 from cxrscribe.errors import DecodingError, FilmError, InputError
 from cxrscribe.film_arrival import FilmArrivals, NamedSettings
 from cxrscribe.films.film import film_name
 from cxrscribe.films.read_ahead import film_feed, read_batches
-from cxrscribe.lanes import IMAGES_AT_ONCE, Decoder, Lanes
 from cxrscribe.networks.encoder import Encoder
 from cxrscribe.report import Report
+from cxrscribe.search.constraints import banned_ids
+from cxrscribe.search.decoding import ReportOrError, raising, search_in_order
+from cxrscribe.search.lanes import IMAGES_AT_ONCE, Decoder, Lanes
+from cxrscribe.search.requests import FeatureMatrix, FeatureRows, Source, feature_matrix
 from cxrscribe.sessions.placement import Placement
 from cxrscribe.settings import BeamSettings, settings_of_each, settings_of_stream
 from cxrscribe.stats import DecodingStats

@@ -11,12 +11,12 @@ from click.testing import CliRunner
 
 import cxrscribe
 from cxrscribe import BeamSettings, DecodingStats
-from cxrscribe.arrival import FeatureMatrix
 from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.bundle.manifest import FP32
-from cxrscribe.decoder import search_in_order
-from cxrscribe.lane import Lane
 from cxrscribe.loader import open_graphs
+from cxrscribe.search.decoding import search_in_order
+from cxrscribe.search.lane import Lane
+from cxrscribe.search.requests import FeatureMatrix
 from cxrscribe.sessions.factory import SessionFactory
 from cxrscribe_bench.decoding import Figure
 from cxrscribe_bench.matrix_products import MatrixProducts, multiplications

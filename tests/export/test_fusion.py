@@ -10,8 +10,8 @@ import onnx
 import pytest
 
 from cxrscribe.errors import BundleError
-from cxrscribe.expansion import best_candidates
-from cxrscribe.frontier import Frontier
+from cxrscribe.search.frontier import Frontier
+from cxrscribe.search.step_expander import best_candidates
 from cxrscribe_export.decoder_weights import DecoderWeights
 from cxrscribe_export.fusion import fuse, fuse_initial_state
 from cxrscribe_export.graph import check

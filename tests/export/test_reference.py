@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from cxrscribe.decoder import decode
 from cxrscribe.errors import DecodingError
 from cxrscribe.report import Report
+from cxrscribe.search.decoding import decode
 from cxrscribe.settings import BeamSettings
 from cxrscribe_export.reference import ReferenceSearch, best_candidates, repeating_words
 

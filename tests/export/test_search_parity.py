@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from cxrscribe.bundle.manifest import NearTie, SearchParity
-from cxrscribe.decoder import decode
 from cxrscribe.report import Report
+from cxrscribe.search.decoding import decode
+from cxrscribe.search.state import State
 from cxrscribe.settings import BeamSettings
-from cxrscribe.state import State
 from cxrscribe_export.reference import ReferenceSearch
 from cxrscribe_export.search_parity import (
     Disagreement,

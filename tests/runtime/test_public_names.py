@@ -42,6 +42,8 @@ def test_import_brings_neither_onnxruntime_nor_pillow(touched: str) -> None:
 
 
 def test_beam_search_needs_no_onnxruntime() -> None:
-    script = "import sys, cxrscribe.beam, cxrscribe.decoder; print('onnxruntime' in sys.modules)"
+    script = (
+        "import sys, cxrscribe.search.beam, cxrscribe.search.decoding; print('onnxruntime' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

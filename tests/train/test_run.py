@@ -8,9 +8,9 @@ import numpy as np
 import paddle
 import pytest
 
-from cxrscribe.decoder import decode
 from cxrscribe.errors import InputError
 from cxrscribe.films.preprocess import Preprocessing
+from cxrscribe.search.decoding import decode
 from cxrscribe_train.features import encode_batch
 from cxrscribe_train.run import Run
 from cxrscribe_train.step import PaddleStep

@@ -6,12 +6,12 @@ import numpy as np
 import paddle
 from numpy.typing import NDArray
 
-from cxrscribe.state import State
+from cxrscribe.search.state import State
 from cxrscribe_models import ReportDecoder
 
 
 class PaddleStep:
-    """A `cxrscribe.step.StepModel` that runs a ReportDecoder, so that a run is decoded without an export.
+    """A `cxrscribe.search.step.StepModel` that runs a ReportDecoder: a run is decoded without an export.
 
     The log-softmax is Paddle's in float64, rounded to float32 once. Its float32 one on the CPU is off by
     about 8e-7 a word, always to the same side, which adds up to 1e-4 over a long report; onnxruntime's isn't.

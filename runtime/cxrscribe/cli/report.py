@@ -56,7 +56,7 @@ def report(
 
     Exit code: 0 all films done; 1 some failed; 2 none could be done. With --resume, what --out holds counts.
     """
-    from cxrscribe.constraints import banned_ids  # brings numpy, which the help doesn't need
+    from cxrscribe.search.constraints import banned_ids  # brings numpy, which the help doesn't need
 
     existing = _existing(out, resume, overwrite)
     reporter = engine.load()

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.bundle.file_entry import TensorEntry
-from cxrscribe.frontier import Candidates, Frontier
 from cxrscribe.networks.state_cache import StateCache
+from cxrscribe.search.frontier import Candidates, Frontier
 from cxrscribe.sessions.binding import Binding
 from cxrscribe.sessions.device import Memory
 from cxrscribe.sessions.session import Session

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.bundle.file_entry import TensorEntry
-from cxrscribe.expansion import StepExpander
+from cxrscribe.search.state import State
+from cxrscribe.search.step_expander import StepExpander
 from cxrscribe.sessions.session import Session
-from cxrscribe.state import State
 
 _STATE: Final = ("hidden", "cell")
 _STATE_OUT: Final = ("hidden_out", "cell_out")

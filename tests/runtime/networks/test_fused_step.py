@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 import cxrscribe
 from cxrscribe import BeamSettings, DecodingStats, Report, Reporter
-from cxrscribe.arrival import FeatureMatrix
-from cxrscribe.decoder import search_in_order
 from cxrscribe.errors import DecodingError
-from cxrscribe.lane import Lane
 from cxrscribe.networks.fused_step import FusedDecoder, FusedExpander
 from cxrscribe.networks.state_cache import StateCache
+from cxrscribe.search.decoding import search_in_order
+from cxrscribe.search.lane import Lane
+from cxrscribe.search.requests import FeatureMatrix
 from cxrscribe.sessions.device import Memory
 from support.small_bundle import SmallBundle
 
@@ -208,7 +208,7 @@ def test_a_lane_that_was_interrupted_is_not_used_again(
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr("cxrscribe.history.History.add", interrupted)
+            patch.setattr("cxrscribe.search.history.History.add", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 reporter.decode_features(ANY_FEATURES)
         assert lane not in reporter._model.lanes._idle

@@ -181,7 +181,7 @@ class RunModel:
 
     def from_features(self, features: NDArray[np.float32], settings: BeamSettings) -> Iterator[Words]:
         """See ReportModel."""
-        from cxrscribe.decoder import decode_stream
+        from cxrscribe.search.decoding import decode_stream
 
         vocabulary = self._run.vocabulary
         for report in decode_stream(self._step, vocabulary, features, settings):

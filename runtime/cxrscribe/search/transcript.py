@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from cxrscribe.beam import Outcome
 from cxrscribe.errors import DecodingError
-from cxrscribe.hypothesis import Hypothesis
 from cxrscribe.report import Report
+from cxrscribe.search.beam import Outcome
+from cxrscribe.search.hypothesis import Hypothesis
 from cxrscribe.vocabulary import Vocabulary
 
 _NAN: Final = (

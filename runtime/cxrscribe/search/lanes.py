@@ -6,8 +6,8 @@ from collections import deque
 from contextlib import suppress
 from typing import Final, Protocol
 
-from cxrscribe.expansion import Expander
-from cxrscribe.lane import Lane
+from cxrscribe.search.lane import Lane
+from cxrscribe.search.step_expander import Expander
 from cxrscribe.vocabulary import Vocabulary
 
 IMAGES_AT_ONCE: Final = 32

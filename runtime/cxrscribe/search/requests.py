@@ -10,8 +10,8 @@ from typing import Protocol, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cxrscribe.constraints import banned_ids
 from cxrscribe.errors import FilmError, InputError
+from cxrscribe.search.constraints import banned_ids
 from cxrscribe.settings import BeamSettings, settings_of_stream
 from cxrscribe.vocabulary import Vocabulary
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cxrscribe.arrival import FeatureMatrix
-from cxrscribe.decoder import ReportOrError, decode, decode_stream, search_in_order
 from cxrscribe.errors import DecodingError, InputError
-from cxrscribe.expansion import StepExpander
-from cxrscribe.lane import Lane
 from cxrscribe.report import Report
+from cxrscribe.search.decoding import ReportOrError, decode, decode_stream, search_in_order
+from cxrscribe.search.lane import Lane
+from cxrscribe.search.requests import FeatureMatrix
+from cxrscribe.search.state import State
+from cxrscribe.search.step_expander import StepExpander
 from cxrscribe.settings import BeamSettings
-from cxrscribe.state import State
 from cxrscribe.stats import DecodingStats
 from support.small_models import SmallDecoder, letters
 

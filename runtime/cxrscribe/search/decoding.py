@@ -9,15 +9,15 @@ from typing import Final, TypeAlias
 
 from numpy.typing import ArrayLike
 
-from cxrscribe.arrival import FeatureMatrix, FeatureRows, Source, feature_matrix
 from cxrscribe.errors import DecodingError, FilmError
-from cxrscribe.expansion import StepExpander
-from cxrscribe.lane import Lane
-from cxrscribe.lanes import IMAGES_AT_ONCE
 from cxrscribe.report import Report
+from cxrscribe.search.lane import Lane
+from cxrscribe.search.lanes import IMAGES_AT_ONCE
+from cxrscribe.search.requests import FeatureMatrix, FeatureRows, Source, feature_matrix
+from cxrscribe.search.step import StepModel
+from cxrscribe.search.step_expander import StepExpander
 from cxrscribe.settings import BeamSettings, settings_of_each
 from cxrscribe.stats import DecodingStats
-from cxrscribe.step import StepModel
 from cxrscribe.vocabulary import Vocabulary
 
 # Reports that may wait for one whose search takes longer, as a multiple of the lane's slots.

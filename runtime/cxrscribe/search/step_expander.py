@@ -8,9 +8,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.frontier import Candidates, Frontier
-from cxrscribe.state import State
-from cxrscribe.step import StepModel
+from cxrscribe.search.frontier import Candidates, Frontier
+from cxrscribe.search.state import State
+from cxrscribe.search.step import StepModel
 
 
 class Expander(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.mask import NO_WORD
+from cxrscribe.search.mask import NO_WORD
 
 
 class Prefixes:

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from cxrscribe.expansion import StepExpander, best_candidates
-from cxrscribe.frontier import Frontier
+from cxrscribe.search.frontier import Frontier
+from cxrscribe.search.step_expander import StepExpander, best_candidates
 from support.small_models import SmallDecoder
 
 # Few different values, so that ties are everywhere, and -inf among them.

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.state import State
+from cxrscribe.search.state import State
 
 __all__ = ["State", "StepModel"]
 

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.constraints import Constraints
+from cxrscribe.search.constraints import Constraints
 from cxrscribe.vocabulary import END
 
 NO_WORD: Final = -1

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxrscribe.arrival import FeatureMatrix
-from cxrscribe.decoder import ReportOrError, decode, search_in_order
 from cxrscribe.errors import DecodingError
-from cxrscribe.expansion import StepExpander
-from cxrscribe.lane import Lane
 from cxrscribe.report import Report
+from cxrscribe.search.decoding import ReportOrError, decode, search_in_order
+from cxrscribe.search.lane import Lane
+from cxrscribe.search.requests import FeatureMatrix
+from cxrscribe.search.step_expander import StepExpander
 from cxrscribe.settings import BeamSettings
 from cxrscribe.stats import DecodingStats
 from support.reference_search import Found, NextLogProbs, Search

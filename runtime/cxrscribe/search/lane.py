@@ -10,13 +10,13 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.beam import BeamSearch
 from cxrscribe.errors import DecodingError
-from cxrscribe.expansion import Expander
 from cxrscribe.report import Report
+from cxrscribe.search.beam import BeamSearch
+from cxrscribe.search.step_expander import Expander
+from cxrscribe.search.transcript import write_report
 from cxrscribe.settings import BeamSettings
 from cxrscribe.stats import DecodingStats
-from cxrscribe.transcript import write_report
 from cxrscribe.vocabulary import Vocabulary
 
 Finished: TypeAlias = tuple[int, Report | DecodingError]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cxrscribe.beam import BeamSearch, Outcome
 from cxrscribe.errors import SettingsError
-from cxrscribe.frontier import Candidates
+from cxrscribe.search.beam import BeamSearch, Outcome
+from cxrscribe.search.frontier import Candidates
 from cxrscribe.settings import BeamSettings
 from cxrscribe.vocabulary import END, PAD, START, UNK
 from support.small_models import letters

@@ -14,13 +14,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.constraints import Constraints
-from cxrscribe.frontier import Candidates, Frontier
-from cxrscribe.history import History
-from cxrscribe.hypothesis import Hypothesis
-from cxrscribe.mask import Mask
-from cxrscribe.pool import Ending, Pool
-from cxrscribe.prefixes import Prefixes
+from cxrscribe.search.constraints import Constraints
+from cxrscribe.search.frontier import Candidates, Frontier
+from cxrscribe.search.history import History
+from cxrscribe.search.hypothesis import Hypothesis
+from cxrscribe.search.mask import Mask
+from cxrscribe.search.pool import Ending, Pool
+from cxrscribe.search.prefixes import Prefixes
 from cxrscribe.settings import BeamSettings
 from cxrscribe.vocabulary import END, START, Vocabulary
 

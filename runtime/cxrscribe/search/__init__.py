@@ -1,0 +1,1 @@
+"""Exact beam search by the rules of docs/decoding.md, with numpy alone: no network, no onnxruntime."""
