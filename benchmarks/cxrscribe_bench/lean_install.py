@@ -28,7 +28,7 @@ _IMPORT_NUMPY = "import numpy"
 _IMPORT = "import cxrscribe"
 _FIRST_REPORT = """
 import cxrscribe
-from cxrscribe.demo import demo_films
+from cxrscribe.embedded import demo_films
 with cxrscribe.load(cxrscribe.demo_bundle()) as reporter:
     report = reporter.report(demo_films()[0])
 assert report.text, "the report is empty"

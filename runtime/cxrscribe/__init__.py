@@ -22,7 +22,7 @@ from cxrscribe.version import __version__
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
-    from cxrscribe.demo import demo_bundle, demo_films
+    from cxrscribe.embedded import demo_bundle, demo_films
     from cxrscribe.loader import load
     from cxrscribe.report import Report
     from cxrscribe.reporter import Reporter
@@ -50,8 +50,8 @@ _HOME: Final = {
     "Report": "cxrscribe.report",
     "Reporter": "cxrscribe.reporter",
     "Vocabulary": "cxrscribe.vocabulary",
-    "demo_bundle": "cxrscribe.demo",
-    "demo_films": "cxrscribe.demo",
+    "demo_bundle": "cxrscribe.embedded",
+    "demo_films": "cxrscribe.embedded",
     "load": "cxrscribe.loader",
 }
 

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.disclaimer import with_disclaimer
 from cxrscribe.errors import DecodingError, FilmError, InputError
-from cxrscribe.film_arrival import FilmArrivals, NamedSettings
+from cxrscribe.film_requests import FilmArrivals, NamedSettings
 from cxrscribe.films.film import film_name
 from cxrscribe.films.read_ahead import film_feed, read_batches
 from cxrscribe.networks.encoder import Encoder

@@ -14,7 +14,7 @@ from onnx import numpy_helper
 
 import cxrscribe
 from cxrscribe.bundle.manifest import Manifest
-from cxrscribe.demo import demo_films
+from cxrscribe.embedded import demo_films
 from cxrscribe.vocabulary import START
 from cxrscribe_export.checked_graph import check
 from cxrscribe_export.decoder_int8 import quantize_beam_step, quantize_initial_state

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import cxrscribe
 from cxrscribe.bundle.manifest import Manifest
-from cxrscribe.demo import demo_films
+from cxrscribe.embedded import demo_films
 from cxrscribe_export.checked_graph import check
 from cxrscribe_export.encoder_int8 import quantize_encoder
 from cxrscribe_export.interface import encoder_interface

@@ -30,7 +30,7 @@ def demo(out: Path, as_json: bool) -> None:
     The demo model was trained on drawings. It knows nothing about patients.
     """
     import cxrscribe
-    from cxrscribe.demo import demo_bundle, demo_films
+    from cxrscribe.embedded import demo_bundle, demo_films
 
     films = [str(film) for film in demo_films()]
     with cxrscribe.load(demo_bundle()) as reporter:

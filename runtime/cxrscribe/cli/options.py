@@ -66,7 +66,7 @@ def bundle_or_demo(bundle: Path | None) -> Path:
     """The bundle given, or the embedded one, and then say so on stderr."""
     if bundle is not None:
         return bundle
-    from cxrscribe.demo import demo_bundle
+    from cxrscribe.embedded import demo_bundle
 
     click.echo(
         "No bundle given: using the embedded demo bundle. It was trained on drawings and knows nothing "

@@ -27,7 +27,7 @@ def preprocess(film: str, out: Path, bundle: Path | None) -> None:
     The pixels are exactly the input `image` of encoder.onnx. An existing file is replaced.
     """
     from cxrscribe.bundle.manifest import Manifest
-    from cxrscribe.pgm import to_pgm
+    from cxrscribe.cli.pgm import to_pgm
 
     to_stdout = str(out) == "-"
     if not to_stdout and out.suffix.lower() != ".pgm":

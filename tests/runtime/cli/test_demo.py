@@ -65,8 +65,8 @@ def talking_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_demo(monkeypatch: pytest.MonkeyPatch, talking_bundle: Path, films: Path) -> list[Path]:
     """A small bundle and two films in place of the embedded ones."""
     sample = [films / "a.png", films / "b.jpg"]
-    monkeypatch.setattr("cxrscribe.demo.demo_bundle", lambda: talking_bundle)
-    monkeypatch.setattr("cxrscribe.demo.demo_films", lambda: sample)
+    monkeypatch.setattr("cxrscribe.embedded.demo_bundle", lambda: talking_bundle)
+    monkeypatch.setattr("cxrscribe.embedded.demo_films", lambda: sample)
     return sample
 
 

@@ -12,7 +12,7 @@ from click.testing import Result
 from PIL import Image
 
 from cxrscribe.bundle.manifest import Manifest
-from cxrscribe.pgm import to_pgm
+from cxrscribe.cli.pgm import to_pgm
 
 Run = Callable[..., Result]
 
@@ -42,7 +42,7 @@ def test_dash_writes_to_stdout(run: Run, small_bundle: Path, films: Path) -> Non
 def test_without_bundle_the_demo_bundle_is_used_and_named(
     run: Run, small_bundle: Path, films: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cxrscribe.demo.demo_bundle", lambda: small_bundle)
+    monkeypatch.setattr("cxrscribe.embedded.demo_bundle", lambda: small_bundle)
     result = run("preprocess", films / "a.png", "--out", "a.pgm")
     assert result.exit_code == 0
     assert "embedded demo bundle" in result.stderr

@@ -131,7 +131,7 @@ def test_file_name_that_is_not_utf_8(run: Run, small_bundle: Path, films: Path, 
 def test_without_bundle_the_demo_bundle_is_used_and_named(
     run: Run, small_bundle: Path, films: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cxrscribe.demo.demo_bundle", lambda: small_bundle)
+    monkeypatch.setattr("cxrscribe.embedded.demo_bundle", lambda: small_bundle)
     result = run("report", films / "a.png")
     assert result.exit_code == 0
     assert "embedded demo bundle" in result.stderr

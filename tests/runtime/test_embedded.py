@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from cxrscribe import demo, demo_bundle, demo_films
+from cxrscribe import demo_bundle, demo_films
+from cxrscribe import embedded as demo
 from cxrscribe.errors import BundleError, InputError
 
 
