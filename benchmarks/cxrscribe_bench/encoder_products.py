@@ -15,8 +15,8 @@ from onnx import helper
 
 from cxrscribe.errors import InputError
 from cxrscribe_bench.matrix_products import open_products
-from cxrscribe_export.graph_builder import GraphBuilder
-from cxrscribe_export.interface import GraphInterface, Port
+from cxrscribe_export.graphs.graph_builder import GraphBuilder
+from cxrscribe_export.graphs.interface import GraphInterface, Port
 
 _Shape: TypeAlias = tuple[int, ...]
 

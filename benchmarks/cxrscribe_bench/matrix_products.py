@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.sessions.threads import usable_threads
-from cxrscribe_export.graph_builder import GraphBuilder
-from cxrscribe_export.interface import GraphInterface, Port
+from cxrscribe_export.graphs.graph_builder import GraphBuilder
+from cxrscribe_export.graphs.interface import GraphInterface, Port
 
 
 class MatrixProducts:

@@ -117,9 +117,9 @@ def make(folder: Path, size: ModelSize) -> BenchmarkModel:
     from cxrscribe_bench.drawn_films import drawn_films
     from cxrscribe_export.bundle_folder import new_bundle_folder
     from cxrscribe_export.exporter import write_bundle
-    from cxrscribe_export.fused_graphs import fused_graphs
-    from cxrscribe_export.graph import graphs_of
-    from cxrscribe_export.interface import interfaces_of
+    from cxrscribe_export.graphs.canonical import graphs_of
+    from cxrscribe_export.graphs.fused import fused_graphs
+    from cxrscribe_export.graphs.interface import interfaces_of
     from cxrscribe_export.precision_kind import KINDS
     from cxrscribe_export.precisions import add_graphs
     from cxrscribe_train.features import encode_batch

@@ -105,7 +105,7 @@ def main(bundle: Path | None, encoder: str, size: int, rounds: int, as_json: boo
 
 def measure(subject: Subject, rounds: int) -> Iterator[Timing]:
     """Time every graph at every batch size; `rounds`: of the encoder."""
-    from cxrscribe_export.runner import GraphRunner
+    from cxrscribe_export.graphs.runner import GraphRunner
     from cxrscribe_export.speed import seconds_in_turn, step_inputs
 
     def runners(graph: str) -> list[GraphRunner]:

@@ -14,12 +14,12 @@ from cxrscribe.bundle.manifest import Manifest, Provenance
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.settings import BeamSettings
 from cxrscribe.vocabulary import SPECIAL_TOKENS, Vocabulary
-from cxrscribe_export.checked_graph import Graph
-from cxrscribe_export.decoder_weights import DecoderWeights, LayerWeights
-from cxrscribe_export.fusion import add_beam_step
-from cxrscribe_export.graph_builder import GraphBuilder
 from cxrscribe_export.graph_file import write_graph
-from cxrscribe_export.interface import BEAM_INIT, BEAM_STEP, ENCODER, GraphInterface, interfaces_of
+from cxrscribe_export.graphs.checked_graph import Graph
+from cxrscribe_export.graphs.decoder_weights import DecoderWeights, LayerWeights
+from cxrscribe_export.graphs.fusion import add_beam_step
+from cxrscribe_export.graphs.graph_builder import GraphBuilder
+from cxrscribe_export.graphs.interface import BEAM_INIT, BEAM_STEP, ENCODER, GraphInterface, interfaces_of
 
 _SIDE = 16
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
-from cxrscribe_export.runner import GraphRunner
+from cxrscribe_export.graphs.runner import GraphRunner
 
 Array = npt.NDArray[Any]
 

@@ -101,7 +101,7 @@ def export(
     # Paddle's C++ log repeats on stderr what its tracer thinks of every batch norm.
     os.environ.setdefault("GLOG_minloglevel", "2")
     from cxrscribe_export.bundle_folder import check_out
-    from cxrscribe_export.conversion import require_converter
+    from cxrscribe_export.graphs.conversion import require_converter
 
     require_converter()
     check_out(out, overwrite=overwrite)

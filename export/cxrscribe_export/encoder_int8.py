@@ -10,8 +10,8 @@ import onnx
 from numpy.typing import NDArray
 
 from cxrscribe_export.activation_range import observe
-from cxrscribe_export.graph_copy import float_tensors
-from cxrscribe_export.norm_folding import fold_batch_norms
+from cxrscribe_export.graphs.graph_copy import float_tensors
+from cxrscribe_export.graphs.norm_folding import fold_batch_norms
 from cxrscribe_export.quantizer import Quantization, Quantizer
 
 _JOINING: Final = frozenset({"Add", "Concat", "MaxPool", "AveragePool"})

@@ -7,9 +7,9 @@ from pathlib import Path
 import onnx
 
 from cxrscribe.bundle.manifest import FP32, FileEntry, TensorEntry
-from cxrscribe_export.checked_graph import Graph
-from cxrscribe_export.conversion import OPSET
-from cxrscribe_export.interface import Port
+from cxrscribe_export.graphs.checked_graph import Graph
+from cxrscribe_export.graphs.conversion import OPSET
+from cxrscribe_export.graphs.interface import Port
 
 
 def write_graph(bundle: Path, graph: Graph, precision: str = FP32) -> FileEntry:

@@ -9,8 +9,8 @@ import onnx
 from onnx import TensorProto, helper
 
 from cxrscribe.errors import CxrscribeError
-from cxrscribe_export.graph_copy import constants_of, float_tensors, rebuilt
-from cxrscribe_export.norm_folding import fold_batch_norms
+from cxrscribe_export.graphs.graph_copy import constants_of, float_tensors, rebuilt
+from cxrscribe_export.graphs.norm_folding import fold_batch_norms
 
 _BEGINNING: Final = frozenset({"Conv", "MatMul", "Gemm"})
 """From these on, numbers are float16: what comes before (a film's normalization) costs nothing."""

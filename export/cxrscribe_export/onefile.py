@@ -16,8 +16,8 @@ from cxrscribe.errors import BundleError
 from cxrscribe.search.constraints import banned_ids
 from cxrscribe.settings import BeamSettings
 from cxrscribe.version import __version__
-from cxrscribe_export.graph_builder import GraphBuilder, finished_model
-from cxrscribe_export.interface import FILM_AXIS
+from cxrscribe_export.graphs.graph_builder import GraphBuilder, finished_model
+from cxrscribe_export.graphs.interface import FILM_AXIS
 from cxrscribe_export.onefile_graphs import BundleGraphs
 from cxrscribe_export.onefile_inlining import inline, merge_copies
 from cxrscribe_export.onefile_limits import add_limits, default_values, overridable_inputs

@@ -11,9 +11,9 @@ import onnx
 from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.bundle.manifest import FP32, MANIFEST_NAME, sha256_of
 from cxrscribe.errors import BundleError
-from cxrscribe_export.conversion import OPSET
-from cxrscribe_export.fusion import fuse, fuse_initial_state
-from cxrscribe_export.interface import (
+from cxrscribe_export.graphs.conversion import OPSET
+from cxrscribe_export.graphs.fusion import fuse, fuse_initial_state
+from cxrscribe_export.graphs.interface import (
     BEAM_INIT,
     BEAM_STEP,
     DECODER_INIT,
@@ -22,7 +22,7 @@ from cxrscribe_export.interface import (
     GraphInterface,
     interfaces_of,
 )
-from cxrscribe_export.naming import ELEMENT_TYPES
+from cxrscribe_export.graphs.naming import ELEMENT_TYPES
 from cxrscribe_export.onefile_inlining import subgraphs
 
 

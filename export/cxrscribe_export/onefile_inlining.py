@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import onnx
 
-from cxrscribe_export.graph_builder import GraphBuilder
+from cxrscribe_export.graphs.graph_builder import GraphBuilder
 
 
 def inline(

@@ -10,7 +10,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from cxrscribe.settings import MAX_BEAM_WIDTH, MAX_LENGTH, MAX_LENGTH_PENALTY, BeamSettings
-from cxrscribe_export.graph_builder import GraphBuilder
+from cxrscribe_export.graphs.graph_builder import GraphBuilder
 
 OVERRIDABLE: Final = ("beam_width", "max_length", "min_length", "length_penalty")
 """Settings that are inputs with a default; names of the graph's inputs."""

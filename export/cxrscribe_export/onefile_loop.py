@@ -17,7 +17,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from cxrscribe.vocabulary import END, PAD, START, UNK
-from cxrscribe_export.graph_builder import GraphBuilder
+from cxrscribe_export.graphs.graph_builder import GraphBuilder
 from cxrscribe_export.onefile_inlining import inline
 from cxrscribe_export.onefile_limits import Limits
 from cxrscribe_export.onefile_repeats import Repeats

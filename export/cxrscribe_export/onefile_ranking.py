@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from cxrscribe_export.graph_builder import GraphBuilder
+from cxrscribe_export.graphs.graph_builder import GraphBuilder
 from cxrscribe_export.onefile_limits import Limits
 from cxrscribe_export.onefile_loop import Searched
 

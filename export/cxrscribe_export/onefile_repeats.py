@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cxrscribe.vocabulary import PAD
-from cxrscribe_export.graph_builder import GraphBuilder
+from cxrscribe_export.graphs.graph_builder import GraphBuilder
 
 
 @dataclass(frozen=True)

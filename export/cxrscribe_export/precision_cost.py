@@ -15,9 +15,9 @@ from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.bundle.precision import Precision, Speedups
 from cxrscribe.errors import CxrscribeError, InputError
 from cxrscribe.sessions.threads import usable_threads
-from cxrscribe_export.interface import BEAM_STEP, ENCODER
+from cxrscribe_export.graphs.interface import BEAM_STEP, ENCODER
+from cxrscribe_export.graphs.runner import Array
 from cxrscribe_export.precision_kind import Films, PrecisionKind
-from cxrscribe_export.runner import Array
 from cxrscribe_export.speed import processor_name, speedup, step_inputs
 from cxrscribe_export.trial import Trial
 from cxrscribe_train.evaluation.bleu import Words

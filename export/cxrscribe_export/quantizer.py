@@ -18,7 +18,7 @@ import onnx
 from onnx import helper
 
 from cxrscribe_export.activation_range import ActivationRange
-from cxrscribe_export.graph_copy import constants_of, rebuilt
+from cxrscribe_export.graphs.graph_copy import constants_of, rebuilt
 
 Array = npt.NDArray[Any]
 

@@ -15,7 +15,7 @@ import onnx
 
 from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.vocabulary import START
-from cxrscribe_export.runner import Array, GraphRunner
+from cxrscribe_export.graphs.runner import Array, GraphRunner
 
 WARM_UP: Final = 2
 LEAST_SECONDS: Final = 2.0

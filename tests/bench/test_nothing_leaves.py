@@ -15,7 +15,7 @@ import paddle
 import paddle2onnx
 
 from cxrscribe_bench.systems.openvino_native import OpenVino
-from cxrscribe_export.runner import GraphRunner
+from cxrscribe_export.graphs.runner import GraphRunner
 import cxrscribe
 
 OpenVino(1, "fp32").fastest(cxrscribe.demo_bundle() / "decoder_init.onnx", [])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from .random_networks import Exported, ExportedDecoder
+    from support.random_networks import Exported, ExportedDecoder
 
 _WITHOUT_CONVERTER = {
     "test_reference.py",
@@ -42,7 +42,7 @@ def _short_timing() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def exported() -> Exported:
     """A whole random model."""
-    from .random_networks import export_model
+    from support.random_networks import export_model
 
     return export_model()
 
@@ -50,6 +50,6 @@ def exported() -> Exported:
 @pytest.fixture(scope="session")
 def exported_decoders() -> dict[int, ExportedDecoder]:
     """Random decoders by their number of layers."""
-    from .random_networks import export_decoders
+    from support.random_networks import export_decoders
 
     return export_decoders()

@@ -13,16 +13,15 @@ from hypothesis import strategies as st
 import cxrscribe
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.embedded import demo_films
-from cxrscribe_export.checked_graph import check
 from cxrscribe_export.encoder_int8 import quantize_encoder
-from cxrscribe_export.interface import encoder_interface
-from cxrscribe_export.runner import GraphRunner
+from cxrscribe_export.graphs.checked_graph import check
+from cxrscribe_export.graphs.interface import encoder_interface
+from cxrscribe_export.graphs.runner import GraphRunner
 from cxrscribe_train.phantom.corpus import sampled_corpus
 from cxrscribe_train.phantom.film import draw_film
-
-from .kernels import kernels
-from .random_networks import Exported, random_films
-from .small_convolutions import FEATURES, SIDE, small_encoder, small_films
+from support.kernels import kernels
+from support.random_networks import Exported, random_films
+from support.small_convolutions import FEATURES, SIDE, small_encoder, small_films
 
 FILMS = 24
 

@@ -9,13 +9,13 @@ import onnx
 import pytest
 from onnx import TensorProto, numpy_helper
 
-from cxrscribe_export.checked_graph import check
+from cxrscribe_export.graphs.checked_graph import check
+from cxrscribe_export.graphs.interface import beam_step_interface, encoder_interface
+from cxrscribe_export.graphs.runner import GraphRunner
 from cxrscribe_export.half_precision import HalfPrecisionError, halve
-from cxrscribe_export.interface import beam_step_interface, encoder_interface
-from cxrscribe_export.runner import GraphRunner
 from support.small_bundle import SmallBundle
+from support.small_convolutions import FEATURES, SIDE, small_encoder, small_films
 
-from .small_convolutions import FEATURES, SIDE, small_encoder, small_films
 from .test_decoder_int8 import SMALL, features, step_inputs
 
 

@@ -15,8 +15,7 @@ from cxrscribe_export.held_out import HeldOut, hold_out
 from cxrscribe_train.corpus.table import Corpus, CorpusRow
 from cxrscribe_train.feature_file import EncoderIdentity, FeatureFile
 from cxrscribe_train.features import encode_batch
-
-from .random_networks import SIDE, Exported, random_films
+from support.random_networks import SIDE, Exported, random_films
 
 PREPROCESSING = Preprocessing(SIDE, SIDE)
 

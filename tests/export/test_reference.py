@@ -13,8 +13,7 @@ from cxrscribe.report import Report
 from cxrscribe.search.decoding import decode
 from cxrscribe.settings import BeamSettings
 from cxrscribe_export.reference import ReferenceSearch, best_candidates, repeating_words
-
-from .toy_model import ToyStep, toy_vocabulary
+from support.toy_model import ToyStep, toy_vocabulary
 
 
 @st.composite

@@ -21,8 +21,7 @@ from cxrscribe_export.search_parity import (
     compare_searches,
     explain,
 )
-
-from .toy_model import ToyStep, toy_vocabulary
+from support.toy_model import ToyStep, toy_vocabulary
 
 WORDS = 9
 SETTINGS = BeamSettings(beam_width=2, max_length=6, n_best=2)

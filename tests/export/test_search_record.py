@@ -9,8 +9,7 @@ import numpy as np
 from cxrscribe.settings import BeamSettings
 from cxrscribe_export.reference import ReferenceSearch
 from cxrscribe_export.search_record import Parting, SearchRecord, parting
-
-from .toy_model import ToyStep, toy_vocabulary
+from support.toy_model import ToyStep, toy_vocabulary
 
 
 def record_of(

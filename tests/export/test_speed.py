@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 from cxrscribe_export import speed
-from cxrscribe_export.runner import Array, GraphRunner
+from cxrscribe_export.graphs.runner import Array, GraphRunner
 from cxrscribe_export.speed import WARM_UP, processor_name, seconds_in_turn, speedup, step_inputs
 from support.small_bundle import SmallBundle
 

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from cxrscribe.bundle.manifest import Architecture, FileEntry, Manifest, Provenance, TensorEntry
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.settings import BeamSettings
-from cxrscribe_export.fusion import fuse, fuse_initial_state
+from cxrscribe_export.graphs.fusion import fuse, fuse_initial_state
 from support.small_models import letters
 
 OPSET = 17

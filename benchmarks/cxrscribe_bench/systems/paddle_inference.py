@@ -160,7 +160,7 @@ def open_paddle_inference(workload: Workload, precision: str) -> PlainSystem:
 def _programs(bundle: Bundle, folder: Path) -> tuple[Program, Program, Program]:
     """Encoder, initial state and step."""
     from cxrscribe_bench.systems.paddle_weights import decoder_of, encoder_of
-    from cxrscribe_export.networks import Encoding, InitialState, Step
+    from cxrscribe_export.graphs.networks import Encoding, InitialState, Step
 
     architecture, preprocessing = bundle.manifest.architecture, bundle.manifest.preprocessing
     state: list[int | None] = [architecture.layers, None, architecture.hidden_size]

@@ -50,7 +50,7 @@ def decoder_of(bundle: Bundle) -> ReportDecoder:
     """The report decoder, in evaluation mode. Raises BundleError as `encoder_of` does."""
     import onnx
 
-    from cxrscribe_export.decoder_weights import DecoderWeights
+    from cxrscribe_export.graphs.decoder_weights import DecoderWeights
     from cxrscribe_models import ReportDecoder
 
     architecture = bundle.manifest.architecture

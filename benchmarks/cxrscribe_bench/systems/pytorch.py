@@ -36,7 +36,7 @@ class PyTorch:
 
         from cxrscribe_bench.systems.torch_graph import torch_module
         from cxrscribe_bench.systems.torch_search import BeamStep, TorchSearch
-        from cxrscribe_export.decoder_weights import DecoderWeights
+        from cxrscribe_export.graphs.decoder_weights import DecoderWeights
 
         torch.set_num_threads(workload.threads)
         bundle = Bundle.open(workload.bundle)

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from cxrscribe.vocabulary import END, PAD, START, UNK
 from cxrscribe_bench.system import Words
-from cxrscribe_export.decoder_weights import DecoderWeights, LayerWeights
+from cxrscribe_export.graphs.decoder_weights import DecoderWeights, LayerWeights
 
 Tensor: TypeAlias = Any
 Step: TypeAlias = Callable[..., tuple[Any, ...]]

@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 
 from cxrscribe.errors import InputError, MissingExtraError
-from cxrscribe_export import conversion
-from cxrscribe_export.conversion import ConversionError, Traced, convert, require_converter
-from cxrscribe_export.interface import decoder_step_interface
-from cxrscribe_export.networks import Step
-
-from .random_networks import VOCABULARY_SIZE, architecture_of, random_decoder
+from cxrscribe_export.graphs import conversion
+from cxrscribe_export.graphs.conversion import ConversionError, Traced, convert, require_converter
+from cxrscribe_export.graphs.interface import decoder_step_interface
+from cxrscribe_export.graphs.networks import Step
+from support.random_networks import VOCABULARY_SIZE, architecture_of, random_decoder
 
 
 def step_network() -> Traced:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper
 
-from cxrscribe_export.graph_copy import constants_of, rebuilt
+from cxrscribe_export.graphs.graph_copy import constants_of, rebuilt
 
 Array = npt.NDArray[Any]
 

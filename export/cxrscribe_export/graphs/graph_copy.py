@@ -10,7 +10,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, numpy_helper
 
-from cxrscribe_export.folding import needed
+from cxrscribe_export.graphs.folding import needed
 
 Array = npt.NDArray[Any]
 

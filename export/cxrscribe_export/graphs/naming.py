@@ -11,7 +11,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from cxrscribe_export.interface import GraphInterface, Port
+from cxrscribe_export.graphs.interface import GraphInterface, Port
 
 Array = npt.NDArray[Any]
 Content = tuple[tuple[int, ...], str]

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 
 from cxrscribe.search.state import State
 from cxrscribe.sessions.threads import usable_threads
-from cxrscribe_export.checked_graph import Graph
+from cxrscribe_export.graphs.checked_graph import Graph
 
 Array = NDArray[Any]
 

@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike
 from onnx import helper, numpy_helper
 
 from cxrscribe.version import __version__
-from cxrscribe_export.conversion import OPSET
-from cxrscribe_export.interface import GraphInterface
-from cxrscribe_export.naming import ELEMENT_TYPES
+from cxrscribe_export.graphs.conversion import OPSET
+from cxrscribe_export.graphs.interface import GraphInterface
+from cxrscribe_export.graphs.naming import ELEMENT_TYPES
 
 # The oldest that has opset 17: readers of any later release take it.
 _IR_VERSION = 8

@@ -11,17 +11,17 @@ import onnx
 from cxrscribe.bundle.manifest import Architecture
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.version import __version__
-from cxrscribe_export.checked_graph import Graph, check
-from cxrscribe_export.conversion import ConversionError, Traced, convert
-from cxrscribe_export.folding import fold
-from cxrscribe_export.interface import (
+from cxrscribe_export.graphs.checked_graph import Graph, check
+from cxrscribe_export.graphs.conversion import ConversionError, Traced, convert
+from cxrscribe_export.graphs.folding import fold
+from cxrscribe_export.graphs.interface import (
     GraphInterface,
     decoder_init_interface,
     decoder_step_interface,
     encoder_interface,
 )
-from cxrscribe_export.naming import rename
-from cxrscribe_export.networks import Encoding, InitialState, Step
+from cxrscribe_export.graphs.naming import rename
+from cxrscribe_export.graphs.networks import Encoding, InitialState, Step
 from cxrscribe_models import FilmEncoder, ReportDecoder
 
 __all__ = ["Graph", "check", "graphs_from", "graphs_of"]

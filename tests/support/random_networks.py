@@ -10,15 +10,14 @@ from numpy.typing import NDArray
 
 from cxrscribe.bundle.manifest import Architecture
 from cxrscribe.films.preprocess import Preprocessing
-from cxrscribe_export.conversion import Traced
 from cxrscribe_export.exporter import TrainedModel
-from cxrscribe_export.graph import Graph, graphs_from, graphs_of
-from cxrscribe_export.interface import decoder_init_interface, decoder_step_interface
-from cxrscribe_export.networks import InitialState, Step
+from cxrscribe_export.graphs.canonical import Graph, graphs_from, graphs_of
+from cxrscribe_export.graphs.conversion import Traced
+from cxrscribe_export.graphs.interface import decoder_init_interface, decoder_step_interface
+from cxrscribe_export.graphs.networks import InitialState, Step
 from cxrscribe_models import FilmEncoder, ReportDecoder, build_backbone
 from cxrscribe_train.calibration import calibrate
-
-from .toy_model import toy_vocabulary
+from support.toy_model import toy_vocabulary
 
 SIDE = 64
 VOCABULARY_SIZE = 40

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import onnx
 
-from cxrscribe_export.conversion import OPSET, ConversionError
-from cxrscribe_export.interface import GraphInterface, Port
-from cxrscribe_export.naming import ELEMENT_TYPES
+from cxrscribe_export.graphs.conversion import OPSET, ConversionError
+from cxrscribe_export.graphs.interface import GraphInterface, Port
+from cxrscribe_export.graphs.naming import ELEMENT_TYPES
 
 Signature = tuple[str, int, tuple[int | str, ...]]
 

@@ -10,13 +10,12 @@ import pytest
 from onnx import numpy_helper
 
 from cxrscribe.bundle.bundle import DECODER_INIT, DECODER_STEP, ENCODER
-from cxrscribe_export.conversion import OPSET, ConversionError
-from cxrscribe_export.graph import Graph, check
-from cxrscribe_export.runner import GraphRunner
+from cxrscribe_export.graphs.canonical import Graph, check
+from cxrscribe_export.graphs.conversion import OPSET, ConversionError
+from cxrscribe_export.graphs.runner import GraphRunner
 from cxrscribe_train.features import encode_batch
 from cxrscribe_train.step import PaddleStep
-
-from .random_networks import SIDE, VOCABULARY_SIZE, Exported, ExportedDecoder, random_films
+from support.random_networks import SIDE, VOCABULARY_SIZE, Exported, ExportedDecoder, random_films
 
 STEP_OPERATORS = {
     "Add", "Concat", "Gather", "LogSoftmax", "MatMul", "Mul", "Sigmoid", "Slice", "Split", "Squeeze", "Tanh",

@@ -9,12 +9,11 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from cxrscribe_export.checked_graph import Graph
-from cxrscribe_export.fused_graphs import fused_graphs, fused_parity
-from cxrscribe_export.interface import interfaces_of
-from cxrscribe_export.runner import FusedStep, GraphStep
-
-from .random_networks import Exported
+from cxrscribe_export.graphs.checked_graph import Graph
+from cxrscribe_export.graphs.fused import fused_graphs, fused_parity
+from cxrscribe_export.graphs.interface import interfaces_of
+from cxrscribe_export.graphs.runner import FusedStep, GraphStep
+from support.random_networks import Exported
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cxrscribe.errors import CxrscribeError, InputError, MissingExtraError
-from cxrscribe_export.interface import GraphInterface
+from cxrscribe_export.graphs.interface import GraphInterface
 
 OPSET: Final = 17
 TIME_LIMIT: Final = 900.0

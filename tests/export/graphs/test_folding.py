@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from cxrscribe_export.folding import fold
+from cxrscribe_export.graphs.folding import fold
 
 FLOAT = TensorProto.FLOAT
 

@@ -1,0 +1,1 @@
+"""ONNX graphs: converted from Paddle, folded, fused, built by hand, checked and run."""
