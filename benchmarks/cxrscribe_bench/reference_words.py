@@ -17,9 +17,9 @@ from cxrscribe_bench.system import Words
 from cxrscribe_export.graphs.checked_graph import Graph
 from cxrscribe_export.graphs.interface import BEAM_INIT, BEAM_STEP, DECODER_INIT, DECODER_STEP, interfaces_of
 from cxrscribe_export.graphs.runner import FusedStep, GraphStep
-from cxrscribe_export.reference import ReferenceSearch
-from cxrscribe_export.search_parity import NEAR_TIE_MARGIN
-from cxrscribe_export.search_record import SearchRecord, parting
+from cxrscribe_export.parity.reference import ReferenceSearch
+from cxrscribe_export.parity.search_parity import NEAR_TIE_MARGIN
+from cxrscribe_export.parity.search_record import SearchRecord, parting
 
 
 class ReferenceWords:

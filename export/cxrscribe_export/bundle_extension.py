@@ -19,7 +19,7 @@ from cxrscribe_export.graph_file import write_graph
 from cxrscribe_export.graphs.checked_graph import Graph
 from cxrscribe_export.graphs.fused import fused_graphs, fused_parity
 from cxrscribe_export.graphs.interface import BEAM_INIT, BEAM_STEP, DECODER_INIT, DECODER_STEP, interfaces_of
-from cxrscribe_export.parity_error import beyond_tolerance, refuse
+from cxrscribe_export.parity.parity_error import beyond_tolerance, refuse
 from cxrscribe_export.precision_kind import Films
 from cxrscribe_export.precisions import PrecisionOrder, add_precisions
 

@@ -111,9 +111,9 @@ def export(
     from cxrscribe.disclaimer import disclaimer_of
     from cxrscribe_export.evaluation_file import read_evaluation
     from cxrscribe_export.exporter import Label, ParityDemands, Progress, TrainedModel, export_bundle
-    from cxrscribe_export.graph_parity import Tolerances
-    from cxrscribe_export.held_out import hold_out
     from cxrscribe_export.origin import LICENCE_NOT_STATED, provenance_of
+    from cxrscribe_export.parity.graph_parity import Tolerances
+    from cxrscribe_export.parity.held_out import hold_out
     from cxrscribe_train.run import Run
 
     demands = ParityDemands(Tolerances(features_tolerance, tolerance), distinct_reports)

@@ -26,17 +26,17 @@ from cxrscribe.version import __version__
 from cxrscribe.vocabulary import Vocabulary
 from cxrscribe_export.bundle_folder import check_out, new_bundle_folder
 from cxrscribe_export.graph_file import write_graph
-from cxrscribe_export.graph_parity import Tolerances, decoder_parity, encoder_parity
 from cxrscribe_export.graphs.canonical import Graph, graphs_of
 from cxrscribe_export.graphs.conversion import require_converter
 from cxrscribe_export.graphs.fused import fused_graphs, fused_parity
 from cxrscribe_export.graphs.interface import interfaces_of
 from cxrscribe_export.graphs.runner import FusedStep
-from cxrscribe_export.held_out import HeldOut
-from cxrscribe_export.parity_error import ParityError, beyond_tolerance, refuse
+from cxrscribe_export.parity.graph_parity import Tolerances, decoder_parity, encoder_parity
+from cxrscribe_export.parity.held_out import HeldOut
+from cxrscribe_export.parity.parity_error import ParityError, beyond_tolerance, refuse
+from cxrscribe_export.parity.reference import ReferenceSearch
+from cxrscribe_export.parity.search_parity import FilmSearch, SearchComparison, compare_searches
 from cxrscribe_export.precisions import PrecisionOrder, add_precisions
-from cxrscribe_export.reference import ReferenceSearch
-from cxrscribe_export.search_parity import FilmSearch, SearchComparison, compare_searches
 from cxrscribe_models import FilmEncoder, ReportDecoder
 from cxrscribe_train.step import PaddleStep
 

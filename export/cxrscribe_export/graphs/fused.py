@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from cxrscribe.bundle.manifest import OutputParity
 from cxrscribe.search.state import State
 from cxrscribe.vocabulary import START
-from cxrscribe_export.difference import largest_difference
 from cxrscribe_export.graphs.checked_graph import Graph, check
 from cxrscribe_export.graphs.fusion import fuse, fuse_initial_state
 from cxrscribe_export.graphs.interface import BEAM_INIT, BEAM_STEP, GraphInterface
 from cxrscribe_export.graphs.runner import GraphRunner, GraphStep, rows_of
+from cxrscribe_export.parity.difference import largest_difference
 
 BATCHES: Final = ((1, 1), (1, 5), (32, 5))
 """Images and hypotheses of each that are compared."""

@@ -13,8 +13,8 @@ from cxrscribe.report import Report
 from cxrscribe.search.decoding import decode
 from cxrscribe.search.state import State
 from cxrscribe.settings import BeamSettings
-from cxrscribe_export.reference import ReferenceSearch
-from cxrscribe_export.search_parity import (
+from cxrscribe_export.parity.reference import ReferenceSearch
+from cxrscribe_export.parity.search_parity import (
     Disagreement,
     FilmSearch,
     SearchComparison,

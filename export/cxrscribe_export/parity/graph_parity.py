@@ -14,10 +14,10 @@ from cxrscribe.errors import InputError
 from cxrscribe.search.state import State
 from cxrscribe.search.step import StepModel
 from cxrscribe.vocabulary import START
-from cxrscribe_export.difference import largest_difference
 from cxrscribe_export.graphs.checked_graph import Graph
 from cxrscribe_export.graphs.interface import GraphInterface
 from cxrscribe_export.graphs.runner import GraphRunner, GraphStep
+from cxrscribe_export.parity.difference import largest_difference
 from cxrscribe_models import FilmEncoder
 from cxrscribe_train.features import encode_batch
 

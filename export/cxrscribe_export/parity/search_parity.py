@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from cxrscribe.bundle.manifest import NearTie, SearchParity
 from cxrscribe.report import Report
-from cxrscribe_export.reference import Hypothesis, ReferenceSearch
-from cxrscribe_export.search_record import SearchRecord, parting
+from cxrscribe_export.parity.reference import Hypothesis, ReferenceSearch
+from cxrscribe_export.parity.search_record import SearchRecord, parting
 
 NEAR_TIE_MARGIN: Final = 1e-5
 """A decision closer than this in the reference may fall the other way."""

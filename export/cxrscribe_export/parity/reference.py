@@ -17,7 +17,7 @@ from cxrscribe.errors import DecodingError
 from cxrscribe.search.step import State, StepModel
 from cxrscribe.settings import BeamSettings
 from cxrscribe.vocabulary import END, PAD, START, UNK, Vocabulary
-from cxrscribe_export.search_record import SearchRecord
+from cxrscribe_export.parity.search_record import SearchRecord
 
 Tokens = tuple[int, ...]
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from cxrscribe.errors import InputError
 from cxrscribe.films.preprocess import Preprocessing
-from cxrscribe_export.held_out import HeldOut, hold_out
+from cxrscribe_export.parity.held_out import HeldOut, hold_out
 from cxrscribe_train.corpus.table import Corpus, CorpusRow
 from cxrscribe_train.feature_file import EncoderIdentity, FeatureFile
 from cxrscribe_train.features import encode_batch

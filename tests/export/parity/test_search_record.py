@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from cxrscribe.settings import BeamSettings
-from cxrscribe_export.reference import ReferenceSearch
-from cxrscribe_export.search_record import Parting, SearchRecord, parting
+from cxrscribe_export.parity.reference import ReferenceSearch
+from cxrscribe_export.parity.search_record import Parting, SearchRecord, parting
 from support.toy_model import ToyStep, toy_vocabulary
 
 

@@ -12,7 +12,7 @@ from cxrscribe.errors import DecodingError
 from cxrscribe.report import Report
 from cxrscribe.search.decoding import decode
 from cxrscribe.settings import BeamSettings
-from cxrscribe_export.reference import ReferenceSearch, best_candidates, repeating_words
+from cxrscribe_export.parity.reference import ReferenceSearch, best_candidates, repeating_words
 from support.toy_model import ToyStep, toy_vocabulary
 
 

@@ -1,0 +1,1 @@
+"""Whether graphs give what Paddle gives: numbers, and whole searches."""
