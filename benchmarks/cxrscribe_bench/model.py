@@ -120,8 +120,8 @@ def make(folder: Path, size: ModelSize) -> BenchmarkModel:
     from cxrscribe_export.graphs.canonical import graphs_of
     from cxrscribe_export.graphs.fused import fused_graphs
     from cxrscribe_export.graphs.interface import interfaces_of
-    from cxrscribe_export.precision_kind import KINDS
-    from cxrscribe_export.precisions import add_graphs
+    from cxrscribe_export.precision.kinds import KINDS
+    from cxrscribe_export.precision.precisions import add_graphs
     from cxrscribe_train.features import encode_batch
 
     model = _networks(size)

@@ -77,7 +77,7 @@ class Timing:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def main(bundle: Path | None, encoder: str, size: int, rounds: int, as_json: bool) -> None:
     """Time the encoder and the fused step at fp32 and int8, and say how large they are."""
-    from cxrscribe_export.speed import processor_name
+    from cxrscribe_export.precision.speed import processor_name
 
     if bundle is not None:
         subject = subject_of(bundle)
@@ -106,7 +106,7 @@ def main(bundle: Path | None, encoder: str, size: int, rounds: int, as_json: boo
 def measure(subject: Subject, rounds: int) -> Iterator[Timing]:
     """Time every graph at every batch size; `rounds`: of the encoder."""
     from cxrscribe_export.graphs.runner import GraphRunner
-    from cxrscribe_export.speed import seconds_in_turn, step_inputs
+    from cxrscribe_export.precision.speed import seconds_in_turn, step_inputs
 
     def runners(graph: str) -> list[GraphRunner]:
         return [GraphRunner(models[graph]) for models in (subject.fp32, subject.int8)]
@@ -151,7 +151,7 @@ def subject_of(path: Path) -> Subject:
 
     from cxrscribe.bundle.bundle import Bundle
     from cxrscribe.bundle.precision import INT8
-    from cxrscribe_export.precision_kind import GRAPHS, KINDS
+    from cxrscribe_export.precision.kinds import GRAPHS, KINDS
 
     bundle = Bundle.open(path)
     manifest = bundle.manifest

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from statistics import median
 
-from cxrscribe_export.speed import seconds_in_turn
+from cxrscribe_export.precision.speed import seconds_in_turn
 
 
 def rounds(things: Mapping[str, Callable[[], object]], count: int) -> dict[str, list[float]]:

@@ -15,7 +15,7 @@ from cxrscribe_export.progress_lines import ProgressLines
 
 if TYPE_CHECKING:
     from cxrscribe.bundle.manifest import Manifest
-    from cxrscribe_export.precisions import PrecisionOrder
+    from cxrscribe_export.precision.precisions import PrecisionOrder
     from cxrscribe_train.corpus.table import Corpus
     from cxrscribe_train.feature_file import FeatureFile
     from cxrscribe_train.run import Run

@@ -36,7 +36,7 @@ from cxrscribe_export.parity.held_out import HeldOut
 from cxrscribe_export.parity.parity_error import ParityError, beyond_tolerance, refuse
 from cxrscribe_export.parity.reference import ReferenceSearch
 from cxrscribe_export.parity.search_parity import FilmSearch, SearchComparison, compare_searches
-from cxrscribe_export.precisions import PrecisionOrder, add_precisions
+from cxrscribe_export.precision.precisions import PrecisionOrder, add_precisions
 from cxrscribe_models import FilmEncoder, ReportDecoder
 from cxrscribe_train.step import PaddleStep
 

@@ -57,8 +57,8 @@ def precision(
         if importlib.util.find_spec(module) is None:
             raise MissingExtraError("cxrscribe precision", "export")
     from cxrscribe.bundle.bundle import Bundle
-    from cxrscribe_export.bundle_extension import extend_bundle, has_fused_graphs
     from cxrscribe_export.bundle_folder import check_out
+    from cxrscribe_export.precision.extension import extend_bundle, has_fused_graphs
     from cxrscribe_train.corpus.table import read_reports
 
     check_out(out, overwrite=overwrite)

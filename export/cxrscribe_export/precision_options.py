@@ -14,8 +14,8 @@ from cxrscribe.cli.options import Command
 if TYPE_CHECKING:
     from cxrscribe.bundle.manifest import Manifest
     from cxrscribe.films.preprocess import Preprocessing
-    from cxrscribe_export.precision_cost import LossLimits
-    from cxrscribe_export.precisions import PrecisionOrder
+    from cxrscribe_export.precision.cost import LossLimits
+    from cxrscribe_export.precision.precisions import PrecisionOrder
     from cxrscribe_train.corpus.table import Corpus
 
 NAMES: Final = ("int8", "fp16")
@@ -34,7 +34,7 @@ class PrecisionChoice:
 
     def limits(self) -> LossLimits | None:
         """What they may lose; None for anything. Raises InputError when a limit is out of range."""
-        from cxrscribe_export.precision_cost import LossLimits
+        from cxrscribe_export.precision.cost import LossLimits
 
         limits = LossLimits(self.max_bleu_loss, self.max_f1_loss)
         return None if self.accept_loss else limits
@@ -57,10 +57,10 @@ class PrecisionChoice:
         Raises:
             InputError: a corpus has no such film, or the model was trained on one of the test split.
         """
-        from cxrscribe_export.calibration_films import calibration_films
-        from cxrscribe_export.precision_kind import KINDS
-        from cxrscribe_export.precisions import PrecisionOrder
-        from cxrscribe_export.trial import Trial
+        from cxrscribe_export.precision.calibration_films import calibration_films
+        from cxrscribe_export.precision.kinds import KINDS
+        from cxrscribe_export.precision.precisions import PrecisionOrder
+        from cxrscribe_export.precision.trial import Trial
 
         trial = Trial.of(corpus, preprocessing, self.trial_films, trained_on or frozenset())
         films = trial.films[:0]

@@ -33,9 +33,9 @@ def _short_timing() -> Iterator[None]:
         yield
         return
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cxrscribe_export.speed.LEAST_SECONDS", 0.0)
-        patch.setattr("cxrscribe_export.precision_cost.ENCODER_ROUNDS", 3)
-        patch.setattr("cxrscribe_export.precision_cost.STEP_ROUNDS", 3)
+        patch.setattr("cxrscribe_export.precision.speed.LEAST_SECONDS", 0.0)
+        patch.setattr("cxrscribe_export.precision.cost.ENCODER_ROUNDS", 3)
+        patch.setattr("cxrscribe_export.precision.cost.STEP_ROUNDS", 3)
         yield
 
 

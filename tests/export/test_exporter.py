@@ -21,9 +21,9 @@ from cxrscribe_export.exporter import Label, ParityDemands, ParityError, export_
 from cxrscribe_export.graphs.canonical import Graph
 from cxrscribe_export.parity.graph_parity import Tolerances
 from cxrscribe_export.parity.held_out import HeldOut
-from cxrscribe_export.precision_cost import LossError, LossLimits, words_of_reports
-from cxrscribe_export.precisions import PrecisionOrder
-from cxrscribe_export.trial import Trial
+from cxrscribe_export.precision.cost import LossError, LossLimits, words_of_reports
+from cxrscribe_export.precision.precisions import PrecisionOrder
+from cxrscribe_export.precision.trial import Trial
 from cxrscribe_train.evaluation.labels import LABELS
 from cxrscribe_train.features import encode_batch
 from support.random_networks import Exported, random_films

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from cxrscribe_export.speed import seconds_in_turn
+from cxrscribe_export.precision.speed import seconds_in_turn
 
 _ROUNDS: Final = 3
 _SECONDS: Final = 0.5

@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import sleep
 
 from cxrscribe_bench.systems.trial import least_seconds
-from cxrscribe_export.speed import WARM_UP
+from cxrscribe_export.precision.speed import WARM_UP
 
 
 def test_calls_take_turns_and_the_slow_one_is_told() -> None:

@@ -11,11 +11,11 @@ import onnx
 from numpy.typing import NDArray
 
 from cxrscribe.bundle.precision import FP16, INT8
-from cxrscribe_export.decoder_int8 import quantize_beam_step, quantize_initial_state
-from cxrscribe_export.encoder_int8 import quantize_encoder
 from cxrscribe_export.graphs.interface import BEAM_INIT, BEAM_STEP, DECODER_INIT, ENCODER
 from cxrscribe_export.graphs.runner import GraphRunner
-from cxrscribe_export.half_precision import halve
+from cxrscribe_export.precision.decoder_int8 import quantize_beam_step, quantize_initial_state
+from cxrscribe_export.precision.encoder_int8 import quantize_encoder
+from cxrscribe_export.precision.half_precision import halve
 
 GRAPHS: Final = (ENCODER, DECODER_INIT, BEAM_INIT, BEAM_STEP)
 """What each precision has: all that a report needs, and the initial state in both of its forms."""

@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from cxrscribe_export.activation_range import observe
-from cxrscribe_export.quantizer import HIDDEN, Quantization, Quantizer
+from cxrscribe_export.precision.activation_range import observe
+from cxrscribe_export.precision.quantizer import HIDDEN, Quantization, Quantizer
 
 
 def quantize_initial_state(initial_state: onnx.ModelProto, features: NDArray[np.float32]) -> onnx.ModelProto:

@@ -20,8 +20,8 @@ from cxrscribe_export.graphs.checked_graph import Graph
 from cxrscribe_export.graphs.fused import fused_graphs, fused_parity
 from cxrscribe_export.graphs.interface import BEAM_INIT, BEAM_STEP, DECODER_INIT, DECODER_STEP, interfaces_of
 from cxrscribe_export.parity.parity_error import beyond_tolerance, refuse
-from cxrscribe_export.precision_kind import Films
-from cxrscribe_export.precisions import PrecisionOrder, add_precisions
+from cxrscribe_export.precision.kinds import Films
+from cxrscribe_export.precision.precisions import PrecisionOrder, add_precisions
 
 TOLERANCE: Final = 1e-4
 """What the fused graphs may differ from the canonical ones by."""

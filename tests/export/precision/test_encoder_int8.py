@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 import cxrscribe
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.embedded import demo_films
-from cxrscribe_export.encoder_int8 import quantize_encoder
 from cxrscribe_export.graphs.checked_graph import check
 from cxrscribe_export.graphs.interface import encoder_interface
 from cxrscribe_export.graphs.runner import GraphRunner
+from cxrscribe_export.precision.encoder_int8 import quantize_encoder
 from cxrscribe_train.phantom.corpus import sampled_corpus
 from cxrscribe_train.phantom.film import draw_film
 from support.kernels import kernels

@@ -17,8 +17,8 @@ import numpy.typing as npt
 import onnx
 from onnx import helper
 
-from cxrscribe_export.activation_range import ActivationRange
 from cxrscribe_export.graphs.graph_copy import constants_of, rebuilt
+from cxrscribe_export.precision.activation_range import ActivationRange
 
 Array = npt.NDArray[Any]
 

@@ -17,9 +17,9 @@ from cxrscribe.errors import CxrscribeError, InputError
 from cxrscribe.sessions.threads import usable_threads
 from cxrscribe_export.graphs.interface import BEAM_STEP, ENCODER
 from cxrscribe_export.graphs.runner import Array
-from cxrscribe_export.precision_kind import Films, PrecisionKind
-from cxrscribe_export.speed import processor_name, speedup, step_inputs
-from cxrscribe_export.trial import Trial
+from cxrscribe_export.precision.kinds import Films, PrecisionKind
+from cxrscribe_export.precision.speed import processor_name, speedup, step_inputs
+from cxrscribe_export.precision.trial import Trial
 from cxrscribe_train.evaluation.bleu import Words
 
 ENCODER_FILMS: Final = 8

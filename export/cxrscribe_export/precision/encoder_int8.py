@@ -9,10 +9,10 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from cxrscribe_export.activation_range import observe
 from cxrscribe_export.graphs.graph_copy import float_tensors
 from cxrscribe_export.graphs.norm_folding import fold_batch_norms
-from cxrscribe_export.quantizer import Quantization, Quantizer
+from cxrscribe_export.precision.activation_range import observe
+from cxrscribe_export.precision.quantizer import Quantization, Quantizer
 
 _JOINING: Final = frozenset({"Add", "Concat", "MaxPool", "AveragePool"})
 """Operators beside the convolution that have int8 kernels, so that bytes stay bytes between convolutions."""

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from cxrscribe_export.activation_range import ActivationRange, observe
 from cxrscribe_export.graphs.graph_builder import GraphBuilder, finished_model
 from cxrscribe_export.graphs.runner import Array, GraphRunner
-from cxrscribe_export.quantizer import HIDDEN, Quantization, Quantizer
+from cxrscribe_export.precision.activation_range import ActivationRange, observe
+from cxrscribe_export.precision.quantizer import HIDDEN, Quantization, Quantizer
 
 
 def product(weight: Array, bias: Array) -> onnx.ModelProto:

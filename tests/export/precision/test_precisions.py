@@ -17,10 +17,10 @@ from cxrscribe.bundle.manifest import Manifest, OutputParity, Parity
 from cxrscribe.bundle.precision import ReportFigures
 from cxrscribe.errors import BundleError, InputError
 from cxrscribe.settings import BeamSettings
-from cxrscribe_export.bundle_extension import extend_bundle
-from cxrscribe_export.precision_cost import LossError, LossLimits, words_of_reports
-from cxrscribe_export.precisions import PrecisionOrder, add_precisions
-from cxrscribe_export.trial import Trial
+from cxrscribe_export.precision.cost import LossError, LossLimits, words_of_reports
+from cxrscribe_export.precision.extension import extend_bundle
+from cxrscribe_export.precision.precisions import PrecisionOrder, add_precisions
+from cxrscribe_export.precision.trial import Trial
 from cxrscribe_train.evaluation.labels import LABELS
 from support.precision_record import INT8
 from support.small_bundle import SmallBundle

@@ -13,9 +13,9 @@ from cxrscribe.bundle.manifest import FP32, Manifest
 from cxrscribe_export.graph_file import write_graph
 from cxrscribe_export.graphs.checked_graph import Graph, check
 from cxrscribe_export.graphs.interface import interfaces_of
-from cxrscribe_export.precision_cost import LossLimits, measure_cost, words_of_reports
-from cxrscribe_export.precision_kind import GRAPHS, KINDS, Films, PrecisionKind
-from cxrscribe_export.trial import Trial
+from cxrscribe_export.precision.cost import LossLimits, measure_cost, words_of_reports
+from cxrscribe_export.precision.kinds import GRAPHS, KINDS, Films, PrecisionKind
+from cxrscribe_export.precision.trial import Trial
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import pytest
 
 from cxrscribe.errors import InputError
 from cxrscribe.films.preprocess import Preprocessing
-from cxrscribe_export.calibration_films import calibration_films
-from cxrscribe_export.trial import Trial
+from cxrscribe_export.precision.calibration_films import calibration_films
+from cxrscribe_export.precision.trial import Trial
 from cxrscribe_train.corpus.table import Corpus, read_reports
 from support.square_corpus import write_squares
 

@@ -16,11 +16,11 @@ import cxrscribe
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.embedded import demo_films
 from cxrscribe.vocabulary import START
-from cxrscribe_export.decoder_int8 import quantize_beam_step, quantize_initial_state
 from cxrscribe_export.graphs.checked_graph import check
 from cxrscribe_export.graphs.fusion import fuse, fuse_initial_state
 from cxrscribe_export.graphs.interface import beam_init_interface, beam_step_interface
 from cxrscribe_export.graphs.runner import Array, GraphRunner
+from cxrscribe_export.precision.decoder_int8 import quantize_beam_step, quantize_initial_state
 from support.kernels import kernels
 from support.small_bundle import SmallBundle
 
