@@ -66,7 +66,7 @@ class OneFile:
     def __init__(self, bundle: Path, precision: str) -> None:
         import onnxruntime
 
-        from cxrscribe_export.onefile import one_file
+        from cxrscribe_export.onefile.file import one_file
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3

@@ -65,7 +65,7 @@ def onefile(
 
     from cxrscribe.bundle.bundle import Bundle
     from cxrscribe.cli.options import BeamChoice
-    from cxrscribe_export.onefile import one_file
+    from cxrscribe_export.onefile.file import one_file
     from cxrscribe_train.atomic import write_atomically
 
     opened = Bundle.open(bundle)

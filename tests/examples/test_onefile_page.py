@@ -13,7 +13,7 @@ from cxrscribe.cli.main import main
 pytest.importorskip("onnx", reason="needs onnx, to make the file")
 
 from cxrscribe.bundle.bundle import Bundle
-from cxrscribe_export.onefile import one_file
+from cxrscribe_export.onefile.file import one_file
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "onefile.md").read_text(encoding="utf-8")
 

@@ -10,7 +10,7 @@ import pytest
 import cxrscribe
 from cxrscribe import BeamSettings
 from cxrscribe.bundle.bundle import Bundle
-from cxrscribe_export.onefile import one_file
+from cxrscribe_export.onefile.file import one_file
 from support.one_file import Films, OneFile, results_of
 
 FILMS = 96  # `python -m cxrscribe_bench.onefile BUNDLE --films 500` compares more

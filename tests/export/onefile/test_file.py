@@ -20,7 +20,7 @@ from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.bundle.manifest import Manifest, sha256_of
 from cxrscribe.disclaimer import DISCLAIMER
 from cxrscribe.errors import BundleError, SettingsError
-from cxrscribe_export.onefile import one_file
+from cxrscribe_export.onefile.file import one_file
 from support.one_file import OneFile, read_results
 from support.small_bundle import SmallBundle, edit_graph
 

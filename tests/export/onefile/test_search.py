@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import cxrscribe
 from cxrscribe import BeamSettings, DecodingStats, Reporter
 from cxrscribe.bundle.bundle import Bundle
-from cxrscribe_export.onefile import one_file
+from cxrscribe_export.onefile.file import one_file
 from support.one_file import Films, OneFile, results_of
 from support.small_bundle import SmallBundle
 from support.small_models import letters

@@ -23,7 +23,7 @@ from cxrscribe_export.graphs.interface import (
     interfaces_of,
 )
 from cxrscribe_export.graphs.naming import ELEMENT_TYPES
-from cxrscribe_export.onefile_inlining import subgraphs
+from cxrscribe_export.onefile.inlining import subgraphs
 
 
 @dataclass(frozen=True)

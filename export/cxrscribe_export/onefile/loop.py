@@ -18,9 +18,9 @@ from onnx import TensorProto, helper
 
 from cxrscribe.vocabulary import END, PAD, START, UNK
 from cxrscribe_export.graphs.graph_builder import GraphBuilder
-from cxrscribe_export.onefile_inlining import inline
-from cxrscribe_export.onefile_limits import Limits
-from cxrscribe_export.onefile_repeats import Repeats
+from cxrscribe_export.onefile.inlining import inline
+from cxrscribe_export.onefile.limits import Limits
+from cxrscribe_export.onefile.repeats import Repeats
 
 _NEVER = np.float32(-np.inf)
 

@@ -18,11 +18,11 @@ from cxrscribe.settings import BeamSettings
 from cxrscribe.version import __version__
 from cxrscribe_export.graphs.graph_builder import GraphBuilder, finished_model
 from cxrscribe_export.graphs.interface import FILM_AXIS
-from cxrscribe_export.onefile_graphs import BundleGraphs
-from cxrscribe_export.onefile_inlining import inline, merge_copies
-from cxrscribe_export.onefile_limits import add_limits, default_values, overridable_inputs
-from cxrscribe_export.onefile_loop import Decoder, add_search
-from cxrscribe_export.onefile_ranking import FINISHED, LENGTHS, SCORES, TOKENS, add_ranking
+from cxrscribe_export.onefile.bundle_graphs import BundleGraphs
+from cxrscribe_export.onefile.inlining import inline, merge_copies
+from cxrscribe_export.onefile.limits import add_limits, default_values, overridable_inputs
+from cxrscribe_export.onefile.loop import Decoder, add_search
+from cxrscribe_export.onefile.ranking import FINISHED, LENGTHS, SCORES, TOKENS, add_ranking
 
 SCHEMA_VERSION: Final = 1
 """Of the inputs, outputs and metadata."""

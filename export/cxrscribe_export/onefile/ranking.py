@@ -7,8 +7,8 @@ import onnx
 from onnx import TensorProto, helper
 
 from cxrscribe_export.graphs.graph_builder import GraphBuilder
-from cxrscribe_export.onefile_limits import Limits
-from cxrscribe_export.onefile_loop import Searched
+from cxrscribe_export.onefile.limits import Limits
+from cxrscribe_export.onefile.loop import Searched
 
 TOKENS, LENGTHS, SCORES, FINISHED = OUTPUTS = ("tokens", "lengths", "scores", "finished")
 
