@@ -13,17 +13,30 @@ if TYPE_CHECKING:
     from support.random_networks import Exported, ExportedDecoder
 
 _WITHOUT_CONVERTER = {
-    "test_reference.py",
-    "test_search_record.py",
-    "test_search_parity.py",
+    "parity/test_reference.py",
+    "parity/test_search_record.py",
+    "parity/test_search_parity.py",
     "test_bundle_folder.py",
 }
+_WITH_ONNX_ALONE = {
+    "commands/test_onefile.py",
+    *(f"onefile/{name}" for name in ("test_demo.py", "test_file.py", "test_search.py")),
+}
 
-# paddle2onnx and the onnx that it needs have no wheel for Python 3.13; what doesn't need them runs there too.
-if find_spec("paddle2onnx") is None:
-    collect_ignore = [
-        path.name for path in Path(__file__).parent.glob("test_*.py") if path.name not in _WITHOUT_CONVERTER
-    ]
+
+def _absent(package: str, kept: set[str]) -> list[str]:
+    """Test files to leave out where a package is absent: it has no wheel for some Pythons."""
+    if find_spec(package) is not None:
+        return []
+    here = Path(__file__).parent
+    found = (path.relative_to(here).as_posix() for path in here.rglob("test_*.py"))
+    return [path for path in found if path not in kept]
+
+
+collect_ignore = [
+    *_absent("paddle2onnx", _WITHOUT_CONVERTER | _WITH_ONNX_ALONE),
+    *_absent("onnx", _WITHOUT_CONVERTER),
+]
 
 
 @pytest.fixture(scope="session", autouse=True)

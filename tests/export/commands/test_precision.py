@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.errors import CxrscribeError
-from cxrscribe_export.precision_command import precision
+from cxrscribe_export.commands.precision import precision
 from support.small_bundle import SmallBundle
 from support.square_corpus import write_squares
 

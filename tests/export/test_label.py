@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cxrscribe.errors import InputError
-from cxrscribe_export.evaluation_file import read_evaluation
+from cxrscribe_export.label import read_evaluation
 
 WEIGHTS = {"encoder.safetensors": "e" * 64, "decoder.safetensors": "d" * 64}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from cxrscribe_export.precision_options import PrecisionChoice, precision_lines, precision_options
+from cxrscribe_export.commands.precision_options import PrecisionChoice, precision_lines, precision_options
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 

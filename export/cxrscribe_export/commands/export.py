@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from cxrscribe.cli.options import BeamChoice, beam_options
-from cxrscribe_export.precision_options import PrecisionChoice, precision_lines, precision_options
-from cxrscribe_export.progress_lines import ProgressLines
+from cxrscribe_export.commands.precision_options import PrecisionChoice, precision_lines, precision_options
+from cxrscribe_export.commands.progress_lines import ProgressLines
 
 if TYPE_CHECKING:
     from cxrscribe.bundle.manifest import Manifest
@@ -109,8 +109,8 @@ def export(
 
     ignore_paddle_warnings()
     from cxrscribe.disclaimer import disclaimer_of
-    from cxrscribe_export.evaluation_file import read_evaluation
     from cxrscribe_export.exporter import Label, ParityDemands, Progress, TrainedModel, export_bundle
+    from cxrscribe_export.label import read_evaluation
     from cxrscribe_export.origin import LICENCE_NOT_STATED, provenance_of
     from cxrscribe_export.parity.graph_parity import Tolerances
     from cxrscribe_export.parity.held_out import hold_out

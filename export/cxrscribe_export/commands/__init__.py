@@ -1,0 +1,1 @@
+"""The command line of export: `export`, `onefile` and `precision`."""
