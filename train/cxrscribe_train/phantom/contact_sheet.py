@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrscribe_train.atomic import write_atomically
-
-from .corpus import PhantomCorpus, film_file
-from .recipe import Recipe
+from cxrscribe_train.phantom.corpus import PhantomCorpus, film_file
+from cxrscribe_train.phantom.recipe import Recipe
 
 if TYPE_CHECKING:
     from PIL.Image import Image

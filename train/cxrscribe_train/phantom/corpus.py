@@ -31,10 +31,9 @@ from cxrscribe_train.corpus.images import IMAGE_ENDING, IMAGES_FOLDER
 from cxrscribe_train.corpus.nlmcxr import read_studies, tabulate
 from cxrscribe_train.corpus.split import Split
 from cxrscribe_train.corpus.summary import SUMMARY_FILE, Summary
+from cxrscribe_train.phantom.coverage import Coverage
+from cxrscribe_train.phantom.recipe import Recipe, mesh_recipe, sampled_recipe
 from cxrscribe_train.study import Study, write_study
-
-from .coverage import Coverage
-from .recipe import Recipe, mesh_recipe, sampled_recipe
 
 FINDINGS_FILE: Final = "findings.csv"
 FINDINGS_COLUMNS: Final = ("study_id", "image_id", "finding", "side", "zone", "severity")
@@ -149,7 +148,7 @@ def _task(recipe: Recipe, directory: Path) -> _Task:
 def _make(task: _Task) -> str:
     from PIL import Image
 
-    from .film import draw_film
+    from cxrscribe_train.phantom.film import draw_film
 
     buffer = io.BytesIO()
     film = draw_film(task.recipe.findings, task.recipe.drawing_seed)

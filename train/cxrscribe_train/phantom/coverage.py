@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .catalogue import FindingKind
-from .recipe import Recipe
+from cxrscribe_train.phantom.catalogue import FindingKind
+from cxrscribe_train.phantom.recipe import Recipe
 
 _LISTED = 20
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .catalogue import VARIATIONS, Finding, FindingKind, Severity, Side, Zone
-from .sampling import sample_variation
-from .stream import IntegerStream
+from cxrscribe_train.phantom.catalogue import VARIATIONS, Finding, FindingKind, Severity, Side, Zone
+from cxrscribe_train.phantom.sampling import sample_variation
+from cxrscribe_train.phantom.stream import IntegerStream
 
 NORMAL_HEADING = "normal"
 

@@ -11,8 +11,8 @@ patchy, moderate, dense; {absent} a list of what is not there. Sentences are cap
 
 from __future__ import annotations
 
-from .catalogue import FindingKind, Severity, Side, Zone
-from .stream import Weighted
+from cxrscribe_train.phantom.catalogue import FindingKind, Severity, Side, Zone
+from cxrscribe_train.phantom.stream import Weighted
 
 Sentences = Weighted[str]
 

@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from cxrscribe.errors import InputError
+from cxrscribe_train.phantom.catalogue import Finding
+from cxrscribe_train.phantom.mesh import NORMAL_HEADING, findings_from_mesh, mesh_of
+from cxrscribe_train.phantom.sampling import sample_findings
+from cxrscribe_train.phantom.stream import IntegerStream, named_seed
+from cxrscribe_train.phantom.wording import (
+    write_comparison,
+    write_findings,
+    write_impression,
+    write_indication,
+)
 from cxrscribe_train.study import Study
-
-from .catalogue import Finding
-from .mesh import NORMAL_HEADING, findings_from_mesh, mesh_of
-from .sampling import sample_findings
-from .stream import IntegerStream, named_seed
-from .wording import write_comparison, write_findings, write_impression, write_indication
 
 _PHANTOM_IMAGE: Final = re.compile(r"PH\d+N\d+_PA|.+_PHANTOM")
 

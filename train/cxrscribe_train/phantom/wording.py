@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .catalogue import Finding, FindingKind, Side
-from .normals import (
+from cxrscribe_train.phantom.catalogue import Finding, FindingKind, Side
+from cxrscribe_train.phantom.normals import (
     ABSENT,
     ABSENT_NAMES,
     ABSENT_ORDER,
@@ -22,7 +22,7 @@ from .normals import (
     Station,
     Style,
 )
-from .phrases import (
+from cxrscribe_train.phantom.phrases import (
     ADVERBS,
     COMPARISONS,
     DEGREES,
@@ -35,7 +35,7 @@ from .phrases import (
     POSITIVE_BILATERAL,
     SIZES,
 )
-from .stream import IntegerStream
+from cxrscribe_train.phantom.stream import IntegerStream
 
 _STATEMENT_ORDER = tuple(STATION_OF)
 
