@@ -7,8 +7,8 @@ import itertools
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from cxrscribe_train.phantom.catalogue import Finding, FindingKind, Severity, Side, Zone
-from cxrscribe_train.phantom.film import draw_film
+from cxrscribe_train.findings import Finding, FindingKind, Severity, Side, Zone
+from cxrscribe_train.phantom.drawing.film import draw_film
 
 NORMAL: tuple[Finding, ...] = ()
 MANY = (

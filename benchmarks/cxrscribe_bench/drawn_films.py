@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrscribe.films.preprocess import Preprocessing
-from cxrscribe_train.phantom.film import draw_film
+from cxrscribe_train.phantom.drawing.film import draw_film
 from cxrscribe_train.phantom.sampling import sample_findings
 from cxrscribe_train.phantom.stream import IntegerStream
 

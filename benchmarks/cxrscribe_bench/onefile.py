@@ -123,7 +123,7 @@ def main(bundle: Path, films: int, count: int, as_json: bool) -> None:
 
 def drawn_phantoms(count: int, picture: Preprocessing) -> Films:
     """Films as the network takes them, uint8 [count, H, W], with findings as often as in a drawn corpus."""
-    from cxrscribe_train.phantom.film import draw_film
+    from cxrscribe_train.phantom.drawing.film import draw_film
     from cxrscribe_train.phantom.recipe import sampled_recipe
 
     recipes = (sampled_recipe(SEED, number) for number in range(1, count + 1))

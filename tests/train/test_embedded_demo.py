@@ -7,7 +7,7 @@ import pytest
 import cxrscribe
 from cxrscribe import demo_bundle
 from cxrscribe_train.labeller import label
-from cxrscribe_train.phantom.film import draw_film
+from cxrscribe_train.phantom.drawing.film import draw_film
 from cxrscribe_train.phantom.recipe import sampled_recipe
 
 FILMS = 100

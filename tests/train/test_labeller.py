@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxrscribe_train.cleaning import clean
+from cxrscribe_train.findings import FindingKind, Side, Zone
 from cxrscribe_train.labeller import PLACES, Place, label, label_places, label_words, negation, terms
-from cxrscribe_train.phantom.catalogue import FindingKind, Side, Zone
 from cxrscribe_train.phantom.sampling import sample_findings
 from cxrscribe_train.phantom.stream import IntegerStream
-from cxrscribe_train.phantom.wording import write_findings
+from cxrscribe_train.phantom.wording.report import write_findings
 
 K = FindingKind
 

@@ -21,8 +21,8 @@ import paddle.nn.functional as F  # noqa: N812  (the name the whole field uses)
 from numpy.typing import NDArray
 
 from cxrscribe.vocabulary import PAD, SPECIAL_TOKENS, Vocabulary
+from cxrscribe_train.findings import FindingKind
 from cxrscribe_train.labeller import PLACES, label_places, label_words
-from cxrscribe_train.phantom.catalogue import FindingKind
 
 KINDS: Final = tuple(FindingKind)
 # What a report can say of findings: each kind, then each kind at each place.

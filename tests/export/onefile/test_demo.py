@@ -18,7 +18,7 @@ FILMS = 96  # `python -m cxrscribe_bench.onefile BUNDLE --films 500` compares mo
 
 @pytest.fixture(scope="module")
 def films() -> Films:
-    from cxrscribe_train.phantom.film import draw_film
+    from cxrscribe_train.phantom.drawing.film import draw_film
     from cxrscribe_train.phantom.recipe import sampled_recipe
 
     apply = Bundle.open(cxrscribe.demo_bundle()).manifest.preprocessing.apply

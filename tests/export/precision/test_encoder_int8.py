@@ -18,7 +18,7 @@ from cxrscribe_export.graphs.interface import encoder_interface
 from cxrscribe_export.graphs.runner import GraphRunner
 from cxrscribe_export.precision.encoder_int8 import quantize_encoder
 from cxrscribe_train.phantom.corpus import sampled_corpus
-from cxrscribe_train.phantom.film import draw_film
+from cxrscribe_train.phantom.drawing.film import draw_film
 from support.kernels import kernels
 from support.random_networks import Exported, random_films
 from support.small_convolutions import FEATURES, SIDE, small_encoder, small_films

@@ -34,7 +34,7 @@ from cxrscribe_train.evaluation.places import PLACEMENTS
 from cxrscribe_train.evaluation.similarity import cider, rouge_l
 from cxrscribe_train.evaluation.subject import Film, TrainingReports
 from cxrscribe_train.evaluation.table import table
-from cxrscribe_train.phantom.catalogue import FindingKind
+from cxrscribe_train.findings import FindingKind
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ import pytest
 
 from cxrscribe_train.cleaning import clean
 from cxrscribe_train.evaluation.finding_set import FindingSet, placed
-from cxrscribe_train.phantom.catalogue import FindingKind as K
-from cxrscribe_train.phantom.catalogue import Side, Zone
+from cxrscribe_train.findings import FindingKind as K
+from cxrscribe_train.findings import Side, Zone
 
 LEFT_NODULE = FindingSet(frozenset({K.NODULE}), frozenset({(K.NODULE, Side.LEFT)}))
 LOWER_MASS = FindingSet(frozenset({K.MASS}), frozenset({(K.MASS, Zone.LOWER)}))

@@ -6,7 +6,7 @@ import pytest
 from cxrscribe_train.evaluation.bootstrap import Resamples
 from cxrscribe_train.evaluation.finding_set import FindingSet
 from cxrscribe_train.evaluation.labels import LABELS
-from cxrscribe_train.phantom.catalogue import FindingKind as K
+from cxrscribe_train.findings import FindingKind as K
 
 
 def films(*kinds: set[K]) -> list[FindingSet]:

@@ -6,12 +6,12 @@ from cxrscribe_train.cleaning import clean
 from cxrscribe_train.evaluation.bootstrap import Resamples
 from cxrscribe_train.evaluation.finding_set import FindingSet, Placement, placed
 from cxrscribe_train.evaluation.places import COUNTED, PLACEMENTS
+from cxrscribe_train.findings import FindingKind as K
+from cxrscribe_train.findings import Side, Zone
 from cxrscribe_train.labeller import PLACES
-from cxrscribe_train.phantom.catalogue import FindingKind as K
-from cxrscribe_train.phantom.catalogue import Side, Zone
 from cxrscribe_train.phantom.sampling import sample_findings
 from cxrscribe_train.phantom.stream import IntegerStream
-from cxrscribe_train.phantom.wording import write_findings
+from cxrscribe_train.phantom.wording.report import write_findings
 
 
 def counted(text: str) -> list[str]:

@@ -14,8 +14,8 @@ from cxrscribe_train.evaluation.finding_set import FindingSet
 from cxrscribe_train.evaluation.labels import LABELS
 from cxrscribe_train.evaluation.places import PLACEMENTS
 from cxrscribe_train.evaluation.statements import Counts, Statements
+from cxrscribe_train.findings import FindingKind as K
 from cxrscribe_train.labeller import PLACES
-from cxrscribe_train.phantom.catalogue import FindingKind as K
 
 FEW = (K.CARDIOMEGALY, K.PNEUMOTHORAX, K.NODULE, K.EMPHYSEMA)
 films = st.builds(

@@ -8,7 +8,7 @@ from cxrscribe.errors import InputError
 from cxrscribe_train.corpus.table import Corpus, CorpusRow, read_reports
 from cxrscribe_train.evaluation.finding_set import FindingSet, placed
 from cxrscribe_train.evaluation.subject import DrawnTruth, Subject, TrainingReports
-from cxrscribe_train.phantom.catalogue import FindingKind, Side, Zone
+from cxrscribe_train.findings import FindingKind, Side, Zone
 
 HEADER = "study_id,image_id,finding,side,zone,severity\n"
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from cxrscribe_train.commands.phantom import phantom
 from cxrscribe_train.phantom.contact_sheet import contact_sheet
-from cxrscribe_train.phantom.film import draw_film
+from cxrscribe_train.phantom.drawing.film import draw_film
 from cxrscribe_train.phantom.recipe import sampled_recipe
 
 FILM_ROW = 262  # px: a gap and a film

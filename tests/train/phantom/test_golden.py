@@ -9,8 +9,8 @@ import hashlib
 
 import pytest
 
-from cxrscribe_train.phantom.catalogue import VARIATIONS, Finding, FindingKind, Severity, Side, Zone
-from cxrscribe_train.phantom.film import draw_film
+from cxrscribe_train.findings import VARIATIONS, Finding, FindingKind, Severity, Side, Zone
+from cxrscribe_train.phantom.drawing.film import draw_film
 
 COMBINED = (
     Finding(FindingKind.EMPHYSEMA, Side.BILATERAL, severity=Severity.MODERATE),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxrscribe_train.phantom.catalogue import VARIATIONS, Finding, FindingKind, Severity, Side, Zone
+from cxrscribe_train.findings import VARIATIONS, Finding, FindingKind, Severity, Side, Zone
 from cxrscribe_train.phantom.sampling import compatible, footprint, sample_findings, sample_variation
 from cxrscribe_train.phantom.stream import IntegerStream
 

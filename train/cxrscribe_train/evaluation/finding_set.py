@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from cxrscribe_train.findings import ONE_SIDE, FindingKind, Side, Zone
 from cxrscribe_train.labeller import PLACES, Place, label_places, label_words
-from cxrscribe_train.phantom.catalogue import ONE_SIDE, FindingKind, Side, Zone
 
 Placement: TypeAlias = tuple[FindingKind, Place]
 """A kind of finding at one side, or in one zone."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cxrscribe_train.evaluation.finding_set import FindingSet
 from cxrscribe_train.evaluation.statements import Counts, StatementMatrix, Statements
-from cxrscribe_train.phantom.catalogue import FindingKind
+from cxrscribe_train.findings import FindingKind
 
 
 @dataclass(frozen=True)

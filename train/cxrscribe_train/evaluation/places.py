@@ -11,8 +11,8 @@ from typing import Final
 
 from cxrscribe_train.evaluation.finding_set import FindingSet, Placement
 from cxrscribe_train.evaluation.statements import Statements
+from cxrscribe_train.findings import VARIATIONS
 from cxrscribe_train.labeller import PLACES
-from cxrscribe_train.phantom.catalogue import VARIATIONS
 
 
 def _counted() -> Iterator[Placement]:

@@ -14,7 +14,7 @@ from cxrscribe_train.cleaning import clean
 from cxrscribe_train.corpus.table import Corpus, CorpusRow
 from cxrscribe_train.evaluation.bleu import Words
 from cxrscribe_train.evaluation.finding_set import FindingSet, placed
-from cxrscribe_train.phantom.catalogue import FindingKind, Side, Zone
+from cxrscribe_train.findings import FindingKind, Side, Zone
 
 TRUTH_FILE: Final = "findings.csv"
 _PLACE_COLUMNS: Final = frozenset({"side", "zone"})  # a file without both says nothing of places

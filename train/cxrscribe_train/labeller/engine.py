@@ -11,10 +11,10 @@ from typing import Final
 
 from cxrscribe.vocabulary import SENTENCE_END
 from cxrscribe_train.cleaning import clean
+from cxrscribe_train.findings import FindingKind
 from cxrscribe_train.labeller import negation, terms
 from cxrscribe_train.labeller.phrase import STATES, compile_phrases
 from cxrscribe_train.labeller.place import Place, places_of
-from cxrscribe_train.phantom.catalogue import FindingKind
 
 _TAKEN: Final = "#"
 

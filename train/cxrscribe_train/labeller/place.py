@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, TypeAlias
 
-from cxrscribe_train.phantom.catalogue import Side, Zone
+from cxrscribe_train.findings import Side, Zone
 
 Place: TypeAlias = Side | Zone
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from cxrscribe_train.phantom.catalogue import FindingKind
+from cxrscribe_train.findings import FindingKind
 
 WORDS: Final[dict[str, str]] = {
     "opacity": "opacity|opacities|opacification|density|densities|shadow|shadows|shadowing",

@@ -148,7 +148,7 @@ def _task(recipe: Recipe, directory: Path) -> _Task:
 def _make(task: _Task) -> str:
     from PIL import Image
 
-    from cxrscribe_train.phantom.film import draw_film
+    from cxrscribe_train.phantom.drawing.film import draw_film
 
     buffer = io.BytesIO()
     film = draw_film(task.recipe.findings, task.recipe.drawing_seed)

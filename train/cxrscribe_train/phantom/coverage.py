@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cxrscribe_train.phantom.catalogue import FindingKind
+from cxrscribe_train.findings import FindingKind
 from cxrscribe_train.phantom.recipe import Recipe
 
 _LISTED = 20

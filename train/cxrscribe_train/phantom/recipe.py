@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from cxrscribe.errors import InputError
-from cxrscribe_train.phantom.catalogue import Finding
-from cxrscribe_train.phantom.mesh import NORMAL_HEADING, findings_from_mesh, mesh_of
+from cxrscribe_train.findings import Finding
 from cxrscribe_train.phantom.sampling import sample_findings
 from cxrscribe_train.phantom.stream import IntegerStream, named_seed
-from cxrscribe_train.phantom.wording import (
+from cxrscribe_train.phantom.wording.mesh import NORMAL_HEADING, findings_from_mesh, mesh_of
+from cxrscribe_train.phantom.wording.report import (
     write_comparison,
     write_findings,
     write_impression,

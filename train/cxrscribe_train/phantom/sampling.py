@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cxrscribe_train.phantom.catalogue import VARIATIONS, Finding, FindingKind, Severity, Side, Zone
+from cxrscribe_train.findings import VARIATIONS, Finding, FindingKind, Severity, Side, Zone
 from cxrscribe_train.phantom.stream import IntegerStream, Weighted
 
 _COUNT_WEIGHTS: Weighted[int] = ((24, 0), (19, 1), (25, 2), (19, 3), (9, 4), (4, 5))

@@ -11,7 +11,7 @@ patchy, moderate, dense; {absent} a list of what is not there. Sentences are cap
 
 from __future__ import annotations
 
-from cxrscribe_train.phantom.catalogue import FindingKind, Severity, Side, Zone
+from cxrscribe_train.findings import FindingKind, Severity, Side, Zone
 from cxrscribe_train.phantom.stream import Weighted
 
 Sentences = Weighted[str]

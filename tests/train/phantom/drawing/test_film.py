@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from cxrscribe_train.phantom.catalogue import VARIATIONS, Finding, FindingKind, Severity, Side, Zone
-from cxrscribe_train.phantom.exposure import Exposure
-from cxrscribe_train.phantom.film import draw_film
-from cxrscribe_train.phantom.noise import Stream
+from cxrscribe_train.findings import VARIATIONS, Finding, FindingKind, Severity, Side, Zone
+from cxrscribe_train.phantom.drawing.exposure import Exposure
+from cxrscribe_train.phantom.drawing.film import draw_film
+from cxrscribe_train.phantom.drawing.noise import Stream
 
 MIDLINE = 256
 VISIBLE = 4  # grey levels

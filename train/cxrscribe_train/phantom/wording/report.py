@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cxrscribe_train.phantom.catalogue import Finding, FindingKind, Side
-from cxrscribe_train.phantom.normals import (
+from cxrscribe_train.findings import Finding, FindingKind, Side
+from cxrscribe_train.phantom.stream import IntegerStream
+from cxrscribe_train.phantom.wording.normals import (
     ABSENT,
     ABSENT_NAMES,
     ABSENT_ORDER,
@@ -22,7 +23,7 @@ from cxrscribe_train.phantom.normals import (
     Station,
     Style,
 )
-from cxrscribe_train.phantom.phrases import (
+from cxrscribe_train.phantom.wording.phrases import (
     ADVERBS,
     COMPARISONS,
     DEGREES,
@@ -35,7 +36,6 @@ from cxrscribe_train.phantom.phrases import (
     POSITIVE_BILATERAL,
     SIZES,
 )
-from cxrscribe_train.phantom.stream import IntegerStream
 
 _STATEMENT_ORDER = tuple(STATION_OF)
 

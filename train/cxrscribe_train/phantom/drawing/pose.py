@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cxrscribe_train.phantom.curve import ONE, UNIT, Points
-from cxrscribe_train.phantom.noise import Stream
+from cxrscribe_train.phantom.drawing.curve import ONE, UNIT, Points
+from cxrscribe_train.phantom.drawing.noise import Stream
 
 CENTER = 256  # px, of a film of 512 x 512; the chest's own y axis starts at the film's top
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from cxrscribe_train.phantom.anatomy import Anatomy, side_sign
-from cxrscribe_train.phantom.catalogue import Finding, FindingKind
-from cxrscribe_train.phantom.curve import UNIT, Points, closed_spline, ellipse, points, spline
-from cxrscribe_train.phantom.noise import Stream
-from cxrscribe_train.phantom.sheets import Sheets
+from cxrscribe_train.findings import Finding, FindingKind
+from cxrscribe_train.phantom.drawing.anatomy import Anatomy, side_sign
+from cxrscribe_train.phantom.drawing.curve import UNIT, Points, closed_spline, ellipse, points, spline
+from cxrscribe_train.phantom.drawing.noise import Stream
+from cxrscribe_train.phantom.drawing.sheets import Sheets
 
 _CAVA = -25  # x of the superior vena cava
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxrscribe_train.phantom.curve import UNIT, ellipse, points
-from cxrscribe_train.phantom.noise import Stream
-from cxrscribe_train.phantom.pose import Pose
-from cxrscribe_train.phantom.raster import FILM_SIZE, Raster, blurred, box_blurred
+from cxrscribe_train.phantom.drawing.curve import UNIT, ellipse, points
+from cxrscribe_train.phantom.drawing.noise import Stream
+from cxrscribe_train.phantom.drawing.pose import Pose
+from cxrscribe_train.phantom.drawing.raster import FILM_SIZE, Raster, blurred, box_blurred
 
 UPRIGHT = Pose()
 PIXELS = st.integers(-200, 700)

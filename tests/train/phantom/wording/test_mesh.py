@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxrscribe_train.phantom.catalogue import VARIATIONS, Finding, FindingKind, Severity, Side, Zone
+from cxrscribe_train.findings import VARIATIONS, Finding, FindingKind, Severity, Side, Zone
 from cxrscribe_train.phantom.coverage import Coverage
-from cxrscribe_train.phantom.mesh import findings_from_mesh, mesh_of
 from cxrscribe_train.phantom.recipe import mesh_recipe
 from cxrscribe_train.phantom.stream import IntegerStream
+from cxrscribe_train.phantom.wording.mesh import findings_from_mesh, mesh_of
 
 ALL_FINDINGS = [
     Finding(kind, side, zone, severity)

@@ -8,13 +8,13 @@ from functools import cache
 import pytest
 
 from cxrscribe_train.cleaning import clean
+from cxrscribe_train.findings import VARIATIONS, Finding, FindingKind, Severity, Side, Zone
 from cxrscribe_train.labeller import label
-from cxrscribe_train.phantom.catalogue import VARIATIONS, Finding, FindingKind, Severity, Side, Zone
-from cxrscribe_train.phantom.normals import REMARKS, STATION_OF
-from cxrscribe_train.phantom.phrases import POSITIVE, POSITIVE_BILATERAL
 from cxrscribe_train.phantom.sampling import sample_findings
 from cxrscribe_train.phantom.stream import IntegerStream
-from cxrscribe_train.phantom.wording import (
+from cxrscribe_train.phantom.wording.normals import REMARKS, STATION_OF
+from cxrscribe_train.phantom.wording.phrases import POSITIVE, POSITIVE_BILATERAL
+from cxrscribe_train.phantom.wording.report import (
     write_comparison,
     write_findings,
     write_impression,

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxrscribe_train.phantom.anatomy import Anatomy
-from cxrscribe_train.phantom.catalogue import Finding, FindingKind, Severity, Side
-from cxrscribe_train.phantom.curve import UNIT
-from cxrscribe_train.phantom.noise import Stream
+from cxrscribe_train.findings import Finding, FindingKind, Severity, Side
+from cxrscribe_train.phantom.drawing.anatomy import Anatomy
+from cxrscribe_train.phantom.drawing.curve import UNIT
+from cxrscribe_train.phantom.drawing.noise import Stream
 
 SEEDS = st.integers(0, 2**40)
 

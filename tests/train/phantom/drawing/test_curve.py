@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from cxrscribe_train.phantom.curve import (
+from cxrscribe_train.phantom.drawing.curve import (
     ONE,
     UNIT,
     closed_spline,
@@ -20,8 +20,8 @@ from cxrscribe_train.phantom.curve import (
     sine,
     spline,
 )
-from cxrscribe_train.phantom.noise import Stream
-from cxrscribe_train.phantom.pose import Pose
+from cxrscribe_train.phantom.drawing.noise import Stream
+from cxrscribe_train.phantom.drawing.pose import Pose
 
 COORDINATES = st.integers(-(2**18), 2**18)
 CONTROLS = arrays(np.int64, st.tuples(st.integers(3, 8), st.just(2)), elements=COORDINATES)

@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe_train.phantom.curve import UNIT, Points, length
-from cxrscribe_train.phantom.pose import Pose
+from cxrscribe_train.phantom.drawing.curve import UNIT, Points, length
+from cxrscribe_train.phantom.drawing.pose import Pose
 
 FILM_SIZE: Final = 512  # px
 _LINES: Final = 2  # sampled a pixel row

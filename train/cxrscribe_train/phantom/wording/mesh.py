@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cxrscribe_train.phantom.catalogue import VARIATIONS, Finding, FindingKind, Severity, Side, Zone
+from cxrscribe_train.findings import VARIATIONS, Finding, FindingKind, Severity, Side, Zone
 from cxrscribe_train.phantom.sampling import sample_variation
 from cxrscribe_train.phantom.stream import IntegerStream
 

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe_train.phantom.noise import Stream, grain
+from cxrscribe_train.phantom.drawing.noise import Stream, grain
 
 _DEEPEST: Final = 12288  # 1/16 mm; all that is thicker looks the same
 _DECAY: Final = 494  # share of 2^20 of the rays that 1/16 mm of tissue stops

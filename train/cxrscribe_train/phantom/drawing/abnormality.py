@@ -10,9 +10,9 @@ from typing import Final
 
 import numpy as np
 
-from cxrscribe_train.phantom.anatomy import Anatomy, side_sign
-from cxrscribe_train.phantom.catalogue import Finding, FindingKind, Severity, Side, Zone
-from cxrscribe_train.phantom.curve import (
+from cxrscribe_train.findings import Finding, FindingKind, Severity, Side, Zone
+from cxrscribe_train.phantom.drawing.anatomy import Anatomy, side_sign
+from cxrscribe_train.phantom.drawing.curve import (
     ONE,
     UNIT,
     Points,
@@ -23,8 +23,8 @@ from cxrscribe_train.phantom.curve import (
     points,
     spline,
 )
-from cxrscribe_train.phantom.noise import Stream
-from cxrscribe_train.phantom.sheets import FULL, Sheets
+from cxrscribe_train.phantom.drawing.noise import Stream
+from cxrscribe_train.phantom.drawing.sheets import FULL, Sheets
 
 # Where a zone's findings are centered, in percent of the lung's height: the gaps keep the zones apart.
 _ZONES: Final = {Zone.UPPER: (16, 31), Zone.MID: (42, 60), Zone.LOWER: (70, 88)}

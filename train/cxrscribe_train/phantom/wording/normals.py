@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-from cxrscribe_train.phantom.catalogue import FindingKind
-from cxrscribe_train.phantom.phrases import Sentences
+from cxrscribe_train.findings import FindingKind
+from cxrscribe_train.phantom.wording.phrases import Sentences
 
 _LUNG_FINDINGS = frozenset(
     {

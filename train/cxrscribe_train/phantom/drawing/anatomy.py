@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe_train.phantom.catalogue import Finding, FindingKind, Severity, Side
-from cxrscribe_train.phantom.curve import ONE, UNIT, Points, closed_spline, points, sine, spline
-from cxrscribe_train.phantom.noise import Stream
+from cxrscribe_train.findings import Finding, FindingKind, Severity, Side
+from cxrscribe_train.phantom.drawing.curve import ONE, UNIT, Points, closed_spline, points, sine, spline
+from cxrscribe_train.phantom.drawing.noise import Stream
 
 # Width of the chest's inside at parts of its height, both in thousandths: narrow at the apex.
 _LEVELS = np.array([0, 40, 100, 200, 350, 550, 750, 920, 1000])

@@ -12,18 +12,18 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe_train.phantom.abnormality import draw_abnormality
-from cxrscribe_train.phantom.anatomy import Anatomy, with_streams
-from cxrscribe_train.phantom.catalogue import Finding
-from cxrscribe_train.phantom.curve import UNIT, ellipse, points, spline
-from cxrscribe_train.phantom.device import draw_device
-from cxrscribe_train.phantom.exposure import Exposure
-from cxrscribe_train.phantom.noise import Stream, clouds, enlarged
-from cxrscribe_train.phantom.pose import Pose
-from cxrscribe_train.phantom.raster import blurred, box_blurred
-from cxrscribe_train.phantom.sheets import FULL, Sheets
-from cxrscribe_train.phantom.skeleton import draw_skeleton
-from cxrscribe_train.phantom.vessels import draw_hila, draw_vessels
+from cxrscribe_train.findings import Finding
+from cxrscribe_train.phantom.drawing.abnormality import draw_abnormality
+from cxrscribe_train.phantom.drawing.anatomy import Anatomy, with_streams
+from cxrscribe_train.phantom.drawing.curve import UNIT, ellipse, points, spline
+from cxrscribe_train.phantom.drawing.device import draw_device
+from cxrscribe_train.phantom.drawing.exposure import Exposure
+from cxrscribe_train.phantom.drawing.noise import Stream, clouds, enlarged
+from cxrscribe_train.phantom.drawing.pose import Pose
+from cxrscribe_train.phantom.drawing.raster import blurred, box_blurred
+from cxrscribe_train.phantom.drawing.sheets import FULL, Sheets
+from cxrscribe_train.phantom.drawing.skeleton import draw_skeleton
+from cxrscribe_train.phantom.drawing.vessels import draw_hila, draw_vessels
 
 _THICKNESS: Final = 200 * 16  # of the trunk, 1/16 mm
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cxrscribe_train.phantom.pose import Pose
-from cxrscribe_train.phantom.raster import Raster
+from cxrscribe_train.phantom.drawing.pose import Pose
+from cxrscribe_train.phantom.drawing.raster import Raster
 
 FULL = 256  # the whole of a pixel, of a lung's air, ...
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxrscribe_train.phantom.noise import Stream, clouds, enlarged, grain
+from cxrscribe_train.phantom.drawing.noise import Stream, clouds, enlarged, grain
 
 FIRST_OF_SEVEN = [389829, 16788, 900760, 582930]
 POSE_OF_SEVEN = [[2, 21, 43], [-8, 10, -45]]

@@ -10,10 +10,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe_train.phantom.anatomy import Anatomy
-from cxrscribe_train.phantom.curve import ONE, UNIT, Points, directions, ellipses
-from cxrscribe_train.phantom.noise import Stream
-from cxrscribe_train.phantom.raster import Raster
+from cxrscribe_train.phantom.drawing.anatomy import Anatomy
+from cxrscribe_train.phantom.drawing.curve import ONE, UNIT, Points, directions, ellipses
+from cxrscribe_train.phantom.drawing.noise import Stream
+from cxrscribe_train.phantom.drawing.raster import Raster
 
 _POINTS: Final = 6  # of a branch
 _WEIGHT: Final = 60  # for each pixel of width: a vessel is as deep as it is wide

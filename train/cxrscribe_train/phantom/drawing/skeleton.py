@@ -10,10 +10,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe_train.phantom.anatomy import Anatomy
-from cxrscribe_train.phantom.curve import UNIT, Points, closed_spline, ellipses, points, spline
-from cxrscribe_train.phantom.noise import Stream
-from cxrscribe_train.phantom.raster import Raster
+from cxrscribe_train.phantom.drawing.anatomy import Anatomy
+from cxrscribe_train.phantom.drawing.curve import UNIT, Points, closed_spline, ellipses, points, spline
+from cxrscribe_train.phantom.drawing.noise import Stream
+from cxrscribe_train.phantom.drawing.raster import Raster
 
 _BACK_RIBS: Final = 11
 _FRONT_RIBS: Final = 7
