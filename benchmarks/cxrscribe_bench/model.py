@@ -148,7 +148,7 @@ def _networks(size: ModelSize) -> TrainedModel:
     from cxrscribe_bench.drawn_films import drawn_films
     from cxrscribe_export.exporter import TrainedModel
     from cxrscribe_models import FilmEncoder, ReportDecoder, build_backbone
-    from cxrscribe_train.calibration import calibrate
+    from cxrscribe_train.fitting.calibration import calibrate
 
     paddle.seed(0)
     preprocessing = Preprocessing(size.side, size.side)

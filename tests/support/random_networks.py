@@ -16,7 +16,7 @@ from cxrscribe_export.graphs.conversion import Traced
 from cxrscribe_export.graphs.interface import decoder_init_interface, decoder_step_interface
 from cxrscribe_export.graphs.networks import InitialState, Step
 from cxrscribe_models import FilmEncoder, ReportDecoder, build_backbone
-from cxrscribe_train.calibration import calibrate
+from cxrscribe_train.fitting.calibration import calibrate
 from support.toy_model import toy_vocabulary
 
 SIDE = 64

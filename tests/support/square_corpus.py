@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cxrscribe_train.config import Override, TrainingConfig, build_config
 from cxrscribe_train.corpus.table import CorpusRow, write_reports
+from cxrscribe_train.fitting.config import Override, TrainingConfig, build_config
 
 SIDE = 48
 TINY = (

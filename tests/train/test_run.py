@@ -69,8 +69,8 @@ def test_an_opened_run_makes_reports(trained: Path) -> None:
 
 def test_the_saved_weights_give_the_recorded_validation_loss(trained: Path) -> None:
     from cxrscribe_train.corpus.table import read_reports
-    from cxrscribe_train.dataset import ReportTokens, read_examples
-    from cxrscribe_train.loss import summed_token_loss
+    from cxrscribe_train.fitting.dataset import ReportTokens, read_examples
+    from cxrscribe_train.fitting.loss import summed_token_loss
 
     run, corpus = Run.open(trained), read_reports(trained.parent / "corpus")
     examples = read_examples(corpus, "val", need_file=True)

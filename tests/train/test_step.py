@@ -7,7 +7,7 @@ import pytest
 from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.vocabulary import START
 from cxrscribe_models import ReportDecoder
-from cxrscribe_train.network import initialize
+from cxrscribe_train.fitting.network import initialize
 from cxrscribe_train.step import PaddleStep
 
 FEATURES, WORDS, LAYERS, HIDDEN = 6, 9, 2, 5

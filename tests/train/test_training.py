@@ -12,10 +12,10 @@ import safetensors.numpy
 
 from cxrscribe.errors import CxrscribeError, InputError
 from cxrscribe.films.preprocess import Preprocessing
-from cxrscribe_train.config import TrainingConfig
 from cxrscribe_train.corpus.table import read_reports, write_reports
 from cxrscribe_train.feature_file import FeatureFile
 from cxrscribe_train.features import Extraction, extract_features, films_of
+from cxrscribe_train.fitting.config import TrainingConfig
 from cxrscribe_train.run import Run, read_config
 from cxrscribe_train.training import Progress, TrainingResult, train
 from cxrscribe_train.weights import WeightsSource

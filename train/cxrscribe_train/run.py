@@ -27,10 +27,10 @@ from cxrscribe.version import __version__
 from cxrscribe.vocabulary import Vocabulary
 from cxrscribe_models import FilmEncoder, ReportDecoder
 from cxrscribe_train.atomic import write_atomically
-from cxrscribe_train.checkpoint import EpochRecord, TrainingState
-from cxrscribe_train.config import TrainingConfig, build_config, read_overrides
-from cxrscribe_train.curves import draw_curves
-from cxrscribe_train.network import ReportNetwork
+from cxrscribe_train.fitting.checkpoint import EpochRecord, TrainingState
+from cxrscribe_train.fitting.config import TrainingConfig, build_config, read_overrides
+from cxrscribe_train.fitting.curves import draw_curves
+from cxrscribe_train.fitting.network import ReportNetwork
 from cxrscribe_train.weights import build_encoder, load_weights, save_weights, sha256_of
 
 FORMAT: Final = 1

@@ -15,17 +15,17 @@ from cxrscribe.errors import DeviceError, FilmError, InputError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.settings import BeamSettings
 from cxrscribe_models import ReportDecoder
-from cxrscribe_train.checkpoint import EpochRecord
-from cxrscribe_train.config import build_config
 from cxrscribe_train.corpus.table import read_reports
 from cxrscribe_train.evaluation.finding_set import FindingSet
 from cxrscribe_train.evaluation.model import RunModel, open_model
 from cxrscribe_train.evaluation.subject import Film, Subject
 from cxrscribe_train.features import encode_batch
-from cxrscribe_train.network import ReportNetwork
+from cxrscribe_train.fitting.checkpoint import EpochRecord
+from cxrscribe_train.fitting.config import build_config
+from cxrscribe_train.fitting.network import ReportNetwork
+from cxrscribe_train.fitting.vocabulary import build_vocabulary
 from cxrscribe_train.run import RunWriter, TrainingCorpus
 from cxrscribe_train.weights import build_encoder, sha256_of
-from cxrscribe_train.words import build_vocabulary
 
 SETTINGS = BeamSettings(beam_width=2, max_length=8)
 

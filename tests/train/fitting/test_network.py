@@ -7,7 +7,7 @@ import paddle
 
 from cxrscribe.bundle.architecture import Architecture
 from cxrscribe_models import ReportDecoder
-from cxrscribe_train.network import initialize
+from cxrscribe_train.fitting.network import initialize
 
 
 def small_decoder() -> ReportDecoder:

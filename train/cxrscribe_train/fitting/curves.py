@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from cxrscribe_train.checkpoint import EpochRecord
+from cxrscribe_train.fitting.checkpoint import EpochRecord
 
 
 def draw_curves(history: Sequence[EpochRecord], path: Path) -> None:

@@ -21,16 +21,16 @@ from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.errors import CxrscribeError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_models import FilmEncoder, ReportDecoder
-from cxrscribe_train.calibration import calibrate
-from cxrscribe_train.checkpoint import EpochRecord, TrainingState, load_checkpoint, save_checkpoint
-from cxrscribe_train.config import FitConfig, TrainingConfig
-from cxrscribe_train.dataset import EpochSampler, ReportDataset, ReportTokens
-from cxrscribe_train.hints import FeatureHints, MemoryHints
-from cxrscribe_train.loss import TokenLoss, summed_token_loss
-from cxrscribe_train.network import ReportNetwork, initialize
-from cxrscribe_train.parallel import Alone, Exchange
-from cxrscribe_train.schedule import WarmUpCosine
-from cxrscribe_train.step_vector import StepVector
+from cxrscribe_train.fitting.calibration import calibrate
+from cxrscribe_train.fitting.checkpoint import EpochRecord, TrainingState, load_checkpoint, save_checkpoint
+from cxrscribe_train.fitting.config import FitConfig, TrainingConfig
+from cxrscribe_train.fitting.dataset import EpochSampler, ReportDataset, ReportTokens
+from cxrscribe_train.fitting.hints import FeatureHints, MemoryHints
+from cxrscribe_train.fitting.loss import TokenLoss, summed_token_loss
+from cxrscribe_train.fitting.network import ReportNetwork, initialize
+from cxrscribe_train.fitting.parallel import Alone, Exchange
+from cxrscribe_train.fitting.schedule import WarmUpCosine
+from cxrscribe_train.fitting.step_vector import StepVector
 from cxrscribe_train.weights import WeightsSource, build_encoder
 
 

@@ -10,7 +10,7 @@ import paddle
 from numpy.typing import NDArray
 
 from cxrscribe_models import FilmEncoder, ReportDecoder
-from cxrscribe_train.hints import FeatureHints, MemoryHints
+from cxrscribe_train.fitting.hints import FeatureHints, MemoryHints
 
 # Pooled features have much in common and little that is one film's own. The projection starts this many times
 # larger than for features without a common part, so that the little is as large as a word's vector.

@@ -12,9 +12,9 @@ import paddle
 import pytest
 
 from cxrscribe.errors import CxrscribeError
-from cxrscribe_train.loss import summed_token_loss
-from cxrscribe_train.parallel import Alone, Exchange, shared_exchange
-from cxrscribe_train.step_vector import StepVector
+from cxrscribe_train.fitting.loss import summed_token_loss
+from cxrscribe_train.fitting.parallel import Alone, Exchange, shared_exchange
+from cxrscribe_train.fitting.step_vector import StepVector
 from cxrscribe_train.training import train
 from support.square_corpus import tiny_config
 

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from cxrscribe.errors import InputError
 from cxrscribe_train.atomic import write_atomically
-from cxrscribe_train.loss import TokenLoss
+from cxrscribe_train.fitting.loss import TokenLoss
 from cxrscribe_train.weights import fill, state_arrays
 
 _PLACE_FILE: Final = "state.json"

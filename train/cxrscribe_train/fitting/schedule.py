@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from cxrscribe_train.config import FitConfig
+from cxrscribe_train.fitting.config import FitConfig
 
 
 @dataclass(frozen=True)

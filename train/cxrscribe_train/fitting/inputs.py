@@ -10,13 +10,13 @@ from pathlib import Path
 
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_models import FilmEncoder
-from cxrscribe_train.config import TrainingConfig
 from cxrscribe_train.corpus.table import Corpus
-from cxrscribe_train.dataset import Examples
 from cxrscribe_train.feature_file import FeatureFile
 from cxrscribe_train.films import DamagedFilm
-from cxrscribe_train.fit import starting_encoder
-from cxrscribe_train.input_cache import CachedInputs, cache_features, cache_films
+from cxrscribe_train.fitting.config import TrainingConfig
+from cxrscribe_train.fitting.dataset import Examples
+from cxrscribe_train.fitting.fit import starting_encoder
+from cxrscribe_train.fitting.input_cache import CachedInputs, cache_features, cache_films
 from cxrscribe_train.weights import WeightsSource, sha256_of
 
 

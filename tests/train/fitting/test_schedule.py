@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxrscribe_train.config import FitConfig
-from cxrscribe_train.schedule import WarmUpCosine
+from cxrscribe_train.fitting.config import FitConfig
+from cxrscribe_train.fitting.schedule import WarmUpCosine
 
 
 def test_it_rises_then_falls_to_the_final_rate() -> None:

@@ -11,7 +11,7 @@ from cxrscribe.errors import InputError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_train.corpus.table import read_reports
 from cxrscribe_train.features import films_of
-from cxrscribe_train.input_cache import CachedInputs, cache_films
+from cxrscribe_train.fitting.input_cache import CachedInputs, cache_films
 
 PREPROCESSING = Preprocessing(32, 32)
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from cxrscribe.errors import InputError
 from cxrscribe.vocabulary import END, PAD, START, Vocabulary
-from cxrscribe_train.augmentation import Augmentation
 from cxrscribe_train.cleaning import clean
 from cxrscribe_train.corpus.table import Corpus
-from cxrscribe_train.hints import read_hints
+from cxrscribe_train.fitting.augmentation import Augmentation
+from cxrscribe_train.fitting.hints import read_hints
 
 # Enough to find like lengths, few enough for batches to differ from epoch to epoch.
 POOL_BATCHES: Final = 16

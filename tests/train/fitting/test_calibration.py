@@ -6,7 +6,7 @@ import pytest
 
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_models import FilmEncoder
-from cxrscribe_train.calibration import batch_norm_layers, calibrate
+from cxrscribe_train.fitting.calibration import batch_norm_layers, calibrate
 from cxrscribe_train.weights import WeightsSource, build_encoder, state_arrays
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from cxrscribe.errors import InputError
 from cxrscribe.vocabulary import SPECIAL_TOKENS, UNK
-from cxrscribe_train.words import build_vocabulary
+from cxrscribe_train.fitting.vocabulary import build_vocabulary
 
 
 def test_words_come_most_frequent_first_and_ties_alphabetically() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cxrscribe.errors import InputError
-from cxrscribe_train.config import (
+from cxrscribe_train.fitting.config import (
     Override,
     TrainingConfig,
     build_config,
@@ -98,7 +98,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_the_docs_name_every_setting_with_its_default() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "training.md").read_text(encoding="utf-8")
     missing = [
         setting.name
         for _, setting in options()

@@ -6,8 +6,8 @@ import numpy as np
 import paddle
 from numpy.typing import NDArray
 
-from cxrscribe_train.calibration import batch_norm_layers
-from cxrscribe_train.parallel import Exchange
+from cxrscribe_train.fitting.calibration import batch_norm_layers
+from cxrscribe_train.fitting.parallel import Exchange
 
 
 class StepVector:

@@ -8,7 +8,7 @@ import pytest
 
 from cxrscribe.vocabulary import SPECIAL_TOKENS, Vocabulary
 from cxrscribe_train.findings import FindingKind, Side
-from cxrscribe_train.hints import FINDINGS, FeatureHints, MemoryHints, read_hints
+from cxrscribe_train.fitting.hints import FINDINGS, FeatureHints, MemoryHints, read_hints
 
 VOCABULARY = Vocabulary((*SPECIAL_TOKENS, "no", "pneumothorax", "left", "nodule", "."))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cxrscribe.errors import InputError
-from cxrscribe_train.augmentation import Augmentation
+from cxrscribe_train.fitting.augmentation import Augmentation
 
 OptionValue = int | float | str
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxrscribe.vocabulary import PAD
-from cxrscribe_train.loss import TokenLoss, summed_token_loss
+from cxrscribe_train.fitting.loss import TokenLoss, summed_token_loss
 
 
 def brute_force(logits: np.ndarray, targets: np.ndarray, smoothing: float) -> float:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxrscribe.errors import InputError
-from cxrscribe_train.augmentation import Augmentation
+from cxrscribe_train.fitting.augmentation import Augmentation
 
 UNCHANGED = Augmentation(rotation=0, shift=0, scale=0, crop=0, brightness=0, contrast=0)
 STRONGEST = Augmentation(rotation=45, shift=0.49, scale=0.49, crop=0.49, brightness=0.49, contrast=0.49)

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from cxrscribe.errors import InputError
 from cxrscribe.vocabulary import END, PAD, SPECIAL_TOKENS, START, UNK, Vocabulary
-from cxrscribe_train.augmentation import Augmentation
 from cxrscribe_train.corpus.table import Corpus, read_reports
-from cxrscribe_train.dataset import EpochSampler, ReportDataset, ReportTokens, read_examples
+from cxrscribe_train.fitting.augmentation import Augmentation
+from cxrscribe_train.fitting.dataset import EpochSampler, ReportDataset, ReportTokens, read_examples
 
 VOCABULARY = Vocabulary((*SPECIAL_TOKENS, "heart", "normal"))
 
