@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cxrscribe_train.cleaning import DEIDENTIFIED, clean
-from cxrscribe_train.study import parse_study
+from cxrscribe_train.corpus.study import parse_study
 
 # The shapes of real sentences, with words of our own.
 SHAPES = {

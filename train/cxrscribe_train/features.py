@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from cxrscribe.errors import InputError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_models import FilmEncoder
+from cxrscribe_train.corpus.films import DamagedFilm, read_films
 from cxrscribe_train.corpus.table import Corpus, CorpusRow
 from cxrscribe_train.feature_file import (
     EncoderIdentity,
@@ -23,7 +24,6 @@ from cxrscribe_train.feature_file import (
     not_finite,
     weights_path,
 )
-from cxrscribe_train.films import DamagedFilm, read_films
 from cxrscribe_train.fitting.calibration import calibrate
 from cxrscribe_train.weights import WeightsSource, build_encoder, load_weights, save_weights, sha256_of
 

@@ -13,9 +13,10 @@ from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.errors import InputError
 from cxrscribe.settings import BeamSettings
 from cxrscribe.vocabulary import Vocabulary
+from cxrscribe_train.corpus.films import DamagedFilm
+from cxrscribe_train.corpus.study import study_of
 from cxrscribe_train.corpus.table import read_reports
 from cxrscribe_train.feature_file import EncoderIdentity, FeatureFile
-from cxrscribe_train.films import DamagedFilm
 from cxrscribe_train.fitting.checkpoint import EpochRecord, has_checkpoint
 from cxrscribe_train.fitting.config import TrainingConfig
 from cxrscribe_train.fitting.dataset import Examples, ReportTokens, read_examples
@@ -25,7 +26,6 @@ from cxrscribe_train.fitting.parallel import shared_exchange
 from cxrscribe_train.fitting.vocabulary import build_vocabulary
 from cxrscribe_train.phantom.recipe import is_phantom
 from cxrscribe_train.run import CHECKPOINT_FOLDER, DECODER_FILE, RunWriter, TrainingCorpus
-from cxrscribe_train.study import study_of
 
 
 @dataclass(frozen=True)

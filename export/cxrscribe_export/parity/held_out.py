@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from cxrscribe.errors import InputError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_models import FilmEncoder
+from cxrscribe_train.corpus.films import read_films
+from cxrscribe_train.corpus.study import study_of
 from cxrscribe_train.corpus.table import Corpus
 from cxrscribe_train.feature_file import FeatureFile
 from cxrscribe_train.features import encode_batch, films_of
-from cxrscribe_train.films import read_films
-from cxrscribe_train.study import study_of
 
 _BATCH_FILMS: Final = 16
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from cxrscribe.errors import InputError
 from cxrscribe.films.preprocess import Preprocessing
+from cxrscribe_train.corpus.films import read_films
+from cxrscribe_train.corpus.study import study_of
 from cxrscribe_train.corpus.table import Corpus
-from cxrscribe_train.films import read_films
-from cxrscribe_train.study import study_of
 
 _SEED: Final = 0
 

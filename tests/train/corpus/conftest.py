@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cxrscribe_train.study import Study, write_study
+from cxrscribe_train.corpus.study import Study, write_study
 
 STUDIES = (
     Study(

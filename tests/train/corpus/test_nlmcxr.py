@@ -10,8 +10,8 @@ import pytest
 from cxrscribe.errors import InputError
 from cxrscribe_train.corpus.nlmcxr import tabulate
 from cxrscribe_train.corpus.split import HashSplit, read_split
+from cxrscribe_train.corpus.study import MAX_XML_BYTES
 from cxrscribe_train.corpus.table import read_reports
-from cxrscribe_train.study import MAX_XML_BYTES
 
 
 def _pack(root: Path, archive: Path, extra: dict[str, bytes] | None = None) -> Path:

@@ -12,12 +12,12 @@ from PIL import Image
 
 from cxrscribe.errors import InputError
 from cxrscribe_train.commands.phantom import phantom
+from cxrscribe_train.corpus.study import Study, parse_study, write_study
 from cxrscribe_train.corpus.table import read_reports
 from cxrscribe_train.labeller import label
 from cxrscribe_train.phantom.corpus import mesh_corpus, sampled_corpus, write_films, write_tables
 from cxrscribe_train.phantom.drawing.film import draw_film
 from cxrscribe_train.phantom.recipe import is_phantom, sampled_recipe
-from cxrscribe_train.study import Study, parse_study, write_study
 
 SEED = 5
 

@@ -19,7 +19,7 @@ from cxrscribe_train.commands.features import parse_backbone_options
 from cxrscribe_train.fitting.config import Override, TrainingConfig, build_config, options, read_overrides
 
 if TYPE_CHECKING:
-    from cxrscribe_train.films import DamagedFilm
+    from cxrscribe_train.corpus.films import DamagedFilm
     from cxrscribe_train.fitting.checkpoint import EpochRecord
     from cxrscribe_train.run import TrainingCorpus
     from cxrscribe_train.training import TrainingResult

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from cxrscribe.errors import InputError
-from cxrscribe_train.study import MAX_XML_BYTES
+from cxrscribe_train.corpus.study import MAX_XML_BYTES
 
 REPORTS_FOLDER: Final = "ecgen-radiology"
 REPORTS_ARCHIVE: Final = "NLMCXR_reports.tgz"

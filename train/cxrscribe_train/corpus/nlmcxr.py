@@ -11,9 +11,9 @@ from cxrscribe.errors import InputError
 from cxrscribe_train.corpus.archive import Collection, open_collection
 from cxrscribe_train.corpus.images import ImageFolders, find_images
 from cxrscribe_train.corpus.split import HashSplit, ListedSplit, Split
+from cxrscribe_train.corpus.study import Study, parse_study
 from cxrscribe_train.corpus.summary import SplitSize, Summary, findings_lengths, write_summary
 from cxrscribe_train.corpus.table import SPLITS, CorpusRow, write_reports
-from cxrscribe_train.study import Study, parse_study
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Protocol
 
 from cxrscribe.errors import InputError
+from cxrscribe_train.corpus.study import study_of
 from cxrscribe_train.corpus.table import SPLITS
-from cxrscribe_train.study import study_of
 
 _HASH_BITS = 64
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from cxrscribe_train.atomic import write_atomically
 from cxrscribe_train.cleaning import clean
-from cxrscribe_train.study import Study
+from cxrscribe_train.corpus.study import Study
 
 SUMMARY_FILE: Final = "summary.json"
 

@@ -166,8 +166,8 @@ class RunModel:
 
     def from_films(self, films: Sequence[Film], settings: BeamSettings) -> Iterator[Words | FilmError]:
         """See ReportModel."""
+        from cxrscribe_train.corpus.films import DamagedFilm, read_films
         from cxrscribe_train.features import encode_batch
-        from cxrscribe_train.films import DamagedFilm, read_films
 
         encoder = self._run.encoder()
         read = read_films([(film.image_id, film.path) for film in films if film.path], self.preprocessing)

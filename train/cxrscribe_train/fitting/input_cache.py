@@ -19,8 +19,8 @@ import numpy as np
 from cxrscribe.errors import InputError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_train.atomic import write_atomically, writing
+from cxrscribe_train.corpus.films import DamagedFilm, read_films
 from cxrscribe_train.feature_file import FeatureFile
-from cxrscribe_train.films import DamagedFilm, read_films
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_models import FilmEncoder
+from cxrscribe_train.corpus.films import DamagedFilm
 from cxrscribe_train.corpus.table import Corpus
 from cxrscribe_train.feature_file import FeatureFile
-from cxrscribe_train.films import DamagedFilm
 from cxrscribe_train.fitting.config import TrainingConfig
 from cxrscribe_train.fitting.dataset import Examples
 from cxrscribe_train.fitting.fit import starting_encoder

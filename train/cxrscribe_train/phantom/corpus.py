@@ -30,10 +30,10 @@ from cxrscribe_train.corpus.archive import REPORTS_FOLDER, open_collection
 from cxrscribe_train.corpus.images import IMAGE_ENDING, IMAGES_FOLDER
 from cxrscribe_train.corpus.nlmcxr import read_studies, tabulate
 from cxrscribe_train.corpus.split import Split
+from cxrscribe_train.corpus.study import Study, write_study
 from cxrscribe_train.corpus.summary import SUMMARY_FILE, Summary
 from cxrscribe_train.phantom.coverage import Coverage
 from cxrscribe_train.phantom.recipe import Recipe, mesh_recipe, sampled_recipe
-from cxrscribe_train.study import Study, write_study
 
 FINDINGS_FILE: Final = "findings.csv"
 FINDINGS_COLUMNS: Final = ("study_id", "image_id", "finding", "side", "zone", "severity")

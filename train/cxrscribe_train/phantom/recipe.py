@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cxrscribe.errors import InputError
+from cxrscribe_train.corpus.study import Study
 from cxrscribe_train.findings import Finding
 from cxrscribe_train.phantom.sampling import sample_findings
 from cxrscribe_train.phantom.stream import IntegerStream, named_seed
@@ -17,7 +18,6 @@ from cxrscribe_train.phantom.wording.report import (
     write_impression,
     write_indication,
 )
-from cxrscribe_train.study import Study
 
 _PHANTOM_IMAGE: Final = re.compile(r"PH\d+N\d+_PA|.+_PHANTOM")
 

@@ -156,7 +156,7 @@ def test_every_heading_is_either_drawn_or_undrawn(headings: list[str], seed: int
 
 
 def test_coverage_counts_headings() -> None:
-    from cxrscribe_train.study import Study
+    from cxrscribe_train.corpus.study import Study
 
     studies = [
         Study("CXR1", findings="Text.", mesh=("Cardiomegaly/mild", "Aorta/tortuous")),

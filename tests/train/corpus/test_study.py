@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxrscribe.errors import InputError
-from cxrscribe_train.study import MAX_XML_BYTES, MAX_XML_DEPTH, Study, parse_study, study_of, write_study
+from cxrscribe_train.corpus.study import (
+    MAX_XML_BYTES,
+    MAX_XML_DEPTH,
+    Study,
+    parse_study,
+    study_of,
+    write_study,
+)
 
 STUDY = Study(
     study_id="CXR12",

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from cxrscribe.films.preprocess import Preprocessing
-from cxrscribe_train.films import DamagedFilm, read_films
+from cxrscribe_train.corpus.films import DamagedFilm, read_films
 
 
 def grey_film(folder: Path, grey: int) -> Path:
