@@ -24,7 +24,7 @@ from cxrscribe_export.parity.held_out import HeldOut
 from cxrscribe_export.precision.cost import LossError, LossLimits, words_of_reports
 from cxrscribe_export.precision.precisions import PrecisionOrder
 from cxrscribe_export.precision.trial import Trial
-from cxrscribe_train.evaluation.labels import LABELS
+from cxrscribe_train.evaluation.metrics.labels import LABELS
 from cxrscribe_train.features import encode_batch
 from support.random_networks import Exported, random_films
 

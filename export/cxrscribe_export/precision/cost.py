@@ -20,7 +20,7 @@ from cxrscribe_export.graphs.runner import Array
 from cxrscribe_export.precision.kinds import Films, PrecisionKind
 from cxrscribe_export.precision.speed import processor_name, speedup, step_inputs
 from cxrscribe_export.precision.trial import Trial
-from cxrscribe_train.evaluation.bleu import Words
+from cxrscribe_train.evaluation.metrics.bleu import Words
 
 ENCODER_FILMS: Final = 8
 """Films in the batch that the encoder is timed on."""

@@ -14,10 +14,10 @@ from cxrscribe.errors import InputError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_train.corpus.films import read_films
 from cxrscribe_train.corpus.table import Corpus
-from cxrscribe_train.evaluation.bleu import ORDERS, BleuCounts, Words
-from cxrscribe_train.evaluation.finding_set import FindingSet
-from cxrscribe_train.evaluation.labels import LABELS
-from cxrscribe_train.evaluation.statements import Counts, StatementMatrix
+from cxrscribe_train.evaluation.metrics.bleu import ORDERS, BleuCounts, Words
+from cxrscribe_train.evaluation.metrics.finding_set import FindingSet
+from cxrscribe_train.evaluation.metrics.labels import LABELS
+from cxrscribe_train.evaluation.metrics.statements import Counts, StatementMatrix
 from cxrscribe_train.evaluation.subject import Film, Subject
 
 

@@ -21,7 +21,7 @@ from cxrscribe_export.precision.cost import LossError, LossLimits, words_of_repo
 from cxrscribe_export.precision.extension import extend_bundle
 from cxrscribe_export.precision.precisions import PrecisionOrder, add_precisions
 from cxrscribe_export.precision.trial import Trial
-from cxrscribe_train.evaluation.labels import LABELS
+from cxrscribe_train.evaluation.metrics.labels import LABELS
 from support.precision_record import INT8
 from support.small_bundle import SmallBundle
 

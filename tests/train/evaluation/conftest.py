@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from cxrscribe_train.corpus.table import CorpusRow, write_reports
-from cxrscribe_train.evaluation.bleu import Words
+from cxrscribe_train.evaluation.metrics.bleu import Words
 
 SENTENCES = (
     "the heart is normal in size .",

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocoevalcap.cider.cider import Cider
 
-from cxrscribe_train.evaluation.bleu import BleuCounts, Words
 from cxrscribe_train.evaluation.constant import TrainingSample, by_frequency
-from cxrscribe_train.evaluation.similarity import cider, rouge_l
+from cxrscribe_train.evaluation.metrics.bleu import BleuCounts, Words
+from cxrscribe_train.evaluation.metrics.similarity import cider, rouge_l
 
 words = st.lists(st.sampled_from("abcde"), min_size=1, max_size=10).map(tuple)
 many = st.lists(words, min_size=2, max_size=8)

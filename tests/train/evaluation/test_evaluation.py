@@ -13,7 +13,6 @@ from pycocoevalcap.bleu.bleu import Bleu
 
 from cxrscribe.settings import BeamSettings
 from cxrscribe_train.evaluation import evaluation as module
-from cxrscribe_train.evaluation.bleu import Words
 from cxrscribe_train.evaluation.evaluation import (
     COLUMNS,
     Circumstances,
@@ -25,13 +24,14 @@ from cxrscribe_train.evaluation.evaluation import (
 )
 from cxrscribe_train.evaluation.examples import choose_examples, film_f1
 from cxrscribe_train.evaluation.files import evaluation_json
-from cxrscribe_train.evaluation.finding_set import FindingSet
-from cxrscribe_train.evaluation.labels import LABELS
-from cxrscribe_train.evaluation.meteor import MeteorError
+from cxrscribe_train.evaluation.metrics.bleu import Words
+from cxrscribe_train.evaluation.metrics.finding_set import FindingSet
+from cxrscribe_train.evaluation.metrics.labels import LABELS
+from cxrscribe_train.evaluation.metrics.meteor import MeteorError
+from cxrscribe_train.evaluation.metrics.places import PLACEMENTS
+from cxrscribe_train.evaluation.metrics.similarity import cider, rouge_l
 from cxrscribe_train.evaluation.model import ModelIdentity
 from cxrscribe_train.evaluation.page import page
-from cxrscribe_train.evaluation.places import PLACEMENTS
-from cxrscribe_train.evaluation.similarity import cider, rouge_l
 from cxrscribe_train.evaluation.subject import Film, TrainingReports
 from cxrscribe_train.evaluation.table import table
 from cxrscribe_train.findings import FindingKind

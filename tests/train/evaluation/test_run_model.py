@@ -16,7 +16,7 @@ from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.settings import BeamSettings
 from cxrscribe_models import ReportDecoder
 from cxrscribe_train.corpus.table import read_reports
-from cxrscribe_train.evaluation.finding_set import FindingSet
+from cxrscribe_train.evaluation.metrics.finding_set import FindingSet
 from cxrscribe_train.evaluation.model import RunModel, open_model
 from cxrscribe_train.evaluation.subject import Film, Subject
 from cxrscribe_train.features import encode_batch

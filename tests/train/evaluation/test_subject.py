@@ -6,7 +6,7 @@ import pytest
 
 from cxrscribe.errors import InputError
 from cxrscribe_train.corpus.table import Corpus, CorpusRow, read_reports
-from cxrscribe_train.evaluation.finding_set import FindingSet, placed
+from cxrscribe_train.evaluation.metrics.finding_set import FindingSet, placed
 from cxrscribe_train.evaluation.subject import DrawnTruth, Subject, TrainingReports
 from cxrscribe_train.findings import FindingKind, Side, Zone
 

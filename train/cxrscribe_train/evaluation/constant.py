@@ -15,9 +15,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe_train.evaluation.bleu import ORDERS, Ngram, Words, bleu, ngrams
-from cxrscribe_train.evaluation.lcs import References
-from cxrscribe_train.evaluation.meteor import Meteor
+from cxrscribe_train.evaluation.metrics.bleu import ORDERS, Ngram, Words, bleu, ngrams
+from cxrscribe_train.evaluation.metrics.lcs import References
+from cxrscribe_train.evaluation.metrics.meteor import Meteor
 
 MOST_FREQUENT: Final = 100
 SAMPLED: Final = 200

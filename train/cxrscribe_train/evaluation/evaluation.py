@@ -10,16 +10,16 @@ import numpy as np
 
 from cxrscribe.settings import BeamSettings
 from cxrscribe.vocabulary import readable
-from cxrscribe_train.evaluation.bleu import Words
-from cxrscribe_train.evaluation.bootstrap import Resamples
 from cxrscribe_train.evaluation.constant import TrainingSample, by_frequency
-from cxrscribe_train.evaluation.finding_set import FindingSet
-from cxrscribe_train.evaluation.labels import LABELS
-from cxrscribe_train.evaluation.meteor import Meteor, MeteorError
+from cxrscribe_train.evaluation.metrics.bleu import Words
+from cxrscribe_train.evaluation.metrics.bootstrap import Resamples
+from cxrscribe_train.evaluation.metrics.finding_set import FindingSet
+from cxrscribe_train.evaluation.metrics.labels import LABELS
+from cxrscribe_train.evaluation.metrics.meteor import Meteor, MeteorError
+from cxrscribe_train.evaluation.metrics.places import PLACEMENTS
+from cxrscribe_train.evaluation.metrics.statements import StatementMatrix, Statements
 from cxrscribe_train.evaluation.model import ModelIdentity
-from cxrscribe_train.evaluation.places import PLACEMENTS
 from cxrscribe_train.evaluation.scorer import Figures, Scorer
-from cxrscribe_train.evaluation.statements import StatementMatrix, Statements
 from cxrscribe_train.evaluation.subject import TRUTH_FILE, Film, TrainingReports
 
 COLUMNS: Final = ("model", "constant", "most_frequent", "shuffled")

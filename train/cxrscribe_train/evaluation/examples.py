@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from cxrscribe_train.evaluation.evaluation import Written
-from cxrscribe_train.evaluation.similarity import rouge_l
+from cxrscribe_train.evaluation.metrics.similarity import rouge_l
 
 SHOWN: Final = 6
 """Films of each group."""

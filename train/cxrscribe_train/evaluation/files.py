@@ -13,7 +13,7 @@ from cxrscribe.vocabulary import readable
 from cxrscribe_train.atomic import write_atomically
 from cxrscribe_train.evaluation.evaluation import Evaluation, Written
 from cxrscribe_train.evaluation.examples import choose_examples
-from cxrscribe_train.evaluation.labels import LABELS
+from cxrscribe_train.evaluation.metrics.labels import LABELS
 from cxrscribe_train.evaluation.page import page
 
 EVALUATION_FILE: Final = "evaluation.json"

@@ -17,7 +17,7 @@ from cxrscribe.disclaimer import disclaimer_of
 from cxrscribe.errors import FilmError, InputError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.settings import BeamSettings
-from cxrscribe_train.evaluation.bleu import Words
+from cxrscribe_train.evaluation.metrics.bleu import Words
 from cxrscribe_train.evaluation.subject import Film
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from cxrscribe.errors import FilmError
 from cxrscribe.vocabulary import readable
 from cxrscribe_train.evaluation.evaluation import COLUMNS, Evaluation
 from cxrscribe_train.evaluation.examples import Example, Examples
-from cxrscribe_train.evaluation.labels import LABELS
+from cxrscribe_train.evaluation.metrics.labels import LABELS
 
 _FILM_SIDE: Final = 360
 _FILM_QUALITY: Final = 85

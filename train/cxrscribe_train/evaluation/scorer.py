@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from cxrscribe_train.evaluation.bleu import ORDERS, BleuCounts, Words
-from cxrscribe_train.evaluation.bootstrap import Figure, Resamples, weighted_mean
-from cxrscribe_train.evaluation.diversity import diversity_figures
-from cxrscribe_train.evaluation.finding_set import FindingSet
-from cxrscribe_train.evaluation.meteor import Meteor
-from cxrscribe_train.evaluation.similarity import cider, rouge_l
-from cxrscribe_train.evaluation.statements import StatementMatrix, Statements
+from cxrscribe_train.evaluation.metrics.bleu import ORDERS, BleuCounts, Words
+from cxrscribe_train.evaluation.metrics.bootstrap import Figure, Resamples, weighted_mean
+from cxrscribe_train.evaluation.metrics.diversity import diversity_figures
+from cxrscribe_train.evaluation.metrics.finding_set import FindingSet
+from cxrscribe_train.evaluation.metrics.meteor import Meteor
+from cxrscribe_train.evaluation.metrics.similarity import cider, rouge_l
+from cxrscribe_train.evaluation.metrics.statements import StatementMatrix, Statements
 
 Figures = Mapping[str, Figure]
 

@@ -12,8 +12,8 @@ from typing import Final, TypeVar
 from cxrscribe.errors import InputError
 from cxrscribe_train.cleaning import clean
 from cxrscribe_train.corpus.table import Corpus, CorpusRow
-from cxrscribe_train.evaluation.bleu import Words
-from cxrscribe_train.evaluation.finding_set import FindingSet, placed
+from cxrscribe_train.evaluation.metrics.bleu import Words
+from cxrscribe_train.evaluation.metrics.finding_set import FindingSet, placed
 from cxrscribe_train.findings import FindingKind, Side, Zone
 
 TRUTH_FILE: Final = "findings.csv"

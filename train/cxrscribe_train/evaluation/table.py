@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from cxrscribe_train.evaluation.bootstrap import Figure
 from cxrscribe_train.evaluation.evaluation import COLUMNS, Evaluation
+from cxrscribe_train.evaluation.metrics.bootstrap import Figure
 
 _NAME_WIDTH: Final = 31
 _CELL_WIDTH: Final = 17

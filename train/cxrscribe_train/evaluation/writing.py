@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from cxrscribe.cli.progress import progress
 from cxrscribe.errors import FilmError, InputError
 from cxrscribe.settings import BeamSettings
-from cxrscribe_train.evaluation.bleu import Words
 from cxrscribe_train.evaluation.evaluation import Written
+from cxrscribe_train.evaluation.metrics.bleu import Words
 from cxrscribe_train.evaluation.model import ReportModel
 from cxrscribe_train.evaluation.subject import Film
 

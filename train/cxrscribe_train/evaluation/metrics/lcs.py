@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe_train.evaluation.bleu import Words
+from cxrscribe_train.evaluation.metrics.bleu import Words
 
 _BITS: Final = 64
 _BETA: Final = 1.2  # pycocoevalcap's weight of recall against precision

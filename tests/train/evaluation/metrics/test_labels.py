@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cxrscribe_train.evaluation.bootstrap import Resamples
-from cxrscribe_train.evaluation.finding_set import FindingSet
-from cxrscribe_train.evaluation.labels import LABELS
+from cxrscribe_train.evaluation.metrics.bootstrap import Resamples
+from cxrscribe_train.evaluation.metrics.finding_set import FindingSet
+from cxrscribe_train.evaluation.metrics.labels import LABELS
 from cxrscribe_train.findings import FindingKind as K
 
 

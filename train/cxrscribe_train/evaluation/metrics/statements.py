@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe_train.evaluation.bootstrap import Figure, Resamples, Weights
-from cxrscribe_train.evaluation.finding_set import FindingSet
+from cxrscribe_train.evaluation.metrics.bootstrap import Figure, Resamples, Weights
+from cxrscribe_train.evaluation.metrics.finding_set import FindingSet
 
 StatementMatrix = NDArray[np.bool_]
 """[N, S]: whether the s-th statement is true of film n, or its report makes it."""

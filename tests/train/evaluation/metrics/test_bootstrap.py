@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxrscribe_train.evaluation.bootstrap import Figure, Resamples, weighted_mean
+from cxrscribe_train.evaluation.metrics.bootstrap import Figure, Resamples, weighted_mean
 
 
 @settings(deadline=None)

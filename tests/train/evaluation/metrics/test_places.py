@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from cxrscribe_train.cleaning import clean
-from cxrscribe_train.evaluation.bootstrap import Resamples
-from cxrscribe_train.evaluation.finding_set import FindingSet, Placement, placed
-from cxrscribe_train.evaluation.places import COUNTED, PLACEMENTS
+from cxrscribe_train.evaluation.metrics.bootstrap import Resamples
+from cxrscribe_train.evaluation.metrics.finding_set import FindingSet, Placement, placed
+from cxrscribe_train.evaluation.metrics.places import COUNTED, PLACEMENTS
 from cxrscribe_train.findings import FindingKind as K
 from cxrscribe_train.findings import Side, Zone
 from cxrscribe_train.labeller import PLACES

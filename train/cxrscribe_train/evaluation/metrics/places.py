@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from cxrscribe_train.evaluation.finding_set import FindingSet, Placement
-from cxrscribe_train.evaluation.statements import Statements
+from cxrscribe_train.evaluation.metrics.finding_set import FindingSet, Placement
+from cxrscribe_train.evaluation.metrics.statements import Statements
 from cxrscribe_train.findings import VARIATIONS
 from cxrscribe_train.labeller import PLACES
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxrscribe_train.evaluation.bleu import Words
-from cxrscribe_train.evaluation.lcs import References
-from cxrscribe_train.evaluation.similarity import rouge_l
+from cxrscribe_train.evaluation.metrics.bleu import Words
+from cxrscribe_train.evaluation.metrics.lcs import References
+from cxrscribe_train.evaluation.metrics.similarity import rouge_l
 
 short = st.lists(st.sampled_from("abcd"), min_size=1, max_size=20).map(tuple)
 long = st.lists(st.sampled_from("ab"), min_size=60, max_size=200).map(tuple)

@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe_train.evaluation.finding_set import FindingSet
-from cxrscribe_train.evaluation.statements import Counts, StatementMatrix, Statements
+from cxrscribe_train.evaluation.metrics.finding_set import FindingSet
+from cxrscribe_train.evaluation.metrics.statements import Counts, StatementMatrix, Statements
 from cxrscribe_train.findings import FindingKind
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocoevalcap.bleu.bleu import Bleu
 
-from cxrscribe_train.evaluation.bleu import BleuCounts, Words
+from cxrscribe_train.evaluation.metrics.bleu import BleuCounts, Words
 
 words = st.lists(st.sampled_from("abcde"), max_size=12).map(tuple)
 films = st.lists(st.tuples(words, words.filter(bool)), min_size=1, max_size=8)

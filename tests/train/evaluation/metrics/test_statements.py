@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxrscribe_train.evaluation.bootstrap import Resamples
-from cxrscribe_train.evaluation.finding_set import FindingSet
-from cxrscribe_train.evaluation.labels import LABELS
-from cxrscribe_train.evaluation.places import PLACEMENTS
-from cxrscribe_train.evaluation.statements import Counts, Statements
+from cxrscribe_train.evaluation.metrics.bootstrap import Resamples
+from cxrscribe_train.evaluation.metrics.finding_set import FindingSet
+from cxrscribe_train.evaluation.metrics.labels import LABELS
+from cxrscribe_train.evaluation.metrics.places import PLACEMENTS
+from cxrscribe_train.evaluation.metrics.statements import Counts, Statements
 from cxrscribe_train.findings import FindingKind as K
 from cxrscribe_train.labeller import PLACES
 

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe_train.evaluation.bootstrap import Statistic, Weights
+from cxrscribe_train.evaluation.metrics.bootstrap import Statistic, Weights
 
 ORDERS: Final = 4
 """Longest n-gram counted."""

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from cxrscribe_train.evaluation.bleu import Words
-from cxrscribe_train.evaluation.meteor import Meteor, MeteorError
+from cxrscribe_train.evaluation.metrics.bleu import Words
+from cxrscribe_train.evaluation.metrics.meteor import Meteor, MeteorError
 
 needs_java = pytest.mark.skipif(shutil.which("java") is None, reason="METEOR needs Java, which is not here")
 

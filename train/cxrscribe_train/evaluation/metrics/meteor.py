@@ -19,8 +19,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe_train.evaluation.bleu import Words
-from cxrscribe_train.evaluation.bootstrap import Statistic, Weights
+from cxrscribe_train.evaluation.metrics.bleu import Words
+from cxrscribe_train.evaluation.metrics.bootstrap import Statistic, Weights
 
 TIMEOUT: Final = 300.0
 """Seconds that one call may take; the program is ended when it takes longer."""

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxrscribe_train.evaluation.bleu import Words
-from cxrscribe_train.evaluation.bootstrap import Resamples
-from cxrscribe_train.evaluation.diversity import diversity_figures
+from cxrscribe_train.evaluation.metrics.bleu import Words
+from cxrscribe_train.evaluation.metrics.bootstrap import Resamples
+from cxrscribe_train.evaluation.metrics.diversity import diversity_figures
 
 reports = st.lists(st.lists(st.sampled_from("abcd"), max_size=6).map(tuple), min_size=1, max_size=12)
 

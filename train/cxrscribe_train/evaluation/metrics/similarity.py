@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe_train.evaluation.bleu import Words
+from cxrscribe_train.evaluation.metrics.bleu import Words
 
 
 def rouge_l(reports: Sequence[Words], references: Sequence[Words]) -> NDArray[np.float64]:

@@ -7,8 +7,8 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe_train.evaluation.bleu import Words
-from cxrscribe_train.evaluation.bootstrap import Figure, Resamples, Statistic, Weights, weighted_mean
+from cxrscribe_train.evaluation.metrics.bleu import Words
+from cxrscribe_train.evaluation.metrics.bootstrap import Figure, Resamples, Statistic, Weights, weighted_mean
 
 PERCENTILE = 0.9
 
