@@ -5,7 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cxrscribe_train.cleaning import DEIDENTIFIED, clean
@@ -68,14 +68,19 @@ def test_shapes_of_real_sentences(text: str, cleaned: str) -> None:
     assert " ".join(clean(text)) == cleaned
 
 
+@settings(max_examples=400, deadline=None)
 @given(
     st.one_of(
-        st.text(), st.text("aAxX.,19 -/()<>'%:;\n"), st.lists(st.sampled_from(list(SHAPES))).map("".join)
+        st.text(),
+        st.text("aAcmwxX.,0159 -_/()<>'%:;!?\n", max_size=12),
+        st.lists(st.sampled_from(list(SHAPES))).map("".join),
     )
 )
 @example("İ.x. ")
 @example("1. 2. 3.")
 @example("xxxxxxxx 1.5.2 .5.5")
+@example("2:X3")
+@example("5cc_")
 def test_cleaning_twice_changes_nothing(text: str) -> None:
     once = clean(text)
     assert clean(" ".join(once)) == once

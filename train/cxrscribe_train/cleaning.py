@@ -15,9 +15,19 @@ from cxrscribe.vocabulary import SENTENCE_END
 DEIDENTIFIED: Final = "xxxx"
 """Stands where a word was taken out to protect the patient; a run of them is one."""
 
-# Signs that NFKD leaves alone and that have a plain form.
+# Signs that NFKD leaves alone and that have a plain form; `_` parts words, but patterns take it for a letter.
 _PLAIN_SIGNS: Final = str.maketrans(
-    {"‘": "'", "’": "'", "ʼ": "'", "×": " x ", "%": " percent ", "&": " and ", "°": " degrees ", "⁄": "/"}
+    {
+        "‘": "'",
+        "’": "'",
+        "ʼ": "'",
+        "×": " x ",
+        "%": " percent ",
+        "&": " and ",
+        "°": " degrees ",
+        "⁄": "/",
+        "_": " ",
+    }
 )
 _SPELLED_OUT: Final = {
     "and/or": "or",
@@ -36,7 +46,7 @@ _LIST_NUMBER_IN_BRACKETS = re.compile(r"(?:^|(?<=[.!?:;]))\s*\(?\d{1,2}\)(?=\s)"
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _BARE_FRACTION = re.compile(r"(?<![\w.])\.(?=\d)")
 _SIZE_UNIT = re.compile(r"(?<=\d)(?=(?:mm|cm|ml|cc)\b)")
-_SIZE_TIMES = re.compile(r"(?<=\d)\s*x\s*(?=\.?\d)")
+_SIZE_TIMES = re.compile(r"(?<=\d)[^\w.!?]*x[^\w.!?]*(?=\.?\d)")  # what parts words may stand between
 _INITIALS = re.compile(r"(?<![\w.])(?:[^\W\d_]\.){2,}")
 _SHORTENED_WORD = re.compile(r"\b(dr|mr|mrs|ms|vs|approx|cf)\.(?=\s)")
 _TOKEN = re.compile(r"\d+\.\d+(?!\w)|[^\W_]+(?:'[^\W_]+)*|[.!?]")
