@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cxrscribe.errors import InputError
-from cxrscribe_bench.compare_command import compare_command
+from cxrscribe_bench.commands.compare import compare_command
 from cxrscribe_bench.groups import FLOOR, PADDLE_DYNAMIC
 from cxrscribe_bench.measurement import Measurement
 from cxrscribe_bench.record import Record, ScenarioResult, TokenCheck

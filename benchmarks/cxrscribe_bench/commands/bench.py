@@ -9,9 +9,9 @@ import click
 
 _DEFAULT: Final = "run"
 _COMMANDS: Final = {
-    _DEFAULT: "cxrscribe_bench.run_command:run",
-    "compare": "cxrscribe_bench.compare_command:compare_command",
-    "model": "cxrscribe_bench.model_command:model",
+    _DEFAULT: "cxrscribe_bench.commands.run:run",
+    "compare": "cxrscribe_bench.commands.compare:compare_command",
+    "model": "cxrscribe_bench.commands.model:model",
 }
 
 
