@@ -11,7 +11,6 @@ from cxrscribe.bundle.file_entry import FP32
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.cli.progress import progress
 from cxrscribe_bench.entrants import Entrant
-from cxrscribe_bench.expected_words import ExpectedWords
 from cxrscribe_bench.groups import (
     ENCODER,
     FEATURES,
@@ -23,6 +22,7 @@ from cxrscribe_bench.groups import (
     SINGLE_FILMS,
 )
 from cxrscribe_bench.ledger import Ledger
+from cxrscribe_bench.material.expected_words import ExpectedWords
 from cxrscribe_bench.measurement import Measurement
 from cxrscribe_bench.plan import Plan
 from cxrscribe_bench.quality import quality_of

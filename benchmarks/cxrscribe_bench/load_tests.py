@@ -8,11 +8,11 @@ from pathlib import Path
 
 from cxrscribe.cli.progress import progress
 from cxrscribe.errors import CxrscribeError, MissingExtraError
-from cxrscribe_bench.expected_words import ExpectedWords
 from cxrscribe_bench.groups import FEATURES, FILMS, OURS
 from cxrscribe_bench.ledger import Ledger
 from cxrscribe_bench.loadgen.scenarios import ScenarioRun, open_scenarios
 from cxrscribe_bench.loadgen.settings import SERVER, ScenarioSettings
+from cxrscribe_bench.material.expected_words import ExpectedWords
 from cxrscribe_bench.race import Note
 from cxrscribe_bench.record import ScenarioResult, TokenCheck
 from cxrscribe_bench.worker import Worker

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.bundle.file_entry import FP32
 from cxrscribe.sessions.threads import usable_threads
-from cxrscribe_bench.drawn_films import drawn_films
-from cxrscribe_bench.model import ModelSize, model_at
+from cxrscribe_bench.material.drawn_films import drawn_films
+from cxrscribe_bench.material.model import ModelSize, model_at
 
 if TYPE_CHECKING:
     import onnx

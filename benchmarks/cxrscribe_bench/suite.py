@@ -17,11 +17,11 @@ from cxrscribe_bench.breakdown import Breakdown
 from cxrscribe_bench.contest import Contest
 from cxrscribe_bench.entrants import ours, peers
 from cxrscribe_bench.environment import environment
-from cxrscribe_bench.expected_words import ExpectedWords
 from cxrscribe_bench.footprint import install_bytes, startup_measurements
 from cxrscribe_bench.ledger import Ledger
 from cxrscribe_bench.load_tests import LoadTests
-from cxrscribe_bench.material import check_features, film_files, write_features
+from cxrscribe_bench.material.expected_words import ExpectedWords
+from cxrscribe_bench.material.films import check_features, film_files, write_features
 from cxrscribe_bench.page.page import write_page
 from cxrscribe_bench.plan import Plan
 from cxrscribe_bench.race import Note

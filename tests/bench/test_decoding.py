@@ -19,8 +19,8 @@ from cxrscribe.search.lane import Lane
 from cxrscribe.search.requests import FeatureMatrix
 from cxrscribe.sessions.factory import SessionFactory
 from cxrscribe_bench.decoding import Figure
+from cxrscribe_bench.material.model import ModelSize, make
 from cxrscribe_bench.matrix_products import MatrixProducts, multiplications
-from cxrscribe_bench.model import ModelSize, make
 from cxrscribe_bench.recording import RecordingExpander
 from cxrscribe_bench.rounds import ratio, rounds
 from cxrscribe_bench.stream_memory import main as stream_memory

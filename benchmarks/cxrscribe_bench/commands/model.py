@@ -19,7 +19,7 @@ def model(folder: Path | None, backbone: str, side: int) -> None:
     It has the size of a real one, reports as long as real ones, fp32 and int8, and random weights: its words
     mean nothing. Takes about two minutes. What is there already is kept.
     """
-    from cxrscribe_bench.model import ModelSize, default_folder, model_at
+    from cxrscribe_bench.material.model import ModelSize, default_folder, model_at
 
     made = model_at(folder or default_folder(), ModelSize(backbone=backbone, side=side))
     click.echo(made.bundle)

@@ -188,7 +188,7 @@ def run(
 
 
 def _benchmark_model() -> Path:
-    from cxrscribe_bench.model import default_folder, model_at
+    from cxrscribe_bench.material.model import default_folder, model_at
 
     folder = default_folder()
     if not folder.exists():

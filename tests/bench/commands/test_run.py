@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 import cxrscribe
 from cxrscribe.cli.main import main
+from cxrscribe_bench.material.reference_words import ReferenceWords
 from cxrscribe_bench.record import Record
-from cxrscribe_bench.reference_words import ReferenceWords
 from cxrscribe_bench.system import Words
 
 DEMO = str(cxrscribe.demo_bundle())

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 import cxrscribe
-from cxrscribe_bench.expected_words import ExpectedWords
+from cxrscribe_bench.material.expected_words import ExpectedWords
 from cxrscribe_bench.workload import Workload
 from support.bench_workload import demo_workload
 

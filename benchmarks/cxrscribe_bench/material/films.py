@@ -15,7 +15,7 @@ from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.cli.films import FilmArguments
 from cxrscribe.errors import FilmError, InputError
 from cxrscribe.films.preprocess import Preprocessing
-from cxrscribe_bench.drawn_films import write_drawn_films
+from cxrscribe_bench.material.drawn_films import write_drawn_films
 from cxrscribe_train.feature_file import EncoderIdentity, FeatureFile, FeatureWriter
 
 

@@ -114,7 +114,7 @@ def model_at(folder: Path, size: ModelSize | None = None) -> BenchmarkModel:
 
 def make(folder: Path, size: ModelSize) -> BenchmarkModel:
     """Write the model into `folder`. Takes a minute or two, most of it for the backbone."""
-    from cxrscribe_bench.drawn_films import drawn_films
+    from cxrscribe_bench.material.drawn_films import drawn_films
     from cxrscribe_export.bundle_folder import new_bundle_folder
     from cxrscribe_export.exporter import write_bundle
     from cxrscribe_export.graphs.canonical import graphs_of
@@ -145,7 +145,7 @@ def _networks(size: ModelSize) -> TrainedModel:
     from cxrscribe.bundle.architecture import Architecture
     from cxrscribe.films.preprocess import Preprocessing
     from cxrscribe.vocabulary import SPECIAL_TOKENS, Vocabulary
-    from cxrscribe_bench.drawn_films import drawn_films
+    from cxrscribe_bench.material.drawn_films import drawn_films
     from cxrscribe_export.exporter import TrainedModel
     from cxrscribe_models import FilmEncoder, ReportDecoder, build_backbone
     from cxrscribe_train.fitting.calibration import calibrate

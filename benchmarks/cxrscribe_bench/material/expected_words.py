@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 import cxrscribe
 from cxrscribe.bundle.file_entry import FP32
 from cxrscribe_bench.groups import FEATURES, FILMS
+from cxrscribe_bench.material.reference_words import ReferenceWords, differing
 from cxrscribe_bench.record import TokenCheck
-from cxrscribe_bench.reference_words import ReferenceWords, differing
 from cxrscribe_bench.system import Words
 from cxrscribe_bench.workload import Workload
 

@@ -9,7 +9,7 @@ from PIL import Image
 import cxrscribe
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.errors import InputError
-from cxrscribe_bench.material import check_features, film_files, write_features
+from cxrscribe_bench.material.films import check_features, film_files, write_features
 from cxrscribe_train.feature_file import FeatureFile
 from support.small_bundle import SmallBundle
 
