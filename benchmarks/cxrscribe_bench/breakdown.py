@@ -16,9 +16,9 @@ from cxrscribe_bench.floor import open_floor
 from cxrscribe_bench.groups import FLOOR, STAGES
 from cxrscribe_bench.ledger import Ledger
 from cxrscribe_bench.measurement import Label, Measurement
-from cxrscribe_bench.race import Lap, Note, take_turns
 from cxrscribe_bench.stages import open_stages
-from cxrscribe_bench.worker import Opener, Reply, Worker
+from cxrscribe_bench.timing.race import Lap, Note, take_turns
+from cxrscribe_bench.timing.worker import Opener, Reply, Worker
 from cxrscribe_bench.workload import Workload
 
 _ON_FEATURES: Final = ("search", "decoder products", "decoder bytes")

@@ -26,8 +26,8 @@ from cxrscribe_bench.material.expected_words import ExpectedWords
 from cxrscribe_bench.measurement import Measurement
 from cxrscribe_bench.plan import Plan
 from cxrscribe_bench.quality import quality_of
-from cxrscribe_bench.race import Field, Lap, Note, Turns, take_turns
 from cxrscribe_bench.system import Words
+from cxrscribe_bench.timing.race import Field, Lap, Note, Turns, take_turns
 from cxrscribe_bench.workload import Workload
 
 _FROM_FILMS: Final = "from_films"

@@ -12,7 +12,7 @@ from cxrscribe import DecodingStats
 from cxrscribe.errors import CxrscribeError
 from cxrscribe_bench.groups import scaling
 from cxrscribe_bench.measurement import Measurement
-from cxrscribe_bench.worker import Reply, Worker
+from cxrscribe_bench.timing.worker import Reply, Worker
 from cxrscribe_bench.workload import Workload
 
 Failed: TypeAlias = Callable[[str, str], None]

@@ -30,9 +30,9 @@ from cxrscribe.sessions.factory import SessionFactory
 from cxrscribe_bench.material.model import BenchmarkModel, model_at
 from cxrscribe_bench.matrix_products import MatrixProducts, multiplications
 from cxrscribe_bench.recording import SearchRows, recorded_rows
-from cxrscribe_bench.rounds import ratio, rounds
 from cxrscribe_bench.systems.plain_onnxruntime import OnnxDecoder
 from cxrscribe_bench.systems.plain_search import PlainSearch
+from cxrscribe_bench.timing.rounds import ratio, rounds
 
 MAX_LENGTH = 162
 _MAX_OF_REPORTS = BeamSettings(beam_width=5, max_length=MAX_LENGTH)

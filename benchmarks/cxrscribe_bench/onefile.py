@@ -25,7 +25,7 @@ from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.errors import FilmError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.sessions.threads import usable_threads
-from cxrscribe_bench.rounds import ratio, rounds
+from cxrscribe_bench.timing.rounds import ratio, rounds
 
 BATCHES: Final = (1, 32)
 SEED: Final = 2024

@@ -25,7 +25,7 @@ from cxrscribe_bench.curve import Curve, Failed, Point, measured
 from cxrscribe_bench.groups import scaling
 from cxrscribe_bench.material.random_decoder import write_random_decoder
 from cxrscribe_bench.measurement import Measurement
-from cxrscribe_bench.worker import Worker
+from cxrscribe_bench.timing.worker import Worker
 from cxrscribe_bench.workload import Workload
 
 

@@ -24,7 +24,7 @@ import click
 
 import cxrscribe
 from cxrscribe.bundle.bundle import Bundle
-from cxrscribe_bench.worker import WorkerError
+from cxrscribe_bench.timing.worker import WorkerError
 
 ROUNDS: Final = 9
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import cxrscribe
-from cxrscribe_bench.memory import resident_bytes
+from cxrscribe_bench.timing.memory import resident_bytes
 
 
 def drawn_rows(center: NDArray[np.float32], count: int) -> Iterator[NDArray[np.float32]]:

@@ -24,10 +24,10 @@ from cxrscribe_bench.material.expected_words import ExpectedWords
 from cxrscribe_bench.material.films import check_features, film_files, write_features
 from cxrscribe_bench.page.page import write_page
 from cxrscribe_bench.plan import Plan
-from cxrscribe_bench.race import Note
 from cxrscribe_bench.record import Record
 from cxrscribe_bench.scaling import scaling_measurements
 from cxrscribe_bench.summary import summary
+from cxrscribe_bench.timing.race import Note
 from cxrscribe_bench.workload import Workload
 
 PAGE: Final = "bench.html"

@@ -22,8 +22,8 @@ from cxrscribe_bench.decoding import Figure
 from cxrscribe_bench.material.model import ModelSize, make
 from cxrscribe_bench.matrix_products import MatrixProducts, multiplications
 from cxrscribe_bench.recording import RecordingExpander
-from cxrscribe_bench.rounds import ratio, rounds
 from cxrscribe_bench.stream_memory import main as stream_memory
+from cxrscribe_bench.timing.rounds import ratio, rounds
 from cxrscribe_export.precision.speed import WARM_UP
 
 FEATURES = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)

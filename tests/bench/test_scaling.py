@@ -21,7 +21,7 @@ from cxrscribe_bench.curve import Curve, Point, measured
 from cxrscribe_bench.material.random_decoder import write_random_decoder
 from cxrscribe_bench.measurement import Measurement
 from cxrscribe_bench.scaling import FULL, QUICK, Scale, Scaling, open_scaling, scaling_measurements
-from cxrscribe_bench.worker import Reply, WorkerError
+from cxrscribe_bench.timing.worker import Reply, WorkerError
 from cxrscribe_bench.workload import Workload
 
 SMALL = Scale(

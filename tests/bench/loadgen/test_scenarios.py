@@ -31,7 +31,7 @@ from cxrscribe_bench.loadgen.settings import (
     ScenarioSettings,
 )
 from cxrscribe_bench.system import Words
-from cxrscribe_bench.worker import Worker
+from cxrscribe_bench.timing.worker import Worker
 from cxrscribe_bench.workload import Workload
 
 pytest.importorskip("mlperf_loadgen", reason="needs mlcommons-loadgen")

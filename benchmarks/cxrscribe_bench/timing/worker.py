@@ -15,7 +15,7 @@ from time import perf_counter
 from typing import Any, Final, Self
 
 from cxrscribe.errors import CxrscribeError, MissingExtraError
-from cxrscribe_bench.memory import peak_bytes, reset_peak
+from cxrscribe_bench.timing.memory import peak_bytes, reset_peak
 
 Opener = Callable[..., Any]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cxrscribe.errors import MissingExtraError
-from cxrscribe_bench.worker import Worker, WorkerError
+from cxrscribe_bench.timing.worker import Worker, WorkerError
 
 
 class Subject:

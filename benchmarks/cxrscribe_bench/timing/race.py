@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cxrscribe.errors import CxrscribeError
 from cxrscribe_bench.entrants import Entrant
-from cxrscribe_bench.worker import Reply, Worker
+from cxrscribe_bench.timing.worker import Reply, Worker
 from cxrscribe_bench.workload import Workload
 
 Note = Callable[[str], None]

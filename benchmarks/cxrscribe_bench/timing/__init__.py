@@ -1,0 +1,1 @@
+"""Processes of their own, timed in turn, and their memory."""
