@@ -11,8 +11,9 @@ from cxrscribe import DecodingStats
 from cxrscribe.bundle.file_entry import FP32
 from cxrscribe.cli.progress import progress
 from cxrscribe.errors import CxrscribeError
-from cxrscribe_bench import floor, stages
-from cxrscribe_bench.floor import open_floor
+from cxrscribe_bench import stages
+from cxrscribe_bench.floor import floor
+from cxrscribe_bench.floor.floor import open_floor
 from cxrscribe_bench.groups import FLOOR, STAGES
 from cxrscribe_bench.ledger import Ledger
 from cxrscribe_bench.measurement import Label, Measurement

@@ -27,9 +27,9 @@ from cxrscribe.loader import open_graphs
 from cxrscribe.search.lanes import IMAGES_AT_ONCE
 from cxrscribe.search.requests import FeatureMatrix
 from cxrscribe.sessions.factory import SessionFactory
+from cxrscribe_bench.floor.matrix_products import MatrixProducts, multiplications
+from cxrscribe_bench.floor.recording import SearchRows, recorded_rows
 from cxrscribe_bench.material.model import BenchmarkModel, model_at
-from cxrscribe_bench.matrix_products import MatrixProducts, multiplications
-from cxrscribe_bench.recording import SearchRows, recorded_rows
 from cxrscribe_bench.systems.plain_onnxruntime import OnnxDecoder
 from cxrscribe_bench.systems.plain_search import PlainSearch
 from cxrscribe_bench.timing.rounds import ratio, rounds

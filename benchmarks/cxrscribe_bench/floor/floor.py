@@ -16,10 +16,10 @@ from cxrscribe.networks.encoder import FILMS_AT_ONCE
 from cxrscribe.search.lanes import Decoder
 from cxrscribe.search.requests import FeatureRows
 from cxrscribe.sessions.factory import SessionFactory
-from cxrscribe_bench.encoder_products import EncoderProducts, Product, products_of
-from cxrscribe_bench.matrix_products import MatrixProducts, initial_sizes, step_sizes
-from cxrscribe_bench.recording import SearchRows, recorded_rows
-from cxrscribe_bench.traffic import Traffic, Transfer
+from cxrscribe_bench.floor.encoder_products import EncoderProducts, Product, products_of
+from cxrscribe_bench.floor.matrix_products import MatrixProducts, initial_sizes, step_sizes
+from cxrscribe_bench.floor.recording import SearchRows, recorded_rows
+from cxrscribe_bench.floor.traffic import Traffic, Transfer
 from cxrscribe_bench.workload import Workload
 
 _NUMBER: Final = 4

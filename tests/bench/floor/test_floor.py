@@ -14,9 +14,9 @@ import cxrscribe
 from cxrscribe import BeamSettings, DecodingStats
 from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.errors import InputError
-from cxrscribe_bench.encoder_products import EncoderProducts, Product, products_of
-from cxrscribe_bench.floor import METHODS, Floor, open_floor
-from cxrscribe_bench.traffic import Traffic, Transfer
+from cxrscribe_bench.floor.encoder_products import EncoderProducts, Product, products_of
+from cxrscribe_bench.floor.floor import METHODS, Floor, open_floor
+from cxrscribe_bench.floor.traffic import Traffic, Transfer
 from cxrscribe_bench.workload import Workload
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from cxrscribe.errors import InputError
-from cxrscribe_bench.matrix_products import open_products
+from cxrscribe_bench.floor.matrix_products import open_products
 from cxrscribe_export.graphs.graph_builder import GraphBuilder
 from cxrscribe_export.graphs.interface import GraphInterface, Port
 

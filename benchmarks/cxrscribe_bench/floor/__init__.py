@@ -1,0 +1,1 @@
+"""What this machine needs at least: the matrix products alone, and the bytes that have to move."""
