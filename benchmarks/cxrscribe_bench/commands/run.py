@@ -131,7 +131,7 @@ def run(
     from cxrscribe.sessions.threads import usable_threads
     from cxrscribe.settings import BeamSettings
     from cxrscribe_bench.entrants import PEERS
-    from cxrscribe_bench.plan import QUICK, WHOLE
+    from cxrscribe_bench.parts.plan import QUICK, WHOLE
     from cxrscribe_bench.suite import PARTS, Order, Suite, write_results
     from cxrscribe_bench.summary import terminal_table
 

@@ -13,7 +13,7 @@ import cxrscribe
 from cxrscribe import BeamSettings
 from cxrscribe.errors import FilmError
 from cxrscribe_bench.groups import STAGE_NAMES
-from cxrscribe_bench.stages import METHODS, Stages, open_stages
+from cxrscribe_bench.parts.stages import METHODS, Stages, open_stages
 from cxrscribe_bench.timing.worker import Worker
 from cxrscribe_bench.workload import Workload
 

@@ -24,7 +24,7 @@ from cxrscribe_bench.groups import (
 from cxrscribe_bench.ledger import Ledger
 from cxrscribe_bench.material.expected_words import ExpectedWords
 from cxrscribe_bench.measurement import Measurement
-from cxrscribe_bench.plan import Plan
+from cxrscribe_bench.parts.plan import Plan
 from cxrscribe_bench.quality import quality_of
 from cxrscribe_bench.system import Words
 from cxrscribe_bench.timing.race import Field, Lap, Note, Turns, take_turns

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from cxrscribe_bench.startup import Start, StartCost, StartupRecord, main, measure_startup, table
+from cxrscribe_bench.parts.startup import Start, StartCost, StartupRecord, main, measure_startup, table
 
 
 @pytest.fixture(scope="module")

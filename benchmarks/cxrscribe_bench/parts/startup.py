@@ -1,6 +1,6 @@
 """What the first report costs: seconds from the start of the process, and peak memory.
 
-    python -m cxrscribe_bench.startup BUNDLE [--film FILM] [--rounds N] [--json]
+    python -m cxrscribe_bench.parts.startup BUNDLE [--film FILM] [--rounds N] [--json]
 
 Each figure is the median of fresh processes. The kinds of start take turns, so that a machine's load meets
 all of them, and are held against an empty Python process and the size of the model, measured in the same run.

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from cxrscribe_bench import scaling
 from cxrscribe_bench.entrants import PEERS
 from cxrscribe_bench.groups import (
     ENCODER,
@@ -24,7 +23,8 @@ from cxrscribe_bench.loadgen.settings import (
     SINGLE_STREAM,
     ScenarioSettings,
 )
-from cxrscribe_bench.scaling import Scale
+from cxrscribe_bench.parts import scaling
+from cxrscribe_bench.parts.scaling import Scale
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ from cxrscribe import DecodingStats
 from cxrscribe.bundle.file_entry import FP32
 from cxrscribe.cli.progress import progress
 from cxrscribe.errors import CxrscribeError
-from cxrscribe_bench import stages
 from cxrscribe_bench.floor import floor
 from cxrscribe_bench.floor.floor import open_floor
 from cxrscribe_bench.groups import FLOOR, STAGES
 from cxrscribe_bench.ledger import Ledger
 from cxrscribe_bench.measurement import Label, Measurement
-from cxrscribe_bench.stages import open_stages
+from cxrscribe_bench.parts import stages
+from cxrscribe_bench.parts.stages import open_stages
 from cxrscribe_bench.timing.race import Lap, Note, take_turns
 from cxrscribe_bench.timing.worker import Opener, Reply, Worker
 from cxrscribe_bench.workload import Workload

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 import cxrscribe
-from cxrscribe_bench import footprint
-from cxrscribe_bench.footprint import install_bytes, startup_measurements
+from cxrscribe_bench.parts import footprint
+from cxrscribe_bench.parts.footprint import install_bytes, startup_measurements
 
 
 def test_every_sample_of_every_start_is_kept(small_bundle: Path, tmp_path: Path) -> None:

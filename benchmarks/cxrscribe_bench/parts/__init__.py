@@ -1,0 +1,1 @@
+"""The parts of a run: peers, stages, LoadGen, curves, start-up."""
