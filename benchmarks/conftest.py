@@ -13,7 +13,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 import cxrscribe
 from cxrscribe import Reporter
 from cxrscribe.bundle.bundle import Bundle
-from cxrscribe_bench.environment import environment
+from cxrscribe_bench.results.environment import environment
 
 FILMS = 32
 SPREAD = 0.05

@@ -14,8 +14,6 @@ from cxrscribe.bundle.manifest import MANIFEST_NAME, sha256_of
 from cxrscribe.errors import InputError
 from cxrscribe.settings import BeamSettings
 from cxrscribe_bench.entrants import ours, peers
-from cxrscribe_bench.environment import environment
-from cxrscribe_bench.ledger import Ledger
 from cxrscribe_bench.material.expected_words import ExpectedWords
 from cxrscribe_bench.material.films import check_features, film_files, write_features
 from cxrscribe_bench.page.page import write_page
@@ -25,8 +23,10 @@ from cxrscribe_bench.parts.footprint import install_bytes, startup_measurements
 from cxrscribe_bench.parts.load_tests import LoadTests
 from cxrscribe_bench.parts.plan import Plan
 from cxrscribe_bench.parts.scaling import scaling_measurements
-from cxrscribe_bench.record import Record
-from cxrscribe_bench.summary import summary
+from cxrscribe_bench.results.environment import environment
+from cxrscribe_bench.results.ledger import Ledger
+from cxrscribe_bench.results.record import Record
+from cxrscribe_bench.results.summary import summary
 from cxrscribe_bench.timing.race import Note
 from cxrscribe_bench.workload import Workload
 

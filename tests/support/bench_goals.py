@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cxrscribe_bench.record import Goal, Quality
-from cxrscribe_bench.samples import Estimate
+from cxrscribe_bench.results.record import Goal, Quality
+from cxrscribe_bench.results.samples import Estimate
 
 GOALS = (
     Goal(

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cxrscribe_bench.measurement import Label, Measurement
-from cxrscribe_bench.record import Record, ScenarioResult, TokenCheck
+from cxrscribe_bench.results.measurement import Label, Measurement
+from cxrscribe_bench.results.record import Record, ScenarioResult, TokenCheck
 from support.bench_goals import GOALS, QUALITY
 
 DISCLAIMER = "Draft by a program. Not for diagnosis: a radiologist has to read the film."

@@ -10,8 +10,8 @@ from typing import Final
 
 import click
 
-from cxrscribe_bench.comparison import TOLERANCE, Change, Comparison, TimeChange, Verdict, compare
-from cxrscribe_bench.record import Record
+from cxrscribe_bench.results.comparison import TOLERANCE, Change, Comparison, TimeChange, Verdict, compare
+from cxrscribe_bench.results.record import Record
 
 _RECORD: Final = click.Path(path_type=Path)
 _WIDTH: Final = 100

@@ -132,8 +132,8 @@ def run(
     from cxrscribe.settings import BeamSettings
     from cxrscribe_bench.entrants import PEERS
     from cxrscribe_bench.parts.plan import QUICK, WHOLE
+    from cxrscribe_bench.results.summary import terminal_table
     from cxrscribe_bench.suite import PARTS, Order, Suite, write_results
-    from cxrscribe_bench.summary import terminal_table
 
     plan = QUICK if quick else WHOLE
     plan = replace(

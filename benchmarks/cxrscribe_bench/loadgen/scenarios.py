@@ -21,7 +21,7 @@ from cxrscribe_bench.loadgen.sample_source import FeatureSource, FilmSource, Sam
 from cxrscribe_bench.loadgen.server import DirectServer, QueueServer
 from cxrscribe_bench.loadgen.server_rate import highest_rate
 from cxrscribe_bench.loadgen.settings import MULTI_STREAM, OFFLINE, SERVER, ScenarioSettings
-from cxrscribe_bench.record import ScenarioResult
+from cxrscribe_bench.results.record import ScenarioResult
 from cxrscribe_bench.system import Words
 from cxrscribe_bench.workload import Workload
 

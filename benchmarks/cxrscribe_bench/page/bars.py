@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from cxrscribe_bench.figures import round_figure, significant
 from cxrscribe_bench.page.markup import Markup, joined, markup
 from cxrscribe_bench.page.scale import Scale
-from cxrscribe_bench.samples import Estimate
+from cxrscribe_bench.results.figures import round_figure, significant
+from cxrscribe_bench.results.samples import Estimate
 
 _EDGE: Final = 0.03
 

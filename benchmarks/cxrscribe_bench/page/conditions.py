@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from cxrscribe_bench.figures import byte_size
 from cxrscribe_bench.page.markup import Markup, folded, joined, markup, section, table
-from cxrscribe_bench.record import Record, TokenCheck
-from cxrscribe_bench.standings import TITLES, absent_parts
+from cxrscribe_bench.results.figures import byte_size
+from cxrscribe_bench.results.record import Record, TokenCheck
+from cxrscribe_bench.results.standings import TITLES, absent_parts
 
 _LONG: Final = 160
 """Characters; a longer text is folded."""

@@ -9,11 +9,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe_bench.figures import duration
 from cxrscribe_bench.page.bars import axis, chart, row
 from cxrscribe_bench.page.markup import Markup, joined, markup
 from cxrscribe_bench.page.scale import Scale, spread_scale
-from cxrscribe_bench.samples import PERCENTILES
+from cxrscribe_bench.results.figures import duration
+from cxrscribe_bench.results.samples import PERCENTILES
 
 _BINS: Final = 240
 _SMOOTHED: Final = 1.6

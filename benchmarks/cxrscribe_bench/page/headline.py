@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from cxrscribe_bench.figures import duration, interval, percent, round_figure, significant, times
 from cxrscribe_bench.groups import ENCODER, OFFLINE_FILMS, PADDLE_DYNAMIC, SINGLE_FILMS, STARTUP
-from cxrscribe_bench.measurement import Measurement
 from cxrscribe_bench.page.bars import Bar, bar_chart
 from cxrscribe_bench.page.markup import Markup, joined, markup
 from cxrscribe_bench.page.scale import ratio_scale
-from cxrscribe_bench.record import Goal, Record
-from cxrscribe_bench.samples import Estimate, ratio_of_medians
-from cxrscribe_bench.standings import Standings, standings
+from cxrscribe_bench.results.figures import duration, interval, percent, round_figure, significant, times
+from cxrscribe_bench.results.measurement import Measurement
+from cxrscribe_bench.results.record import Goal, Record
+from cxrscribe_bench.results.samples import Estimate, ratio_of_medians
+from cxrscribe_bench.results.standings import Standings, standings
 
 
 def headline(record: Record) -> Markup:

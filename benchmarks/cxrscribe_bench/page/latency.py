@@ -6,8 +6,8 @@ from cxrscribe.bundle.file_entry import FP32
 from cxrscribe_bench.groups import SINGLE_FILMS
 from cxrscribe_bench.page.distribution import Distribution, distribution_chart
 from cxrscribe_bench.page.markup import Markup, markup, section
-from cxrscribe_bench.record import Record
-from cxrscribe_bench.standings import standings
+from cxrscribe_bench.results.record import Record
+from cxrscribe_bench.results.standings import standings
 
 
 def latency(record: Record) -> Markup:

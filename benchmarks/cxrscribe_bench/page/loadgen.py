@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from cxrscribe_bench.figures import duration, significant
 from cxrscribe_bench.page.markup import Markup, folded, joined, markup, section, table
-from cxrscribe_bench.record import NOT_MLPERF, Record, ScenarioResult
+from cxrscribe_bench.results.figures import duration, significant
+from cxrscribe_bench.results.record import NOT_MLPERF, Record, ScenarioResult
 
 
 def loadgen(record: Record) -> Markup:

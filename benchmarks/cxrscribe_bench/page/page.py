@@ -17,8 +17,8 @@ from cxrscribe_bench.page.quality import quality
 from cxrscribe_bench.page.scaling import scaling
 from cxrscribe_bench.page.stages import stages
 from cxrscribe_bench.page.startup import startup
-from cxrscribe_bench.record import NOT_MLPERF, Record
-from cxrscribe_bench.summary import environment_line
+from cxrscribe_bench.results.record import NOT_MLPERF, Record
+from cxrscribe_bench.results.summary import environment_line
 
 _PAGE: Final = """\
 <!doctype html>

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from cxrscribe_bench.figures import byte_size, interval, milliseconds, significant, times
 from cxrscribe_bench.groups import DESCRIPTIONS, ENCODER
 from cxrscribe_bench.page.bars import Bar, bar_chart
 from cxrscribe_bench.page.markup import Markup, joined, markup, section, table
 from cxrscribe_bench.page.scale import Scale, ratio_scale
-from cxrscribe_bench.record import Record
-from cxrscribe_bench.samples import Estimate
-from cxrscribe_bench.standings import PEER_GROUPS, TITLES, Standing, Standings, absent_systems, standings
+from cxrscribe_bench.results.figures import byte_size, interval, milliseconds, significant, times
+from cxrscribe_bench.results.record import Record
+from cxrscribe_bench.results.samples import Estimate
+from cxrscribe_bench.results.standings import (
+    PEER_GROUPS,
+    TITLES,
+    Standing,
+    Standings,
+    absent_systems,
+    standings,
+)
 
 
 def peers(record: Record) -> Markup:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from cxrscribe_bench.figures import round_figure
 from cxrscribe_bench.page.markup import Markup, joined, markup
 from cxrscribe_bench.page.scale import Scale
-from cxrscribe_bench.samples import Estimate
+from cxrscribe_bench.results.figures import round_figure
+from cxrscribe_bench.results.samples import Estimate
 
 WIDTH: Final = 360
 _LEFT, _TOP, _BOTTOM = 52, 22, 34

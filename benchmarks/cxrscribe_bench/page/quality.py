@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from cxrscribe.bundle.file_entry import FP32
-from cxrscribe_bench.figures import interval, percent, significant, times
 from cxrscribe_bench.groups import OFFLINE_FEATURES, OFFLINE_FILMS
 from cxrscribe_bench.page.bars import Bar, bar_chart
 from cxrscribe_bench.page.markup import Markup, joined, markup, section, table
 from cxrscribe_bench.page.scale import Scale, ratio_scale
-from cxrscribe_bench.record import Quality, Record
-from cxrscribe_bench.samples import Estimate
-from cxrscribe_bench.standings import PEER_GROUPS, Standing, standings, times_as_fast
+from cxrscribe_bench.results.figures import interval, percent, significant, times
+from cxrscribe_bench.results.record import Quality, Record
+from cxrscribe_bench.results.samples import Estimate
+from cxrscribe_bench.results.standings import PEER_GROUPS, Standing, standings, times_as_fast
 
 _RECORDED: Final = {
     "bleu_4": "BLEU-4",

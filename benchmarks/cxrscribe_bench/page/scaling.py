@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from cxrscribe.bundle.file_entry import FP32
-from cxrscribe_bench.figures import byte_size, duration
 from cxrscribe_bench.groups import OURS, SCALING
-from cxrscribe_bench.measurement import Measurement
 from cxrscribe_bench.page.markup import Markup, joined, markup, section
 from cxrscribe_bench.page.plot import Line, Plot, draw
 from cxrscribe_bench.page.scale import Scale, scale_from_zero, spread_scale
-from cxrscribe_bench.record import Record
-from cxrscribe_bench.samples import Estimate
-from cxrscribe_bench.standings import TITLES, precision_of, system_of
+from cxrscribe_bench.results.figures import byte_size, duration
+from cxrscribe_bench.results.measurement import Measurement
+from cxrscribe_bench.results.record import Record
+from cxrscribe_bench.results.samples import Estimate
+from cxrscribe_bench.results.standings import TITLES, precision_of, system_of
 
 _TITLES = {
     "films": "Films in one run",

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cxrscribe.bundle.file_entry import FP32
-from cxrscribe_bench.figures import duration, interval, milliseconds, times
 from cxrscribe_bench.groups import FLOOR, STAGE_NAMES, STAGES
-from cxrscribe_bench.measurement import Measurement
 from cxrscribe_bench.page.bars import Bar, Segment, Stack, bar_chart, stack_chart
 from cxrscribe_bench.page.markup import Markup, markup, section
 from cxrscribe_bench.page.scale import ratio_scale, scale_from_zero
-from cxrscribe_bench.record import Record
-from cxrscribe_bench.samples import ratio_of_medians
-from cxrscribe_bench.standings import precision_of, seconds_per_item
+from cxrscribe_bench.results.figures import duration, interval, milliseconds, times
+from cxrscribe_bench.results.measurement import Measurement
+from cxrscribe_bench.results.record import Record
+from cxrscribe_bench.results.samples import ratio_of_medians
+from cxrscribe_bench.results.standings import precision_of, seconds_per_item
 
 _WHOLE = STAGE_NAMES[-1]
 _FLOORS = {

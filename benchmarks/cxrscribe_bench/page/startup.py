@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from statistics import median
 
-from cxrscribe_bench.figures import byte_size, duration
 from cxrscribe_bench.groups import STARTUP
-from cxrscribe_bench.measurement import Measurement
 from cxrscribe_bench.page.bars import Segment, Stack, stack_chart
 from cxrscribe_bench.page.markup import Markup, section
 from cxrscribe_bench.page.scale import scale_from_zero
-from cxrscribe_bench.record import Record
+from cxrscribe_bench.results.figures import byte_size, duration
+from cxrscribe_bench.results.measurement import Measurement
+from cxrscribe_bench.results.record import Record
 
 _POINTS = ("import", "load", "report")
 _STARTS = {

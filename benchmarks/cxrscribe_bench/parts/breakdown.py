@@ -14,10 +14,10 @@ from cxrscribe.errors import CxrscribeError
 from cxrscribe_bench.floor import floor
 from cxrscribe_bench.floor.floor import open_floor
 from cxrscribe_bench.groups import FLOOR, STAGES
-from cxrscribe_bench.ledger import Ledger
-from cxrscribe_bench.measurement import Label, Measurement
 from cxrscribe_bench.parts import stages
 from cxrscribe_bench.parts.stages import open_stages
+from cxrscribe_bench.results.ledger import Ledger
+from cxrscribe_bench.results.measurement import Label, Measurement
 from cxrscribe_bench.timing.race import Lap, Note, take_turns
 from cxrscribe_bench.timing.worker import Opener, Reply, Worker
 from cxrscribe_bench.workload import Workload

@@ -21,11 +21,11 @@ from cxrscribe_bench.groups import (
     OURS,
     SINGLE_FILMS,
 )
-from cxrscribe_bench.ledger import Ledger
 from cxrscribe_bench.material.expected_words import ExpectedWords
-from cxrscribe_bench.measurement import Measurement
 from cxrscribe_bench.parts.plan import Plan
-from cxrscribe_bench.quality import quality_of
+from cxrscribe_bench.results.ledger import Ledger
+from cxrscribe_bench.results.measurement import Measurement
+from cxrscribe_bench.results.quality import quality_of
 from cxrscribe_bench.system import Words
 from cxrscribe_bench.timing.race import Field, Lap, Note, Turns, take_turns
 from cxrscribe_bench.workload import Workload

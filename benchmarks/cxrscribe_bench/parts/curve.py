@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 from cxrscribe import DecodingStats
 from cxrscribe.errors import CxrscribeError
 from cxrscribe_bench.groups import scaling
-from cxrscribe_bench.measurement import Measurement
+from cxrscribe_bench.results.measurement import Measurement
 from cxrscribe_bench.timing.worker import Reply, Worker
 from cxrscribe_bench.workload import Workload
 

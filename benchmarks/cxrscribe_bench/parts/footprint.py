@@ -12,8 +12,8 @@ from packaging.utils import canonicalize_name
 
 import cxrscribe
 from cxrscribe_bench.groups import STARTUP
-from cxrscribe_bench.measurement import Measurement
 from cxrscribe_bench.parts.startup import ROUNDS, sample_startup
+from cxrscribe_bench.results.measurement import Measurement
 
 _PACKAGE: Final = "cxrscribe"
 _ONNXRUNTIMES: Final = ("onnxruntime", "onnxruntime-gpu")

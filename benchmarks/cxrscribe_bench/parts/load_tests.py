@@ -9,11 +9,11 @@ from pathlib import Path
 from cxrscribe.cli.progress import progress
 from cxrscribe.errors import CxrscribeError, MissingExtraError
 from cxrscribe_bench.groups import FEATURES, FILMS, OURS
-from cxrscribe_bench.ledger import Ledger
 from cxrscribe_bench.loadgen.scenarios import ScenarioRun, open_scenarios
 from cxrscribe_bench.loadgen.settings import SERVER, ScenarioSettings
 from cxrscribe_bench.material.expected_words import ExpectedWords
-from cxrscribe_bench.record import ScenarioResult, TokenCheck
+from cxrscribe_bench.results.ledger import Ledger
+from cxrscribe_bench.results.record import ScenarioResult, TokenCheck
 from cxrscribe_bench.timing.race import Note
 from cxrscribe_bench.timing.worker import Worker
 from cxrscribe_bench.workload import Workload

@@ -23,8 +23,8 @@ from cxrscribe.sessions.cache_folder import VARIABLE as CACHE_VARIABLE
 from cxrscribe.sessions.threads import usable_threads
 from cxrscribe_bench.groups import scaling
 from cxrscribe_bench.material.random_decoder import write_random_decoder
-from cxrscribe_bench.measurement import Measurement
 from cxrscribe_bench.parts.curve import Curve, Failed, Point, measured
+from cxrscribe_bench.results.measurement import Measurement
 from cxrscribe_bench.timing.worker import Worker
 from cxrscribe_bench.workload import Workload
 

@@ -12,8 +12,8 @@ from click.testing import CliRunner, Result
 from cxrscribe.errors import InputError
 from cxrscribe_bench.commands.compare import compare_command
 from cxrscribe_bench.groups import FLOOR, PADDLE_DYNAMIC
-from cxrscribe_bench.measurement import Measurement
-from cxrscribe_bench.record import Record, ScenarioResult, TokenCheck
+from cxrscribe_bench.results.measurement import Measurement
+from cxrscribe_bench.results.record import Record, ScenarioResult, TokenCheck
 
 LONG = "a name that is far too long for one column of the table, but whose end says fp32"
 

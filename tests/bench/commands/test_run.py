@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 import cxrscribe
 from cxrscribe.cli.main import main
 from cxrscribe_bench.material.reference_words import ReferenceWords
-from cxrscribe_bench.record import Record
+from cxrscribe_bench.results.record import Record
 from cxrscribe_bench.system import Words
 
 DEMO = str(cxrscribe.demo_bundle())

@@ -7,13 +7,13 @@ import re
 import numpy as np
 import pytest
 
-from cxrscribe_bench.figures import significant, times
 from cxrscribe_bench.page.bars import Bar, Segment, Stack, bar_chart, stack_chart
 from cxrscribe_bench.page.distribution import Distribution, distribution_chart
 from cxrscribe_bench.page.markup import Markup, joined, markup, section, table
 from cxrscribe_bench.page.plot import Line, Plot, draw
 from cxrscribe_bench.page.scale import Scale
-from cxrscribe_bench.samples import Estimate
+from cxrscribe_bench.results.figures import significant, times
+from cxrscribe_bench.results.samples import Estimate
 
 _SPAN = r'class="{}" style="left:([\d.]+)%;width:([\d.]+)%"'
 

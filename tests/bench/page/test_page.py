@@ -12,7 +12,7 @@ import pytest
 
 from cxrscribe_bench.page import write_page
 from cxrscribe_bench.page.page import page
-from cxrscribe_bench.record import NOT_MLPERF, Record
+from cxrscribe_bench.results.record import NOT_MLPERF, Record
 from support.bench_record import DISCLAIMER, RecordMaker
 
 _VOID = {"meta", "link", "br", "img", "hr", "input", "path", "circle"}

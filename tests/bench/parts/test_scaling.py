@@ -18,9 +18,9 @@ from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.sessions.threads import usable_threads
 from cxrscribe_bench.material.random_decoder import write_random_decoder
-from cxrscribe_bench.measurement import Measurement
 from cxrscribe_bench.parts.curve import Curve, Point, measured
 from cxrscribe_bench.parts.scaling import FULL, QUICK, Scale, Scaling, open_scaling, scaling_measurements
+from cxrscribe_bench.results.measurement import Measurement
 from cxrscribe_bench.timing.worker import Reply, WorkerError
 from cxrscribe_bench.workload import Workload
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from cxrscribe_bench.record import NOT_MLPERF, Record
-from cxrscribe_bench.summary import environment_line, summary, terminal_table
+from cxrscribe_bench.results.record import NOT_MLPERF, Record
+from cxrscribe_bench.results.summary import environment_line, summary, terminal_table
 from support.bench_record import RecordMaker
 
 _EMPTY = Record({}, {}, {}, (), (), (), (), (), {}, {})

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from cxrscribe_bench.samples import PERCENTILES, Estimate, median_ratio, percentile
+from cxrscribe_bench.results.samples import PERCENTILES, Estimate, median_ratio, percentile
 
 Label: TypeAlias = str | int | float
 

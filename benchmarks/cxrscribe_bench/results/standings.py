@@ -26,9 +26,9 @@ from cxrscribe_bench.groups import (
     TORCH_COMPILED,
     TORCH_EAGER,
 )
-from cxrscribe_bench.measurement import Measurement
-from cxrscribe_bench.record import Quality, Record, TokenCheck
-from cxrscribe_bench.samples import Estimate, ratio_of_medians
+from cxrscribe_bench.results.measurement import Measurement
+from cxrscribe_bench.results.record import Quality, Record, TokenCheck
+from cxrscribe_bench.results.samples import Estimate, ratio_of_medians
 
 TITLES: Final = {
     OURS: "cxrscribe",

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cxrscribe_bench.environment import load
-from cxrscribe_bench.goals import goals
-from cxrscribe_bench.measurement import Measurement
-from cxrscribe_bench.record import Quality, Record, ScenarioResult, TokenCheck
+from cxrscribe_bench.results.environment import load
+from cxrscribe_bench.results.goals import goals
+from cxrscribe_bench.results.measurement import Measurement
+from cxrscribe_bench.results.record import Quality, Record, ScenarioResult, TokenCheck
 
 
 @dataclass

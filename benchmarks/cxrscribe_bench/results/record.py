@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from cxrscribe.errors import InputError
-from cxrscribe_bench.measurement import Measurement
-from cxrscribe_bench.samples import Estimate
+from cxrscribe_bench.results.measurement import Measurement
+from cxrscribe_bench.results.samples import Estimate
 
 SCHEMA: Final = 1
 FILE: Final = "bench.json"

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from cxrscribe_bench.measurement import Measurement
-from cxrscribe_bench.record import Record
-from cxrscribe_bench.standings import absent_parts, absent_systems, standings, times_as_fast
+from cxrscribe_bench.results.measurement import Measurement
+from cxrscribe_bench.results.record import Record
+from cxrscribe_bench.results.standings import absent_parts, absent_systems, standings, times_as_fast
 from support.bench_record import RecordMaker
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cxrscribe.bundle.manifest import Manifest
-from cxrscribe_bench.record import Quality
+from cxrscribe_bench.results.record import Quality
 from cxrscribe_bench.system import Words
 
 

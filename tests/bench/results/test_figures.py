@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from cxrscribe_bench.figures import (
+from cxrscribe_bench.results.figures import (
     byte_size,
     duration,
     interval,
@@ -12,7 +12,7 @@ from cxrscribe_bench.figures import (
     significant,
     times,
 )
-from cxrscribe_bench.samples import Estimate
+from cxrscribe_bench.results.samples import Estimate
 
 
 @pytest.mark.parametrize(

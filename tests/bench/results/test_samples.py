@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxrscribe_bench.samples import median_ratio, percentile, ratio_of_medians
+from cxrscribe_bench.results.samples import median_ratio, percentile, ratio_of_medians
 
 Seconds = st.floats(1e-6, 1e3)
 

@@ -11,7 +11,7 @@ import pytest
 
 import cxrscribe
 from cxrscribe.sessions.threads import usable_threads
-from cxrscribe_bench.environment import environment
+from cxrscribe_bench.results.environment import environment
 
 X86 = "processor\t: 0\nmodel name\t: Sample CPU @ 2.00GHz\nflags\t\t: sse2 avx2 fma\n\nprocessor\t: 1\n"
 ARM = "processor\t: 0\nFeatures\t: fp asimd\nCPU implementer\t: 0x41\nCPU part\t: 0xd0c\n"

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from cxrscribe.errors import InputError
-from cxrscribe_bench.measurement import Measurement
-from cxrscribe_bench.record import Goal, Record, TokenCheck
-from cxrscribe_bench.samples import Estimate
+from cxrscribe_bench.results.measurement import Measurement
+from cxrscribe_bench.results.record import Goal, Record, TokenCheck
+from cxrscribe_bench.results.samples import Estimate
 from support.bench_record import RecordMaker
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from cxrscribe_bench.goals import goals
-from cxrscribe_bench.measurement import Measurement
+from cxrscribe_bench.results.goals import goals
+from cxrscribe_bench.results.measurement import Measurement
 
 
 def result(group: str, system: str, seconds: float, precision: str = "fp32") -> Measurement:

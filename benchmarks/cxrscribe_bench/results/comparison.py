@@ -11,9 +11,16 @@ from typing import Any, Final, TypeVar
 
 from cxrscribe.errors import InputError
 from cxrscribe_bench.groups import FLOOR, OURS, SINGLE_FILMS
-from cxrscribe_bench.measurement import Measurement
-from cxrscribe_bench.record import Record, ScenarioResult, TokenCheck
-from cxrscribe_bench.samples import CONFIDENCE, Estimate, below_doubt, blocks, doubt, ratio_of_products
+from cxrscribe_bench.results.measurement import Measurement
+from cxrscribe_bench.results.record import Record, ScenarioResult, TokenCheck
+from cxrscribe_bench.results.samples import (
+    CONFIDENCE,
+    Estimate,
+    below_doubt,
+    blocks,
+    doubt,
+    ratio_of_products,
+)
 
 TOLERANCE: Final = 0.05
 """Relative change that nobody need know of."""

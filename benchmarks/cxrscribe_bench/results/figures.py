@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from cxrscribe_bench.samples import Estimate
+from cxrscribe_bench.results.samples import Estimate
 
 _NEEDLESS_ZEROS: Final = re.compile(r"\.0+(?!\d)|(?<=\.)(\d*?)0+(?!\d)")
 _TIMES: Final = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))

@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from cxrscribe_bench.figures import byte_size, interval, milliseconds, round_figure, significant, times
-from cxrscribe_bench.record import NOT_MLPERF, Goal, Record
-from cxrscribe_bench.samples import Estimate
-from cxrscribe_bench.standings import PEER_GROUPS, Standing, Standings, absent_systems, standings
+from cxrscribe_bench.results.figures import (
+    byte_size,
+    interval,
+    milliseconds,
+    round_figure,
+    significant,
+    times,
+)
+from cxrscribe_bench.results.record import NOT_MLPERF, Goal, Record
+from cxrscribe_bench.results.samples import Estimate
+from cxrscribe_bench.results.standings import PEER_GROUPS, Standing, Standings, absent_systems, standings
 
 _WIDTH: Final = 100
 

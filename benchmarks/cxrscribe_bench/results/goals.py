@@ -18,9 +18,9 @@ from cxrscribe_bench.groups import (
     TORCH_COMPILED,
     TORCH_EAGER,
 )
-from cxrscribe_bench.measurement import Measurement
-from cxrscribe_bench.record import Goal
-from cxrscribe_bench.standings import times_as_fast
+from cxrscribe_bench.results.measurement import Measurement
+from cxrscribe_bench.results.record import Goal
+from cxrscribe_bench.results.standings import times_as_fast
 
 _REST = (OPENVINO_F32, TORCH_EAGER, TORCH_COMPILED)
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from cxrscribe.errors import InputError
-from cxrscribe_bench.comparison import Comparison, Verdict, compare
 from cxrscribe_bench.groups import FLOOR, PADDLE_DYNAMIC, SINGLE_FILMS
-from cxrscribe_bench.measurement import Measurement
-from cxrscribe_bench.record import Record, ScenarioResult, TokenCheck
-from cxrscribe_bench.samples import doubt
+from cxrscribe_bench.results.comparison import Comparison, Verdict, compare
+from cxrscribe_bench.results.measurement import Measurement
+from cxrscribe_bench.results.record import Record, ScenarioResult, TokenCheck
+from cxrscribe_bench.results.samples import doubt
 
 FLOORS = ("encoder products", "decoder products", "encoder bytes", "decoder bytes")
 
