@@ -13,7 +13,6 @@ from cxrscribe.bundle.file_entry import FP32
 from cxrscribe.bundle.manifest import MANIFEST_NAME, sha256_of
 from cxrscribe.errors import InputError
 from cxrscribe.settings import BeamSettings
-from cxrscribe_bench.entrants import ours, peers
 from cxrscribe_bench.material.expected_words import ExpectedWords
 from cxrscribe_bench.material.films import check_features, film_files, write_features
 from cxrscribe_bench.page.page import write_page
@@ -27,6 +26,7 @@ from cxrscribe_bench.results.environment import environment
 from cxrscribe_bench.results.ledger import Ledger
 from cxrscribe_bench.results.record import Record
 from cxrscribe_bench.results.summary import summary
+from cxrscribe_bench.systems.entrants import ours, peers
 from cxrscribe_bench.timing.race import Note
 from cxrscribe_bench.workload import Workload
 

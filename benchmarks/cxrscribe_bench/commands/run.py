@@ -130,10 +130,10 @@ def run(
     from cxrscribe.bundle.manifest import Manifest
     from cxrscribe.sessions.threads import usable_threads
     from cxrscribe.settings import BeamSettings
-    from cxrscribe_bench.entrants import PEERS
     from cxrscribe_bench.parts.plan import QUICK, WHOLE
     from cxrscribe_bench.results.summary import terminal_table
     from cxrscribe_bench.suite import PARTS, Order, Suite, write_results
+    from cxrscribe_bench.systems.entrants import PEERS
 
     plan = QUICK if quick else WHOLE
     plan = replace(

@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 
 from cxrscribe import Report
 from cxrscribe.errors import FilmError
-from cxrscribe_bench.system import Words
+from cxrscribe_bench.systems.system import Words
 
 Answer: TypeAlias = Report | FilmError
 

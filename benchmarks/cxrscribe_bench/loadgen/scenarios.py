@@ -22,7 +22,7 @@ from cxrscribe_bench.loadgen.server import DirectServer, QueueServer
 from cxrscribe_bench.loadgen.server_rate import highest_rate
 from cxrscribe_bench.loadgen.settings import MULTI_STREAM, OFFLINE, SERVER, ScenarioSettings
 from cxrscribe_bench.results.record import ScenarioResult
-from cxrscribe_bench.system import Words
+from cxrscribe_bench.systems.system import Words
 from cxrscribe_bench.workload import Workload
 
 _PACE_SECONDS: Final = 0.5

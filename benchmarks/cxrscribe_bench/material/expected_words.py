@@ -13,7 +13,7 @@ from cxrscribe.bundle.file_entry import FP32
 from cxrscribe_bench.groups import FEATURES, FILMS
 from cxrscribe_bench.material.reference_words import ReferenceWords, differing
 from cxrscribe_bench.results.record import TokenCheck
-from cxrscribe_bench.system import Words
+from cxrscribe_bench.systems.system import Words
 from cxrscribe_bench.workload import Workload
 
 _SHOWN: Final = 5

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.bundle.file_entry import FP32
 from cxrscribe.settings import BeamSettings
-from cxrscribe_bench.system import Words
+from cxrscribe_bench.systems.system import Words
 from cxrscribe_export.graphs.checked_graph import Graph
 from cxrscribe_export.graphs.interface import BEAM_INIT, BEAM_STEP, DECODER_INIT, DECODER_STEP, interfaces_of
 from cxrscribe_export.graphs.runner import FusedStep, GraphStep

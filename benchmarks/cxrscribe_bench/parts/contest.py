@@ -10,7 +10,6 @@ from typing import Final
 from cxrscribe.bundle.file_entry import FP32
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.cli.progress import progress
-from cxrscribe_bench.entrants import Entrant
 from cxrscribe_bench.groups import (
     ENCODER,
     FEATURES,
@@ -26,7 +25,8 @@ from cxrscribe_bench.parts.plan import Plan
 from cxrscribe_bench.results.ledger import Ledger
 from cxrscribe_bench.results.measurement import Measurement
 from cxrscribe_bench.results.quality import quality_of
-from cxrscribe_bench.system import Words
+from cxrscribe_bench.systems.entrants import Entrant
+from cxrscribe_bench.systems.system import Words
 from cxrscribe_bench.timing.race import Field, Lap, Note, Turns, take_turns
 from cxrscribe_bench.workload import Workload
 

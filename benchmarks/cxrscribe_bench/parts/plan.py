@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from cxrscribe_bench.entrants import PEERS
 from cxrscribe_bench.groups import (
     ENCODER,
     OFFLINE_FEATURES,
@@ -25,6 +24,7 @@ from cxrscribe_bench.loadgen.settings import (
 )
 from cxrscribe_bench.parts import scaling
 from cxrscribe_bench.parts.scaling import Scale
+from cxrscribe_bench.systems.entrants import PEERS
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe_bench.results.record import Quality
-from cxrscribe_bench.system import Words
+from cxrscribe_bench.systems.system import Words
 
 
 def quality_of(

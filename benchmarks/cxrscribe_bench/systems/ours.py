@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import cxrscribe
 from cxrscribe import Report, Reporter
 from cxrscribe.errors import FilmError
-from cxrscribe_bench.system import Words
+from cxrscribe_bench.systems.system import Words
 from cxrscribe_bench.workload import Workload
 
 

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.errors import DecodingError
 from cxrscribe.vocabulary import END, PAD, START, UNK
-from cxrscribe_bench.system import Words
 from cxrscribe_bench.systems.paddle_setup import set_up_paddle
 from cxrscribe_bench.systems.plain_system import PlainSystem, require_peer
+from cxrscribe_bench.systems.system import Words
 from cxrscribe_bench.workload import Workload
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cxrscribe.errors import DecodingError, InputError
 from cxrscribe.settings import BeamSettings
 from cxrscribe.vocabulary import END, PAD, START, UNK
-from cxrscribe_bench.system import Words
+from cxrscribe_bench.systems.system import Words
 
 Array = NDArray[np.float32]
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from cxrscribe.bundle.file_entry import FP32
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.errors import InputError
-from cxrscribe_bench.system import Words
 from cxrscribe_bench.systems.plain_search import require_plain
+from cxrscribe_bench.systems.system import Words
 from cxrscribe_bench.systems.trial import least_seconds
 from cxrscribe_bench.workload import Workload
 

@@ -15,7 +15,7 @@ from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.bundle.manifest import FP32
 from cxrscribe.errors import InputError, MissingExtraError
 from cxrscribe.settings import BeamSettings
-from cxrscribe_bench.system import Words
+from cxrscribe_bench.systems.system import Words
 from cxrscribe_bench.workload import Workload
 
 # Activations of more films don't stay in a processor's caches, and a batch that is padded costs less.

@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn import functional
 
 from cxrscribe.vocabulary import END, PAD, START, UNK
-from cxrscribe_bench.system import Words
+from cxrscribe_bench.systems.system import Words
 from cxrscribe_export.graphs.decoder_weights import DecoderWeights, LayerWeights
 
 Tensor: TypeAlias = Any

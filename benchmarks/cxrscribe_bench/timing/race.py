@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cxrscribe.errors import CxrscribeError
-from cxrscribe_bench.entrants import Entrant
+from cxrscribe_bench.systems.entrants import Entrant
 from cxrscribe_bench.timing.worker import Reply, Worker
 from cxrscribe_bench.workload import Workload
 

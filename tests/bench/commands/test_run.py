@@ -13,7 +13,7 @@ import cxrscribe
 from cxrscribe.cli.main import main
 from cxrscribe_bench.material.reference_words import ReferenceWords
 from cxrscribe_bench.results.record import Record
-from cxrscribe_bench.system import Words
+from cxrscribe_bench.systems.system import Words
 
 DEMO = str(cxrscribe.demo_bundle())
 BRIEF = ("--quick", "--images", "2", "--rounds", "1", "--threads", "1")

@@ -30,7 +30,7 @@ from cxrscribe_bench.loadgen.settings import (
     SINGLE_STREAM,
     ScenarioSettings,
 )
-from cxrscribe_bench.system import Words
+from cxrscribe_bench.systems.system import Words
 from cxrscribe_bench.timing.worker import Worker
 from cxrscribe_bench.workload import Workload
 

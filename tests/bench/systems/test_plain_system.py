@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from cxrscribe.bundle.manifest import Manifest
-from cxrscribe_bench.system import Words
 from cxrscribe_bench.systems.plain_system import PlainSystem
+from cxrscribe_bench.systems.system import Words
 from support.bench_workload import small_workload
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from cxrscribe import BeamSettings
 from cxrscribe.errors import InputError, MissingExtraError
-from cxrscribe_bench.entrants import PEERS, Entrant, peers
-from cxrscribe_bench.system import Words
+from cxrscribe_bench.systems.entrants import PEERS, Entrant, peers
+from cxrscribe_bench.systems.system import Words
 from cxrscribe_bench.timing.race import Field, Lap, places_of, take_turns
 from cxrscribe_bench.timing.worker import Worker
 from cxrscribe_bench.workload import Workload

@@ -18,13 +18,13 @@ from cxrscribe_bench.groups import (
     TORCH_COMPILED,
     TORCH_EAGER,
 )
-from cxrscribe_bench.system import System
 from cxrscribe_bench.systems.openvino_native import open_openvino
 from cxrscribe_bench.systems.ours import open_cxrscribe
 from cxrscribe_bench.systems.paddle_dynamic import open_paddle_dynamic
 from cxrscribe_bench.systems.paddle_inference import open_paddle_inference
 from cxrscribe_bench.systems.plain_onnxruntime import open_plain_onnxruntime
 from cxrscribe_bench.systems.pytorch import open_pytorch_compiled, open_pytorch_eager
+from cxrscribe_bench.systems.system import System
 from cxrscribe_bench.workload import Workload
 
 AS_IT_COMES: Final = "as-it-comes"
