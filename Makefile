@@ -34,7 +34,7 @@ lint: $(VENV)/.dev ## Style, types and the layers
 	$(BIN)/lint-imports
 
 lean: $(VENV)/.dev ## Build the wheel, install it alone, make a report, print what it costs
-	$(BIN)/python -m cxrscribe_bench.lean_install
+	$(BIN)/python -m cxrscribe_bench.scripts.lean_install
 
 bench: $(VENV)/.dev ## Run the micro-benchmarks
 	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-columns=median,iqr,min,rounds --benchmark-sort=name

@@ -13,7 +13,7 @@ from cxrscribe.bundle.bundle import Bundle
 from cxrscribe_export.onefile.file import one_file
 from support.one_file import Films, OneFile, results_of
 
-FILMS = 96  # `python -m cxrscribe_bench.onefile BUNDLE --films 500` compares more
+FILMS = 96  # `python -m cxrscribe_bench.scripts.onefile BUNDLE --films 500` compares more
 
 
 @pytest.fixture(scope="module")

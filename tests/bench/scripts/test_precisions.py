@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 pytest.importorskip("onnx", reason="needs onnx, which has no release for this Python")
 
-from cxrscribe_bench import precisions
+from cxrscribe_bench.scripts import precisions
 from support.small_bundle import SmallBundle
 
 

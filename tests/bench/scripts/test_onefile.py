@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 pytest.importorskip("onnx", reason="needs onnx, to make the file")
 
-from cxrscribe_bench.onefile import main
+from cxrscribe_bench.scripts.onefile import main
 
 
 def test_it_times_both_and_counts_films_with_the_same_words(fused_bundle: Path) -> None:

@@ -1,6 +1,6 @@
 """How far decoding is from the machine's limit, and from simpler programs.
 
-    python -m cxrscribe_bench.decoding FOLDER
+    python -m cxrscribe_bench.scripts.decoding FOLDER
 
 takes the benchmark model in FOLDER, or makes it there. Features are ready, fp32, on the CPU. Everything is
 timed in turn, round by round; what is printed are medians of ratios within a round.

@@ -1,6 +1,6 @@
 """Whether a stream's memory stays flat: `decode_stream` over many rows of features.
 
-    python -m cxrscribe_bench.stream_memory [BUNDLE] --rows 100000
+    python -m cxrscribe_bench.scripts.stream_memory [BUNDLE] --rows 100000
 
 Rows are drawn around the features of the demo films where BUNDLE is the demo bundle, else around 0.
 """

@@ -1,4 +1,4 @@
-"""How much faster int8 is than fp32: `python -m cxrscribe_bench.precisions [--encoder NAME]`.
+"""How much faster int8 is than fp32: `python -m cxrscribe_bench.scripts.precisions [--encoder NAME]`.
 
 Encoder and fused step, at several batch sizes, each pair of graphs timed in turn in one run: ratios hold on a
 machine that does other things too, milliseconds only on a quiet one. Without a bundle it is the benchmark

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cxrscribe_bench.lean_install import folder_megabytes, measure_process
+from cxrscribe_bench.scripts.lean_install import folder_megabytes, measure_process
 
 PYTHON = Path(sys.executable)
 

@@ -18,11 +18,11 @@ from cxrscribe.search.decoding import search_in_order
 from cxrscribe.search.lane import Lane
 from cxrscribe.search.requests import FeatureMatrix
 from cxrscribe.sessions.factory import SessionFactory
-from cxrscribe_bench.decoding import Figure
 from cxrscribe_bench.floor.matrix_products import MatrixProducts, multiplications
 from cxrscribe_bench.floor.recording import RecordingExpander
 from cxrscribe_bench.material.model import ModelSize, make
-from cxrscribe_bench.stream_memory import main as stream_memory
+from cxrscribe_bench.scripts.decoding import Figure
+from cxrscribe_bench.scripts.stream_memory import main as stream_memory
 from cxrscribe_bench.timing.rounds import ratio, rounds
 from cxrscribe_export.precision.speed import WARM_UP
 

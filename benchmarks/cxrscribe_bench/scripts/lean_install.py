@@ -113,7 +113,7 @@ def install_wheel(project: Path, folder: Path) -> tuple[Path, InstallCost]:
 
 def main() -> int:
     """Print what the lean runtime costs; 1 when it isn't lean."""
-    project = Path(__file__).resolve().parents[2]
+    project = Path(__file__).resolve().parents[3]
     with tempfile.TemporaryDirectory() as folder:
         python, install = install_wheel(project, Path(folder))
         print(f"packages              {len(install.packages)}: {', '.join(install.packages)}", flush=True)

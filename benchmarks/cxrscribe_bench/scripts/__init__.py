@@ -1,0 +1,1 @@
+"""Benchmarks of one question each, run as `python -m cxrscribe_bench.scripts.NAME`."""
