@@ -72,7 +72,7 @@ def test_fused_step(
     expander = fused.expander(0)
     started = StepExpander(plain)
     for each in (expander, started):
-        each.wait(features[: rows // WIDTH])
+        each.enqueue(features[: rows // WIDTH])
         each.admit(rows // WIDTH)
     first = first_frontier(rows, words)
     wanted, found = started.expand(first), expander.expand(first)

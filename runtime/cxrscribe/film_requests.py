@@ -13,7 +13,7 @@ from cxrscribe.errors import FilmError
 from cxrscribe.films.film import Pixels
 from cxrscribe.films.read_ahead import FilmFeed
 from cxrscribe.networks.encoder import FILMS_AT_ONCE
-from cxrscribe.search.requests import Arrival
+from cxrscribe.search.requests import Requests
 from cxrscribe.settings import BeamSettings
 from cxrscribe.stats import DecodingStats
 
@@ -23,8 +23,8 @@ NamedSettings: TypeAlias = tuple[str, BeamSettings]
 """What errors call a film, and how its report is searched for."""
 
 
-class FilmArrivals:
-    """The Source of films, see there."""
+class FilmRequests:
+    """The RequestSource of films."""
 
     def __init__(
         self, feed: FilmFeed[NamedSettings], encode: Encode, all_there: bool, most: int, stats: DecodingStats
@@ -38,8 +38,8 @@ class FilmArrivals:
         self.names: deque[str] = deque()
         """Of the films that have arrived; whoever hands a film's item out takes its name away."""
 
-    def fetch(self, idle: bool) -> Arrival | None:
-        """See Source."""
+    def fetch(self, idle: bool) -> Requests | None:
+        """See RequestSource."""
         with self._stats.timed("read"):
             batch = self._feed.take(self._most if self._all_there else int(idle), self._most)
         if not batch and self._feed.ended:
@@ -50,4 +50,4 @@ class FilmArrivals:
         self._stats.film_errors += len(batch) - len(films)
         features = self._encode([film for film, _ in films], self._stats)
         self.names.extend(name for _, (name, _) in batch)
-        return Arrival(features, [settings for _, settings in films], errors)
+        return Requests(features, [settings for _, settings in films], errors)

@@ -14,7 +14,7 @@ from cxrscribe.networks.encoder import Encoder
 from cxrscribe.networks.fused_step import FusedDecoder
 from cxrscribe.networks.onnx_step import OnnxStep
 from cxrscribe.reporter import Reporter
-from cxrscribe.search.lanes import Decoder
+from cxrscribe.search.schedulers import Decoder
 from cxrscribe.sessions.cache import open_cache
 from cxrscribe.sessions.cache_folder import default_folder
 from cxrscribe.sessions.device import Role

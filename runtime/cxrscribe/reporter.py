@@ -16,15 +16,15 @@ from numpy.typing import ArrayLike, NDArray
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.disclaimer import with_disclaimer
 from cxrscribe.errors import DecodingError, FilmError, InputError
-from cxrscribe.film_requests import FilmArrivals, NamedSettings
+from cxrscribe.film_requests import FilmRequests, NamedSettings
 from cxrscribe.films.film import film_name
 from cxrscribe.films.read_ahead import film_feed, read_batches
 from cxrscribe.networks.encoder import Encoder
 from cxrscribe.report import Report
 from cxrscribe.search.constraints import banned_ids
 from cxrscribe.search.decoding import ReportOrError, raising, search_in_order
-from cxrscribe.search.lanes import IMAGES_AT_ONCE, Decoder, Lanes
-from cxrscribe.search.requests import FeatureMatrix, FeatureRows, Source, feature_matrix
+from cxrscribe.search.requests import FeatureMatrix, FeatureRows, RequestSource, feature_matrix
+from cxrscribe.search.schedulers import IMAGES_AT_ONCE, Decoder, Schedulers
 from cxrscribe.sessions.placement import Placement
 from cxrscribe.settings import BeamSettings, settings_of_each, settings_of_stream
 from cxrscribe.stats import DecodingStats
@@ -74,7 +74,7 @@ class Reporter:
         """Where the nodes of each graph really run, as onnxruntime says."""
         self.strict = strict
         """Whether every call of the network has the same number of rows, whatever there is to do."""
-        self._model: _Model | None = _Model(encoder, Lanes(decoder, manifest.vocabulary, strict=strict))
+        self._model: _Model | None = _Model(encoder, Schedulers(decoder, manifest.vocabulary, strict=strict))
         self._turn = RLock()
 
     @property
@@ -239,28 +239,28 @@ class Reporter:
     ) -> Iterator[Report | FilmError]:
         read = self.manifest.preprocessing.read
         with film_feed(named, read, self.threads, batch_size) as feed:
-            source = FilmArrivals(feed, self._encode, all_there, batch_size, stats)
+            source = FilmRequests(feed, self._encode, all_there, batch_size, stats)
             with closing(self._search(source, batch_size, stats)) as outcomes:
                 for outcome in outcomes:
                     name = source.names.popleft()
                     yield _film_error(outcome, name) if isinstance(outcome, DecodingError) else outcome
 
     def _search(
-        self, source: Source, batch_size: int, stats: DecodingStats | None
+        self, source: RequestSource, batch_size: int, stats: DecodingStats | None
     ) -> Generator[ReportOrError, None, None]:
-        """Search with a lane that nobody else uses meanwhile."""
-        lanes = self._loaded().lanes
-        lane = lanes.take(batch_size)
+        """Search with a scheduler that nobody else uses meanwhile."""
+        schedulers = self._loaded().schedulers
+        scheduler = schedulers.take(batch_size)
         whole = False  # after any other end than these two, nobody knows what is in it
         try:
-            yield from search_in_order(lane, source, stats, _OpenTurn(self))
+            yield from search_in_order(scheduler, source, stats, _OpenTurn(self))
             whole = True
         except GeneratorExit:
             whole = True
             raise
         finally:
             if whole:
-                lanes.give_back(lane)
+                schedulers.give_back(scheduler)
 
     def _encode(self, films: list[Pixels], stats: DecodingStats) -> NDArray[np.float32]:
         """Features float32 [N, F] of preprocessed films, each uint8 [H, W]."""
@@ -311,7 +311,7 @@ class _Model:
     """What a reporter lets go when it is closed."""
 
     encoder: Encoder
-    lanes: Lanes
+    schedulers: Schedulers
 
 
 class _OpenTurn:

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from cxrscribe.search.decoding import search_in_order
 from cxrscribe.search.frontier import Candidates, Frontier
-from cxrscribe.search.lane import Lane
-from cxrscribe.search.lanes import Decoder
-from cxrscribe.search.requests import Source
+from cxrscribe.search.requests import RequestSource
+from cxrscribe.search.scheduler import Scheduler
+from cxrscribe.search.schedulers import Decoder
 from cxrscribe.search.step_expander import Expander
 from cxrscribe.vocabulary import Vocabulary
 
@@ -44,10 +44,10 @@ class RecordingExpander:
         """See Expander."""
         return self._expander.seconds
 
-    def wait(self, features: NDArray[np.float32]) -> None:
+    def enqueue(self, features: NDArray[np.float32]) -> None:
         """See Expander."""
         self.initial.append(len(features))
-        self._expander.wait(features)
+        self._expander.enqueue(features)
 
     def admit(self, count: int) -> None:
         """See Expander."""
@@ -64,9 +64,9 @@ class RecordingExpander:
         self._expander.clear()
 
 
-def recorded_rows(decoder: Decoder, vocabulary: Vocabulary, source: Source, slots: int) -> SearchRows:
+def recorded_rows(decoder: Decoder, vocabulary: Vocabulary, source: RequestSource, slots: int) -> SearchRows:
     """Search for all images of `source`, `slots` at a time; gives the rows that this took."""
     expander = RecordingExpander(decoder.expander(0))
-    for _ in search_in_order(Lane(expander, vocabulary, slots, one_width=False), source):
+    for _ in search_in_order(Scheduler(expander, vocabulary, slots, one_width=False), source):
         pass
     return SearchRows(tuple(expander.steps), tuple(expander.initial))

@@ -24,8 +24,8 @@ import cxrscribe
 from cxrscribe import BeamSettings, DecodingStats, Report, Reporter
 from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.loader import open_graphs
-from cxrscribe.search.lanes import IMAGES_AT_ONCE
 from cxrscribe.search.requests import FeatureMatrix
+from cxrscribe.search.schedulers import IMAGES_AT_ONCE
 from cxrscribe.sessions.factory import SessionFactory
 from cxrscribe_bench.floor.matrix_products import MatrixProducts, multiplications
 from cxrscribe_bench.floor.recording import SearchRows, recorded_rows
@@ -112,7 +112,7 @@ class Bench:
         return median(shares)
 
     def against_afternoon(self, images: int, in_flight: int) -> tuple[float, int]:
-        """Reports a second over those of the afternoon's program; in how many reports the two differ."""
+        """Reports a second over those of the plain numpy search; in how many reports the two differ."""
         features = self._model.features(images)
         network = OnnxDecoder(Bundle.open(self._model.bundle), self._reporter.threads)
         peer = PlainSearch(network, _MAX_OF_REPORTS.beam_width, MAX_LENGTH, in_flight)
@@ -122,11 +122,11 @@ class Bench:
         seconds = rounds(
             {
                 "ours": partial(self._reporter.decode_features, features, _MAX_OF_REPORTS),
-                "afternoon": partial(peer.decode, features),
+                "plain": partial(peer.decode, features),
             },
             self._count,
         )
-        return ratio(seconds, "afternoon", "ours"), differing
+        return ratio(seconds, "plain", "ours"), differing
 
     def wide_beam(self, images: int) -> float:
         """Time at beam width 10 over that at 1, over the same ratio of their products' multiplications."""
@@ -158,7 +158,9 @@ def figures(bench: Bench, images: int) -> Iterator[Figure]:
     )
     yield Figure("1 image: Python's share", bench.python_share(Setting(1)), 0.12, at_most=True)
     peer, _ = bench.against_afternoon(images, 32)
-    yield Figure(f"{images} images, 32 in flight: reports a second / afternoon's", peer, 2.0, at_most=False)
+    yield Figure(
+        f"{images} images, 32 in flight: reports a second / plain numpy search's", peer, 2.0, at_most=False
+    )
     yield Figure("beam 10 / beam 1, over their products", bench.wide_beam(32), 1.2, at_most=True)
 
 

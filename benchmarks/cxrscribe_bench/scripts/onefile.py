@@ -1,4 +1,4 @@
-"""The one-file graph beside the Python runtime: `python -m cxrscribe_bench.scripts.onefile BUNDLE [--films N]`.
+"""The one-file graph beside the Python runtime: `python -m cxrscribe_bench.scripts.onefile BUNDLE`.
 
 Times both from pixels to reports, in turn in one run, at every precision that the bundle has: ratios hold on
 a machine that does other things too, milliseconds only on a quiet one. With `--films` it also counts on how

@@ -1,4 +1,4 @@
-"""What a good engineer would write in an afternoon: the exact beam search in numpy, over a static batch.
+"""The plain numpy search: exact beam search over a static batch, as a good engineer would write it first.
 
 Vectorized over the batch, which is done when every image is. Only what the benchmark asks for: one beam
 width, one max_length, no masks but the special tokens, length_penalty 0, the best result. It takes the same

@@ -75,7 +75,7 @@ class FusedExpander:
         self.rows = 0
         self.seconds = 0.0
 
-    def wait(self, features: NDArray[np.float32]) -> None:
+    def enqueue(self, features: NDArray[np.float32]) -> None:
         """See Expander."""
         rows = features if self._on_device else self._initial_rows(features)
         self._waiting = np.concatenate((self._waiting, rows)) if len(self._waiting) else rows

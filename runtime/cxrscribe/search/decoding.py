@@ -11,16 +11,16 @@ from numpy.typing import ArrayLike
 
 from cxrscribe.errors import DecodingError, FilmError
 from cxrscribe.report import Report
-from cxrscribe.search.lane import Lane
-from cxrscribe.search.lanes import IMAGES_AT_ONCE
-from cxrscribe.search.requests import FeatureMatrix, FeatureRows, Source, feature_matrix
+from cxrscribe.search.requests import FeatureMatrix, FeatureRows, RequestSource, feature_matrix
+from cxrscribe.search.scheduler import Scheduler
+from cxrscribe.search.schedulers import IMAGES_AT_ONCE
 from cxrscribe.search.step import StepModel
 from cxrscribe.search.step_expander import StepExpander
 from cxrscribe.settings import BeamSettings, settings_of_each
 from cxrscribe.stats import DecodingStats
 from cxrscribe.vocabulary import Vocabulary
 
-# Reports that may wait for one whose search takes longer, as a multiple of the lane's slots.
+# Reports that may wait for one whose search takes longer, as a multiple of the scheduler's slots.
 _MOST_HELD: Final = 8
 
 ReportOrError: TypeAlias = Report | DecodingError | FilmError
@@ -41,7 +41,7 @@ def decode(
     """
     rows = feature_matrix(features)
     source = FeatureMatrix(rows, settings_of_each(settings, len(rows)), vocabulary, IMAGES_AT_ONCE)
-    return list(raising(search_in_order(_lane(model, vocabulary), source, stats)))
+    return list(raising(search_in_order(_scheduler(model, vocabulary), source, stats)))
 
 
 def decode_stream(
@@ -56,42 +56,42 @@ def decode_stream(
     Raises as `decode` does, when the image's turn comes.
     """
     source = FeatureRows(features, settings, vocabulary, IMAGES_AT_ONCE)
-    return raising(search_in_order(_lane(model, vocabulary), source, stats))
+    return raising(search_in_order(_scheduler(model, vocabulary), source, stats))
 
 
 def search_in_order(
-    lane: Lane,
-    source: Source,
+    scheduler: Scheduler,
+    source: RequestSource,
     stats: DecodingStats | None = None,
     turn: AbstractContextManager[object] | None = None,
 ) -> Generator[ReportOrError, None, None]:
     """One item for each image that `source` gives, in order: its report, or why it has none.
 
-    Keeps the lane full. Each call of the network takes its turn, if that is given. What `source` raises comes
-    after the items of all images that it gave before.
+    Keeps the scheduler full. Each call of the network takes its turn, if that is given. What `source` raises
+    comes after the items of all images that it gave before.
     """
     counted = stats if stats is not None else DecodingStats()
     turn = turn if turn is not None else nullcontext()
     order = _Order()
     failure: Exception | None = None
     ended = False
-    while lane.busy or not ended:
-        while not ended and lane.hungry and len(order) < _MOST_HELD * lane.slots:
+    while scheduler.busy or not ended:
+        while not ended and scheduler.has_room and len(order) < _MOST_HELD * scheduler.slots:
             try:
-                arrival = source.fetch(idle=not lane.busy and not len(order))
+                requests = source.fetch(idle=not scheduler.busy and not len(order))
             except Exception as error:
-                arrival, failure = None, error
-            if arrival is None:
+                requests, failure = None, error
+            if requests is None:
                 ended = True
                 break
-            if not arrival.errors:
+            if not requests.errors:
                 break
-            order.expect(arrival.errors)
+            order.expect(requests.errors)
             with turn:
-                lane.offer(arrival.features, arrival.settings, counted)
+                scheduler.enqueue(requests.features, requests.settings, counted)
             yield from order.ready()
         with turn:
-            finished = lane.step(counted)
+            finished = scheduler.step(counted)
         if finished:
             for image, report in finished:
                 order.fill(image, report)
@@ -113,8 +113,8 @@ def raising(outcomes: Generator[ReportOrError, None, None]) -> Iterator[Report]:
     raise error
 
 
-def _lane(model: StepModel, vocabulary: Vocabulary) -> Lane:
-    return Lane(StepExpander(model), vocabulary, IMAGES_AT_ONCE, one_width=False)
+def _scheduler(model: StepModel, vocabulary: Vocabulary) -> Scheduler:
+    return Scheduler(StepExpander(model), vocabulary, IMAGES_AT_ONCE, one_width=False)
 
 
 class _Order:
@@ -129,7 +129,7 @@ class _Order:
         return len(self._places)
 
     def expect(self, errors: Sequence[FilmError | None]) -> None:
-        """Add places: for errors, which are there, and for the lane's next images."""
+        """Add places: for errors, which are there, and for the scheduler's next images."""
         for error in errors:
             if error is None:
                 self._places.append(self._images)

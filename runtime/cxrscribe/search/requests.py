@@ -17,7 +17,7 @@ from cxrscribe.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
-class Arrival:
+class Requests:
     """Some images, in order; maybe none, where none is there yet."""
 
     features: NDArray[np.float32]
@@ -28,10 +28,10 @@ class Arrival:
     """One for each film that arrived: why it has no features; None for the n that have."""
 
 
-class Source(Protocol):
+class RequestSource(Protocol):
     """Gives images until there are no more."""
 
-    def fetch(self, idle: bool) -> Arrival | None:
+    def fetch(self, idle: bool) -> Requests | None:
         """The next images, None at the end. Waits for at least one where `idle`, and else need not.
 
         Raises what is wrong with the next image, or what the images' origin raised, after all images before.
@@ -56,12 +56,12 @@ class FeatureMatrix:
         self._size = size
         self._start = 0
 
-    def fetch(self, idle: bool) -> Arrival | None:
-        """See Source."""
+    def fetch(self, idle: bool) -> Requests | None:
+        """See RequestSource."""
         part = slice(self._start, self._start + self._size)
         self._start += self._size
         features = self._features[part]
-        return Arrival(features, self._settings[part], [None] * len(features)) if len(features) else None
+        return Requests(features, self._settings[part], [None] * len(features)) if len(features) else None
 
 
 class FeatureRows:
@@ -83,8 +83,8 @@ class FeatureRows:
         self._given = 0
         self._failure: Exception | None = None
 
-    def fetch(self, idle: bool) -> Arrival | None:
-        """See Source."""
+    def fetch(self, idle: bool) -> Requests | None:
+        """See RequestSource."""
         rows: list[NDArray[np.float32]] = []
         settings: list[BeamSettings] = []
         try:
@@ -94,7 +94,7 @@ class FeatureRows:
         except Exception as error:  # of the rows' origin, too: whatever it is, it comes when its turn does
             self._failure = error
         if rows:
-            return Arrival(np.stack(rows), settings, [None] * len(rows))
+            return Requests(np.stack(rows), settings, [None] * len(rows))
         if self._failure is not None:
             raise self._failure
         return None

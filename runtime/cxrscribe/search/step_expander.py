@@ -16,7 +16,7 @@ from cxrscribe.search.step import StepModel
 class Expander(Protocol):
     """Holds the states of one batch of searches, and expands their rows."""
 
-    def wait(self, features: NDArray[np.float32]) -> None:
+    def enqueue(self, features: NDArray[np.float32]) -> None:
         """Let images wait: compute their initial states from features float32 [n, F]."""
 
     def admit(self, count: int) -> None:
@@ -51,7 +51,7 @@ class StepExpander:
         self.rows = 0
         self.seconds = 0.0
 
-    def wait(self, features: NDArray[np.float32]) -> None:
+    def enqueue(self, features: NDArray[np.float32]) -> None:
         """See Expander."""
         started = perf_counter()
         self._waiting.append(self._model.initial_state(features))

@@ -15,8 +15,8 @@ from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.bundle.manifest import FP32
 from cxrscribe.loader import open_graphs
 from cxrscribe.search.decoding import search_in_order
-from cxrscribe.search.lane import Lane
 from cxrscribe.search.requests import FeatureMatrix
+from cxrscribe.search.scheduler import Scheduler
 from cxrscribe.sessions.factory import SessionFactory
 from cxrscribe_bench.floor.matrix_products import MatrixProducts, multiplications
 from cxrscribe_bench.floor.recording import RecordingExpander
@@ -36,7 +36,7 @@ def test_recorded_rows_are_those_that_are_counted(fused_bundle: Path) -> None:
     vocabulary = bundle.manifest.vocabulary
     stats = DecodingStats()
     source = FeatureMatrix(FEATURES, [BeamSettings(beam_width=3)] * len(FEATURES), vocabulary, 32)
-    list(search_in_order(Lane(expander, vocabulary, 32, one_width=False), source, stats))
+    list(search_in_order(Scheduler(expander, vocabulary, 32, one_width=False), source, stats))
     assert sum(expander.steps) == stats.rows
     assert len(expander.steps) == stats.steps
     assert expander.initial == [32, 8]

@@ -18,8 +18,8 @@ from cxrscribe.errors import DecodingError
 from cxrscribe.networks.fused_step import FusedDecoder, FusedExpander
 from cxrscribe.networks.state_cache import StateCache
 from cxrscribe.search.decoding import search_in_order
-from cxrscribe.search.lane import Lane
 from cxrscribe.search.requests import FeatureMatrix
+from cxrscribe.search.scheduler import Scheduler
 from cxrscribe.sessions.device import Memory
 from support.small_bundle import SmallBundle
 
@@ -42,7 +42,7 @@ def fused(fused_bundle: Path) -> Iterator[Reporter]:
 @pytest.fixture(scope="module")
 def decoder(fused: Reporter) -> FusedDecoder:
     assert fused._model is not None
-    decoder = fused._model.lanes._decoder
+    decoder = fused._model.schedulers._decoder
     assert isinstance(decoder, FusedDecoder)
     return decoder
 
@@ -109,9 +109,9 @@ def test_state_on_a_device_and_padded_rows_change_nothing(
     """`on_device` on a CPU: onnxruntime's own memory, initial states computed in place, inputs bound anew."""
     features = ANY_FEATURES[: len(each)]
     expander = FusedExpander(decoder, padded, on_device=on_device)
-    lane = Lane(expander, fused.vocabulary, slots, one_width=bool(padded))
+    scheduler = Scheduler(expander, fused.vocabulary, slots, one_width=bool(padded))
     stats = DecodingStats()
-    found = list(search_in_order(lane, FeatureMatrix(features, each, fused.vocabulary, 3), stats))
+    found = list(search_in_order(scheduler, FeatureMatrix(features, each, fused.vocabulary, 3), stats))
     assert found == fused.decode_features(features, each)
     if padded:
         widest = max(chosen.beam_width for chosen in each)
@@ -123,8 +123,8 @@ def test_nan_of_one_image_harms_no_other(fused: Reporter, decoder: FusedDecoder)
     features = ANY_FEATURES[:6].copy()
     features[3] = np.float32(3e38) * np.array([1, -1, 1, -1, 1, -1], np.float32)
     each = [BeamSettings(beam_width=3, max_length=8)] * 6
-    lane = Lane(decoder.expander(0), fused.vocabulary, 4, one_width=False)
-    found = list(search_in_order(lane, FeatureMatrix(features, each, fused.vocabulary, 4)))
+    scheduler = Scheduler(decoder.expander(0), fused.vocabulary, 4, one_width=False)
+    found = list(search_in_order(scheduler, FeatureMatrix(features, each, fused.vocabulary, 4)))
     assert isinstance(found[3], DecodingError)
     assert "NaN" in str(found[3])
     healthy = [0, 1, 2, 4, 5]
@@ -135,15 +135,15 @@ def test_state_cache_is_used_again_and_not_allocated_anew(fused_bundle: Path) ->
     with cxrscribe.load(fused_bundle, device="cpu") as reporter:
         reporter.decode_features(ANY_FEATURES)
         assert reporter._model is not None
-        lanes = reporter._model.lanes
-        (lane,) = lanes._idle
-        expander = lane._expander
+        schedulers = reporter._model.schedulers
+        (scheduler,) = schedulers._idle
+        expander = scheduler._expander
         assert isinstance(expander, FusedExpander)
         cache = expander._cache
         before = ({cache.readable, cache.writable}, cache.capacity)
         for _ in range(3):
             reporter.decode_features(ANY_FEATURES)
-        assert list(lanes._idle) == [lane]
+        assert list(schedulers._idle) == [scheduler]
         assert ({cache.readable, cache.writable}, cache.capacity) == before
         assert len(expander._steps) == 2
 
@@ -183,15 +183,15 @@ def test_failed_searches_give_their_lanes_back_at_once(fused_bundle: Path) -> No
     try:
         with cxrscribe.load(fused_bundle, device="cpu") as reporter:
             assert reporter._model is not None
-            lanes = reporter._model.lanes
+            schedulers = reporter._model.schedulers
             reporter.decode_features(ANY_FEATURES)
-            (lane,) = lanes._idle
+            (scheduler,) = schedulers._idle
             for _ in range(5):
                 with pytest.raises(DecodingError):
                     reporter.decode_features(ANY_FEATURES, nothing)
-                assert list(lanes._idle) == [lane]
-            assert lane._search._constraints.same_mask
-            assert not lane._search._prefixes.tracked
+                assert list(schedulers._idle) == [scheduler]
+            assert scheduler._search._constraints.same_mask
+            assert not scheduler._search._prefixes.tracked
     finally:
         gc.enable()
 
@@ -202,7 +202,7 @@ def test_a_lane_that_was_interrupted_is_not_used_again(
     with cxrscribe.load(fused_bundle, device="cpu") as reporter:
         assert reporter._model is not None
         expected = reporter.decode_features(ANY_FEATURES)
-        (lane,) = reporter._model.lanes._idle
+        (scheduler,) = reporter._model.schedulers._idle
 
         def interrupted(*_: object) -> None:
             raise KeyboardInterrupt
@@ -211,7 +211,7 @@ def test_a_lane_that_was_interrupted_is_not_used_again(
             patch.setattr("cxrscribe.search.history.History.add", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 reporter.decode_features(ANY_FEATURES)
-        assert lane not in reporter._model.lanes._idle
+        assert scheduler not in reporter._model.schedulers._idle
         assert reporter.decode_features(ANY_FEATURES) == expected
 
 
@@ -219,4 +219,4 @@ def test_a_very_large_lane_is_let_go(fused_bundle: Path) -> None:
     with cxrscribe.load(fused_bundle, device="cpu") as reporter:
         assert reporter._model is not None
         reporter.decode_features(ANY_FEATURES[:1], BeamSettings(beam_width=300, max_length=900, min_length=0))
-        assert not reporter._model.lanes._idle
+        assert not reporter._model.schedulers._idle

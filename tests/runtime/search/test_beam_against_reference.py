@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from cxrscribe.errors import DecodingError
 from cxrscribe.report import Report
 from cxrscribe.search.decoding import ReportOrError, decode, search_in_order
-from cxrscribe.search.lane import Lane
 from cxrscribe.search.requests import FeatureMatrix
+from cxrscribe.search.scheduler import Scheduler
 from cxrscribe.search.step_expander import StepExpander
 from cxrscribe.settings import BeamSettings
 from cxrscribe.stats import DecodingStats
@@ -88,11 +88,11 @@ def decode_all(
     at_once: int = 32,
     one_width: bool = False,
 ) -> list[ReportOrError]:
-    """Search for all images in one lane of so many slots; errors are values."""
+    """Search for all images in one scheduler of so many slots; errors are values."""
     assert_independent_rows(model, features)
     vocabulary = letters(len(model.embedding))
-    lane = Lane(StepExpander(model), vocabulary, slots, one_width=one_width)
-    return list(search_in_order(lane, FeatureMatrix(features, each, vocabulary, at_once), stats))
+    scheduler = Scheduler(StepExpander(model), vocabulary, slots, one_width=one_width)
+    return list(search_in_order(scheduler, FeatureMatrix(features, each, vocabulary, at_once), stats))
 
 
 def assert_same(report: ReportOrError, found: list[Found]) -> None:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from cxrscribe.errors import DecodingError, InputError
 from cxrscribe.report import Report
 from cxrscribe.search.decoding import ReportOrError, decode, decode_stream, search_in_order
-from cxrscribe.search.lane import Lane
 from cxrscribe.search.requests import FeatureMatrix
+from cxrscribe.search.scheduler import Scheduler
 from cxrscribe.search.state import State
 from cxrscribe.search.step_expander import StepExpander
 from cxrscribe.settings import BeamSettings
@@ -58,8 +58,8 @@ def some_features() -> NDArray[np.float32]:
 
 def decode_all(model: FailingDecoder, features: NDArray[np.float32]) -> list[ReportOrError]:
     vocabulary = letters(WORDS)
-    lane = Lane(StepExpander(model), vocabulary, 4, one_width=False)
-    return list(search_in_order(lane, FeatureMatrix(features, [CHOSEN] * len(features), vocabulary, 4)))
+    scheduler = Scheduler(StepExpander(model), vocabulary, 4, one_width=False)
+    return list(search_in_order(scheduler, FeatureMatrix(features, [CHOSEN] * len(features), vocabulary, 4)))
 
 
 @pytest.mark.parametrize("first_bad_step", [0, 1, 3])
@@ -126,8 +126,8 @@ def test_images_go_on_at_full_width_while_others_wait() -> None:
     """Ten images of one step each, three at a time: four steps, of which three are full."""
     stats = DecodingStats()
     vocabulary = letters(WORDS)
-    lane = Lane(StepExpander(FailingDecoder(99)), vocabulary, 3, one_width=False)
+    scheduler = Scheduler(StepExpander(FailingDecoder(99)), vocabulary, 3, one_width=False)
     features = np.ones((10, FEATURES), np.float32)
     each = [BeamSettings(beam_width=1, max_length=1)] * 10
-    list(search_in_order(lane, FeatureMatrix(features, each, vocabulary, 2), stats))
+    list(search_in_order(scheduler, FeatureMatrix(features, each, vocabulary, 2), stats))
     assert (stats.steps, stats.rows) == (4, 10)

@@ -56,7 +56,7 @@ def test_nan_is_told_of_its_image_and_changes_no_other(
 def test_nan_in_a_row_without_hypothesis_concerns_nobody() -> None:
     model = SmallDecoder.random(seed=0, words=6)
     expander = StepExpander(model)
-    expander.wait(np.array([[1, 1, 1], [np.nan, 1, 1]], np.float32))
+    expander.enqueue(np.array([[1, 1, 1], [np.nan, 1, 1]], np.float32))
     expander.admit(2)
     score = np.array([[0.0], [-np.inf]], np.float32)
     frontier = Frontier(np.ones(2, np.int64), np.arange(2), score, np.zeros((1, 6), np.float32))

@@ -1,4 +1,4 @@
-"""The lanes of one reporter: taken by a call, given back, and used again."""
+"""The schedulers of one reporter: taken by a call, given back, and used again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import deque
 from contextlib import suppress
 from typing import Final, Protocol
 
-from cxrscribe.search.lane import Lane
+from cxrscribe.search.scheduler import Scheduler
 from cxrscribe.search.step_expander import Expander
 from cxrscribe.vocabulary import Vocabulary
 
@@ -23,8 +23,8 @@ class Decoder(Protocol):
         """A new one. `padded_images`: compute the rows of at least so many images, used or not."""
 
 
-class Lanes:
-    """Hands out lanes: each call has one to itself, and calls one after the other have the same one.
+class Schedulers:
+    """Hands out schedulers: each call has one to itself, and calls one after the other have the same one.
 
     Safe to use from several threads.
     """
@@ -34,33 +34,33 @@ class Lanes:
         self._decoder = decoder
         self._vocabulary = vocabulary
         self._strict = strict
-        # A stream that is collected gives its lane back in the middle of anything: no lock, one call each.
-        self._idle: deque[Lane] = deque()
+        # A stream that is collected gives its scheduler back in the middle of anything: no lock, single calls.
+        self._idle: deque[Scheduler] = deque()
 
-    def take(self, slots: int) -> Lane:
-        """A lane without images, for so many at a time; no more than IMAGES_AT_ONCE where strict."""
+    def take(self, slots: int) -> Scheduler:
+        """A scheduler without images, for so many at a time; no more than IMAGES_AT_ONCE where strict."""
         if self._strict:
             slots = min(slots, IMAGES_AT_ONCE)
-        others: list[Lane] = []
+        others: list[Scheduler] = []
         try:
             while True:
-                lane = self._idle.pop()
-                if lane.slots == slots:
-                    return lane
-                others.append(lane)
+                scheduler = self._idle.pop()
+                if scheduler.slots == slots:
+                    return scheduler
+                others.append(scheduler)
         except IndexError:
             pass
         finally:
             self._idle.extend(others)
         expander = self._decoder.expander(IMAGES_AT_ONCE if self._strict else 0)
-        return Lane(expander, self._vocabulary, slots, one_width=self._strict)
+        return Scheduler(expander, self._vocabulary, slots, one_width=self._strict)
 
-    def give_back(self, lane: Lane) -> None:
-        """Take a lane back, whatever images are left in it. One that has grown very large is let go."""
-        lane.clear()
-        if lane.held_bytes > _LARGE_BYTES:
+    def give_back(self, scheduler: Scheduler) -> None:
+        """Take a scheduler back, whatever images are left in it. One that has grown very large is let go."""
+        scheduler.clear()
+        if scheduler.held_bytes > _LARGE_BYTES:
             return
-        self._idle.append(lane)
+        self._idle.append(scheduler)
         if len(self._idle) > _IDLE_KEPT:
             with suppress(IndexError):
                 self._idle.popleft()

@@ -23,10 +23,10 @@ Finished: TypeAlias = tuple[int, Report | DecodingError]
 """An image's number, and what became of its search."""
 
 
-class Lane:
+class Scheduler:
     """The searches of one caller, at most `slots` at a time; used again by the next one.
 
-    Images are numbered in the order of `offer`. An image whose search is over makes room for the next one
+    Images are numbered in the order of `enqueue`. An image whose search is over makes room for the next one
     that waits, at the next step. Nothing here grows with the number of images.
     """
 
@@ -42,7 +42,7 @@ class Lane:
         self._width = 0  # of the image that entered last
 
     @property
-    def hungry(self) -> bool:
+    def has_room(self) -> bool:
         """Whether more images could enter at the next step than wait."""
         return len(self._waiting) < self._search.room
 
@@ -56,14 +56,14 @@ class Lane:
         """Whether any image is searched for, or waits."""
         return bool(len(self._search) or self._waiting)
 
-    def offer(
+    def enqueue(
         self, features: NDArray[np.float32], settings: Sequence[BeamSettings], stats: DecodingStats
     ) -> None:
         """Let images wait for a place. `features`: float32 [n, F], finite; `settings`: n, words all known."""
         if not len(features):
             return
         started, network = perf_counter(), self._expander.seconds
-        self._expander.wait(features)
+        self._expander.enqueue(features)
         self._waiting.extend(enumerate(settings, self._offered))
         self._offered += len(features)
         stats.decode_seconds += perf_counter() - started
