@@ -111,7 +111,7 @@ class Bench:
             shares.append(1 - stats.decoder_seconds / (perf_counter() - started))
         return median(shares)
 
-    def against_afternoon(self, images: int, in_flight: int) -> tuple[float, int]:
+    def against_plain_search(self, images: int, in_flight: int) -> tuple[float, int]:
         """Reports a second over those of the plain numpy search; in how many reports the two differ."""
         features = self._model.features(images)
         network = OnnxDecoder(Bundle.open(self._model.bundle), self._reporter.threads)
@@ -157,7 +157,7 @@ def figures(bench: Bench, images: int) -> Iterator[Figure]:
         f"{images} images, 32 in flight: Python's share", bench.python_share(Setting(images)), 0.02, True
     )
     yield Figure("1 image: Python's share", bench.python_share(Setting(1)), 0.12, at_most=True)
-    peer, _ = bench.against_afternoon(images, 32)
+    peer, _ = bench.against_plain_search(images, 32)
     yield Figure(
         f"{images} images, 32 in flight: reports a second / plain numpy search's", peer, 2.0, at_most=False
     )

@@ -34,7 +34,7 @@ class Schedulers:
         self._decoder = decoder
         self._vocabulary = vocabulary
         self._strict = strict
-        # A stream that is collected gives its scheduler back in the middle of anything: no lock, single calls.
+        # A stream that is collected gives its scheduler back in the middle of anything: no lock.
         self._idle: deque[Scheduler] = deque()
 
     def take(self, slots: int) -> Scheduler:
