@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
 
 import cxrscribe
-from cxrscribe.bundle.bundle import ENCODER, Bundle
-from cxrscribe.bundle.file_entry import FP32
-from cxrscribe.bundle.graph_source import GraphSource
+from cxrscribe.bundle.bundle import Bundle, GraphSource
+from cxrscribe.bundle.contract import ENCODER
+from cxrscribe.bundle.files import FP32
 from cxrscribe.networks.encoder import Encoder
 from cxrscribe.sessions.device import Role
 from cxrscribe.sessions.factory import SessionFactory, WantedGraph
@@ -61,5 +61,4 @@ def opened_encoder(bundle: Bundle, precision: str) -> Encoder:
     """The graph as it comes, from no cache."""
     sessions = SessionFactory("cpu")
     (session,) = sessions.open([WantedGraph(GraphSource(bundle, ENCODER, precision), Role.ENCODER)])
-    size = bundle.manifest.preprocessing
-    return Encoder(session, size.height, size.width, bundle.manifest.architecture.feature_size)
+    return Encoder(session, bundle.manifest.architecture, bundle.manifest.preprocessing)

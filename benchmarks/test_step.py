@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from cxrscribe.bundle.bundle import BEAM_INIT, BEAM_STEP, DECODER_INIT, DECODER_STEP, Bundle
-from cxrscribe.bundle.file_entry import FP32
-from cxrscribe.bundle.graph_source import GraphSource
+from cxrscribe.bundle.bundle import Bundle, GraphSource
+from cxrscribe.bundle.contract import BEAM_INIT, BEAM_STEP, DECODER_INIT, DECODER_STEP
+from cxrscribe.bundle.files import FP32
 from cxrscribe.networks.fused_step import FusedDecoder
 from cxrscribe.networks.onnx_step import OnnxStep
 from cxrscribe.search.frontier import Candidates, Frontier

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from cxrscribe.bundle.bundle import Bundle
-from cxrscribe.bundle.file_entry import FP32
-from cxrscribe.bundle.manifest import MANIFEST_NAME, sha256_of
+from cxrscribe.bundle.files import FP32, sha256_of
+from cxrscribe.bundle.manifest import MANIFEST_NAME
 from cxrscribe.errors import InputError
 from cxrscribe.settings import BeamSettings
 from cxrscribe_bench.material.expected_words import ExpectedWords

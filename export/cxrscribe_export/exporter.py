@@ -11,14 +11,10 @@ import onnx
 import paddle
 
 import cxrscribe
-from cxrscribe.bundle.manifest import (
-    Architecture,
-    Evaluation,
-    Manifest,
-    OutputParity,
-    Parity,
-    Provenance,
-)
+from cxrscribe.bundle.architecture import Architecture
+from cxrscribe.bundle.contract import interfaces_of
+from cxrscribe.bundle.evidence import Evaluation, OutputParity, Parity, Provenance
+from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.errors import InputError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.settings import BeamSettings
@@ -29,7 +25,6 @@ from cxrscribe_export.graph_file import write_graph
 from cxrscribe_export.graphs.canonical import Graph, graphs_of
 from cxrscribe_export.graphs.conversion import require_converter
 from cxrscribe_export.graphs.fused import fused_graphs, fused_parity
-from cxrscribe_export.graphs.interface import interfaces_of
 from cxrscribe_export.graphs.runner import FusedStep
 from cxrscribe_export.parity.graph_parity import Tolerances, decoder_parity, encoder_parity
 from cxrscribe_export.parity.held_out import HeldOut

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from cxrscribe.bundle.manifest import Evaluation
-from cxrscribe.errors import BundleError, InputError
+from cxrscribe.bundle.evidence import Evaluation
+from cxrscribe.errors import InputError
 from cxrscribe.json_object import JsonObject, read_json_object
 
 _MODEL: Final = "model"
@@ -58,7 +58,7 @@ def read_evaluation(path: Path, weights: Mapping[str, str]) -> Evaluation:
             reports=record.object("counts").integer("films"),
             figures=figures,
         )
-    except BundleError as error:
+    except InputError as error:
         raise InputError(
             f"--evaluation: {error}. Make it with `cxrscribe evaluate RUN --out FOLDER`"
         ) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from cxrscribe.bundle.manifest import Provenance
+from cxrscribe.bundle.evidence import Provenance
 from cxrscribe_train.run import DECODER_FILE, ENCODER_FILE, Run
 from cxrscribe_train.weights import sha256_of
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, Never, SupportsFloat
+from typing import Any, Final, Never, SupportsFloat, TypeAlias, TypeVar
 
-from cxrscribe.errors import BundleError
+from cxrscribe.errors import CxrscribeError, InputError
+
+Made = TypeVar("Made")
+ErrorKind: TypeAlias = Callable[[str], CxrscribeError]
 
 _REMEDY: Final = "the file is damaged or from another version of cxrscribe: make it again"
 
@@ -17,13 +20,22 @@ class JsonObject:
     """The fields of `value`, which stands at `place` in its document (say `manifest.json: architecture`).
 
     Each reading method takes a field's name and gives its value in the type that its own name says. A field
-    that is missing or of another type is a BundleError, and so is, at `finish`, a field that nobody read.
+    that is missing or of another type raises the document's error, and so does, at `finish`, a field that
+    nobody read.
+
+    Values that are written to JSON have `to_json`, and a class method `from_json` that takes a JsonObject:
+
+        @classmethod
+        def from_json(cls, fields: JsonObject) -> NearTie:
+            return fields.make(cls, image=fields.text("image"), step=fields.integer("step"))
     """
 
-    def __init__(self, value: object, place: str) -> None:
+    def __init__(self, value: object, place: str, error: ErrorKind = InputError) -> None:
+        """`error`: what to raise for whatever is wrong in the document; `from_json` raises it too."""
         self.place = place
+        self._error = error
         if not isinstance(value, Mapping):
-            raise BundleError(f"{place} is {_shown(value)}, not a JSON object; {_REMEDY}")
+            raise error(f"{place} is {_shown(value)}, not a JSON object; {_REMEDY}")
         self._fields: Mapping[str, object] = value
         self._read: set[str] = set()
 
@@ -31,7 +43,7 @@ class JsonObject:
         """Whatever the field holds."""
         self._read.add(name)
         if name not in self._fields:
-            raise BundleError(f"{self.place} has no field {name!r}; {_REMEDY}")
+            raise self._error(f"{self.place} has no field {name!r}; {_REMEDY}")
         return self._fields[name]
 
     def text(self, name: str) -> str:
@@ -51,6 +63,17 @@ class JsonObject:
         number = finite_number(self.value(name))
         return number if number is not None else self.refuse(name, "a finite number")
 
+    def boolean(self, name: str) -> bool:
+        """True or false."""
+        value = self.value(name)
+        return value if isinstance(value, bool) else self.refuse(name, "true or false")
+
+    def numbers(self, name: str) -> tuple[float, ...]:
+        """An array of finite numbers."""
+        numbers = tuple(map(finite_number, self.array(name)))
+        found = tuple(number for number in numbers if number is not None)
+        return found if len(found) == len(numbers) else self.refuse(name, "an array of finite numbers")
+
     def array(self, name: str) -> list[object]:
         """An array of anything."""
         value = self.value(name)
@@ -69,11 +92,12 @@ class JsonObject:
 
     def object(self, name: str) -> JsonObject:
         """An object to be read further."""
-        return JsonObject(self.value(name), self._path(name))
+        return JsonObject(self.value(name), self._path(name), self._error)
 
     def objects(self, name: str) -> list[JsonObject]:
         """An array of objects to be read further."""
-        return [JsonObject(value, f"{self._path(name)}[{i}]") for i, value in enumerate(self.array(name))]
+        values = enumerate(self.array(name))
+        return [JsonObject(value, f"{self._path(name)}[{place}]", self._error) for place, value in values]
 
     def names(self) -> tuple[str, ...]:
         """The names of all fields, in the document's order."""
@@ -83,15 +107,29 @@ class JsonObject:
         """Whether the field is there and holds `null`."""
         return self.value(name) is None
 
+    def follows(self, *names: str) -> None:
+        """Leave these fields alone: they were written for people, and follow from the others."""
+        self._read.update(names)
+
+    def make(self, kind: Callable[..., Made], **values: Any) -> Made:
+        """`kind(**values)`, once all fields are read. What `kind` refuses becomes the document's error."""
+        self.finish()
+        try:
+            return kind(**values)
+        except (CxrscribeError, ValueError, TypeError) as error:
+            if type(error) is self._error:
+                raise
+            raise self._error(f"{self.place}: {error}") from None
+
     def refuse(self, name: str, wanted: str) -> Never:
-        """Raise the BundleError that says what field `name` holds and what it should hold."""
-        raise BundleError(f"{self._path(name)} is {_shown(self._fields[name])}, not {wanted}; {_REMEDY}")
+        """Raise the error that says what field `name` holds and what it should hold."""
+        raise self._error(f"{self._path(name)} is {_shown(self._fields[name])}, not {wanted}; {_REMEDY}")
 
     def finish(self) -> None:
         """Refuse the fields that nothing has read: a misspelt name must not pass for a default."""
         unknown = [name for name in self._fields if name not in self._read]
         if unknown:
-            raise BundleError(f"{self.place} has the unknown field {unknown[0]!r}; {_REMEDY}")
+            raise self._error(f"{self.place} has the unknown field {unknown[0]!r}; {_REMEDY}")
 
     def _path(self, name: str) -> str:
         return f"{self.place}.{name}" if ": " in self.place else f"{self.place}: {name}"
@@ -108,30 +146,30 @@ def finite_number(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def read_json_object(path: Path, max_bytes: int = 64 << 20) -> JsonObject:
+def read_json_object(
+    path: Path, max_bytes: int = 64 << 20, *, error: ErrorKind = InputError, remedy: str = "check the path"
+) -> JsonObject:
     """Parse the document in file `path`, whose root has to be an object.
 
-    Raises BundleError when the file is missing, larger than `max_bytes`, not UTF-8 or not strict JSON (a name
+    Raises `error` when the file is missing, larger than `max_bytes`, not UTF-8 or not strict JSON (a name
     that stands twice in an object, NaN and Infinity are refused).
     """
     try:
         size = path.stat().st_size
         if size > max_bytes:
-            raise BundleError(
+            raise error(
                 f"{path} has {size} bytes, more than the {max_bytes} a description may have; {_REMEDY}"
             )
         text = path.read_bytes().decode("utf-8")
-    except OSError as error:
-        raise BundleError(
-            f"{path} can't be read ({error.strerror}); give the folder that an export made"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise BundleError(f"{path} is not UTF-8 (byte {error.start}); {_REMEDY}") from None
+    except OSError as problem:
+        raise error(f"{path} can't be read ({problem.strerror}); {remedy}") from None
+    except UnicodeDecodeError as problem:
+        raise error(f"{path} is not UTF-8 (byte {problem.start}); {_REMEDY}") from None
     try:
         value = json.loads(text, object_pairs_hook=_unique_names, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise BundleError(f"{path} is not valid JSON ({error}); {_REMEDY}") from None
-    return JsonObject(value, path.name)
+    except (ValueError, RecursionError) as problem:
+        raise error(f"{path} is not valid JSON ({problem}); {_REMEDY}") from None
+    return JsonObject(value, path.name, error)
 
 
 def _unique_names(pairs: list[tuple[str, object]]) -> dict[str, object]:

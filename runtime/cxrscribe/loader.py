@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import Final
 
 from cxrscribe.bundle.architecture import Architecture
-from cxrscribe.bundle.bundle import BEAM_INIT, BEAM_STEP, DECODER_INIT, DECODER_STEP, ENCODER, Bundle
-from cxrscribe.bundle.graph_source import GraphSource
-from cxrscribe.bundle.precision import FASTEST, choose_precision
+from cxrscribe.bundle.bundle import Bundle, GraphSource
+from cxrscribe.bundle.contract import BEAM_INIT, BEAM_STEP, DECODER_INIT, DECODER_STEP, ENCODER
+from cxrscribe.bundle.evidence import FASTEST, FP16
+from cxrscribe.bundle.files import FP32
+from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.errors import BundleError
 from cxrscribe.networks.encoder import Encoder
 from cxrscribe.networks.fused_step import FusedDecoder
 from cxrscribe.networks.onnx_step import OnnxStep
-from cxrscribe.reporter import Reporter
+from cxrscribe.reporter import OpenedBundle, Reporter
 from cxrscribe.search.schedulers import Decoder
 from cxrscribe.sessions.cache import open_cache
 from cxrscribe.sessions.cache_folder import default_folder
-from cxrscribe.sessions.device import Role
+from cxrscribe.sessions.device import CUDA, TENSORRT, Role
 from cxrscribe.sessions.factory import SessionFactory, WantedGraph
 from cxrscribe.sessions.placement import Placement
 from cxrscribe.sessions.session import Session
+
+_GPUS: Final = (CUDA.name, TENSORRT.name)
 
 
 def load(
@@ -46,8 +51,36 @@ def load(
 
     Raises BundleError when the bundle is damaged, unsafe or lacks the precision, DeviceError when the device
     that was asked for is not there, MissingExtraError when onnxruntime isn't installed.
+
+        with cxrscribe.load("bundle", device="cpu") as reporter:
+            print(reporter.report("film.png").text)
     """
-    opened = Bundle.open(bundle, verify=verify)
+    opened = open_bundle(
+        bundle,
+        device=device,
+        precision=precision,
+        threads=threads,
+        spinning=spinning,
+        cache=cache,
+        strict=strict,
+        verify=verify,
+    )
+    return Reporter(opened)
+
+
+def open_bundle(
+    bundle: str | os.PathLike[str],
+    *,
+    device: str = "auto",
+    precision: str | None = None,
+    threads: int | None = None,
+    spinning: bool = True,
+    cache: bool | str | os.PathLike[str] = True,
+    strict: bool = False,
+    verify: bool = True,
+) -> OpenedBundle:
+    """What `load` makes a reporter of, for whoever needs a part of it by itself. Raises as `load` does."""
+    found = Bundle.open(bundle, verify=verify)
     sessions = SessionFactory(
         device,
         threads,
@@ -55,23 +88,16 @@ def load(
         exact=precision != FASTEST,
         cache=open_cache(cache, default_folder()),
     )
-    chosen = choose_precision(opened.manifest, precision, sessions.device.name)
-    graphs = open_graphs(opened, sessions, chosen)
+    manifest = found.manifest
+    chosen = choose_precision(manifest, precision, sessions.device.name)
+    graphs = _open_graphs(found, sessions, chosen)
     if strict and not graphs.fused:
         raise BundleError(
-            f"{opened.path} has no {BEAM_STEP}, which strict=True needs; export the bundle again"
+            f"{found.path} has no {BEAM_STEP}, which strict=True needs; export the bundle again"
         )
-    manifest = opened.manifest
-    picture = manifest.preprocessing
-    return Reporter(
+    return OpenedBundle(
         manifest,
-        Encoder(
-            graphs.encoder,
-            picture.height,
-            picture.width,
-            manifest.architecture.feature_size,
-            padded=strict,
-        ),
+        Encoder(graphs.encoder, manifest.architecture, manifest.preprocessing, padded=strict),
         graphs.decoder(manifest.architecture),
         device=sessions.device.name,
         precision=chosen,
@@ -81,8 +107,30 @@ def load(
     )
 
 
+def choose_precision(manifest: Manifest, asked: str | None, device: str) -> str:
+    """The precision to open on `device`, a device's name (not `auto`).
+
+    None asks for fp32. `fastest` asks for what this bundle's record promises most of: on a GPU fp16 where
+    the bundle has it, elsewhere the largest recorded speedup of the encoder above 1 among the precisions that
+    are for this device, and fp32 where there is none. Any other name is taken as it is: whether the bundle
+    has it, its opening says.
+    """
+    if asked is None:
+        return FP32
+    if asked != FASTEST:
+        return asked
+    if device in _GPUS and FP16 in manifest.graph_precisions:
+        return FP16
+    faster = {
+        precision.name: precision.speedups.encoder
+        for precision in manifest.precisions
+        if device in precision.devices and precision.speedups is not None and precision.speedups.encoder > 1
+    }
+    return max(faster, key=lambda name: faster[name], default=FP32)
+
+
 @dataclass(frozen=True)
-class Graphs:
+class _Graphs:
     """The graphs that a report takes."""
 
     encoder: Session
@@ -102,11 +150,11 @@ class Graphs:
         return (self.encoder.placement, self.init.placement, self.step.placement)
 
 
-def open_graphs(bundle: Bundle, sessions: SessionFactory, precision: str) -> Graphs:
+def _open_graphs(bundle: Bundle, sessions: SessionFactory, precision: str) -> _Graphs:
     """Open the graphs of one precision. Raises BundleError and DeviceError as `load` does."""
     fused = bundle.has_graph(BEAM_INIT, precision) and bundle.has_graph(BEAM_STEP, precision)
     init, step = (BEAM_INIT, BEAM_STEP) if fused else (DECODER_INIT, DECODER_STEP)
     roles = {ENCODER: Role.ENCODER, init: Role.DECODER, step: Role.DECODER}
     wanted = [WantedGraph(GraphSource(bundle, name, precision), role) for name, role in roles.items()]
     encoder, start, advance = sessions.open(wanted)
-    return Graphs(encoder, start, advance, fused)
+    return _Graphs(encoder, start, advance, fused)

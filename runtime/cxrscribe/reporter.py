@@ -41,6 +41,22 @@ Settings: TypeAlias = BeamSettings | Sequence[BeamSettings]
 SettingsStream: TypeAlias = BeamSettings | Iterable[BeamSettings]
 
 
+@dataclass(frozen=True)
+class OpenedBundle:
+    """A bundle that has been opened on a device: what a Reporter is made of."""
+
+    manifest: Manifest
+    encoder: Encoder
+    decoder: Decoder
+    device: str
+    """Name of the one that was chosen."""
+    precision: str
+    threads: int
+    placement: tuple[Placement, ...]
+    """Of each graph."""
+    strict: bool = False
+
+
 class Reporter:
     """Writes a report for each film. Made by `cxrscribe.load`; a context manager that frees the model.
 
@@ -52,30 +68,19 @@ class Reporter:
     are features and no film, such a search is a DecodingError.
     """
 
-    def __init__(
-        self,
-        manifest: Manifest,
-        encoder: Encoder,
-        decoder: Decoder,
-        *,
-        device: str,
-        precision: str,
-        threads: int,
-        placement: tuple[Placement, ...],
-        strict: bool = False,
-    ) -> None:
-        self.manifest = manifest
-        self.device = device
+    def __init__(self, opened: OpenedBundle) -> None:
+        self.manifest = opened.manifest
+        self.device = opened.device
         """Where the model runs: `cpu`, `cuda`, ..."""
-        self.precision = precision
-        self.threads = threads
+        self.precision = opened.precision
+        self.threads = opened.threads
         """Threads of the CPU that each graph uses."""
-        self.placement = placement
+        self.placement = opened.placement
         """Where the nodes of each graph really run, as onnxruntime says."""
-        self.strict = strict
+        self.strict = opened.strict
         """Whether every call of the network has the same number of rows, whatever there is to do."""
-        self._model: _Model | None = _Model(encoder, Schedulers(decoder, manifest.vocabulary, strict=strict))
-        self._turn = RLock()
+        schedulers = Schedulers(opened.decoder, self.vocabulary, strict=opened.strict)
+        self._model = _Model(opened.encoder, schedulers)
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -145,7 +150,7 @@ class Reporter:
         """
         counted = stats if stats is not None else DecodingStats()
         _check_batch_size(batch_size)
-        self._loaded()
+        self._model.require_open()
         pairs = zip(_several(images), settings_of_stream(self._chosen(settings)), strict=False)
         named = ((film, (film_name(film), each)) for film, each in pairs)
         return self._reports(named, isinstance(images, Sequence), batch_size, counted)
@@ -155,7 +160,7 @@ class Reporter:
     ) -> NDArray[np.float32]:
         """Features float32 [N, F] of the films, for `decode_features`. Raises FilmError at a bad one."""
         counted = stats if stats is not None else DecodingStats()
-        self._loaded()
+        self._model.require_open()
         parts = [np.empty((0, self.manifest.architecture.feature_size), np.float32)]
         tagged = ((image, None) for image in _several(images))
         read = self.manifest.preprocessing.read
@@ -198,7 +203,7 @@ class Reporter:
         `batch_size` images are searched for at a time; rows are taken so many at once, as there is room.
         """
         _check_batch_size(batch_size)
-        self._loaded()
+        self._model.require_open()
         size = self.manifest.architecture.feature_size
         source = FeatureRows(features, self._chosen(settings), self.vocabulary, batch_size, size)
         return raising(self._search(source, batch_size, stats))
@@ -219,8 +224,7 @@ class Reporter:
 
     def close(self) -> None:
         """Free the model; further calls raise InputError. Waits for the batch that is being worked on."""
-        with self._turn:
-            self._model = None
+        self._model.close()
 
     def __enter__(self) -> Self:
         return self
@@ -249,11 +253,11 @@ class Reporter:
         self, source: RequestSource, batch_size: int, stats: DecodingStats | None
     ) -> Generator[ReportOrError, None, None]:
         """Search with a scheduler that nobody else uses meanwhile."""
-        schedulers = self._loaded().schedulers
+        schedulers = self._model.schedulers
         scheduler = schedulers.take(batch_size)
         whole = False  # after any other end than these two, nobody knows what is in it
         try:
-            yield from search_in_order(scheduler, source, stats, _OpenTurn(self))
+            yield from search_in_order(scheduler, source, stats, self._model)
             whole = True
         except GeneratorExit:
             whole = True
@@ -266,13 +270,8 @@ class Reporter:
         """Features float32 [N, F] of preprocessed films, each uint8 [H, W]."""
         size = (self.manifest.preprocessing.height, self.manifest.preprocessing.width)
         pictures = np.stack(films) if films else np.empty((0, *size), np.uint8)
-        with self._turn, stats.timed("encode"):
-            return self._loaded().encoder.encode(pictures)
-
-    def _loaded(self) -> _Model:
-        if self._model is None:
-            raise InputError("this reporter is closed; load the bundle again")
-        return self._model
+        with self._model, stats.timed("encode"):
+            return self._model.encoder.encode(pictures)
 
     def _chosen(self, settings: Chosen | None) -> Chosen | BeamSettings:
         """The settings to use. One that fits all films is checked before the first of them is read."""
@@ -306,27 +305,40 @@ def _check_batch_size(batch_size: int, name: str = "batch_size") -> None:
         raise InputError(f"{name} is {batch_size!r}; give a whole number of at least 1")
 
 
-@dataclass(frozen=True)
 class _Model:
-    """What a reporter lets go when it is closed."""
+    """A reporter's networks. Calls take turns with them, each by entering; they are gone once it is closed.
 
-    encoder: Encoder
-    schedulers: Schedulers
+    Raises InputError wherever they are used after that.
+    """
 
+    def __init__(self, encoder: Encoder, schedulers: Schedulers) -> None:
+        self._turn = RLock()
+        self._parts: tuple[Encoder, Schedulers] | None = (encoder, schedulers)
 
-class _OpenTurn:
-    """The reporter's turn, entered again and again while it is open. Raises InputError once it is closed."""
+    @property
+    def encoder(self) -> Encoder:
+        return self.require_open()[0]
 
-    def __init__(self, reporter: Reporter) -> None:
-        self._reporter = reporter
+    @property
+    def schedulers(self) -> Schedulers:
+        return self.require_open()[1]
+
+    def require_open(self) -> tuple[Encoder, Schedulers]:
+        if self._parts is None:
+            raise InputError("this reporter is closed; load the bundle again")
+        return self._parts
+
+    def close(self) -> None:
+        with self._turn:
+            self._parts = None
 
     def __enter__(self) -> None:
-        self._reporter._turn.acquire()
+        self._turn.acquire()
         try:
-            self._reporter._loaded()
+            self.require_open()
         except InputError:
-            self._reporter._turn.release()
+            self._turn.release()
             raise
 
     def __exit__(self, *_: object) -> None:
-        self._reporter._turn.release()
+        self._turn.release()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Final, SupportsIndex
 
-from cxrscribe.errors import BundleError, SettingsError
+from cxrscribe.errors import SettingsError
 from cxrscribe.json_object import JsonObject, finite_number
 from cxrscribe.vocabulary import END, SPECIAL_TOKENS
 
@@ -79,23 +79,18 @@ class BeamSettings:
         }
 
     @classmethod
-    def from_json(cls, value: Mapping[str, object], place: str = "settings") -> BeamSettings:
-        """Read what `to_json` gave. Raises BundleError naming the field that is wrong."""
-        fields = JsonObject(value, place)
-        try:
-            settings = cls(
-                beam_width=fields.integer("beam_width"),
-                max_length=fields.integer("max_length"),
-                min_length=fields.integer("min_length"),
-                length_penalty=fields.number("length_penalty"),
-                n_best=fields.integer("n_best"),
-                no_repeat_ngram=fields.integer("no_repeat_ngram"),
-                banned_words=fields.texts("banned_words"),
-            )
-        except SettingsError as error:
-            raise BundleError(f"{place}: {error}") from None
-        fields.finish()
-        return settings
+    def from_json(cls, fields: JsonObject) -> BeamSettings:
+        """Read what `to_json` gave. Raises the document's error, which names the field that is wrong."""
+        return fields.make(
+            cls,
+            beam_width=fields.integer("beam_width"),
+            max_length=fields.integer("max_length"),
+            min_length=fields.integer("min_length"),
+            length_penalty=fields.number("length_penalty"),
+            n_best=fields.integer("n_best"),
+            no_repeat_ngram=fields.integer("no_repeat_ngram"),
+            banned_words=fields.texts("banned_words"),
+        )
 
 
 def _whole(name: str, value: object) -> int:

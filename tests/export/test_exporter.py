@@ -13,7 +13,8 @@ import pytest
 from onnx import numpy_helper
 
 import cxrscribe
-from cxrscribe.bundle.manifest import Manifest, Provenance
+from cxrscribe.bundle.evidence import Provenance
+from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.errors import InputError
 from cxrscribe.settings import BeamSettings
 from cxrscribe_export import exporter

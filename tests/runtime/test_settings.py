@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from cxrscribe.errors import BundleError, SettingsError
+from cxrscribe.errors import BundleError, CxrscribeError, InputError, SettingsError
+from cxrscribe.json_object import JsonObject
 from cxrscribe.settings import BeamSettings, settings_of_each, settings_of_stream
 
 
@@ -58,9 +59,10 @@ def test_numpy_numbers_become_plain_ones() -> None:
 
 def test_json_gives_the_same_settings_back() -> None:
     settings = BeamSettings(5, 40, 3, 0.7, 2, 3, ("left",))
-    assert BeamSettings.from_json(settings.to_json()) == settings
+    assert BeamSettings.from_json(JsonObject(settings.to_json(), "settings")) == settings
 
 
+@pytest.mark.parametrize("error", [BundleError, InputError])
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -71,9 +73,12 @@ def test_json_gives_the_same_settings_back() -> None:
         ({"length_penalty": True}, "length_penalty is True"),
     ],
 )
-def test_wrong_json_names_the_field(change: dict[str, object], said: str) -> None:
-    with pytest.raises(BundleError, match=said):
-        BeamSettings.from_json(BeamSettings().to_json() | change)
+def test_wrong_json_names_the_field_in_the_documents_own_error(
+    change: dict[str, object], said: str, error: type[CxrscribeError]
+) -> None:
+    fields = JsonObject(BeamSettings().to_json() | change, "settings", error)
+    with pytest.raises(error, match=said):
+        BeamSettings.from_json(fields)
 
 
 def test_one_for_all_or_one_for_each() -> None:

@@ -11,7 +11,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from cxrscribe.bundle.manifest import Architecture, FileEntry, Manifest, Provenance, TensorEntry
+from cxrscribe.bundle.architecture import Architecture
+from cxrscribe.bundle.evidence import Provenance
+from cxrscribe.bundle.files import FileEntry, TensorEntry
+from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.settings import BeamSettings
 from cxrscribe_export.graphs.fusion import fuse, fuse_initial_state

@@ -7,8 +7,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto
 
+from cxrscribe.bundle.contract import encoder_interface
 from cxrscribe_export.graphs.graph_builder import GraphBuilder
-from cxrscribe_export.graphs.interface import encoder_interface
 
 SIDE = 32
 FEATURES = 12

@@ -92,7 +92,7 @@ def test_another_encoder_in_the_folder_is_noticed(copied: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("run.json", "{", "can't be read"),
+        ("run.json", "{", "not valid JSON"),
         ("run.json", "{}", "format"),
         ("vocabulary.json", "[]", "damaged"),
         ("config.toml", "[fit]\nepoch = 1", "epoch"),

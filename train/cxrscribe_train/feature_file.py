@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from cxrscribe.errors import InputError
 from cxrscribe.films.preprocess import Preprocessing
+from cxrscribe.json_object import JsonObject
 
 WEIGHTS_SUFFIX: Final = ".encoder.safetensors"
 _CHUNK_ROWS: Final = 64
@@ -244,7 +245,9 @@ def _identity(file: h5py.File, path: Path) -> EncoderIdentity:
             backbone_options=json.loads(attributes["backbone_options"]),
             weights=str(attributes["weights"]),
             weights_sha256=str(attributes["weights_sha256"]),
-            preprocessing=Preprocessing.from_json(json.loads(attributes["preprocessing"])),
+            preprocessing=Preprocessing.from_json(
+                JsonObject(json.loads(attributes["preprocessing"]), f"{path}: preprocessing")
+            ),
         )
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: an attribute is no JSON ({error}); make the file again") from error

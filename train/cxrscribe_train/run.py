@@ -17,11 +17,12 @@ import dataclasses
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.errors import CxrscribeError, InputError
 from cxrscribe.films.preprocess import Preprocessing
+from cxrscribe.json_object import JsonObject, read_json_object
 from cxrscribe.settings import BeamSettings
 from cxrscribe.version import __version__
 from cxrscribe.vocabulary import Vocabulary
@@ -61,6 +62,17 @@ class TrainingCorpus:
     damaged: int
     without_features: int = 0
 
+    @classmethod
+    def from_json(cls, fields: JsonObject) -> TrainingCorpus:
+        """Read the fields of `run.json`. Raises the document's error, which names the one that is wrong."""
+        numbers = [name for name in fields.names() if name not in ("folder", "drawn")]
+        return fields.make(
+            cls,
+            folder=fields.text("folder"),
+            drawn=fields.boolean("drawn"),
+            **{name: fields.integer(name) for name in numbers},
+        )
+
 
 @dataclass(frozen=True)
 class Run:
@@ -89,34 +101,30 @@ class Run:
             InputError: it is no run folder, no epoch is finished, or a file in it is damaged.
         """
         path = Path(path)
-        try:
-            record: dict[str, Any] = json.loads((path / RUN_FILE).read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        if not (path / RUN_FILE).is_file():
             raise InputError(
                 f"{path} holds no {RUN_FILE}; "
                 "give the --out folder of a `cxrscribe train` that finished an epoch"
-            ) from None
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path / RUN_FILE} can't be read ({error}); train again") from error
-        if record.get("format") != FORMAT:
-            raise InputError(
-                f"{path / RUN_FILE} has format {record.get('format')!r}, this version reads {FORMAT}; "
-                "use the version that wrote it"
             )
         try:
-            return cls(
+            record = read_json_object(path / RUN_FILE)
+            if record.integer("format") != FORMAT:
+                record.refuse("format", f"the {FORMAT} that this version reads")
+            record.follows("version", "seed", "cleaning")
+            return record.make(
+                cls,
                 path=path,
-                architecture=Architecture.from_json(record["architecture"]),
-                preprocessing=Preprocessing.from_json(record["preprocessing"]),
+                architecture=Architecture.from_json(record.object("architecture")),
+                preprocessing=Preprocessing.from_json(record.object("preprocessing")),
                 vocabulary=Vocabulary.from_json((path / VOCABULARY_FILE).read_text(encoding="utf-8")),
-                settings=BeamSettings.from_json(record["settings"]),
+                settings=BeamSettings.from_json(record.object("settings")),
                 config=read_config(path),
-                weights=record["weights"],
-                weights_sha256=record["weights_sha256"],
-                best=EpochRecord(**record["best"]),
-                corpus=TrainingCorpus(**record["corpus"]),
+                weights=record.text("weights"),
+                weights_sha256=record.text("weights_sha256"),
+                best=EpochRecord.from_json(record.object("best")),
+                corpus=TrainingCorpus.from_json(record.object("corpus")),
             )
-        except (KeyError, TypeError, OSError) as error:
+        except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{path} is damaged ({type(error).__name__}: {error}); train again") from error
         except CxrscribeError as error:
             raise InputError(f"{path} is damaged: {error}") from error

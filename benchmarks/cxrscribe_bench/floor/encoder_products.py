@@ -13,10 +13,11 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper
 
+from cxrscribe.bundle.contract import GraphInterface
+from cxrscribe.bundle.files import TensorEntry
 from cxrscribe.errors import InputError
 from cxrscribe_bench.floor.matrix_products import open_products
 from cxrscribe_export.graphs.graph_builder import GraphBuilder
-from cxrscribe_export.graphs.interface import GraphInterface, Port
 
 _Shape: TypeAlias = tuple[int, ...]
 
@@ -158,8 +159,8 @@ def _model(products: Sequence[Product]) -> onnx.ModelProto:
     inputs, outputs = [], []
     for place, product in enumerate(products):
         rows = f"rows_{place}"
-        inputs.append(Port(_factor(place), "float32", _batched(product, rows, product.inner)))
-        outputs.append(Port(_product(place), "float32", _batched(product, rows, product.outer)))
+        inputs.append(TensorEntry(_factor(place), "float32", _batched(product, rows, product.inner)))
+        outputs.append(TensorEntry(_product(place), "float32", _batched(product, rows, product.outer)))
         weights: NDArray[np.float32] = random.random(
             _batched(product, product.inner, product.outer), np.float32
         )

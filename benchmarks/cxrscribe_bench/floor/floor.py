@@ -8,14 +8,13 @@ from itertools import accumulate
 from typing import Final
 
 from cxrscribe.bundle.architecture import Architecture
-from cxrscribe.bundle.bundle import ENCODER, Bundle
-from cxrscribe.bundle.file_entry import FP32
+from cxrscribe.bundle.bundle import Bundle
+from cxrscribe.bundle.contract import ENCODER
 from cxrscribe.bundle.manifest import Manifest
-from cxrscribe.loader import open_graphs
+from cxrscribe.loader import open_bundle
 from cxrscribe.networks.encoder import FILMS_AT_ONCE
 from cxrscribe.search.requests import FeatureRows
 from cxrscribe.search.schedulers import Decoder
-from cxrscribe.sessions.factory import SessionFactory
 from cxrscribe_bench.floor.encoder_products import EncoderProducts, Product, products_of
 from cxrscribe_bench.floor.matrix_products import MatrixProducts, initial_sizes, step_sizes
 from cxrscribe_bench.floor.recording import SearchRows, recorded_rows
@@ -118,8 +117,9 @@ class Floor:
 
     @cached_property
     def _searching(self) -> Decoder:
-        graphs = open_graphs(self._bundle, SessionFactory("cpu", self._workload.threads), FP32)
-        return graphs.decoder(self._manifest.architecture)
+        return open_bundle(
+            self._workload.bundle, device="cpu", threads=self._workload.threads, cache=False
+        ).decoder
 
     def _encoder_transfers(self, films: int) -> list[Transfer]:
         places = accumulate((product.weights for product in self._products), initial=0)

@@ -11,9 +11,10 @@ import onnx
 from numpy.typing import NDArray
 
 from cxrscribe.bundle.architecture import Architecture
+from cxrscribe.bundle.contract import GraphInterface
+from cxrscribe.bundle.files import TensorEntry
 from cxrscribe.sessions.threads import usable_threads
 from cxrscribe_export.graphs.graph_builder import GraphBuilder
-from cxrscribe_export.graphs.interface import GraphInterface, Port
 
 
 class MatrixProducts:
@@ -95,8 +96,8 @@ def _products(sizes: list[tuple[int, int]], name: str) -> onnx.ModelProto:
     graph = GraphBuilder()
     inputs, outputs = [], []
     for place, (inner, outer) in enumerate(sizes):
-        inputs.append(Port(f"factor_{place}", "float32", ("R", inner)))
-        outputs.append(Port(f"product_{place}", "float32", ("R", outer)))
+        inputs.append(TensorEntry(f"factor_{place}", "float32", ("R", inner)))
+        outputs.append(TensorEntry(f"product_{place}", "float32", ("R", outer)))
         weight = graph.constant(random.standard_normal((inner, outer)).astype(np.float32))
         graph.node("MatMul", inputs[-1].name, weight, name=outputs[-1].name)
     return graph.model(GraphInterface(name, tuple(inputs), tuple(outputs)))

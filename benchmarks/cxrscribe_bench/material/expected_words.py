@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import cxrscribe
-from cxrscribe.bundle.file_entry import FP32
+from cxrscribe.bundle.files import FP32
 from cxrscribe_bench.groups import FEATURES, FILMS
 from cxrscribe_bench.material.reference_words import ReferenceWords, differing
 from cxrscribe_bench.results.record import TokenCheck

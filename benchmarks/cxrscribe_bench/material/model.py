@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from cxrscribe.bundle.evidence import INT8
 from cxrscribe.bundle.manifest import Manifest
-from cxrscribe.bundle.precision import INT8
 from cxrscribe.errors import InputError
 from cxrscribe.sessions.cache_folder import default_folder as cache_folder
 from cxrscribe.vocabulary import END
@@ -114,12 +114,12 @@ def model_at(folder: Path, size: ModelSize | None = None) -> BenchmarkModel:
 
 def make(folder: Path, size: ModelSize) -> BenchmarkModel:
     """Write the model into `folder`. Takes a minute or two, most of it for the backbone."""
+    from cxrscribe.bundle.contract import interfaces_of
     from cxrscribe_bench.material.drawn_films import drawn_films
     from cxrscribe_export.bundle_folder import new_bundle_folder
     from cxrscribe_export.exporter import write_bundle
     from cxrscribe_export.graphs.canonical import graphs_of
     from cxrscribe_export.graphs.fused import fused_graphs
-    from cxrscribe_export.graphs.interface import interfaces_of
     from cxrscribe_export.precision.kinds import KINDS
     from cxrscribe_export.precision.precisions import add_graphs
     from cxrscribe_train.features import encode_batch
@@ -237,7 +237,7 @@ def _parameters(decoder: ReportDecoder) -> dict[str, Any]:
 
 
 def _label() -> Label:
-    from cxrscribe.bundle.manifest import Provenance
+    from cxrscribe.bundle.evidence import Provenance
     from cxrscribe.settings import BeamSettings
     from cxrscribe_export.exporter import Label
 

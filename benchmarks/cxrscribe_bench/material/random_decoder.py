@@ -10,7 +10,9 @@ import onnx
 from numpy.typing import NDArray
 
 from cxrscribe.bundle.architecture import Architecture
-from cxrscribe.bundle.manifest import Manifest, Provenance
+from cxrscribe.bundle.contract import BEAM_INIT, BEAM_STEP, ENCODER, GraphInterface, interfaces_of
+from cxrscribe.bundle.evidence import Provenance
+from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.settings import BeamSettings
 from cxrscribe.vocabulary import SPECIAL_TOKENS, Vocabulary
@@ -19,7 +21,6 @@ from cxrscribe_export.graphs.checked_graph import Graph
 from cxrscribe_export.graphs.decoder_weights import DecoderWeights, LayerWeights
 from cxrscribe_export.graphs.fusion import add_beam_step
 from cxrscribe_export.graphs.graph_builder import GraphBuilder
-from cxrscribe_export.graphs.interface import BEAM_INIT, BEAM_STEP, ENCODER, GraphInterface, interfaces_of
 
 _SIDE = 16
 

@@ -11,11 +11,11 @@ import onnx
 from numpy.typing import NDArray
 
 from cxrscribe.bundle.bundle import Bundle
-from cxrscribe.bundle.file_entry import FP32
+from cxrscribe.bundle.contract import BEAM_INIT, BEAM_STEP, DECODER_INIT, DECODER_STEP, interfaces_of
+from cxrscribe.bundle.files import FP32
 from cxrscribe.settings import BeamSettings
 from cxrscribe_bench.systems.system import Words
 from cxrscribe_export.graphs.checked_graph import Graph
-from cxrscribe_export.graphs.interface import BEAM_INIT, BEAM_STEP, DECODER_INIT, DECODER_STEP, interfaces_of
 from cxrscribe_export.graphs.runner import FusedStep, GraphStep
 from cxrscribe_export.parity.reference import ReferenceSearch
 from cxrscribe_export.parity.search_parity import NEAR_TIE_MARGIN
@@ -38,7 +38,7 @@ class ReferenceWords:
     def name(self) -> str:
         """What it is, for people."""
         graph = DECODER_STEP if self._precision == FP32 else f"{self._precision}/{BEAM_STEP}"
-        return f"plain loops on {graph}.onnx"
+        return f"plain loops on {graph}"
 
     def words(self, features: NDArray[np.float32]) -> list[Words]:
         """The best report of each row of `features`, float32 [N, F]."""
@@ -50,7 +50,7 @@ class ReferenceWords:
         So it is where plain loops on the fused step find them too, and the first decision in which the two
         part has a margin below 1e-5 in the reference. Nothing is one in a bundle without the fused step.
         """
-        if self._precision != FP32 or not self._bundle.has_graph(f"{BEAM_STEP}.onnx"):
+        if self._precision != FP32 or not self._bundle.has_graph(BEAM_STEP):
             return False
         record, other_record = SearchRecord(), SearchRecord()
         self._search.search(features, record)
@@ -75,7 +75,7 @@ class ReferenceWords:
 
     def _graph(self, name: str) -> Graph:
         manifest = self._bundle.manifest
-        model = onnx.load(str(self._bundle.graph(f"{name}.onnx", self._precision)))
+        model = onnx.load(str(self._bundle.graph(name, self._precision)))
         return Graph(interfaces_of(manifest.architecture, manifest.preprocessing)[name], model)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cxrscribe.bundle.file_entry import FP32
+from cxrscribe.bundle.files import FP32
 from cxrscribe_bench.groups import SINGLE_FILMS
 from cxrscribe_bench.page.distribution import Distribution, distribution_chart
 from cxrscribe_bench.page.markup import Markup, markup, section

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from cxrscribe.bundle.file_entry import FP32
+from cxrscribe.bundle.files import FP32
 from cxrscribe_bench.groups import OFFLINE_FEATURES, OFFLINE_FILMS
 from cxrscribe_bench.page.bars import Bar, bar_chart
 from cxrscribe_bench.page.markup import Markup, joined, markup, section, table

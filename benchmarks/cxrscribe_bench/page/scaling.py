@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cxrscribe.bundle.file_entry import FP32
+from cxrscribe.bundle.files import FP32
 from cxrscribe_bench.groups import OURS, SCALING
 from cxrscribe_bench.page.markup import Markup, joined, markup, section
 from cxrscribe_bench.page.plot import Line, Plot, draw

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cxrscribe.bundle.file_entry import FP32
+from cxrscribe.bundle.files import FP32
 from cxrscribe_bench.groups import FLOOR, STAGE_NAMES, STAGES
 from cxrscribe_bench.page.bars import Bar, Segment, Stack, bar_chart, stack_chart
 from cxrscribe_bench.page.markup import Markup, markup, section

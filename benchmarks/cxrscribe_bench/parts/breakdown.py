@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from cxrscribe import DecodingStats
-from cxrscribe.bundle.file_entry import FP32
+from cxrscribe.bundle.files import FP32
 from cxrscribe.cli.progress import progress
 from cxrscribe.errors import CxrscribeError
 from cxrscribe_bench.floor import floor

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from cxrscribe.bundle.file_entry import FP32
+from cxrscribe.bundle.files import FP32
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.cli.progress import progress
 from cxrscribe_bench.groups import (

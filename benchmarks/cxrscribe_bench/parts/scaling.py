@@ -16,7 +16,8 @@ from PIL import Image
 import cxrscribe
 from cxrscribe import BeamSettings, DecodingStats, Reporter
 from cxrscribe.bundle.architecture import Architecture
-from cxrscribe.bundle.manifest import FP32, Manifest
+from cxrscribe.bundle.files import FP32
+from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.errors import CxrscribeError, FilmError, InputError
 from cxrscribe.films.film import Pixels, read_film
 from cxrscribe.sessions.cache_folder import VARIABLE as CACHE_VARIABLE

@@ -9,16 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrscribe import DecodingStats, Reporter
-from cxrscribe.bundle.bundle import Bundle
-from cxrscribe.bundle.precision import FASTEST, choose_precision
 from cxrscribe.errors import FilmError
 from cxrscribe.films.film import Pixels, read_film
 from cxrscribe.films.read_ahead import read_batches
-from cxrscribe.loader import open_graphs
+from cxrscribe.loader import open_bundle
 from cxrscribe.networks.encoder import Encoder
-from cxrscribe.sessions.cache import open_cache
-from cxrscribe.sessions.cache_folder import default_folder
-from cxrscribe.sessions.factory import SessionFactory
 from cxrscribe_bench.groups import STAGE_NAMES
 from cxrscribe_bench.workload import Workload
 
@@ -117,25 +112,7 @@ def open_stages(workload: Workload, precision: str) -> Stages:
 
     The graphs are opened once, as `cxrscribe.load` opens them: a second encoder would take its memory again.
     """
-    bundle = Bundle.open(workload.bundle)
-    manifest = bundle.manifest
-    sessions = SessionFactory(
-        workload.device,
-        workload.threads,
-        exact=precision != FASTEST,
-        cache=open_cache(True, default_folder()),
+    opened = open_bundle(
+        workload.bundle, device=workload.device, threads=workload.threads, precision=precision
     )
-    chosen = choose_precision(manifest, precision, sessions.device.name)
-    graphs = open_graphs(bundle, sessions, chosen)
-    picture = manifest.preprocessing
-    encoder = Encoder(graphs.encoder, picture.height, picture.width, manifest.architecture.feature_size)
-    reporter = Reporter(
-        manifest,
-        encoder,
-        graphs.decoder(manifest.architecture),
-        device=sessions.device.name,
-        precision=chosen,
-        threads=sessions.threads,
-        placement=graphs.placement,
-    )
-    return Stages(workload, reporter, encoder, workload.film_files())
+    return Stages(workload, Reporter(opened), opened.encoder, workload.film_files())

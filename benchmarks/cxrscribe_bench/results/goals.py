@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from cxrscribe.bundle.file_entry import FP32
+from cxrscribe.bundle.files import FP32
 from cxrscribe_bench.groups import (
     OFFLINE_FEATURES,
     OFFLINE_FILMS,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from cxrscribe.json_object import JsonObject
 from cxrscribe_bench.results.samples import PERCENTILES, Estimate, median_ratio, percentile
 
 Label: TypeAlias = str | int | float
@@ -78,15 +79,21 @@ class Measurement:
         }
 
     @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> Measurement:
-        """Read what `to_json` gave; what follows from the rest is not read."""
-        return cls(
-            group=fields["group"],
-            name=fields["name"],
-            seconds=tuple(fields["seconds"]),
-            items=fields["items"],
-            labels=dict(fields["labels"]),
-            words=fields["words"],
-            steps=fields["steps"],
-            peak_bytes=fields["peak_bytes"],
+    def from_json(cls, fields: JsonObject) -> Measurement:
+        """Read what `to_json` gave. Raises the document's error, which names the field that is wrong."""
+        fields.follows("percentiles", "items_per_second", "words_per_second")
+        return fields.make(
+            cls,
+            group=fields.text("group"),
+            name=fields.text("name"),
+            seconds=fields.numbers("seconds"),
+            items=fields.integer("items"),
+            labels=fields.mapping("labels"),
+            words=_number_or_none(fields, "words"),
+            steps=_number_or_none(fields, "steps"),
+            peak_bytes=_number_or_none(fields, "peak_bytes"),
         )
+
+
+def _number_or_none(fields: JsonObject, name: str) -> int | None:
+    return None if fields.is_null(name) else fields.integer(name)

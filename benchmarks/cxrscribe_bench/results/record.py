@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from cxrscribe.errors import InputError
+from cxrscribe.json_object import JsonObject, read_json_object
 from cxrscribe_bench.results.measurement import Measurement
 from cxrscribe_bench.results.samples import Estimate
 
 SCHEMA: Final = 1
 FILE: Final = "bench.json"
+_MOST_BYTES: Final = 1 << 30  # every sample of a long run
 NOT_MLPERF: Final = (
     "Scenarios are run by MLPerf LoadGen. This is not an MLPerf result: it was not submitted to, nor "
     "reviewed by, MLCommons, and its model, data and durations are not those of MLPerf."
@@ -38,6 +40,23 @@ class TokenCheck:
     """Whether the run fails with it: not so for peers, and not between precisions."""
     differences: tuple[str, ...] = ()
     """The first few of them, in words."""
+
+    @classmethod
+    def from_json(cls, fields: JsonObject) -> TokenCheck:
+        """Read what a record holds of it. Raises the document's error, naming the field that is wrong."""
+        fields.follows("passed")
+        return fields.make(
+            cls,
+            system=fields.text("system"),
+            source=fields.text("source"),
+            precision=fields.text("precision"),
+            reference=fields.text("reference"),
+            reports=fields.integer("reports"),
+            identical=fields.integer("identical"),
+            near_ties=fields.integer("near_ties"),
+            is_required=fields.boolean("is_required"),
+            differences=fields.texts("differences"),
+        )
 
     @property
     def passed(self) -> bool:
@@ -71,6 +90,21 @@ class ScenarioResult:
     tried_rates: Mapping[str, str] = field(default_factory=dict)
     """Of Server: every rate in queries a second that was tried, and LoadGen's verdict on it."""
 
+    @classmethod
+    def from_json(cls, fields: JsonObject) -> ScenarioResult:
+        """Read what a record holds of it. Raises the document's error, naming the field that is wrong."""
+        texts = ("scenario", "source", "precision", "verdict", "summary", "metric")
+        return fields.make(
+            cls,
+            **{name: fields.text(name) for name in texts},
+            metric_value=fields.number("metric_value"),
+            settings=fields.mapping("settings"),
+            seconds=fields.numbers("seconds"),
+            reports=fields.integer("reports"),
+            duration=fields.number("duration"),
+            tried_rates=fields.mapping("tried_rates"),
+        )
+
     @property
     def is_valid(self) -> bool:
         """Whether LoadGen says so."""
@@ -86,6 +120,18 @@ class Goal:
     goal: float
     at_most: bool
     """Whether smaller is better."""
+
+    @classmethod
+    def from_json(cls, fields: JsonObject) -> Goal:
+        """Read what a record holds of it. Raises the document's error, naming the field that is wrong."""
+        fields.follows("reached")
+        return fields.make(
+            cls,
+            name=fields.text("name"),
+            value=Estimate.from_json(fields.object("value")),
+            goal=fields.number("goal"),
+            at_most=fields.boolean("at_most"),
+        )
 
     @property
     def reached(self) -> bool:
@@ -104,6 +150,18 @@ class Quality:
     """Words that are the same at the same place, over the words of the longer report, of all reports."""
     recorded: Mapping[str, float] = field(default_factory=dict)
     """From the bundle's manifest: `bleu_4`, `label_f1_micro`, and those of fp32; empty where it has none."""
+
+    @classmethod
+    def from_json(cls, fields: JsonObject) -> Quality:
+        """Read what a record holds of it. Raises the document's error, naming the field that is wrong."""
+        return fields.make(
+            cls,
+            precision=fields.text("precision"),
+            reports=fields.integer("reports"),
+            identical=fields.integer("identical"),
+            word_agreement=fields.number("word_agreement"),
+            recorded=fields.mapping("recorded"),
+        )
 
 
 @dataclass(frozen=True)
@@ -168,51 +226,30 @@ class Record:
     def read(cls, path: Path) -> Record:
         """Read what `write` wrote: the file, or the folder it is in. Raises InputError for anything else."""
         file = path / FILE if path.is_dir() else path
-        try:
-            fields = json.loads(file.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise InputError(
-                f"{file} can't be read ({error.strerror}); give what `cxrscribe bench` wrote"
-            ) from None
-        except ValueError as error:
-            raise InputError(f"{file} is not JSON ({error}); give what `cxrscribe bench` wrote") from None
-        schema = fields.get("cxrscribe_bench") if isinstance(fields, dict) else None
+        fields = read_json_object(file, _MOST_BYTES, remedy="give what `cxrscribe bench` wrote")
+        schema = fields.value("cxrscribe_bench") if "cxrscribe_bench" in fields.names() else None
         if schema != SCHEMA:
             raise InputError(
                 f"{file} is not a record of `cxrscribe bench` of schema {SCHEMA} (schema: {schema!r}); "
                 "measure again with this version"
             )
-        try:
-            return cls._of(fields)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InputError(f"{file} is damaged ({type(error).__name__}: {error}); measure again") from error
+        return cls.from_json(fields)
 
     @classmethod
-    def _of(cls, fields: Mapping[str, Any]) -> Record:
-        return cls(
-            environment=fields["environment"],
-            bundle=fields["bundle"],
-            options=fields["options"],
-            measurements=tuple(map(Measurement.from_json, fields["measurements"])),
-            scenarios=tuple(
-                ScenarioResult(**{**each, "seconds": tuple(each["seconds"])}) for each in fields["scenarios"]
-            ),
-            checks=tuple(
-                TokenCheck(
-                    **{**_without(each, "passed"), "differences": tuple(each["differences"])},
-                )
-                for each in fields["checks"]
-            ),
-            goals=tuple(
-                Goal(**{**_without(each, "reached"), "value": Estimate(**each["value"])})
-                for each in fields["goals"]
-            ),
-            quality=tuple(Quality(**each) for each in fields["quality"]),
-            absent=fields["absent"],
-            failures=tuple(fields["failures"]),
-            details=fields["details"],
+    def from_json(cls, fields: JsonObject) -> Record:
+        """Read what `to_json` gave. Raises the document's error, which names the field that is wrong."""
+        fields.follows("notice", "cxrscribe_bench")
+        return fields.make(
+            cls,
+            environment=fields.mapping("environment"),
+            bundle=fields.mapping("bundle"),
+            options=fields.mapping("options"),
+            measurements=tuple(map(Measurement.from_json, fields.objects("measurements"))),
+            scenarios=tuple(map(ScenarioResult.from_json, fields.objects("scenarios"))),
+            checks=tuple(map(TokenCheck.from_json, fields.objects("checks"))),
+            goals=tuple(map(Goal.from_json, fields.objects("goals"))),
+            quality=tuple(map(Quality.from_json, fields.objects("quality"))),
+            absent=fields.mapping("absent"),
+            failures=fields.texts("failures"),
+            details=fields.mapping("details"),
         )
-
-
-def _without(fields: Mapping[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in fields.items() if key != name}

@@ -12,6 +12,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from cxrscribe.json_object import JsonObject
+
 CONFIDENCE: Final = 0.95
 PERCENTILES: Final = (50, 90, 99)
 _RESAMPLES: Final = 2000
@@ -39,6 +41,13 @@ class Estimate:
     def to_json(self) -> dict[str, float]:
         """The fields as JSON values."""
         return {"value": self.value, "low": self.low, "high": self.high}
+
+    @classmethod
+    def from_json(cls, fields: JsonObject) -> Estimate:
+        """Read what `to_json` gave. Raises the document's error, which names the field that is wrong."""
+        return fields.make(
+            cls, value=fields.number("value"), low=fields.number("low"), high=fields.number("high")
+        )
 
 
 def percentile(values: Sequence[float], percent: float) -> Estimate:

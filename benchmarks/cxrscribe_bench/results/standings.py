@@ -7,7 +7,7 @@ from functools import cached_property
 from statistics import median
 from typing import Final
 
-from cxrscribe.bundle.file_entry import FP32
+from cxrscribe.bundle.files import FP32
 from cxrscribe_bench.groups import (
     DESCRIPTIONS,
     ENCODER,

@@ -23,10 +23,9 @@ import numpy as np
 import cxrscribe
 from cxrscribe import BeamSettings, DecodingStats, Report, Reporter
 from cxrscribe.bundle.bundle import Bundle
-from cxrscribe.loader import open_graphs
+from cxrscribe.loader import open_bundle
 from cxrscribe.search.requests import FeatureMatrix
 from cxrscribe.search.schedulers import IMAGES_AT_ONCE
-from cxrscribe.sessions.factory import SessionFactory
 from cxrscribe_bench.floor.matrix_products import MatrixProducts, multiplications
 from cxrscribe_bench.floor.recording import SearchRows, recorded_rows
 from cxrscribe_bench.material.model import BenchmarkModel, model_at
@@ -75,9 +74,10 @@ class Bench:
         self._count = count
         self._model = model
         self._products = MatrixProducts(reporter.manifest.architecture)
-        sessions = SessionFactory("cpu", reporter.threads)
-        graphs = open_graphs(Bundle.open(model.bundle), sessions, reporter.precision)
-        self._decoder = graphs.decoder(reporter.manifest.architecture)
+        opened = open_bundle(
+            model.bundle, device="cpu", precision=reporter.precision, threads=reporter.threads, cache=False
+        )
+        self._decoder = opened.decoder
 
     def rows(self, setting: Setting) -> SearchRows:
         """Rows of each call of the network when these images are decoded."""

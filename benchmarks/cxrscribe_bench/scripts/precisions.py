@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrscribe.bundle.architecture import Architecture
-from cxrscribe.bundle.file_entry import FP32
+from cxrscribe.bundle.contract import BEAM_INIT, BEAM_STEP, ENCODER
+from cxrscribe.bundle.files import FP32
 from cxrscribe.sessions.threads import usable_threads
 from cxrscribe_bench.material.drawn_films import drawn_films
 from cxrscribe_bench.material.model import ModelSize, model_at
@@ -87,7 +88,7 @@ def main(bundle: Path | None, encoder: str, size: int, rounds: int, as_json: boo
     timings = list(measure(subject, rounds))
     megabytes = {
         name: [models[name].ByteSize() / 1e6 for models in (subject.fp32, subject.int8)]
-        for name in ("encoder", "beam_init", "beam_step")
+        for name in (ENCODER, BEAM_INIT, BEAM_STEP)
     }
     if as_json:
         record = {
@@ -111,12 +112,12 @@ def measure(subject: Subject, rounds: int) -> Iterator[Timing]:
     def runners(graph: str) -> list[GraphRunner]:
         return [GraphRunner(models[graph]) for models in (subject.fp32, subject.int8)]
 
-    pair = runners("encoder")
+    pair = runners(ENCODER)
     for films in FILMS:
         batch = subject.films[:films]
         seconds = seconds_in_turn([partial(runner.run, batch) for runner in pair], rounds)
         yield _timing("encoder", f"{films} films", seconds)
-    pair = runners("beam_step")
+    pair = runners(BEAM_STEP)
     for images in IMAGES:
         inputs = step_inputs(subject.architecture, images, PLACES)
         seconds = seconds_in_turn([partial(runner.run, *inputs) for runner in pair], STEP_ROUNDS)
@@ -150,7 +151,7 @@ def subject_of(path: Path) -> Subject:
     import onnx
 
     from cxrscribe.bundle.bundle import Bundle
-    from cxrscribe.bundle.precision import INT8
+    from cxrscribe.bundle.evidence import INT8
     from cxrscribe_export.precision.kinds import GRAPHS, KINDS
 
     bundle = Bundle.open(path)
@@ -160,7 +161,7 @@ def subject_of(path: Path) -> Subject:
     encoded, calibration = np.split(films, [max(FILMS)])
 
     def graphs(precision: str) -> Models:
-        return {name: onnx.load(str(bundle.graph(f"{name}.onnx", precision))) for name in GRAPHS}
+        return {name: onnx.load(str(bundle.graph(name, precision))) for name in GRAPHS}
 
     fp32 = graphs(FP32)
     has_int8 = INT8 in manifest.graph_precisions

@@ -15,8 +15,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.bundle.bundle import DECODER_INIT, DECODER_STEP, ENCODER, Bundle
-from cxrscribe.bundle.file_entry import FP32
+from cxrscribe.bundle.bundle import Bundle
+from cxrscribe.bundle.contract import DECODER_INIT, DECODER_STEP, ENCODER
+from cxrscribe.bundle.files import FP32
 from cxrscribe.errors import MissingExtraError
 from cxrscribe.vocabulary import START
 from cxrscribe_bench.systems.plain_search import PlainSearch

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrscribe.bundle.architecture import Architecture
-from cxrscribe.bundle.bundle import DECODER_INIT, DECODER_STEP, ENCODER, Bundle
+from cxrscribe.bundle.bundle import Bundle
+from cxrscribe.bundle.contract import DECODER_INIT, DECODER_STEP, ENCODER
 from cxrscribe.errors import BundleError
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.bundle.bundle import DECODER_INIT, DECODER_STEP, ENCODER, Bundle
+from cxrscribe.bundle.bundle import Bundle
+from cxrscribe.bundle.contract import DECODER_INIT, DECODER_STEP, ENCODER
 from cxrscribe.sessions.device import import_onnxruntime
 from cxrscribe_bench.systems.plain_search import PlainSearch
 from cxrscribe_bench.systems.plain_system import PlainSystem, require_peer

@@ -12,7 +12,7 @@ import onnx
 from numpy.typing import NDArray
 
 from cxrscribe.bundle.bundle import Bundle
-from cxrscribe.bundle.manifest import FP32
+from cxrscribe.bundle.files import FP32
 from cxrscribe.errors import InputError, MissingExtraError
 from cxrscribe.settings import BeamSettings
 from cxrscribe_bench.systems.system import Words

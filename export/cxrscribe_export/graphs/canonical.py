@@ -8,18 +8,18 @@ from pathlib import Path
 
 import onnx
 
-from cxrscribe.bundle.manifest import Architecture
-from cxrscribe.films.preprocess import Preprocessing
-from cxrscribe.version import __version__
-from cxrscribe_export.graphs.checked_graph import Graph, check
-from cxrscribe_export.graphs.conversion import ConversionError, Traced, convert
-from cxrscribe_export.graphs.folding import fold
-from cxrscribe_export.graphs.interface import (
+from cxrscribe.bundle.architecture import Architecture
+from cxrscribe.bundle.contract import (
     GraphInterface,
     decoder_init_interface,
     decoder_step_interface,
     encoder_interface,
 )
+from cxrscribe.films.preprocess import Preprocessing
+from cxrscribe.version import __version__
+from cxrscribe_export.graphs.checked_graph import Graph, check
+from cxrscribe_export.graphs.conversion import ConversionError, Traced, convert
+from cxrscribe_export.graphs.folding import fold
 from cxrscribe_export.graphs.naming import rename
 from cxrscribe_export.graphs.networks import Encoding, InitialState, Step
 from cxrscribe_models import FilmEncoder, ReportDecoder

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import onnx
 
+from cxrscribe.bundle.contract import GraphInterface
+from cxrscribe.bundle.files import TensorEntry
 from cxrscribe_export.graphs.conversion import OPSET, ConversionError
-from cxrscribe_export.graphs.interface import GraphInterface, Port
 from cxrscribe_export.graphs.naming import ELEMENT_TYPES
 
 Signature = tuple[str, int, tuple[int | str, ...]]
@@ -59,5 +60,5 @@ def _port(value: onnx.ValueInfoProto) -> Signature:
     return value.name, tensor.elem_type, axes
 
 
-def _signature(port: Port) -> Signature:
-    return port.name, ELEMENT_TYPES[port.element_type], port.axes
+def _signature(port: TensorEntry) -> Signature:
+    return port.name, ELEMENT_TYPES[port.dtype], port.shape

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from cxrscribe.bundle.contract import GraphInterface
 from cxrscribe.errors import CxrscribeError, InputError, MissingExtraError
-from cxrscribe_export.graphs.interface import GraphInterface
 
 OPSET: Final = 17
 TIME_LIMIT: Final = 900.0
@@ -85,7 +85,7 @@ def convert(networks: Sequence[Traced], folder: Path) -> list[Path]:
     Raises:
         ConversionError: the converter failed; the message names the graph and ends with its last words.
     """
-    stems = [folder / f"{place}_{network.interface.name}" for place, network in enumerate(networks)]
+    stems = [folder / f"{place}_{network.interface.stem}" for place, network in enumerate(networks)]
     for network, stem in zip(networks, stems, strict=True):
         _save(network, stem)
     command = [sys.executable, "-c", _CHILD, str(OPSET), *(str(stem) for stem in stems)]
@@ -122,7 +122,7 @@ def _save(network: Traced, stem: Path) -> None:
     network.layer.eval()
     specification = [
         paddle.static.InputSpec(
-            [None if isinstance(axis, str) else axis for axis in port.axes], port.element_type, port.name
+            [None if isinstance(axis, str) else axis for axis in port.shape], port.dtype, port.name
         )
         for port in network.interface.inputs
     ]

@@ -8,12 +8,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.bundle.manifest import OutputParity
+from cxrscribe.bundle.contract import BEAM_INIT, BEAM_STEP, GraphInterface
+from cxrscribe.bundle.evidence import OutputParity
 from cxrscribe.search.state import State
 from cxrscribe.vocabulary import START
 from cxrscribe_export.graphs.checked_graph import Graph, check
 from cxrscribe_export.graphs.fusion import fuse, fuse_initial_state
-from cxrscribe_export.graphs.interface import BEAM_INIT, BEAM_STEP, GraphInterface
 from cxrscribe_export.graphs.runner import GraphRunner, GraphStep, rows_of
 from cxrscribe_export.parity.difference import largest_difference
 
@@ -64,7 +64,7 @@ def fused_parity(
     """
     reference = GraphStep(*canonical)
     beam_init, beam_step = (GraphRunner(graph.model) for graph in fused)
-    paths = [graph.interface.file_name for graph in fused]
+    paths = [graph.interface.name for graph in fused]
     largest: dict[tuple[str, str, int], float] = {}
     for images, places in BATCHES:
         batch = np.ascontiguousarray(features[np.arange(images) % len(features)])

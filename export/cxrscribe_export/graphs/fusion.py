@@ -14,9 +14,9 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
+from cxrscribe.bundle.contract import beam_init_interface, beam_step_interface
 from cxrscribe_export.graphs.decoder_weights import DecoderWeights
 from cxrscribe_export.graphs.graph_builder import GraphBuilder
-from cxrscribe_export.graphs.interface import beam_init_interface, beam_step_interface
 
 
 def fuse(step: onnx.ModelProto) -> onnx.ModelProto:

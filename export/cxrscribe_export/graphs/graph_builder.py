@@ -10,9 +10,9 @@ import onnx
 from numpy.typing import ArrayLike
 from onnx import helper, numpy_helper
 
+from cxrscribe.bundle.contract import GraphInterface
 from cxrscribe.version import __version__
 from cxrscribe_export.graphs.conversion import OPSET
-from cxrscribe_export.graphs.interface import GraphInterface
 from cxrscribe_export.graphs.naming import ELEMENT_TYPES
 
 # The oldest that has opset 17: readers of any later release take it.
@@ -50,12 +50,12 @@ class GraphBuilder:
         """The finished model, with this interface."""
         inputs, outputs = (
             [
-                helper.make_tensor_value_info(port.name, ELEMENT_TYPES[port.element_type], port.axes)
+                helper.make_tensor_value_info(port.name, ELEMENT_TYPES[port.dtype], port.shape)
                 for port in ports
             ]
             for ports in (interface.inputs, interface.outputs)
         )
-        graph = helper.make_graph(self.nodes, interface.name, inputs, outputs, self.constants)
+        graph = helper.make_graph(self.nodes, interface.stem, inputs, outputs, self.constants)
         return finished_model(graph)
 
     def _add(

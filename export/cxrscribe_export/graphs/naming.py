@@ -11,7 +11,8 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from cxrscribe_export.graphs.interface import GraphInterface, Port
+from cxrscribe.bundle.contract import GraphInterface
+from cxrscribe.bundle.files import TensorEntry
 
 Array = npt.NDArray[Any]
 Content = tuple[tuple[int, ...], str]
@@ -46,14 +47,14 @@ def rename(model: onnx.ModelProto, interface: GraphInterface, weights: Mapping[s
     for node in graph.node:
         node.input[:] = [names[name] if name else "" for name in node.input]
         node.output[:] = [names[name] for name in node.output]
-    graph.name = interface.name
+    graph.name = interface.stem
     graph.doc_string = ""
     del graph.input[:], graph.output[:]
     graph.input.extend(_value_info(port) for port in interface.inputs)
     graph.output.extend(_value_info(port) for port in interface.outputs)
 
 
-def _port_names(values: Iterable[onnx.ValueInfoProto], ports: tuple[Port, ...]) -> dict[str, str]:
+def _port_names(values: Iterable[onnx.ValueInfoProto], ports: tuple[TensorEntry, ...]) -> dict[str, str]:
     return {value.name: port.name for value, port in zip(values, ports, strict=True)}
 
 
@@ -74,5 +75,5 @@ def _content(value: Array) -> Content:
     return value.shape, hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
 
 
-def _value_info(port: Port) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(port.name, ELEMENT_TYPES[port.element_type], list(port.axes))
+def _value_info(port: TensorEntry) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(port.name, ELEMENT_TYPES[port.dtype], list(port.shape))

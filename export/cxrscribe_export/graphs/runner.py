@@ -60,7 +60,7 @@ class FusedStep:
 
     def __init__(self, initial_state: Graph, step: Graph, layers: int) -> None:
         self._layers = layers
-        words = next(port.axes[1] for port in step.interface.inputs if port.name == "bias")
+        words = next(tensor.shape[1] for tensor in step.interface.inputs if tensor.name == "bias")
         self._no_bias = np.zeros((1, int(words)), np.float32)
         self._initial_state = GraphRunner(initial_state.model)
         self._step = GraphRunner(_with_log_probs(step.model))

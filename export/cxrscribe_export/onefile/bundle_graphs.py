@@ -9,11 +9,7 @@ from pathlib import Path
 import onnx
 
 from cxrscribe.bundle.bundle import Bundle
-from cxrscribe.bundle.manifest import FP32, MANIFEST_NAME, sha256_of
-from cxrscribe.errors import BundleError
-from cxrscribe_export.graphs.conversion import OPSET
-from cxrscribe_export.graphs.fusion import fuse, fuse_initial_state
-from cxrscribe_export.graphs.interface import (
+from cxrscribe.bundle.contract import (
     BEAM_INIT,
     BEAM_STEP,
     DECODER_INIT,
@@ -22,6 +18,11 @@ from cxrscribe_export.graphs.interface import (
     GraphInterface,
     interfaces_of,
 )
+from cxrscribe.bundle.files import FP32, sha256_of
+from cxrscribe.bundle.manifest import MANIFEST_NAME
+from cxrscribe.errors import BundleError
+from cxrscribe_export.graphs.conversion import OPSET
+from cxrscribe_export.graphs.fusion import fuse, fuse_initial_state
 from cxrscribe_export.graphs.naming import ELEMENT_TYPES
 from cxrscribe_export.onefile.inlining import subgraphs
 
@@ -65,12 +66,12 @@ class _Source:
         self.sha256 = {MANIFEST_NAME: sha256_of(bundle.path / MANIFEST_NAME)}
 
     def has(self, name: str) -> bool:
-        return self._bundle.has_graph(self._interfaces[name].file_name, self._precision)
+        return self._bundle.has_graph(self._interfaces[name].name, self._precision)
 
     def read(self, name: str) -> onnx.ModelProto:
         interface = self._interfaces[name]
-        entry = self._bundle.graph_entry(interface.file_name, self._precision)
-        model = _load(self._bundle.graph(interface.file_name, self._precision))
+        entry = self._bundle.graph_entry(interface.name, self._precision)
+        model = _load(self._bundle.graph(interface.name, self._precision))
         _expect(model, interface)
         self.sha256[entry.path] = entry.sha256
         return model
@@ -102,10 +103,10 @@ def _expect(model: onnx.ModelProto, interface: GraphInterface) -> None:
         ("outputs", model.graph.output, interface.outputs),
     ):
         found = [_described(value) for value in values]
-        wanted = [f"{port.name} {port.element_type} {_shape(port.axes)}" for port in ports]
+        wanted = [f"{port.name} {port.dtype} {_shape(port.shape)}" for port in ports]
         if found != wanted:
             raise BundleError(
-                f"{interface.file_name} has the {kind} {', '.join(found)}, not {', '.join(wanted)}; "
+                f"{interface.name} has the {kind} {', '.join(found)}, not {', '.join(wanted)}; "
                 "export the bundle again"
             )
 

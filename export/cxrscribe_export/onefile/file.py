@@ -10,14 +10,15 @@ import onnx
 from onnx import TensorProto, helper
 
 from cxrscribe.bundle.bundle import Bundle
-from cxrscribe.bundle.manifest import FP32, Manifest
+from cxrscribe.bundle.contract import FILM_AXIS
+from cxrscribe.bundle.files import FP32
+from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.disclaimer import with_disclaimer
 from cxrscribe.errors import BundleError
 from cxrscribe.search.constraints import banned_ids
 from cxrscribe.settings import BeamSettings
 from cxrscribe.version import __version__
 from cxrscribe_export.graphs.graph_builder import GraphBuilder, finished_model
-from cxrscribe_export.graphs.interface import FILM_AXIS
 from cxrscribe_export.onefile.bundle_graphs import BundleGraphs
 from cxrscribe_export.onefile.inlining import inline, merge_copies
 from cxrscribe_export.onefile.limits import add_limits, default_values, overridable_inputs

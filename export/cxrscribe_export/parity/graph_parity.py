@@ -9,13 +9,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.bundle.manifest import OutputParity
+from cxrscribe.bundle.contract import GraphInterface
+from cxrscribe.bundle.evidence import OutputParity
 from cxrscribe.errors import InputError
 from cxrscribe.search.state import State
 from cxrscribe.search.step import StepModel
 from cxrscribe.vocabulary import START
 from cxrscribe_export.graphs.checked_graph import Graph
-from cxrscribe_export.graphs.interface import GraphInterface
 from cxrscribe_export.graphs.runner import GraphRunner, GraphStep
 from cxrscribe_export.parity.difference import largest_difference
 from cxrscribe_models import FilmEncoder
@@ -139,4 +139,4 @@ def _state_differences(state: State, other: State, names: tuple[str, str]) -> di
 def _record(
     interface: GraphInterface, output: str, rows: int, difference: float, tolerance: float
 ) -> OutputParity:
-    return OutputParity(interface.file_name, output, rows, difference, tolerance)
+    return OutputParity(interface.name, output, rows, difference, tolerance)

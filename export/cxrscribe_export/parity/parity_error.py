@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from cxrscribe.bundle.manifest import OutputParity
+from cxrscribe.bundle.evidence import OutputParity
 from cxrscribe.errors import CxrscribeError
 
 _FAILURES_SHOWN: Final = 10

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.bundle.manifest import NearTie, SearchParity
+from cxrscribe.bundle.evidence import NearTie, SearchParity
 from cxrscribe.report import Report
 from cxrscribe_export.parity.reference import Hypothesis, ReferenceSearch
 from cxrscribe_export.parity.search_record import SearchRecord, parting

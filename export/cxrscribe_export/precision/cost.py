@@ -11,11 +11,11 @@ from typing import Final
 import onnx
 
 import cxrscribe
+from cxrscribe.bundle.contract import BEAM_STEP, ENCODER
+from cxrscribe.bundle.evidence import Precision, Speedups
 from cxrscribe.bundle.manifest import Manifest
-from cxrscribe.bundle.precision import Precision, Speedups
 from cxrscribe.errors import CxrscribeError, InputError
 from cxrscribe.sessions.threads import usable_threads
-from cxrscribe_export.graphs.interface import BEAM_STEP, ENCODER
 from cxrscribe_export.graphs.runner import Array
 from cxrscribe_export.precision.kinds import Films, PrecisionKind
 from cxrscribe_export.precision.speed import processor_name, speedup, step_inputs
@@ -112,7 +112,7 @@ def words_of_reports(bundle: Path, precision: str, films: Films) -> list[Words]:
 
 def _speedups(bundle: Path, manifest: Manifest, kind: PrecisionKind, films: Films) -> Speedups:
     def gain(graph: str, inputs: Sequence[Array], rounds: int) -> float:
-        slower, faster = (onnx.load(str(path / f"{graph}.onnx")) for path in (bundle, bundle / kind.name))
+        slower, faster = (onnx.load(str(path / graph)) for path in (bundle, bundle / kind.name))
         return speedup(slower, faster, inputs, rounds)
 
     batch = films.take(range(ENCODER_FILMS), axis=0, mode="wrap")

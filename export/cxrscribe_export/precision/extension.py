@@ -12,13 +12,13 @@ import onnx
 
 import cxrscribe
 from cxrscribe.bundle.bundle import Bundle
+from cxrscribe.bundle.contract import BEAM_INIT, BEAM_STEP, DECODER_INIT, DECODER_STEP, interfaces_of
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.errors import BundleError
 from cxrscribe_export.bundle_folder import check_out, new_bundle_folder
 from cxrscribe_export.graph_file import write_graph
 from cxrscribe_export.graphs.checked_graph import Graph
 from cxrscribe_export.graphs.fused import fused_graphs, fused_parity
-from cxrscribe_export.graphs.interface import BEAM_INIT, BEAM_STEP, DECODER_INIT, DECODER_STEP, interfaces_of
 from cxrscribe_export.parity.parity_error import beyond_tolerance, refuse
 from cxrscribe_export.precision.kinds import Films
 from cxrscribe_export.precision.precisions import PrecisionOrder, add_precisions
@@ -63,7 +63,7 @@ def extend_bundle(
 
 def has_fused_graphs(manifest: Manifest) -> bool:
     """Whether a bundle has beam_init and beam_step, as those that export writes now do."""
-    return all(manifest.entry(f"{name}.onnx") is not None for name in (BEAM_INIT, BEAM_STEP))
+    return all(manifest.entry(name) is not None for name in (BEAM_INIT, BEAM_STEP))
 
 
 def _copy(bundle: Bundle, without: tuple[str, ...], folder: Path) -> Manifest:
@@ -84,15 +84,14 @@ def _add_fused(manifest: Manifest, films: Films, folder: Path) -> Manifest:
     """Write beam_init and beam_step; the manifest's parity, if it has one, gets what was compared."""
     interfaces = interfaces_of(manifest.architecture, manifest.preprocessing)
     initial_state, step = (
-        Graph(interfaces[name], onnx.load(str(folder / f"{name}.onnx")))
-        for name in (DECODER_INIT, DECODER_STEP)
+        Graph(interfaces[name], onnx.load(str(folder / name))) for name in (DECODER_INIT, DECODER_STEP)
     )
     fused = fused_graphs(initial_state, step, interfaces)
     with cxrscribe.load(folder, device="cpu", cache=False) as reporter:
         features = reporter.encode(list(films[:_PARITY_FILMS]))
     outputs = fused_parity((initial_state, step), fused, features, TOLERANCE)
     refuse(list(beyond_tolerance(outputs)))
-    paths = [graph.interface.file_name for graph in fused]
+    paths = [graph.interface.name for graph in fused]
     parity = manifest.parity
     manifest = replace(
         manifest,

@@ -10,8 +10,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from cxrscribe.bundle.precision import FP16, INT8
-from cxrscribe_export.graphs.interface import BEAM_INIT, BEAM_STEP, DECODER_INIT, ENCODER
+from cxrscribe.bundle.contract import BEAM_INIT, BEAM_STEP, DECODER_INIT, ENCODER
+from cxrscribe.bundle.evidence import FP16, INT8
 from cxrscribe_export.graphs.runner import GraphRunner
 from cxrscribe_export.precision.decoder_int8 import quantize_beam_step, quantize_initial_state
 from cxrscribe_export.precision.encoder_int8 import quantize_encoder

@@ -9,10 +9,11 @@ from pathlib import Path
 import onnx
 
 import cxrscribe
-from cxrscribe.bundle.manifest import FP32, Manifest
+from cxrscribe.bundle.contract import interfaces_of
+from cxrscribe.bundle.files import FP32
+from cxrscribe.bundle.manifest import Manifest
 from cxrscribe_export.graph_file import write_graph
 from cxrscribe_export.graphs.checked_graph import Graph, check
-from cxrscribe_export.graphs.interface import interfaces_of
 from cxrscribe_export.precision.cost import LossLimits, measure_cost, words_of_reports
 from cxrscribe_export.precision.kinds import GRAPHS, KINDS, Films, PrecisionKind
 from cxrscribe_export.precision.trial import Trial
@@ -76,7 +77,7 @@ def add_graphs(bundle: Path, manifest: Manifest, kind: PrecisionKind, films: Fil
 
     `films`: training films uint8 [M, H, W]. Raises HalfPrecisionError when float16 can't hold a weight.
     """
-    fp32 = {name: onnx.load(str(bundle / f"{name}.onnx")) for name in GRAPHS}
+    fp32 = {name: onnx.load(str(bundle / name)) for name in GRAPHS}
     interfaces = interfaces_of(manifest.architecture, manifest.preprocessing)
     graphs = [Graph(interfaces[name], model) for name, model in kind.make(fp32, films).items()]
     for graph in graphs:

@@ -61,11 +61,11 @@ class Architecture:
         }
 
     @classmethod
-    def from_json(cls, value: Mapping[str, object], place: str = "architecture") -> Architecture:
-        """Read what `to_json` gave. Raises BundleError naming the field that is wrong."""
-        fields = JsonObject(value, place)
+    def from_json(cls, fields: JsonObject) -> Architecture:
+        """Read what `to_json` gave. Raises the document's error, which names the field that is wrong."""
         options = fields.object("backbone_options")
-        architecture = cls(
+        return fields.make(
+            cls,
             backbone=fields.text("backbone"),
             backbone_options={name: _option(options, name) for name in options.names()},
             feature_size=fields.integer("feature_size", 1),
@@ -75,8 +75,6 @@ class Architecture:
             vocabulary_size=fields.integer("vocabulary_size", 5),
             dropout=fields.number("dropout"),
         )
-        fields.finish()
-        return architecture
 
 
 def _option(options: JsonObject, name: str) -> int | float | str:

@@ -7,18 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
-from typing import Final
 
 from cxrscribe.bundle.external_data import external_files
-from cxrscribe.bundle.manifest import FP32, MANIFEST_NAME, FileEntry, Manifest, sha256_of
-from cxrscribe.bundle.paths import file_inside, is_bundle_path, opening
+from cxrscribe.bundle.files import FP32, FileEntry, file_inside, is_bundle_path, opening, sha256_of
+from cxrscribe.bundle.manifest import MANIFEST_NAME, Manifest
 from cxrscribe.errors import BundleError
-
-ENCODER: Final = "encoder.onnx"
-DECODER_INIT: Final = "decoder_init.onnx"
-DECODER_STEP: Final = "decoder_step.onnx"
-BEAM_INIT: Final = "beam_init.onnx"
-BEAM_STEP: Final = "beam_step.onnx"
 
 
 class FileState(StrEnum):
@@ -195,6 +188,47 @@ class Bundle:
                 "it is changed or damaged: copy or export the bundle again"
             )
         return GraphFile(entry, file, status.st_mtime_ns)
+
+
+@dataclass(frozen=True)
+class GraphSource:
+    """A graph of a bundle at one precision."""
+
+    bundle: Bundle
+    name: str
+    """Say `encoder.onnx`."""
+    precision: str = FP32
+
+    @property
+    def entry(self) -> FileEntry:
+        """What the manifest says of the graph. Raises BundleError when the bundle has none."""
+        return self.bundle.graph_entry(self.name, self.precision)
+
+    @property
+    def path(self) -> Path:
+        """Where the graph lies; not checked."""
+        return self.bundle.path / self.entry.path
+
+    @property
+    def weight_sums(self) -> dict[str, str]:
+        """The sha256 of every file that may hold weights of the graph, by its name as the graph writes it.
+
+        These are all files below its folder that are no graphs: which of them it names, only reading tells.
+        """
+        folder = PurePosixPath(self.entry.path).parent
+        return {
+            str(PurePosixPath(entry.path).relative_to(folder)): entry.sha256
+            for entry in self.bundle.manifest.files
+            if not entry.is_graph and PurePosixPath(entry.path).is_relative_to(folder)
+        }
+
+    def files(self) -> tuple[GraphFile, ...]:
+        """The graph's file and those of its external weights, all checked as `Bundle.graph` does."""
+        return self.bundle.graph_files(self.name, self.precision)
+
+    def unread_files(self, external: Sequence[str]) -> tuple[GraphFile, ...]:
+        """As `files`, of a graph whose external weights are known by their names in it: no file is read."""
+        return self.bundle.unread_graph_files(self.name, self.precision, external)
 
 
 def _path(name: str, precision: str) -> str:

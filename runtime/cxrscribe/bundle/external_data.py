@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from cxrscribe.bundle.paths import opening
+from cxrscribe.bundle.files import opening
 from cxrscribe.errors import BundleError
 
 # Message -> field number -> message in that field, for every way from a model to a tensor.

@@ -4,102 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from cxrscribe.bundle.architecture import Architecture
-from cxrscribe.bundle.file_entry import FP32, FileEntry, TensorEntry, sha256_of
-from cxrscribe.bundle.parity import NearTie, OutputParity, Parity, SearchParity
-from cxrscribe.bundle.paths import file_inside
-from cxrscribe.bundle.precision import Precision
+from cxrscribe.bundle.evidence import Evaluation, Parity, Precision, Provenance
+from cxrscribe.bundle.files import FP32, FileEntry, file_inside
 from cxrscribe.errors import BundleError, CxrscribeError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.json_object import JsonObject, read_json_object
 from cxrscribe.settings import BeamSettings
 from cxrscribe.vocabulary import Vocabulary
 
-__all__ = [
-    "FP32",
-    "MANIFEST_NAME",
-    "SCHEMA_VERSION",
-    "Architecture",
-    "Evaluation",
-    "FileEntry",
-    "Manifest",
-    "NearTie",
-    "OutputParity",
-    "Parity",
-    "Precision",
-    "Provenance",
-    "SearchParity",
-    "TensorEntry",
-    "sha256_of",
-]
-
 MANIFEST_NAME: Final = "manifest.json"
 SCHEMA_VERSION: Final = 2
 """What is written. Version 1 had no `precisions`, and is read as having none."""
 _READ_VERSIONS: Final = (1, 2)
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Figures of one evaluation of the model."""
-
-    corpus: str
-    """What it was evaluated on, in words."""
-    split: str
-    """`train`, `val`, `test` or `all`."""
-    reports: int
-    """How many reports were scored."""
-    figures: Mapping[str, float]
-    """Name to value, as `cxrscribe evaluate --json` names them: `bleu_4`, `label_f1_micro` ..."""
-
-    def to_json(self) -> dict[str, object]:
-        """The fields as JSON values."""
-        return {
-            "corpus": self.corpus,
-            "split": self.split,
-            "reports": self.reports,
-            "figures": dict(self.figures),
-        }
-
-    @classmethod
-    def read(cls, fields: JsonObject) -> Evaluation:
-        """Read what `to_json` gave. Raises BundleError naming the field that is wrong."""
-        figures = fields.object("figures")
-        record = cls(
-            corpus=fields.text("corpus"),
-            split=fields.text("split"),
-            reports=fields.integer("reports"),
-            figures={name: figures.number(name) for name in figures.names()},
-        )
-        fields.finish()
-        return record
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """Where the weights come from."""
-
-    description: str
-    """In words: what they were trained on, and how."""
-    sha256: Mapping[str, str]
-    """Checksums of the weight files that the graphs were made from, by name."""
-
-    def to_json(self) -> dict[str, object]:
-        """The fields as JSON values."""
-        return {"description": self.description, "sha256": dict(self.sha256)}
-
-    @classmethod
-    def read(cls, fields: JsonObject) -> Provenance:
-        """Read what `to_json` gave. Raises BundleError naming the field that is wrong."""
-        sums = fields.object("sha256")
-        record = cls(fields.text("description"), {name: sums.text(name) for name in sums.names()})
-        fields.finish()
-        return record
 
 
 @dataclass(frozen=True)
@@ -205,11 +126,17 @@ class Manifest:
             raise BundleError(
                 f"{bundle} is not a folder with {MANIFEST_NAME}; give the folder that `cxrscribe export` made"
             )
-        return cls.from_json(read_json_object(file_inside(bundle, MANIFEST_NAME)))
+        return cls.from_json(
+            read_json_object(
+                file_inside(bundle, MANIFEST_NAME),
+                error=BundleError,
+                remedy="give the folder that an export made",
+            )
+        )
 
     @classmethod
     def from_json(cls, fields: JsonObject) -> Manifest:
-        """Read what `to_json` gave. Raises BundleError naming the field that is wrong."""
+        """Read what `to_json` gave. Raises the document's error, which names the field that is wrong."""
         version = fields.integer("schema_version", 1)
         if version not in _READ_VERSIONS:
             raise BundleError(
@@ -217,24 +144,23 @@ class Manifest:
                 f"{' and '.join(map(str, _READ_VERSIONS))}; "
                 "export the bundle again, or install the cxrscribe version that wrote it"
             )
-        manifest = cls(
+        return fields.make(
+            cls,
             producer=fields.text("producer"),
-            architecture=Architecture.from_json(
-                fields.mapping("architecture"), f"{fields.place}: architecture"
-            ),
+            architecture=Architecture.from_json(fields.object("architecture")),
             vocabulary=_vocabulary(fields),
-            preprocessing=_preprocessing(fields),
-            settings=BeamSettings.from_json(fields.mapping("settings"), f"{fields.place}: settings"),
-            files=tuple(FileEntry.read(entry) for entry in fields.objects("files")),
-            parity=None if fields.is_null("parity") else Parity.read(fields.object("parity")),
-            evaluation=None if fields.is_null("evaluation") else Evaluation.read(fields.object("evaluation")),
-            provenance=Provenance.read(fields.object("provenance")),
+            preprocessing=Preprocessing.from_json(fields.object("preprocessing")),
+            settings=BeamSettings.from_json(fields.object("settings")),
+            files=tuple(FileEntry.from_json(entry) for entry in fields.objects("files")),
+            parity=None if fields.is_null("parity") else Parity.from_json(fields.object("parity")),
+            evaluation=None
+            if fields.is_null("evaluation")
+            else Evaluation.from_json(fields.object("evaluation")),
+            provenance=Provenance.from_json(fields.object("provenance")),
             licence=fields.text("licence"),
             disclaimer=fields.text("disclaimer"),
-            precisions=() if version == 1 else tuple(map(Precision.read, fields.objects("precisions"))),
+            precisions=() if version == 1 else tuple(map(Precision.from_json, fields.objects("precisions"))),
         )
-        fields.finish()
-        return manifest
 
 
 def _vocabulary(fields: JsonObject) -> Vocabulary:
@@ -243,12 +169,3 @@ def _vocabulary(fields: JsonObject) -> Vocabulary:
         return Vocabulary(words)
     except CxrscribeError as error:
         raise BundleError(f"{fields.place}: vocabulary: {error}") from None
-
-
-def _preprocessing(fields: JsonObject) -> Preprocessing:
-    try:
-        return Preprocessing.from_json(fields.mapping("preprocessing"))
-    except BundleError:
-        raise
-    except CxrscribeError as error:
-        raise BundleError(f"{fields.place}: {error}") from None

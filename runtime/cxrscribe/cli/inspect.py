@@ -13,9 +13,8 @@ from cxrscribe.cli.options import bundle_or_demo
 
 if TYPE_CHECKING:
     from cxrscribe.bundle.bundle import Bundle, FileCheck, Inspection
+    from cxrscribe.bundle.evidence import Parity, Precision
     from cxrscribe.bundle.manifest import Manifest
-    from cxrscribe.bundle.parity import Parity
-    from cxrscribe.bundle.precision import Precision
     from cxrscribe.sessions.placement import Placement
 
 
@@ -49,15 +48,10 @@ def inspect(bundle: Path | None, device: str | None, as_json: bool) -> None:
 
 def _placement(bundle: Bundle, device: str) -> tuple[str, tuple[Placement, ...]]:
     """The device that was taken, and where each graph runs. Raises DeviceError."""
-    from cxrscribe.bundle.file_entry import FP32
-    from cxrscribe.loader import open_graphs
-    from cxrscribe.sessions.cache import open_cache
-    from cxrscribe.sessions.cache_folder import default_folder
-    from cxrscribe.sessions.factory import SessionFactory
+    from cxrscribe.loader import open_bundle
 
-    sessions = SessionFactory(device, cache=open_cache(True, default_folder()))
-    placement = open_graphs(bundle, sessions, FP32).placement
-    return sessions.device.name, placement
+    opened = open_bundle(bundle.path, device=device, verify=bundle.verify)
+    return opened.device, opened.placement
 
 
 def _placement_json(device: str | None, found: tuple[str, tuple[Placement, ...]] | None) -> dict[str, object]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,10 +10,11 @@ import numpy.typing as npt
 
 from cxrscribe.errors import InputError
 from cxrscribe.films.film import read_film
-from cxrscribe.json_object import finite_number
+from cxrscribe.json_object import JsonObject, finite_number
 
 if TYPE_CHECKING:
-    from cxrscribe.films.film import FilmSource
+    from cxrscribe.json_object import JsonObject
+from cxrscribe.films.film import FilmSource
 
 LETTERBOX: Final = "letterbox"
 LARGEST_SIDE: Final = 4096
@@ -111,21 +111,16 @@ class Preprocessing:
         return asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
 
     @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> Preprocessing:
-        """Read what `to_json` gave. Raises InputError when a field is missing, unknown or out of range."""
-        names = ("height", "width", "resize", "mean", "std")
-        if not isinstance(fields, Mapping):
-            raise InputError(
-                f"preprocessing is {type(fields).__name__}, not an object with {', '.join(names)}"
-            )
-        missing = [name for name in names if name not in fields]
-        unknown = sorted(str(name) for name in set(fields) - set(names))
-        if missing or unknown:
-            raise InputError(
-                f"preprocessing lacks {missing or 'nothing'} and has the unknown fields {unknown or 'none'}; "
-                f"its fields are {', '.join(names)}"
-            )
-        return cls(**{name: fields[name] for name in names})
+    def from_json(cls, fields: JsonObject) -> Preprocessing:
+        """Read what `to_json` gave. Raises the document's error, which names the field that is wrong."""
+        return fields.make(
+            cls,
+            height=fields.integer("height"),
+            width=fields.integer("width"),
+            resize=fields.text("resize"),
+            mean=fields.numbers("mean"),
+            std=fields.numbers("std"),
+        )
 
 
 def _channels(name: str, values: object) -> tuple[float, float, float]:

@@ -7,7 +7,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.bundle.file_entry import TensorEntry
+from cxrscribe.bundle.architecture import Architecture
+from cxrscribe.bundle.contract import encoder_interface
+from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.sessions.session import Session
 
 # Activations of a large backbone take some 100 MB a film at 512 pixels; features of many films take nothing.
@@ -18,18 +20,21 @@ class Encoder:
     """`encoder.onnx`: image uint8 [N, H, W] -> features float32 [N, F]."""
 
     def __init__(
-        self, session: Session, height: int, width: int, feature_size: int, *, padded: bool = False
+        self,
+        session: Session,
+        architecture: Architecture,
+        preprocessing: Preprocessing,
+        *,
+        padded: bool = False,
     ) -> None:
         """`padded`: always run FILMS_AT_ONCE films, black ones where there are fewer.
 
-        Raises BundleError when the graph isn't an encoder of films [height, width]."""
-        session.expect(
-            [TensorEntry("image", "uint8", ("N", height, width))],
-            [TensorEntry("features", "float32", ("N", feature_size))],
-        )
+        Raises BundleError when the graph isn't an encoder of films of this size, or not of this architecture.
+        """
+        self.feature_size = architecture.feature_size
+        session.expect(encoder_interface(preprocessing.height, preprocessing.width, self.feature_size))
         self._session = session
         self._padded = padded
-        self.feature_size = feature_size
 
     def encode(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Features float32 [N, F] of preprocessed films uint8 [N, H, W]; N may be 0."""

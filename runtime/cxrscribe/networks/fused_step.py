@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrscribe.bundle.architecture import Architecture
-from cxrscribe.bundle.file_entry import TensorEntry
+from cxrscribe.bundle.contract import beam_init_interface, beam_step_interface
 from cxrscribe.networks.state_cache import StateCache
 from cxrscribe.search.frontier import Candidates, Frontier
 from cxrscribe.sessions.binding import Binding
@@ -25,28 +25,10 @@ class FusedDecoder:
 
     def __init__(self, init: Session, step: Session, architecture: Architecture) -> None:
         """Raises BundleError when the graphs aren't these two, or not of this architecture."""
-        words = architecture.vocabulary_size
-        self.width = 2 * architecture.layers * architecture.hidden_size
-        init.expect(
-            [TensorEntry("features", "float32", ("N", architecture.feature_size))],
-            [TensorEntry("state", "float32", ("N", self.width))],
-        )
-        step.expect(
-            [
-                TensorEntry("token", "int64", ("R",)),
-                TensorEntry("parent", "int64", ("R",)),
-                TensorEntry("score", "float32", ("R", 1)),
-                TensorEntry("state", "float32", ("S", self.width)),
-                TensorEntry("bias", "float32", ("Q", words)),
-                TensorEntry("beam_width", "int64", ()),
-            ],
-            [
-                TensorEntry("candidate_score", "float32", ("B", "M")),
-                TensorEntry("candidate_index", "int64", ("B", "M")),
-                TensorEntry("candidate_log_prob", "float32", ("B", "M")),
-                TensorEntry("state_out", "float32", ("R", self.width)),
-            ],
-        )
+        layers, hidden_size = architecture.layers, architecture.hidden_size
+        init.expect(beam_init_interface(architecture.feature_size, layers, hidden_size))
+        step.expect(beam_step_interface(layers, hidden_size, architecture.vocabulary_size))
+        self.width = 2 * layers * hidden_size
         self.init = init
         self.step = step
         self.memory = step.device.memory

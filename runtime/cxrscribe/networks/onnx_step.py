@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrscribe.bundle.architecture import Architecture
-from cxrscribe.bundle.file_entry import TensorEntry
+from cxrscribe.bundle.contract import decoder_init_interface, decoder_step_interface
 from cxrscribe.search.state import State
 from cxrscribe.search.step_expander import StepExpander
 from cxrscribe.sessions.session import Session
@@ -22,17 +22,9 @@ class OnnxStep:
 
     def __init__(self, init: Session, step: Session, architecture: Architecture) -> None:
         """Raises BundleError when the graphs aren't these two, or not of this architecture."""
-        init.expect(
-            [TensorEntry("features", "float32", ("N", architecture.feature_size))],
-            _states(_STATE, "N", architecture),
-        )
-        step.expect(
-            [TensorEntry("token", "int64", ("R",)), *_states(_STATE, "R", architecture)],
-            [
-                TensorEntry("log_probs", "float32", ("R", architecture.vocabulary_size)),
-                *_states(_STATE_OUT, "R", architecture),
-            ],
-        )
+        layers, hidden_size = architecture.layers, architecture.hidden_size
+        init.expect(decoder_init_interface(architecture.feature_size, layers, hidden_size))
+        step.expect(decoder_step_interface(layers, hidden_size, architecture.vocabulary_size))
         self._init = init
         self._step = step
 
@@ -50,9 +42,3 @@ class OnnxStep:
             ("log_probs", *_STATE_OUT), {"token": tokens, "hidden": state.hidden, "cell": state.cell}
         )
         return log_probs, State(hidden, cell)
-
-
-def _states(names: tuple[str, str], rows: str, architecture: Architecture) -> list[TensorEntry]:
-    """h and c of every layer, `rows` being the name of the axis that counts hypotheses or films."""
-    shape = (architecture.layers, rows, architecture.hidden_size)
-    return [TensorEntry(name, "float32", shape) for name in names]

@@ -17,8 +17,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Final
 
-from cxrscribe.bundle.bundle import GraphFile
-from cxrscribe.bundle.graph_source import GraphSource
+from cxrscribe.bundle.bundle import GraphFile, GraphSource
 from cxrscribe.errors import BundleError, InputError
 from cxrscribe.sessions.cache_folder import CacheEntry, CacheFolder
 from cxrscribe.sessions.cache_record import GRAPH_NAME, WEIGHTS_NAME, CacheRecord, SourceFile, described

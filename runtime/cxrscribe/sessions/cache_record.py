@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from cxrscribe.bundle.bundle import GraphFile
-from cxrscribe.bundle.paths import is_bundle_path
+from cxrscribe.bundle.files import is_bundle_path
 from cxrscribe.errors import BundleError
 from cxrscribe.json_object import JsonObject, read_json_object
 
@@ -40,11 +40,14 @@ class SourceFile:
         return {"path": self.path, "sha256": self.sha256, "mtime_ns": self.mtime_ns}
 
     @classmethod
-    def read(cls, fields: JsonObject) -> SourceFile:
-        """Read what `to_json` gave. Raises BundleError naming the field that is wrong."""
-        file = cls(fields.text("path"), fields.text("sha256"), fields.integer("mtime_ns"))
-        fields.finish()
-        return file
+    def from_json(cls, fields: JsonObject) -> SourceFile:
+        """Read what `to_json` gave. Raises the document's error, which names the field that is wrong."""
+        return fields.make(
+            cls,
+            path=fields.text("path"),
+            sha256=fields.text("sha256"),
+            mtime_ns=fields.integer("mtime_ns"),
+        )
 
 
 @dataclass(frozen=True)
@@ -66,13 +69,12 @@ class CachedFile:
         return {"name": self.name, "bytes": self.bytes, "crc32": self.crc32}
 
     @classmethod
-    def read(cls, fields: JsonObject) -> CachedFile:
-        """Read what `to_json` gave. Raises BundleError naming the field that is wrong."""
-        file = cls(fields.text("name"), fields.integer("bytes"), fields.integer("crc32"))
-        if file.name not in (GRAPH_NAME, WEIGHTS_NAME):
+    def from_json(cls, fields: JsonObject) -> CachedFile:
+        """Read what `to_json` gave. Raises the document's error, which names the field that is wrong."""
+        name = fields.text("name")
+        if name not in (GRAPH_NAME, WEIGHTS_NAME):
             fields.refuse("name", f"{GRAPH_NAME!r} or {WEIGHTS_NAME!r}")
-        fields.finish()
-        return file
+        return fields.make(cls, name=name, bytes=fields.integer("bytes"), crc32=fields.integer("crc32"))
 
 
 @dataclass(frozen=True)
@@ -125,16 +127,16 @@ class CacheRecord:
     @classmethod
     def read(cls, folder: Path) -> CacheRecord:
         """Read the record in `folder`. Raises BundleError when there is none, or it isn't one."""
-        fields = read_json_object(folder / RECORD_NAME, _MOST_BYTES)
-        record = cls(
+        fields = read_json_object(folder / RECORD_NAME, _MOST_BYTES, error=BundleError)
+        record = fields.make(
+            cls,
             bundle=fields.text("bundle"),
             made=fields.text("made"),
             onnxruntime=fields.text("onnxruntime"),
             processor=fields.text("processor"),
-            sources=tuple(map(SourceFile.read, fields.objects("sources"))),
-            files=tuple(map(CachedFile.read, fields.objects("files"))),
+            sources=tuple(map(SourceFile.from_json, fields.objects("sources"))),
+            files=tuple(map(CachedFile.from_json, fields.objects("files"))),
         )
-        fields.finish()
         record._check(folder)
         return record
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cxrscribe.bundle.graph_source import GraphSource
+from cxrscribe.bundle.bundle import GraphSource
 from cxrscribe.errors import BundleError, DeviceError
 from cxrscribe.sessions.cache import Check, GraphCache
 from cxrscribe.sessions.cache_folder import CacheEntry

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.bundle.file_entry import TensorEntry
+from cxrscribe.bundle.contract import GraphInterface
+from cxrscribe.bundle.files import TensorEntry
 from cxrscribe.errors import BundleError, DeviceError
 from cxrscribe.sessions.cuda import gpu_missing
 from cxrscribe.sessions.device import CPU, Device, Memory, missing
@@ -45,13 +46,13 @@ class Session:
         """The onnxruntime.InferenceSession, for what `run` doesn't offer. Not to be changed."""
         return self._session
 
-    def expect(self, inputs: Sequence[TensorEntry], outputs: Sequence[TensorEntry]) -> None:
-        """Raise BundleError unless the graph has these inputs and outputs, in any order.
+    def expect(self, interface: GraphInterface) -> None:
+        """Raise BundleError unless the graph has the interface's inputs and outputs, in any order.
 
         An axis that has a size here may be left open by the graph; one that has a name here must be.
         """
-        self._expect("inputs", self._session.get_inputs(), inputs)
-        self._expect("outputs", self._session.get_outputs(), outputs)
+        self._expect("inputs", self._session.get_inputs(), interface.inputs)
+        self._expect("outputs", self._session.get_outputs(), interface.outputs)
 
     def run(self, outputs: tuple[str, ...], inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
         """Values of the named outputs, in this order. Raises DeviceError when onnxruntime fails."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import fields, replace
 from html.parser import HTMLParser
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from cxrscribe.json_object import JsonObject
 from cxrscribe_bench.page import write_page
 from cxrscribe_bench.page.page import page
 from cxrscribe_bench.results.record import NOT_MLPERF, Record
@@ -165,7 +167,7 @@ def test_five_thousand_samples_leave_the_page_small(tmp_path: Path) -> None:
 
 def _poisoned(record: Record) -> Record:
     """With a tag and a quote in every text."""
-    return Record._of(_poison(record.to_json()))
+    return Record.from_json(JsonObject(_poison(json.loads(json.dumps(record.to_json()))), "bench.json"))
 
 
 def _poison(value: Any, key: str = "") -> Any:

@@ -12,12 +12,10 @@ from click.testing import CliRunner
 import cxrscribe
 from cxrscribe import BeamSettings, DecodingStats
 from cxrscribe.bundle.bundle import Bundle
-from cxrscribe.bundle.manifest import FP32
-from cxrscribe.loader import open_graphs
+from cxrscribe.loader import open_bundle
 from cxrscribe.search.decoding import search_in_order
 from cxrscribe.search.requests import FeatureMatrix
 from cxrscribe.search.scheduler import Scheduler
-from cxrscribe.sessions.factory import SessionFactory
 from cxrscribe_bench.floor.matrix_products import MatrixProducts, multiplications
 from cxrscribe_bench.floor.recording import RecordingExpander
 from cxrscribe_bench.material.model import ModelSize, make
@@ -30,9 +28,8 @@ FEATURES = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
 
 
 def test_recorded_rows_are_those_that_are_counted(fused_bundle: Path) -> None:
-    bundle = Bundle.open(fused_bundle)
-    graphs = open_graphs(bundle, SessionFactory("cpu", 1), FP32)
-    expander = RecordingExpander(graphs.decoder(bundle.manifest.architecture).expander(0))
+    bundle = open_bundle(fused_bundle, device="cpu", threads=1)
+    expander = RecordingExpander(bundle.decoder.expander(0))
     vocabulary = bundle.manifest.vocabulary
     stats = DecodingStats()
     source = FeatureMatrix(FEATURES, [BeamSettings(beam_width=3)] * len(FEATURES), vocabulary, 32)

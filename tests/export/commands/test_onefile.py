@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from cxrscribe.bundle.manifest import sha256_of
+from cxrscribe.bundle.files import sha256_of
 from cxrscribe.cli.main import main
 from cxrscribe.disclaimer import DISCLAIMER
 from support.one_file import OneFile

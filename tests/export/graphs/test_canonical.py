@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from cxrscribe.bundle.bundle import DECODER_INIT, DECODER_STEP, ENCODER
+from cxrscribe.bundle.contract import DECODER_INIT, DECODER_STEP, ENCODER
 from cxrscribe_export.graphs.canonical import Graph, check
 from cxrscribe_export.graphs.conversion import OPSET, ConversionError
 from cxrscribe_export.graphs.runner import GraphRunner
@@ -53,7 +53,7 @@ def test_names_types_and_axes_are_those_of_the_bundle(exported: Exported) -> Non
 
 
 def test_files_are_called_as_the_runtime_looks_for_them(exported: Exported) -> None:
-    names = [graph.interface.file_name for graph in exported.graphs]
+    names = [graph.interface.name for graph in exported.graphs]
     assert names == [ENCODER, DECODER_INIT, DECODER_STEP]
 
 

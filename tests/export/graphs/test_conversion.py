@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from cxrscribe.bundle.contract import decoder_step_interface
 from cxrscribe.errors import InputError, MissingExtraError
 from cxrscribe_export.graphs import conversion
 from cxrscribe_export.graphs.conversion import ConversionError, Traced, convert, require_converter
-from cxrscribe_export.graphs.interface import decoder_step_interface
 from cxrscribe_export.graphs.networks import Step
 from support.random_networks import VOCABULARY_SIZE, architecture_of, random_decoder
 

@@ -9,9 +9,9 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from cxrscribe.bundle.contract import interfaces_of
 from cxrscribe_export.graphs.checked_graph import Graph
 from cxrscribe_export.graphs.fused import fused_graphs, fused_parity
-from cxrscribe_export.graphs.interface import interfaces_of
 from cxrscribe_export.graphs.runner import FusedStep, GraphStep
 from support.random_networks import Exported
 

@@ -7,8 +7,8 @@ from collections import Counter
 import numpy as np
 import onnx
 
+from cxrscribe.bundle.contract import encoder_interface
 from cxrscribe_export.graphs.checked_graph import check
-from cxrscribe_export.graphs.interface import encoder_interface
 from cxrscribe_export.graphs.norm_folding import fold_batch_norms
 from cxrscribe_export.graphs.runner import GraphRunner
 from support.small_convolutions import FEATURES, SIDE, small_encoder, small_films

@@ -17,7 +17,8 @@ from onnx import helper, numpy_helper
 import cxrscribe
 from cxrscribe import BeamSettings
 from cxrscribe.bundle.bundle import Bundle
-from cxrscribe.bundle.manifest import Manifest, sha256_of
+from cxrscribe.bundle.files import sha256_of
+from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.disclaimer import DISCLAIMER
 from cxrscribe.errors import BundleError, SettingsError
 from cxrscribe_export.onefile.file import one_file

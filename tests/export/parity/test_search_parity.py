@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cxrscribe.bundle.manifest import NearTie, SearchParity
+from cxrscribe.bundle.evidence import NearTie, SearchParity
 from cxrscribe.report import Report
 from cxrscribe.search.decoding import decode
 from cxrscribe.search.state import State

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from onnx import numpy_helper
 
 import cxrscribe
+from cxrscribe.bundle.contract import beam_init_interface, beam_step_interface
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.embedded import demo_films
 from cxrscribe.vocabulary import START
 from cxrscribe_export.graphs.checked_graph import check
 from cxrscribe_export.graphs.fusion import fuse, fuse_initial_state
-from cxrscribe_export.graphs.interface import beam_init_interface, beam_step_interface
 from cxrscribe_export.graphs.runner import Array, GraphRunner
 from cxrscribe_export.precision.decoder_int8 import quantize_beam_step, quantize_initial_state
 from support.kernels import kernels

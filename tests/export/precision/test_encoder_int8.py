@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cxrscribe
+from cxrscribe.bundle.contract import encoder_interface
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.embedded import demo_films
 from cxrscribe_export.graphs.checked_graph import check
-from cxrscribe_export.graphs.interface import encoder_interface
 from cxrscribe_export.graphs.runner import GraphRunner
 from cxrscribe_export.precision.encoder_int8 import quantize_encoder
 from cxrscribe_train.phantom.corpus import sampled_corpus

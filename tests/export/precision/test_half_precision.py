@@ -9,8 +9,8 @@ import onnx
 import pytest
 from onnx import TensorProto, numpy_helper
 
+from cxrscribe.bundle.contract import beam_step_interface, encoder_interface
 from cxrscribe_export.graphs.checked_graph import check
-from cxrscribe_export.graphs.interface import beam_step_interface, encoder_interface
 from cxrscribe_export.graphs.runner import GraphRunner
 from cxrscribe_export.precision.half_precision import HalfPrecisionError, halve
 from support.small_bundle import SmallBundle

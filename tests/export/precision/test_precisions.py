@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import cxrscribe
 from cxrscribe.bundle.bundle import Bundle
-from cxrscribe.bundle.manifest import Manifest, OutputParity, Parity
-from cxrscribe.bundle.precision import ReportFigures
+from cxrscribe.bundle.evidence import OutputParity, Parity, ReportFigures
+from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.errors import BundleError, InputError
 from cxrscribe.settings import BeamSettings
 from cxrscribe_export.precision.cost import LossError, LossLimits, words_of_reports

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 import cxrscribe
-from cxrscribe.bundle.bundle import DECODER_STEP, ENCODER, Bundle, FileState
+from cxrscribe.bundle.bundle import Bundle, FileState
+from cxrscribe.bundle.contract import DECODER_STEP, ENCODER
 from cxrscribe.bundle.external_data import external_files
 from cxrscribe.errors import BundleError
 from support.small_bundle import SmallBundle, edit_graph

@@ -9,16 +9,9 @@ from typing import Any
 
 import pytest
 
-from cxrscribe.bundle.manifest import (
-    MANIFEST_NAME,
-    Evaluation,
-    FileEntry,
-    Manifest,
-    NearTie,
-    OutputParity,
-    Parity,
-    SearchParity,
-)
+from cxrscribe.bundle.evidence import Evaluation, NearTie, OutputParity, Parity, SearchParity
+from cxrscribe.bundle.files import FileEntry
+from cxrscribe.bundle.manifest import MANIFEST_NAME, Manifest
 from cxrscribe.errors import BundleError
 from cxrscribe.settings import BeamSettings
 from support.precision_record import INT8
@@ -60,9 +53,9 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
         (("vocabulary",), ["a", "b"], "vocabulary starts with"),
         (("vocabulary", 4), 7, "vocabulary is"),
         (("vocabulary", 5), "a", "twice"),
-        (("preprocessing", "height"), -1, "preprocessing height is -1"),
+        (("preprocessing", "height"), -1, "preprocessing.height is -1"),
         (("preprocessing", "colour"), 1, "colour"),
-        (("preprocessing", "mean"), [10**400, 0, 0], "preprocessing mean is"),
+        (("preprocessing", "mean"), [10**400, 0, 0], "preprocessing.mean is"),
         (("settings", "beam_width"), 0, "settings: beam_width is 0"),
         pytest.param(("settings", "length_penalty"), 10**400, "length_penalty is 1000", id="huge penalty"),
         (("settings", "banned_words"), ["effusion"], "'effusion', which is not in the vocabulary"),

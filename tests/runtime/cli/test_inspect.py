@@ -12,17 +12,17 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from cxrscribe.bundle.manifest import (
+from cxrscribe.bundle.evidence import (
     Evaluation,
-    FileEntry,
-    Manifest,
     NearTie,
     OutputParity,
     Parity,
     Provenance,
+    ReportFigures,
     SearchParity,
 )
-from cxrscribe.bundle.precision import ReportFigures
+from cxrscribe.bundle.files import FileEntry
+from cxrscribe.bundle.manifest import Manifest
 from support.precision_record import INT8
 
 Run = Callable[..., Result]

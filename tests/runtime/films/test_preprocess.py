@@ -14,6 +14,7 @@ from PIL import Image
 from cxrscribe.errors import FilmError, InputError
 from cxrscribe.films.film import read_film
 from cxrscribe.films.preprocess import IMAGENET_MEAN, Preprocessing
+from cxrscribe.json_object import JsonObject
 
 SIDES = st.integers(min_value=16, max_value=300)
 
@@ -120,11 +121,15 @@ def test_apply_refuses_what_is_no_grey_film(film: np.ndarray) -> None:
         Preprocessing(32, 32).apply(film)
 
 
+def read(fields: dict[str, object]) -> Preprocessing:
+    return Preprocessing.from_json(JsonObject(fields, "run.json: preprocessing"))
+
+
 @settings(deadline=None)  # a busy machine is no failure
 @given(height=st.integers(1, 4096), width=st.integers(1, 4096), mean=st.floats(0, 1), std=st.floats(0.01, 1))
 def test_json_round_trip(height: int, width: int, mean: float, std: float) -> None:
     preprocessing = Preprocessing(height, width, mean=(mean, 0.5, 0.5), std=(std, 0.2, 0.2))
-    assert Preprocessing.from_json(preprocessing.to_json()) == preprocessing
+    assert read(preprocessing.to_json()) == preprocessing
 
 
 @pytest.mark.parametrize(
@@ -146,16 +151,16 @@ def test_json_round_trip(height: int, width: int, mean: float, std: float) -> No
 def test_json_with_a_wrong_value_is_refused(field: str, value: object, message: str) -> None:
     fields = Preprocessing(64, 64).to_json() | {field: value}
     with pytest.raises(InputError, match=message):
-        Preprocessing.from_json(fields)
+        read(fields)
 
 
 def test_json_with_missing_or_unknown_fields_is_refused() -> None:
     fields = Preprocessing(64, 64).to_json()
     with pytest.raises(InputError, match="crop"):
-        Preprocessing.from_json(fields | {"crop": 1})
+        read(fields | {"crop": 1})
     del fields["std"]
     with pytest.raises(InputError, match="std"):
-        Preprocessing.from_json(fields)
+        read(fields)
 
 
 def test_defaults_are_those_of_imagenet() -> None:

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 import cxrscribe
-from cxrscribe.bundle.bundle import DECODER_STEP, ENCODER, Bundle
-from cxrscribe.bundle.graph_source import GraphSource
+from cxrscribe.bundle.bundle import Bundle, GraphSource
+from cxrscribe.bundle.contract import DECODER_STEP, ENCODER
 from cxrscribe.errors import BundleError, DeviceError, MissingExtraError
 from cxrscribe.sessions.device import CPU, CUDA, DEVICES, TENSORRT, Device, Memory, Role
 from cxrscribe.sessions.factory import SessionFactory, WantedGraph

@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 import cxrscribe
-from cxrscribe.bundle.file_entry import TensorEntry
+from cxrscribe.bundle.contract import GraphInterface
+from cxrscribe.bundle.files import TensorEntry
 from cxrscribe.errors import BundleError, CxrscribeError, DeviceError
 from cxrscribe.sessions.device import CPU, CUDA
 from cxrscribe.sessions.session import Session
@@ -26,7 +27,7 @@ def encoder(small_bundle: Path) -> Session:
 
 
 def test_graph_of_the_right_interface_is_accepted(encoder: Session) -> None:
-    encoder.expect([IMAGE], [FEATURES])
+    encoder.expect(GraphInterface("encoder.onnx", (IMAGE,), (FEATURES,)))
 
 
 @pytest.mark.parametrize(
@@ -41,16 +42,18 @@ def test_graph_of_the_right_interface_is_accepted(encoder: Session) -> None:
 )
 def test_other_type_rank_or_size_is_refused(encoder: Session, wanted: TensorEntry, found: str) -> None:
     with pytest.raises(BundleError, match=rf"encoder\.onnx has 'image' as .*{found}.* but the manifest says"):
-        encoder.expect([wanted], [FEATURES])
+        encoder.expect(GraphInterface("encoder.onnx", (wanted,), (FEATURES,)))
 
 
 def test_other_names_are_refused(encoder: Session) -> None:
     with pytest.raises(BundleError, match="has the outputs features, not hidden"):
-        encoder.expect([IMAGE], [TensorEntry("hidden", "float32", ("N", 6))])
+        encoder.expect(
+            GraphInterface("encoder.onnx", (IMAGE,), (TensorEntry("hidden", "float32", ("N", 6)),))
+        )
 
 
 def test_axis_that_the_graph_leaves_open_may_have_any_size(encoder: Session) -> None:
-    encoder.expect([TensorEntry("image", "uint8", (5, 24, 32))], [FEATURES])
+    encoder.expect(GraphInterface("encoder.onnx", (TensorEntry("image", "uint8", (5, 24, 32)),), (FEATURES,)))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from cxrscribe.bundle.file_entry import sha256_of
+from cxrscribe.bundle.files import sha256_of
 from cxrscribe.errors import InputError
 from cxrscribe_train.atomic import write_atomically
 from cxrscribe_train.corpus.transfer import Progress, Retries, origin_file, transfer

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.bundle.manifest import MANIFEST_NAME, Manifest, sha256_of
+from cxrscribe.bundle.files import sha256_of
+from cxrscribe.bundle.manifest import MANIFEST_NAME, Manifest
 from cxrscribe.disclaimer import disclaimer_of
 from cxrscribe.errors import FilmError, InputError
 from cxrscribe.films.preprocess import Preprocessing

@@ -25,6 +25,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from cxrscribe.errors import InputError
+from cxrscribe.json_object import JsonObject
 from cxrscribe_train.atomic import write_atomically
 from cxrscribe_train.fitting.loss import TokenLoss
 from cxrscribe_train.weights import fill, state_arrays
@@ -49,6 +50,19 @@ class EpochRecord:
     val_loss: float
     learning_rate: float
     seconds: float
+
+    @classmethod
+    def from_json(cls, fields: JsonObject) -> EpochRecord:
+        """Read the fields of a record. Raises the document's error, which names the one that is wrong."""
+        return fields.make(
+            cls,
+            epoch=fields.integer("epoch"),
+            step=fields.integer("step"),
+            train_loss=fields.number("train_loss"),
+            val_loss=fields.number("val_loss"),
+            learning_rate=fields.number("learning_rate"),
+            seconds=fields.number("seconds"),
+        )
 
 
 @dataclass(frozen=True)

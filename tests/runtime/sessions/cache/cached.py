@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 import cxrscribe
-from cxrscribe.bundle.bundle import ENCODER, Bundle
-from cxrscribe.bundle.graph_source import GraphSource
+from cxrscribe.bundle.bundle import Bundle, GraphSource
+from cxrscribe.bundle.contract import ENCODER
 from cxrscribe.sessions import session
 from cxrscribe.sessions.cache import cache_key
 from cxrscribe.sessions.cache_folder import CacheEntry, CacheFolder

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import cxrscribe
-from cxrscribe.bundle.bundle import ENCODER, Bundle
-from cxrscribe.bundle.graph_source import GraphSource
+from cxrscribe.bundle.bundle import Bundle, GraphSource
+from cxrscribe.bundle.contract import ENCODER
 from cxrscribe.errors import BundleError
 from cxrscribe.sessions import cache as graph_cache
 from cxrscribe.sessions.cache import cache_key

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 import cxrscribe
-from cxrscribe.bundle.bundle import Bundle
-from cxrscribe.bundle.graph_source import GraphSource
+from cxrscribe.bundle.bundle import Bundle, GraphSource
 from cxrscribe.sessions import cache as graph_cache
 from cxrscribe.sessions import native as native_session
 from cxrscribe.sessions import session

@@ -1,21 +1,24 @@
-"""One file of a bundle, as the manifest describes it."""
+"""The files of a bundle: how the manifest describes each, and which paths may lead to one."""
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Sequence
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
-from cxrscribe.bundle.paths import is_bundle_path
 from cxrscribe.errors import BundleError
 from cxrscribe.json_object import JsonObject
 
 FP32: Final = "fp32"
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
-_PRECISION: Final = re.compile(r"[a-z0-9_]{1,32}")
+PRECISION_NAME: Final = re.compile(r"[a-z0-9_]{1,32}")
+"""What a precision may be called, and so the folder of its graphs."""
 
 
 @dataclass(frozen=True)
@@ -33,16 +36,14 @@ class TensorEntry:
         return {"name": self.name, "dtype": self.dtype, "shape": list(self.shape)}
 
     @classmethod
-    def read(cls, fields: JsonObject) -> TensorEntry:
-        """Read what `to_json` gave. Raises BundleError naming the field that is wrong."""
+    def from_json(cls, fields: JsonObject) -> TensorEntry:
+        """Read what `to_json` gave. Raises the document's error, which names the field that is wrong."""
         shape: list[int | str] = []
         for size in fields.array("shape"):
             if isinstance(size, bool) or not isinstance(size, int | str):
                 fields.refuse("shape", "an array of sizes and axis names")
             shape.append(size)
-        entry = cls(fields.text("name"), fields.text("dtype"), tuple(shape))
-        fields.finish()
-        return entry
+        return fields.make(cls, name=fields.text("name"), dtype=fields.text("dtype"), shape=tuple(shape))
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class FileEntry:
             raise BundleError(
                 f"sha256 of {self.path} is {self.sha256!r}, not 64 lower-case hexadecimal digits"
             )
-        if not _PRECISION.fullmatch(self.precision):
+        if not PRECISION_NAME.fullmatch(self.precision):
             raise BundleError(
                 f"precision of {self.path} is {self.precision!r}, not a name like 'fp32' or 'int8'"
             )
@@ -120,19 +121,58 @@ class FileEntry:
         }
 
     @classmethod
-    def read(cls, fields: JsonObject) -> FileEntry:
-        """Read what `to_json` gave. Raises BundleError naming the field that is wrong."""
-        entry = cls(
+    def from_json(cls, fields: JsonObject) -> FileEntry:
+        """Read what `to_json` gave. Raises the document's error, which names the field that is wrong."""
+        return fields.make(
+            cls,
             path=fields.text("path"),
             sha256=fields.text("sha256"),
             bytes=fields.integer("bytes"),
             precision=fields.text("precision"),
             opset=None if fields.is_null("opset") else fields.integer("opset", 1),
-            inputs=tuple(TensorEntry.read(tensor) for tensor in fields.objects("inputs")),
-            outputs=tuple(TensorEntry.read(tensor) for tensor in fields.objects("outputs")),
+            inputs=tuple(TensorEntry.from_json(tensor) for tensor in fields.objects("inputs")),
+            outputs=tuple(TensorEntry.from_json(tensor) for tensor in fields.objects("outputs")),
         )
-        fields.finish()
-        return entry
+
+
+def is_bundle_path(path: str) -> bool:
+    """Whether `path` can only lead below the folder that it starts from.
+
+    It has to be relative and normalized, with forward slashes: without `..`, `.` and empty parts.
+    """
+    parts = PurePosixPath(path).parts
+    is_relative = path != "" and not path.startswith("/")
+    is_normalized = path == "/".join(parts) and ".." not in parts
+    return is_relative and is_normalized and not set(path) & set("\\:\0")
+
+
+def file_inside(bundle: Path, path: str) -> Path:
+    """The file at `path` below the folder `bundle`.
+
+    Raises BundleError unless it is a regular file that really lies there: a pipe would be waited for, and a
+    link could lead out.
+    """
+    file = bundle / path
+    with opening(file):
+        real = Path(os.path.realpath(file, strict=True))
+        inside = real.is_relative_to(os.path.realpath(bundle, strict=True))
+        is_regular = stat.S_ISREG(real.stat().st_mode)
+    if not inside:
+        raise BundleError(f"{file} is a link that leaves the bundle; put the file itself there")
+    if not is_regular:
+        raise BundleError(f"{file} is not a regular file; copy or export the bundle again")
+    return file
+
+
+@contextmanager
+def opening(file: Path) -> Iterator[None]:
+    """Turn what the system has against opening or reading `file` into a BundleError."""
+    try:
+        yield
+    except OSError as error:
+        raise BundleError(
+            f"{file} can't be opened ({error.strerror}); copy or export the bundle again"
+        ) from None
 
 
 def sha256_of(file: Path) -> str:

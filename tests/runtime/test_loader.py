@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from cxrscribe.bundle.manifest import FileEntry, Manifest
-from cxrscribe.bundle.precision import Precision, Speedups, choose_precision
+from cxrscribe.bundle.evidence import Precision, Speedups
+from cxrscribe.bundle.files import FileEntry
+from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.errors import BundleError
 from cxrscribe.json_object import JsonObject
+from cxrscribe.loader import choose_precision
 from support.precision_record import INT8
 from support.small_bundle import SmallBundle
 
@@ -27,7 +29,7 @@ def faster(name: str, encoder: float) -> Precision:
 
 @pytest.mark.parametrize("precision", [INT8, FP16], ids=lambda precision: precision.name)
 def test_what_is_written_is_read_back(precision: Precision) -> None:
-    assert Precision.read(JsonObject(precision.to_json(), "here")) == precision
+    assert Precision.from_json(JsonObject(precision.to_json(), "here")) == precision
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda", "openvino"])

@@ -1,59 +1,54 @@
-"""What the graphs of a bundle take and give: names, axes and element types."""
+"""The contract of a bundle's graphs: their names, and what each takes and gives.
+
+Export makes graphs that keep to it, the runtime refuses graphs that don't.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from cxrscribe.bundle.architecture import Architecture
+from cxrscribe.bundle.files import TensorEntry
 from cxrscribe.films.preprocess import Preprocessing
 
 FILM_AXIS: Final = "N"
 ROW_AXIS: Final = "R"
 
-ENCODER: Final = "encoder"
-DECODER_INIT: Final = "decoder_init"
-DECODER_STEP: Final = "decoder_step"
-BEAM_INIT: Final = "beam_init"
-BEAM_STEP: Final = "beam_step"
-
-ElementType = Literal["uint8", "int64", "float32"]
-
-
-@dataclass(frozen=True)
-class Port:
-    """One input or output of a graph. An axis is its length, or its name where the length is free."""
-
-    name: str
-    element_type: ElementType
-    axes: tuple[int | str, ...]
+ENCODER: Final = "encoder.onnx"
+DECODER_INIT: Final = "decoder_init.onnx"
+DECODER_STEP: Final = "decoder_step.onnx"
+BEAM_INIT: Final = "beam_init.onnx"
+BEAM_STEP: Final = "beam_step.onnx"
+"""Names of the graphs' files; at another precision than fp32 they lie in a folder of its name."""
 
 
 @dataclass(frozen=True)
 class GraphInterface:
-    """Inputs and outputs of one graph, in order. Its file is `<name>.onnx`."""
+    """Inputs and outputs of one graph, in order."""
 
     name: str
-    inputs: tuple[Port, ...]
-    outputs: tuple[Port, ...]
+    """Of its file: `encoder.onnx`."""
+    inputs: tuple[TensorEntry, ...]
+    outputs: tuple[TensorEntry, ...]
 
     def __post_init__(self) -> None:
-        names = [port.name for port in (*self.inputs, *self.outputs)]
+        names = [tensor.name for tensor in (*self.inputs, *self.outputs)]
         if len(set(names)) != len(names):
             raise ValueError(f"graph {self.name!r} uses a name twice among {names}")
 
     @property
-    def file_name(self) -> str:
-        """Name of the graph's file inside a bundle."""
-        return f"{self.name}.onnx"
+    def stem(self) -> str:
+        """What the graph calls itself: `encoder`."""
+        return self.name.removesuffix(".onnx")
 
 
 def encoder_interface(height: int, width: int, feature_size: int) -> GraphInterface:
     """Grey films uint8 [N, height, width] -> features float32 [N, feature_size]."""
     return GraphInterface(
         ENCODER,
-        inputs=(Port("image", "uint8", (FILM_AXIS, height, width)),),
-        outputs=(Port("features", "float32", (FILM_AXIS, feature_size)),),
+        inputs=(TensorEntry("image", "uint8", (FILM_AXIS, height, width)),),
+        outputs=(TensorEntry("features", "float32", (FILM_AXIS, feature_size)),),
     )
 
 
@@ -62,8 +57,8 @@ def decoder_init_interface(feature_size: int, layers: int, hidden_size: int) -> 
     state = (layers, FILM_AXIS, hidden_size)
     return GraphInterface(
         DECODER_INIT,
-        inputs=(Port("features", "float32", (FILM_AXIS, feature_size)),),
-        outputs=(Port("hidden", "float32", state), Port("cell", "float32", state)),
+        inputs=(TensorEntry("features", "float32", (FILM_AXIS, feature_size)),),
+        outputs=(TensorEntry("hidden", "float32", state), TensorEntry("cell", "float32", state)),
     )
 
 
@@ -73,14 +68,14 @@ def decoder_step_interface(layers: int, hidden_size: int, vocabulary_size: int) 
     return GraphInterface(
         DECODER_STEP,
         inputs=(
-            Port("token", "int64", (ROW_AXIS,)),
-            Port("hidden", "float32", state),
-            Port("cell", "float32", state),
+            TensorEntry("token", "int64", (ROW_AXIS,)),
+            TensorEntry("hidden", "float32", state),
+            TensorEntry("cell", "float32", state),
         ),
         outputs=(
-            Port("log_probs", "float32", (ROW_AXIS, vocabulary_size)),
-            Port("hidden_out", "float32", state),
-            Port("cell_out", "float32", state),
+            TensorEntry("log_probs", "float32", (ROW_AXIS, vocabulary_size)),
+            TensorEntry("hidden_out", "float32", state),
+            TensorEntry("cell_out", "float32", state),
         ),
     )
 
@@ -89,8 +84,8 @@ def beam_init_interface(feature_size: int, layers: int, hidden_size: int) -> Gra
     """Features float32 [N, F] -> state float32 [N, 2 * L * D], rows of `beam_step_interface`'s state."""
     return GraphInterface(
         BEAM_INIT,
-        inputs=(Port("features", "float32", (FILM_AXIS, feature_size)),),
-        outputs=(Port("state", "float32", (FILM_AXIS, 2 * layers * hidden_size)),),
+        inputs=(TensorEntry("features", "float32", (FILM_AXIS, feature_size)),),
+        outputs=(TensorEntry("state", "float32", (FILM_AXIS, 2 * layers * hidden_size)),),
     )
 
 
@@ -105,24 +100,24 @@ def beam_step_interface(layers: int, hidden_size: int, vocabulary_size: int) -> 
     return GraphInterface(
         BEAM_STEP,
         inputs=(
-            Port("token", "int64", (ROW_AXIS,)),
-            Port("parent", "int64", (ROW_AXIS,)),
-            Port("score", "float32", (ROW_AXIS, 1)),
-            Port("state", "float32", ("S", state)),
-            Port("bias", "float32", ("Q", vocabulary_size)),
-            Port("beam_width", "int64", ()),
+            TensorEntry("token", "int64", (ROW_AXIS,)),
+            TensorEntry("parent", "int64", (ROW_AXIS,)),
+            TensorEntry("score", "float32", (ROW_AXIS, 1)),
+            TensorEntry("state", "float32", ("S", state)),
+            TensorEntry("bias", "float32", ("Q", vocabulary_size)),
+            TensorEntry("beam_width", "int64", ()),
         ),
         outputs=(
-            Port("candidate_score", "float32", ("B", "M")),
-            Port("candidate_index", "int64", ("B", "M")),
-            Port("candidate_log_prob", "float32", ("B", "M")),
-            Port("state_out", "float32", (ROW_AXIS, state)),
+            TensorEntry("candidate_score", "float32", ("B", "M")),
+            TensorEntry("candidate_index", "int64", ("B", "M")),
+            TensorEntry("candidate_log_prob", "float32", ("B", "M")),
+            TensorEntry("state_out", "float32", (ROW_AXIS, state)),
         ),
     )
 
 
 def interfaces_of(architecture: Architecture, preprocessing: Preprocessing) -> dict[str, GraphInterface]:
-    """The interfaces of all graphs of a bundle, by name."""
+    """The interfaces of all graphs of a bundle, by the names of their files."""
     features, words = architecture.feature_size, architecture.vocabulary_size
     layers, hidden_size = architecture.layers, architecture.hidden_size
     interfaces = (
