@@ -10,7 +10,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from cxrscribe import BeamSettings
 from cxrscribe.search.beam import BeamSearch, Outcome
-from cxrscribe.search.frontier import Candidates
+from cxrscribe.search.expander import Candidates
 from cxrscribe.vocabulary import END, SPECIAL_TOKENS, Vocabulary
 
 WORDS = 1000

@@ -14,7 +14,7 @@ from cxrscribe.bundle.contract import BEAM_INIT, BEAM_STEP, DECODER_INIT, DECODE
 from cxrscribe.bundle.files import FP32
 from cxrscribe.networks.fused_step import FusedDecoder
 from cxrscribe.networks.onnx_step import OnnxStep
-from cxrscribe.search.frontier import Candidates, Frontier
+from cxrscribe.search.expander import Candidates, Frontier
 from cxrscribe.search.step_expander import StepExpander
 from cxrscribe.sessions.device import Role
 from cxrscribe.sessions.factory import SessionFactory, WantedGraph

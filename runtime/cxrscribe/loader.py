@@ -17,13 +17,12 @@ from cxrscribe.networks.encoder import Encoder
 from cxrscribe.networks.fused_step import FusedDecoder
 from cxrscribe.networks.onnx_step import OnnxStep
 from cxrscribe.reporter import OpenedBundle, Reporter
-from cxrscribe.search.schedulers import Decoder
+from cxrscribe.search.expander import Decoder
 from cxrscribe.sessions.cache import open_cache
 from cxrscribe.sessions.cache_folder import default_folder
 from cxrscribe.sessions.device import CUDA, TENSORRT, Role
 from cxrscribe.sessions.factory import SessionFactory, WantedGraph
-from cxrscribe.sessions.placement import Placement
-from cxrscribe.sessions.session import Session
+from cxrscribe.sessions.session import Placement, Session
 
 _GPUS: Final = (CUDA.name, TENSORRT.name)
 

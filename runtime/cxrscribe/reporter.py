@@ -23,9 +23,10 @@ from cxrscribe.networks.encoder import Encoder
 from cxrscribe.report import Report
 from cxrscribe.search.constraints import banned_ids
 from cxrscribe.search.decoding import ReportOrError, raising, search_in_order
+from cxrscribe.search.expander import Decoder
 from cxrscribe.search.requests import FeatureMatrix, FeatureRows, RequestSource, feature_matrix
-from cxrscribe.search.schedulers import IMAGES_AT_ONCE, Decoder, Schedulers
-from cxrscribe.sessions.placement import Placement
+from cxrscribe.search.scheduler import IMAGES_AT_ONCE, Schedulers
+from cxrscribe.sessions.session import Placement
 from cxrscribe.settings import BeamSettings, settings_of_each, settings_of_stream
 from cxrscribe.stats import DecodingStats
 from cxrscribe.vocabulary import Vocabulary

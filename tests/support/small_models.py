@@ -14,7 +14,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.search.state import State
+from cxrscribe.search.step import State
 from cxrscribe.vocabulary import SPECIAL_TOKENS, START, Vocabulary
 
 Array = NDArray[np.float32]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.search.state import State
+from cxrscribe.search.step import State
 from cxrscribe.vocabulary import SPECIAL_TOKENS, Vocabulary
 
 

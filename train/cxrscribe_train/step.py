@@ -6,7 +6,7 @@ import numpy as np
 import paddle
 from numpy.typing import NDArray
 
-from cxrscribe.search.state import State
+from cxrscribe.search.step import State
 from cxrscribe_models import ReportDecoder
 
 

@@ -13,8 +13,8 @@ from cxrscribe.bundle.contract import ENCODER
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.loader import open_bundle
 from cxrscribe.networks.encoder import FILMS_AT_ONCE
+from cxrscribe.search.expander import Decoder
 from cxrscribe.search.requests import FeatureRows
-from cxrscribe.search.schedulers import Decoder
 from cxrscribe_bench.floor.encoder_products import EncoderProducts, Product, products_of
 from cxrscribe_bench.floor.matrix_products import MatrixProducts, initial_sizes, step_sizes
 from cxrscribe_bench.floor.recording import SearchRows, recorded_rows

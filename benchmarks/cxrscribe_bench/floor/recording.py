@@ -8,11 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrscribe.search.decoding import search_in_order
-from cxrscribe.search.frontier import Candidates, Frontier
+from cxrscribe.search.expander import Candidates, Decoder, Expander, Frontier
 from cxrscribe.search.requests import RequestSource
 from cxrscribe.search.scheduler import Scheduler
-from cxrscribe.search.schedulers import Decoder
-from cxrscribe.search.step_expander import Expander
 from cxrscribe.vocabulary import Vocabulary
 
 

@@ -8,8 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
-from cxrscribe.sessions.processor import processor, read_processor
-from cxrscribe.sessions.threads import usable_threads
+from cxrscribe.sessions.processor import name_and_flags, processor, read_processor, usable_threads
 
 PACKAGES: Final = (
     "cxrscribe",
@@ -28,8 +27,6 @@ PACKAGES: Final = (
     "pytest-benchmark",
 )
 """Distributions whose version can change a figure, by the names they are installed under."""
-_NAME_FIELDS: Final = ("model name", "CPU implementer", "CPU part")
-_FLAG_FIELDS: Final = ("flags", "Features")  # of x86, of ARM
 
 
 def environment(cpuinfo: Path | None = None) -> dict[str, Any]:
@@ -39,7 +36,7 @@ def environment(cpuinfo: Path | None = None) -> dict[str, Any]:
     `memory_bytes` (of the whole machine), `system`, `python`, `versions` (of the installed `PACKAGES`) and
     `load` (means over 1, 5 and 15 minutes). `cpuinfo` is a file to read in place of /proc/cpuinfo.
     """
-    name, flags = _processor(processor() if cpuinfo is None else read_processor(cpuinfo))
+    name, flags = name_and_flags(processor() if cpuinfo is None else read_processor(cpuinfo))
     return {
         "processor": name,
         "flags": flags,
@@ -59,21 +56,6 @@ def load() -> list[float] | None:
         return list(os.getloadavg())
     except (AttributeError, OSError):
         return None
-
-
-def _processor(description: str) -> tuple[str | None, list[str] | None]:
-    """Name and instruction sets from what `cxrscribe.sessions.processor` says: `<field> <value>; ...`."""
-    values = {
-        field: part.removeprefix(f"{field} ")
-        for part in description.split("; ")
-        for field in (*_NAME_FIELDS, *_FLAG_FIELDS)
-        if part.startswith(f"{field} ")
-    }
-    flags = next((values[field].split() for field in _FLAG_FIELDS if field in values), None)
-    if "model name" in values:
-        return values["model name"], flags
-    arm = [f"{field} {values[field]}" for field in _NAME_FIELDS if field in values]
-    return ", ".join(arm) or platform.processor() or platform.machine() or None, flags
 
 
 def _memory_bytes() -> int | None:

@@ -25,7 +25,7 @@ from cxrscribe import BeamSettings, DecodingStats, Report, Reporter
 from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.loader import open_bundle
 from cxrscribe.search.requests import FeatureMatrix
-from cxrscribe.search.schedulers import IMAGES_AT_ONCE
+from cxrscribe.search.scheduler import IMAGES_AT_ONCE
 from cxrscribe_bench.floor.matrix_products import MatrixProducts, multiplications
 from cxrscribe_bench.floor.recording import SearchRows, recorded_rows
 from cxrscribe_bench.material.model import BenchmarkModel, model_at

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cxrscribe.bundle.contract import BEAM_INIT, BEAM_STEP, GraphInterface
 from cxrscribe.bundle.evidence import OutputParity
-from cxrscribe.search.state import State
+from cxrscribe.search.step import State
 from cxrscribe.vocabulary import START
 from cxrscribe_export.graphs.checked_graph import Graph, check
 from cxrscribe_export.graphs.fusion import fuse, fuse_initial_state

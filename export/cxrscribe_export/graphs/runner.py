@@ -9,8 +9,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from cxrscribe.search.state import State
-from cxrscribe.sessions.threads import usable_threads
+from cxrscribe.search.step import State
+from cxrscribe.sessions.processor import usable_threads
 from cxrscribe_export.graphs.checked_graph import Graph
 
 Array = NDArray[Any]

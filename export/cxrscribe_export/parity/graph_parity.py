@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from cxrscribe.bundle.contract import GraphInterface
 from cxrscribe.bundle.evidence import OutputParity
 from cxrscribe.errors import InputError
-from cxrscribe.search.state import State
-from cxrscribe.search.step import StepModel
+from cxrscribe.search.step import State, StepModel
 from cxrscribe.vocabulary import START
 from cxrscribe_export.graphs.checked_graph import Graph
 from cxrscribe_export.graphs.runner import GraphRunner, GraphStep

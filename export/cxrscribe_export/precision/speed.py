@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Final
@@ -20,7 +18,6 @@ from cxrscribe_export.graphs.runner import Array, GraphRunner
 WARM_UP: Final = 2
 LEAST_SECONDS: Final = 2.0
 """That a comparison takes: what else the machine does at times must not decide."""
-_CPUINFO: Final = Path("/proc/cpuinfo")
 
 
 def seconds_in_turn(
@@ -67,13 +64,3 @@ def step_inputs(architecture: Architecture, images: int, places: int, seed: int 
         np.zeros((1, words), np.float32),
         np.array(places, np.int64),
     ]
-
-
-def processor_name() -> str:
-    """What `/proc/cpuinfo` calls the processor, or else what Python does."""
-    try:
-        lines = _CPUINFO.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine() or "unknown"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cxrscribe.bundle.bundle import Bundle, FileCheck, Inspection
     from cxrscribe.bundle.evidence import Parity, Precision
     from cxrscribe.bundle.manifest import Manifest
-    from cxrscribe.sessions.placement import Placement
+    from cxrscribe.sessions.session import Placement
 
 
 @click.command(short_help="Show what is in a bundle, and whether it is intact.")

@@ -1,4 +1,7 @@
-"""The fused decoder of a bundle: `beam_init.onnx` and `beam_step.onnx` on a state cache."""
+"""The fused decoder of a bundle: `beam_init.onnx` and `beam_step.onnx` on a state cache.
+
+The LSTM state of a batch of searches is one matrix, one row a hypothesis, in two buffers used in turn.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,14 @@ from numpy.typing import NDArray
 
 from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.bundle.contract import beam_init_interface, beam_step_interface
-from cxrscribe.networks.state_cache import StateCache
-from cxrscribe.search.frontier import Candidates, Frontier
-from cxrscribe.sessions.binding import Binding
+from cxrscribe.search.expander import Candidates, Frontier
+from cxrscribe.sessions.binding import Binding, Block, HostBlock, empty_block
 from cxrscribe.sessions.device import Memory
 from cxrscribe.sessions.session import Session
 from cxrscribe.vocabulary import START
 
 _ROWS_SPARE: Final = 8
+_NUMBER_BYTES: Final = 4
 
 
 class FusedDecoder:
@@ -125,6 +128,67 @@ class FusedExpander:
             # Rows for as many images as just came enter at each step: leave room.
             self._cache.reserve(rows + rows // 4 + _ROWS_SPARE)
             self._steps.clear()
+
+
+class StateCache:
+    """Rows to read, and room for the rows that the next step makes of them.
+
+    A step reads from one buffer and writes to the other: admission, reordering and eviction are the gather
+    by which it reads. New images' rows come behind those of the last step. The buffers grow with the largest
+    batch and stay for the next one.
+    """
+
+    def __init__(self, width: int, memory: Memory, on_device: bool) -> None:
+        """`width`: numbers in a row, 2 * L * D; `memory`: where the network has its tensors; `on_device`:
+        whether onnxruntime allocates them, out of this process' reach.
+        """
+        self.width = width
+        self.memory = memory
+        self.on_device = on_device
+        self.capacity = 0
+        """Rows that each buffer has room for."""
+        self.held = 0
+        """Rows of the last step, and of images admitted since."""
+        self.turn = 0
+        """Which of the two buffers holds them."""
+        self._buffers: list[Block] = [empty_block(width, memory, on_device) for _ in range(2)]
+
+    def reserve(self, rows: int) -> None:
+        """Make room for this many rows; what is held stays."""
+        if rows > self.capacity:
+            self._buffers = [buffer.grown(rows) for buffer in self._buffers]
+            self.capacity = rows
+
+    def admit(self, rows: NDArray[np.float32]) -> None:
+        """Put new images' states [n, width] behind what is held; for a cache that is not `on_device`."""
+        buffer = self._buffers[self.turn]
+        assert isinstance(buffer, HostBlock)
+        buffer.array[self.held : self.held + len(rows)] = rows
+        self.held += len(rows)
+
+    @property
+    def readable(self) -> int:
+        """Address of the buffer to read, [capacity, width]."""
+        return self._buffers[self.turn].address
+
+    @property
+    def writable(self) -> int:
+        """Address of the buffer that the next step writes its rows to."""
+        return self._buffers[1 - self.turn].address
+
+    @property
+    def behind(self) -> int:
+        """Address of the first row behind what is held."""
+        return self.readable + self.held * self.width * _NUMBER_BYTES
+
+    def swap(self, rows: int) -> None:
+        """Hold the rows that a step has written."""
+        self.turn = 1 - self.turn
+        self.held = rows
+
+    def clear(self) -> None:
+        """Hold nothing; the buffers stay."""
+        self.held = 0
 
 
 class _BoundStep:

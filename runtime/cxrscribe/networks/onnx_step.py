@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.bundle.contract import decoder_init_interface, decoder_step_interface
-from cxrscribe.search.state import State
+from cxrscribe.search.step import State
 from cxrscribe.search.step_expander import StepExpander
 from cxrscribe.sessions.session import Session
 

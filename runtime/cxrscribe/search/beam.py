@@ -14,13 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.search.constraints import Constraints
-from cxrscribe.search.frontier import Candidates, Frontier
-from cxrscribe.search.history import History
-from cxrscribe.search.hypothesis import Hypothesis
-from cxrscribe.search.mask import Mask
-from cxrscribe.search.pool import Ending, Pool
-from cxrscribe.search.prefixes import Prefixes
+from cxrscribe.search.constraints import Constraints, Mask, Prefixes
+from cxrscribe.search.expander import Candidates, Frontier
+from cxrscribe.search.hypotheses import Ending, History, Hypothesis, Pool
 from cxrscribe.settings import BeamSettings
 from cxrscribe.vocabulary import END, START, Vocabulary
 

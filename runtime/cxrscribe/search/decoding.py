@@ -12,8 +12,7 @@ from numpy.typing import ArrayLike
 from cxrscribe.errors import DecodingError, FilmError
 from cxrscribe.report import Report
 from cxrscribe.search.requests import FeatureMatrix, FeatureRows, RequestSource, feature_matrix
-from cxrscribe.search.scheduler import Scheduler
-from cxrscribe.search.schedulers import IMAGES_AT_ONCE
+from cxrscribe.search.scheduler import IMAGES_AT_ONCE, Scheduler
 from cxrscribe.search.step import StepModel
 from cxrscribe.search.step_expander import StepExpander
 from cxrscribe.settings import BeamSettings, settings_of_each

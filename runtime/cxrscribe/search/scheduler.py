@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from time import perf_counter
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cxrscribe.errors import DecodingError
 from cxrscribe.report import Report
-from cxrscribe.search.beam import BeamSearch
-from cxrscribe.search.step_expander import Expander
-from cxrscribe.search.transcript import write_report
+from cxrscribe.search.beam import BeamSearch, Outcome
+from cxrscribe.search.expander import Decoder, Expander
+from cxrscribe.search.hypotheses import Hypothesis
 from cxrscribe.settings import BeamSettings
 from cxrscribe.stats import DecodingStats
 from cxrscribe.vocabulary import Vocabulary
+
+IMAGES_AT_ONCE: Final = 32
+"""Images that are searched for at a time, unless the caller wants another number."""
+
+_IDLE_KEPT: Final = 4
+_LARGE_BYTES: Final = 64 << 20
+_NAN: Final = (
+    "the decoder's log-probabilities have NaN in them; check that the features are finite and come from this "
+    "bundle's encoder, and that the export passed its parity checks"
+)
 
 Finished: TypeAlias = tuple[int, Report | DecodingError]
 """An image's number, and what became of its search."""
@@ -111,3 +122,75 @@ class Scheduler:
         if entering:
             self._search.admit(entering)
             self._expander.admit(len(entering))
+
+
+class Schedulers:
+    """Hands out schedulers: each call has one to itself, and calls one after the other have the same one.
+
+    Safe to use from several threads.
+    """
+
+    def __init__(self, decoder: Decoder, vocabulary: Vocabulary, *, strict: bool) -> None:
+        """`strict`: every call of the network has the same rows, whatever is searched for."""
+        self._decoder = decoder
+        self._vocabulary = vocabulary
+        self._strict = strict
+        # A stream that is collected gives its scheduler back in the middle of anything: no lock.
+        self._idle: deque[Scheduler] = deque()
+
+    def take(self, slots: int) -> Scheduler:
+        """A scheduler without images, for so many at a time; no more than IMAGES_AT_ONCE where strict."""
+        if self._strict:
+            slots = min(slots, IMAGES_AT_ONCE)
+        others: list[Scheduler] = []
+        try:
+            while True:
+                scheduler = self._idle.pop()
+                if scheduler.slots == slots:
+                    return scheduler
+                others.append(scheduler)
+        except IndexError:
+            pass
+        finally:
+            self._idle.extend(others)
+        expander = self._decoder.expander(IMAGES_AT_ONCE if self._strict else 0)
+        return Scheduler(expander, self._vocabulary, slots, one_width=self._strict)
+
+    def give_back(self, scheduler: Scheduler) -> None:
+        """Take a scheduler back, whatever images are left in it. One that has grown very large is let go."""
+        scheduler.clear()
+        if scheduler.held_bytes > _LARGE_BYTES:
+            return
+        self._idle.append(scheduler)
+        if len(self._idle) > _IDLE_KEPT:
+            with suppress(IndexError):
+                self._idle.popleft()
+
+
+def write_report(outcome: Outcome, vocabulary: Vocabulary) -> Report | DecodingError:
+    """The image's report; its alternatives are results 2 to n_best.
+
+    Where the search ended without any hypothesis, the error that says why: the caller raises it when that
+    image's turn comes.
+    """
+    if outcome.has_nan:
+        return DecodingError(_NAN)
+    if not outcome.hypotheses:
+        return DecodingError(
+            f"the search ended without any report: {outcome.settings} forbid all of them; "
+            "lower min_length or no_repeat_ngram, ban fewer words, or raise beam_width"
+        )
+    best, *others = outcome.hypotheses
+    return _report(best, vocabulary, tuple(_report(each, vocabulary) for each in others))
+
+
+def _report(hypothesis: Hypothesis, vocabulary: Vocabulary, alternatives: tuple[Report, ...] = ()) -> Report:
+    return Report(
+        text=vocabulary.text(hypothesis.words),
+        tokens=tuple(hypothesis.words),
+        log_prob=hypothesis.log_prob,
+        score=hypothesis.score,
+        token_log_probs=tuple(hypothesis.token_log_probs),
+        finished=hypothesis.finished,
+        alternatives=alternatives,
+    )

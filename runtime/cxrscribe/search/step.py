@@ -1,13 +1,45 @@
-"""What beam search asks of a decoder, whoever computes it."""
+"""What beam search asks of a decoder that makes one step at a time, and the LSTM state that goes between."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.search.state import State
+
+@dataclass(frozen=True)
+class State:
+    """What the decoder remembers of each hypothesis row. Arrays in here are never written to again."""
+
+    hidden: NDArray[np.float32]
+    """h of every layer, float32 [L, rows, D]."""
+    cell: NDArray[np.float32]
+    """c of every layer, float32 [L, rows, D]."""
+
+    @classmethod
+    def concatenate(cls, states: Sequence[State]) -> State:
+        """All their rows, in order."""
+        if len(states) == 1:
+            return states[0]
+        return cls(
+            np.concatenate([state.hidden for state in states], axis=1),
+            np.concatenate([state.cell for state in states], axis=1),
+        )
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return int(self.hidden.shape[1])
+
+    def take(self, rows: NDArray[np.int64]) -> State:
+        """The rows with these numbers, in this order, each as often as it is named; a copy.
+
+        Reordering, copying a parent to its children and dropping finished images are all this one gather.
+        """
+        return State(self.hidden.take(rows, axis=1), self.cell.take(rows, axis=1))
+
 
 __all__ = ["State", "StepModel"]
 

@@ -3,38 +3,12 @@
 from __future__ import annotations
 
 from time import perf_counter
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.search.frontier import Candidates, Frontier
-from cxrscribe.search.state import State
-from cxrscribe.search.step import StepModel
-
-
-class Expander(Protocol):
-    """Holds the states of one batch of searches, and expands their rows."""
-
-    def enqueue(self, features: NDArray[np.float32]) -> None:
-        """Let images wait: compute their initial states from features float32 [n, F]."""
-
-    def admit(self, count: int) -> None:
-        """Let the `count` images that wait longest enter, behind the rows of the last frontier."""
-
-    def expand(self, frontier: Frontier) -> Candidates:
-        """The 2K best continuations of each image. Calls must follow each other step by step."""
-
-    def clear(self) -> None:
-        """Forget all states."""
-
-    @property
-    def rows(self) -> int:
-        """Rows that the last expansion computed."""
-
-    @property
-    def seconds(self) -> float:
-        """Time that the network has taken so far, initial states included."""
+from cxrscribe.search.expander import Candidates, Frontier
+from cxrscribe.search.step import State, StepModel
 
 
 class StepExpander:

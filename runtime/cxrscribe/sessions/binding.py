@@ -1,13 +1,13 @@
-"""A graph's inputs and outputs at fixed addresses, so that a step allocates and copies nothing."""
+"""Fixed addresses for a graph's inputs and outputs, so that a step allocates and copies nothing."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.sessions.device import Memory
+from cxrscribe.sessions.device import Memory, import_onnxruntime
 from cxrscribe.sessions.session import Session
 
 
@@ -57,6 +57,61 @@ class Binding:
 
     def _read(self, name: str, array: NDArray[Any]) -> None:
         self._binding.bind_input(name, Memory.CPU.value, 0, array.dtype.type, array.shape, _address(array))
+
+
+class Block(Protocol):
+    """A block of float32 [rows, width]."""
+
+    @property
+    def address(self) -> int:
+        """Of its first number, where the network runs."""
+
+    def grown(self, rows: int) -> Block:
+        """A larger block that begins with the same rows."""
+
+
+def empty_block(width: int, memory: Memory, on_device: bool) -> Block:
+    """A block of no rows. `on_device`: whether onnxruntime allocates it, out of this process' reach."""
+    nothing = np.zeros((0, width), np.float32)
+    return DeviceBlock(nothing, memory) if on_device else HostBlock(nothing)
+
+
+class HostBlock:
+    """In the memory of this process."""
+
+    def __init__(self, array: NDArray[np.float32]) -> None:
+        self.array = array
+
+    @property
+    def address(self) -> int:
+        """See Block."""
+        return _address(self.array)
+
+    def grown(self, rows: int) -> HostBlock:
+        """See Block."""
+        array = np.zeros((rows, self.array.shape[1]), np.float32)
+        array[: len(self.array)] = self.array
+        return HostBlock(array)
+
+
+class DeviceBlock:
+    """Wherever onnxruntime can allocate."""
+
+    def __init__(self, values: NDArray[np.float32], memory: Memory) -> None:
+        self._memory = memory
+        self._value = import_onnxruntime().OrtValue.ortvalue_from_numpy(values, memory, 0)
+
+    @property
+    def address(self) -> int:
+        """See Block."""
+        return int(self._value.data_ptr())
+
+    def grown(self, rows: int) -> DeviceBlock:
+        """See Block."""
+        held = self._value.numpy()
+        values = np.zeros((rows, held.shape[1]), np.float32)
+        values[: len(held)] = held
+        return DeviceBlock(values, self._memory)
 
 
 def _address(array: NDArray[Any]) -> int:

@@ -6,6 +6,7 @@ memory instead of reading, converting and copying it. What comes out is the same
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import time
@@ -19,13 +20,18 @@ from typing import Final
 
 from cxrscribe.bundle.bundle import GraphFile, GraphSource
 from cxrscribe.errors import BundleError, InputError
-from cxrscribe.sessions.cache_folder import CacheEntry, CacheFolder
-from cxrscribe.sessions.cache_record import GRAPH_NAME, WEIGHTS_NAME, CacheRecord, SourceFile, described
+from cxrscribe.sessions.cache_folder import (
+    GRAPH_NAME,
+    WEIGHTS_NAME,
+    CacheEntry,
+    CacheFolder,
+    CacheRecord,
+    SourceFile,
+    described,
+)
 from cxrscribe.sessions.device import import_onnxruntime
-from cxrscribe.sessions.freed_memory import return_freed_memory
-from cxrscribe.sessions.native import write_optimized
 from cxrscribe.sessions.processor import processor
-from cxrscribe.sessions.session_settings import SessionSettings
+from cxrscribe.sessions.session import SessionSettings, write_optimized
 
 _LAYOUT: Final = 1
 """Of what is written; another number makes new entries."""
@@ -178,3 +184,12 @@ def open_cache(cache: bool | str | os.PathLike[str], default: Path | None) -> Gr
         raise InputError("cache is ''; give a folder, True for the user's own, or False for none")
     folder = default if cache is True else None if cache is False else Path(cache)
     return None if folder is None else GraphCache(CacheFolder(folder))
+
+
+def return_freed_memory() -> None:
+    """Give it back to the system, where the C library has a call for that (glibc has).
+
+    Otherwise a process that has optimized a large graph would stay twice as large as the model for good.
+    """
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)

@@ -11,9 +11,8 @@ from cxrscribe.errors import BundleError, DeviceError
 from cxrscribe.sessions.cache import Check, GraphCache
 from cxrscribe.sessions.cache_folder import CacheEntry
 from cxrscribe.sessions.device import AUTO, CPU, Device, Role, find_devices, missing
-from cxrscribe.sessions.session import Session
-from cxrscribe.sessions.session_settings import SessionSettings
-from cxrscribe.sessions.threads import usable_threads
+from cxrscribe.sessions.processor import usable_threads
+from cxrscribe.sessions.session import Session, SessionSettings
 
 
 @dataclass(frozen=True)

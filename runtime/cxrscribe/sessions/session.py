@@ -1,11 +1,13 @@
-"""One graph of a bundle, loaded into onnxruntime."""
+"""One graph of a bundle, loaded into onnxruntime: how it is to run, where it really does, and its session."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +15,82 @@ from numpy.typing import NDArray
 from cxrscribe.bundle.contract import GraphInterface
 from cxrscribe.bundle.files import TensorEntry
 from cxrscribe.errors import BundleError, DeviceError
-from cxrscribe.sessions.cuda import gpu_missing
-from cxrscribe.sessions.device import CPU, Device, Memory, missing
-from cxrscribe.sessions.native import open_native, open_optimized
-from cxrscribe.sessions.placement import Placement
-from cxrscribe.sessions.session_settings import SessionSettings
+from cxrscribe.sessions.cuda import cuda_ready, gpu_missing
+from cxrscribe.sessions.device import (
+    CPU,
+    OPENVINO,
+    Device,
+    Memory,
+    Provider,
+    Role,
+    import_onnxruntime,
+    missing,
+)
+from cxrscribe.sessions.openvino import openvino_options, openvino_processors
+
+_FATAL_ONLY: Final = 4
+"""Severity of what onnxruntime logs to the terminal. Its errors are raised, and say the same."""
+_SMALLEST_WEIGHT: Final = 1024
+"""Bytes from which on a tensor goes into the file of weights: smaller ones would only make it longer."""
+
+
+@dataclass(frozen=True)
+class SessionSettings:
+    """Where a graph runs, and how."""
+
+    device: Device
+    threads: int
+    """Of the CPU."""
+    role: Role = Role.DECODER
+    spinning: bool = True
+    """Whether threads wait for work in a loop, which answers sooner and takes the processor."""
+    exact: bool = True
+    """Whether float32 has to stay float32 where a device would compute it in a lower precision by itself."""
+
+    @property
+    def providers(self) -> tuple[Provider, ...]:
+        """The execution providers, the preferred one first."""
+        return self.device.providers(self.role)
+
+    @property
+    def provider(self) -> Provider:
+        """The preferred execution provider, which has to run some of the graph."""
+        return self.providers[0]
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether onnxruntime's own CPU kernels run all of the graph."""
+        return self.providers == CPU.encoder
+
+
+@dataclass(frozen=True)
+class Placement:
+    """What onnxruntime gave each execution provider of one graph to do."""
+
+    graph: str
+    """Its name in the bundle: `encoder.onnx`, `int8/encoder.onnx`."""
+    nodes: Mapping[str, int]
+    """Number of nodes by provider, as onnxruntime calls it, most first.
+
+    Of a graph from the cache, whose nodes have been fused, there are fewer than of the same graph without.
+    """
+
+    def to_json(self) -> dict[str, object]:
+        """The fields as JSON values."""
+        return {"graph": self.graph, "nodes": dict(self.nodes)}
+
+    @classmethod
+    def of(cls, graph: str, subgraphs: Iterable[Any]) -> Placement:
+        """From what InferenceSession.get_provider_graph_assignment_info() gives."""
+        counts: Counter[str] = Counter()
+        for subgraph in subgraphs:
+            counts[subgraph.ep_name] += len(subgraph.get_nodes())
+        return cls(graph, dict(counts.most_common()))
+
+    def __str__(self) -> str:
+        """`encoder.onnx: 115 nodes on CPUExecutionProvider`."""
+        parts = [f"{count} nodes on {provider}" for provider, count in self.nodes.items()]
+        return f"{self.graph}: {', '.join(parts) or 'no nodes'}"
 
 
 class Session:
@@ -137,3 +210,57 @@ def _shown(entry: TensorEntry) -> str:
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
+
+
+def open_native(graph: Path, settings: SessionSettings) -> Any:
+    """An onnxruntime.InferenceSession of an ONNX file. Raises whatever onnxruntime does, and DeviceError."""
+    return _create(graph, settings, _options(settings))
+
+
+def open_optimized(graph: Path, settings: SessionSettings) -> Any:
+    """Of a graph that `write_optimized` wrote: it is taken as it is, and its weights are memory-mapped."""
+    options = _options(settings)
+    options.graph_optimization_level = import_onnxruntime().GraphOptimizationLevel.ORT_DISABLE_ALL
+    return _create(graph, settings, options)
+
+
+def write_optimized(graph: Path, settings: SessionSettings, to: Path, weights: str) -> None:
+    """Write `graph` to the file `to` as onnxruntime optimizes it for this machine, its weights beside it.
+
+    `weights` is the name of their file, which is left out where there are only small ones. Raises whatever
+    onnxruntime does.
+    """
+    options = _options(settings)
+    options.optimized_model_filepath = str(to)
+    options.add_session_config_entry("session.optimized_model_external_initializers_file_name", weights)
+    options.add_session_config_entry(
+        "session.optimized_model_external_initializers_min_size_in_bytes", str(_SMALLEST_WEIGHT)
+    )
+    # This session runs nothing: rearranging its weights would only take time and memory.
+    options.add_session_config_entry("session.disable_prepacking", "1")
+    _create(graph, settings, options)
+
+
+def _options(settings: SessionSettings) -> Any:
+    options = import_onnxruntime().SessionOptions()
+    options.intra_op_num_threads = settings.threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _FATAL_ONLY
+    # Each session has its own threads. Those of one that has nothing to do must not slow the others.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if settings.spinning else "0")
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    return options
+
+
+def _create(graph: Path, settings: SessionSettings, options: Any) -> Any:
+    session = import_onnxruntime().InferenceSession
+    # Without enable_fallback=0, onnxruntime moves to the CPU by itself when the provider fails, now or in a
+    # later run, and prints that on stdout.
+    if settings.provider == OPENVINO.encoder[0]:  # a plugin, which is added in a way of its own
+        chosen = openvino_options(settings.threads, settings.exact)
+        options.add_provider_for_devices(openvino_processors(), chosen)
+        return session(graph, options, enable_fallback=0)
+    providers = [(provider.name, provider.chosen(settings.exact)) for provider in settings.providers]
+    with cuda_ready() if settings.device.memory is Memory.CUDA else nullcontext():
+        return session(graph, options, providers=providers, enable_fallback=0)

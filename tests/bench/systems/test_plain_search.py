@@ -15,7 +15,7 @@ import cxrscribe
 from cxrscribe import BeamSettings
 from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.errors import DecodingError, InputError
-from cxrscribe.search.state import State
+from cxrscribe.search.step import State
 from cxrscribe_bench.systems.plain_onnxruntime import OnnxDecoder
 from cxrscribe_bench.systems.plain_search import PlainSearch, best_of, require_plain
 from support.reference_search import Search

@@ -11,7 +11,7 @@ import pytest
 
 from cxrscribe.bundle.contract import beam_init_interface, beam_step_interface
 from cxrscribe.errors import BundleError
-from cxrscribe.search.frontier import Frontier
+from cxrscribe.search.expander import Frontier
 from cxrscribe.search.step_expander import best_candidates
 from cxrscribe_export.graphs.canonical import check
 from cxrscribe_export.graphs.decoder_weights import DecoderWeights

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cxrscribe.bundle.evidence import NearTie, SearchParity
 from cxrscribe.report import Report
 from cxrscribe.search.decoding import decode
-from cxrscribe.search.state import State
+from cxrscribe.search.step import State
 from cxrscribe.settings import BeamSettings
 from cxrscribe_export.parity.reference import ReferenceSearch
 from cxrscribe_export.parity.search_parity import (

@@ -9,9 +9,10 @@ from pathlib import Path
 import onnx
 import pytest
 
+from cxrscribe.sessions.processor import processor_name
 from cxrscribe_export.graphs.runner import Array, GraphRunner
 from cxrscribe_export.precision import speed
-from cxrscribe_export.precision.speed import WARM_UP, processor_name, seconds_in_turn, speedup, step_inputs
+from cxrscribe_export.precision.speed import WARM_UP, seconds_in_turn, speedup, step_inputs
 from support.small_bundle import SmallBundle
 
 

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 import cxrscribe
 from cxrscribe import BeamSettings, DecodingStats, Report, Reporter
 from cxrscribe.errors import DecodingError
-from cxrscribe.networks.fused_step import FusedDecoder, FusedExpander
-from cxrscribe.networks.state_cache import StateCache
+from cxrscribe.networks.fused_step import FusedDecoder, FusedExpander, StateCache
 from cxrscribe.search.decoding import search_in_order
 from cxrscribe.search.requests import FeatureMatrix
 from cxrscribe.search.scheduler import Scheduler
@@ -208,7 +207,7 @@ def test_a_lane_that_was_interrupted_is_not_used_again(
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr("cxrscribe.search.history.History.add", interrupted)
+            patch.setattr("cxrscribe.search.hypotheses.History.add", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 reporter.decode_features(ANY_FEATURES)
         assert scheduler not in reporter._model.schedulers._idle

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from cxrscribe.errors import SettingsError
 from cxrscribe.search.beam import BeamSearch, Outcome
-from cxrscribe.search.frontier import Candidates
+from cxrscribe.search.expander import Candidates
 from cxrscribe.settings import BeamSettings
 from cxrscribe.vocabulary import END, PAD, START, UNK
 from support.small_models import letters

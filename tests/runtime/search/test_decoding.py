@@ -13,7 +13,7 @@ from cxrscribe.report import Report
 from cxrscribe.search.decoding import ReportOrError, decode, decode_stream, search_in_order
 from cxrscribe.search.requests import FeatureMatrix
 from cxrscribe.search.scheduler import Scheduler
-from cxrscribe.search.state import State
+from cxrscribe.search.step import State
 from cxrscribe.search.step_expander import StepExpander
 from cxrscribe.settings import BeamSettings
 from cxrscribe.stats import DecodingStats

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from cxrscribe.search.frontier import Frontier
+from cxrscribe.search.expander import Frontier
 from cxrscribe.search.step_expander import StepExpander, best_candidates
 from support.small_models import SmallDecoder
 

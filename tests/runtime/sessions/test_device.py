@@ -12,9 +12,7 @@ from cxrscribe.bundle.contract import DECODER_STEP, ENCODER
 from cxrscribe.errors import BundleError, DeviceError, MissingExtraError
 from cxrscribe.sessions.device import CPU, CUDA, DEVICES, TENSORRT, Device, Memory, Role
 from cxrscribe.sessions.factory import SessionFactory, WantedGraph
-from cxrscribe.sessions.placement import Placement
-from cxrscribe.sessions.session import Session
-from cxrscribe.sessions.session_settings import SessionSettings
+from cxrscribe.sessions.session import Placement, Session, SessionSettings
 from support.small_bundle import SmallBundle, edit_graph
 
 _CUDA_NAME = "CUDAExecutionProvider"

@@ -13,8 +13,7 @@ from cxrscribe.bundle.contract import GraphInterface
 from cxrscribe.bundle.files import TensorEntry
 from cxrscribe.errors import BundleError, CxrscribeError, DeviceError
 from cxrscribe.sessions.device import CPU, CUDA
-from cxrscribe.sessions.session import Session
-from cxrscribe.sessions.session_settings import SessionSettings
+from cxrscribe.sessions.session import Session, SessionSettings
 from support.small_bundle import SmallBundle, edit_graph
 
 IMAGE = TensorEntry("image", "uint8", ("N", 24, 32))

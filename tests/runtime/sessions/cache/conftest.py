@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cxrscribe.sessions import cache as graph_cache
-from cxrscribe.sessions import native as native_session
+from cxrscribe.sessions import session
 from cxrscribe.sessions.cache_folder import CacheFolder
 from support.small_bundle import SmallBundle
 
@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> CacheFolder:
 def optimized(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the graphs that are optimized from now on."""
     names: list[str] = []
-    write = native_session.write_optimized
+    write = session.write_optimized
 
     def spy(graph: Path, *others: object) -> None:
         names.append(graph.name)

@@ -11,7 +11,6 @@ import pytest
 import cxrscribe
 from cxrscribe.bundle.bundle import Bundle, GraphSource
 from cxrscribe.sessions import cache as graph_cache
-from cxrscribe.sessions import native as native_session
 from cxrscribe.sessions import session
 from cxrscribe.sessions.cache import GraphCache
 from cxrscribe.sessions.cache_folder import CacheFolder
@@ -67,7 +66,7 @@ def test_who_comes_second_takes_what_the_first_has_made(
     bundle: Path, folder: CacheFolder, films: Films, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = results(cxrscribe.load(bundle, device="cpu", cache=False), films)
-    write, made = native_session.write_optimized, []
+    write, made = session.write_optimized, []
 
     def slow(graph: Path, *others: object) -> None:
         write(graph, *others)  # type: ignore[arg-type]

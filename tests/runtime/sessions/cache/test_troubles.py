@@ -34,7 +34,7 @@ def onnxruntime_fails(*_: object) -> None:
         ("tempfile.mkdtemp", no_space),
         ("shutil.disk_usage", lambda path: SimpleNamespace(free=1000)),
         ("cxrscribe.sessions.cache.write_optimized", onnxruntime_fails),
-        ("cxrscribe.sessions.cache_record.CacheRecord.write", no_space),
+        ("cxrscribe.sessions.cache_folder.CacheRecord.write", no_space),
     ],
 )
 def test_full_disk_costs_the_cache_only(

@@ -1,4 +1,4 @@
-"""What a search and whoever expands its rows give each other: rows out, candidates back.
+"""What a search asks of whoever expands its rows, and what they give each other: rows out, candidates back.
 
 A is the number of images that are searched for, K the largest beam width among them, V the number of words.
 """
@@ -6,6 +6,7 @@ A is the number of images that are searched for, K the largest beam width among 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,3 +53,34 @@ class Candidates:
     def first(self, images: int) -> Candidates:
         """Those of the first images only."""
         return Candidates(self.score[:images], self.index[:images], self.token_log_prob[:images])
+
+
+class Expander(Protocol):
+    """Holds the states of one batch of searches, and expands their rows."""
+
+    def enqueue(self, features: NDArray[np.float32]) -> None:
+        """Let images wait: compute their initial states from features float32 [n, F]."""
+
+    def admit(self, count: int) -> None:
+        """Let the `count` images that wait longest enter, behind the rows of the last frontier."""
+
+    def expand(self, frontier: Frontier) -> Candidates:
+        """The 2K best continuations of each image. Calls must follow each other step by step."""
+
+    def clear(self) -> None:
+        """Forget all states."""
+
+    @property
+    def rows(self) -> int:
+        """Rows that the last expansion computed."""
+
+    @property
+    def seconds(self) -> float:
+        """Time that the network has taken so far, initial states included."""
+
+
+class Decoder(Protocol):
+    """Makes expanders, each with a state of its own."""
+
+    def expander(self, padded_images: int) -> Expander:
+        """A new one. `padded_images`: compute the rows of at least so many images, used or not."""
