@@ -13,19 +13,19 @@ import paddle
 import cxrscribe
 from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.bundle.contract import interfaces_of
-from cxrscribe.bundle.evidence import Evaluation, OutputParity, Parity, Provenance
+from cxrscribe.bundle.evidence import OutputParity, Parity
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.errors import InputError
 from cxrscribe.films.preprocess import Preprocessing
-from cxrscribe.settings import BeamSettings
 from cxrscribe.version import __version__
 from cxrscribe.vocabulary import Vocabulary
-from cxrscribe_export.bundle_folder import check_out, new_bundle_folder
-from cxrscribe_export.graph_file import write_graph
+from cxrscribe_export.bundle_folder import check_out, new_bundle_folder, write_graph
 from cxrscribe_export.graphs.canonical import Graph, graphs_of
 from cxrscribe_export.graphs.conversion import require_converter
-from cxrscribe_export.graphs.fused import fused_graphs, fused_parity
+from cxrscribe_export.graphs.fused import fused_graphs
 from cxrscribe_export.graphs.runner import FusedStep
+from cxrscribe_export.label import Label
+from cxrscribe_export.parity.fused_parity import fused_parity
 from cxrscribe_export.parity.graph_parity import Tolerances, decoder_parity, encoder_parity
 from cxrscribe_export.parity.held_out import HeldOut
 from cxrscribe_export.parity.parity_error import ParityError, beyond_tolerance, refuse
@@ -45,18 +45,6 @@ class TrainedModel:
     vocabulary: Vocabulary
     encoder: FilmEncoder
     decoder: ReportDecoder
-
-
-@dataclass(frozen=True)
-class Label:
-    """What the bundle says of itself, beside what follows from the model."""
-
-    settings: BeamSettings
-    """Default beam settings; parity is tried with them."""
-    provenance: Provenance
-    evaluation: Evaluation | None
-    licence: str
-    disclaimer: str
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,50 @@
-"""The figures that `cxrscribe evaluate` wrote to evaluation.json, for the manifest."""
+"""What a bundle says of itself, beside its graphs: whence its weights are, how good its reports are."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cxrscribe.bundle.evidence import Evaluation
+from cxrscribe.bundle.evidence import Evaluation, Provenance
+from cxrscribe.bundle.files import sha256_of
 from cxrscribe.errors import InputError
 from cxrscribe.json_object import JsonObject, read_json_object
+from cxrscribe.settings import BeamSettings
+from cxrscribe_train.run import DECODER_FILE, ENCODER_FILE, Run
+
+LICENCE_NOT_STATED: Final = "not stated: ask whoever trained the model before you pass it on"
+
+
+@dataclass(frozen=True)
+class Label:
+    """What the bundle says of itself, beside what follows from the model."""
+
+    settings: BeamSettings
+    """Default beam settings; parity is tried with them."""
+    provenance: Provenance
+    evaluation: Evaluation | None
+    licence: str
+    disclaimer: str
+
+
+def provenance_of(run: Run) -> Provenance:
+    """What the run knows of its weights, in words, and their checksums."""
+    architecture, corpus = run.architecture, run.corpus
+    options = ", ".join(f"{name} {value}" for name, value in architecture.backbone_options.items())
+    films = "drawings of chest films (phantoms)" if corpus.drawn else "chest films"
+    description = (
+        f"Trained by `cxrscribe train` on {corpus.train} {films}, validated on {corpus.val}; epoch "
+        f"{run.best.epoch + 1} with a validation loss of {run.best.val_loss:.4f} a token. Backbone "
+        f"{architecture.backbone}{f' ({options})' if options else ''}, "
+        f"{'trained too' if run.config.end_to_end else 'not trained'}, its weights from {run.weights}. "
+        f"Seed {run.config.fit.seed}."
+    )
+    return Provenance(
+        description, {name: sha256_of(run.path / name) for name in (ENCODER_FILE, DECODER_FILE)}
+    )
+
 
 _MODEL: Final = "model"
 # What the run's weight files are called in the record of the model that was evaluated.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from threading import RLock
@@ -16,15 +17,14 @@ from numpy.typing import ArrayLike, NDArray
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.disclaimer import with_disclaimer
 from cxrscribe.errors import DecodingError, FilmError, InputError
-from cxrscribe.film_requests import FilmRequests, NamedSettings
 from cxrscribe.films.film import film_name
-from cxrscribe.films.read_ahead import film_feed, read_batches
-from cxrscribe.networks.encoder import Encoder
+from cxrscribe.films.read_ahead import FilmFeed, film_feed, read_batches
+from cxrscribe.networks.encoder import FILMS_AT_ONCE, Encoder
 from cxrscribe.report import Report
 from cxrscribe.search.constraints import banned_ids
 from cxrscribe.search.decoding import ReportOrError, raising, search_in_order
 from cxrscribe.search.expander import Decoder
-from cxrscribe.search.requests import FeatureMatrix, FeatureRows, RequestSource, feature_matrix
+from cxrscribe.search.requests import FeatureMatrix, FeatureRows, Requests, RequestSource, feature_matrix
 from cxrscribe.search.scheduler import IMAGES_AT_ONCE, Schedulers
 from cxrscribe.sessions.session import Placement
 from cxrscribe.settings import BeamSettings, settings_of_each, settings_of_stream
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 Tag = TypeVar("Tag")
 Chosen = TypeVar("Chosen")
 Films = TypeVar("Films", bound=Iterable["FilmSource"])
+
+_Encode: TypeAlias = Callable[["list[Pixels]", DecodingStats], NDArray[np.float32]]
+_NamedSettings: TypeAlias = tuple[str, BeamSettings]
+"""What errors call a film, and how its report is searched for."""
 
 Settings: TypeAlias = BeamSettings | Sequence[BeamSettings]
 SettingsStream: TypeAlias = BeamSettings | Iterable[BeamSettings]
@@ -237,14 +241,14 @@ class Reporter:
 
     def _reports(
         self,
-        named: Iterable[tuple[FilmSource, NamedSettings]],
+        named: Iterable[tuple[FilmSource, _NamedSettings]],
         all_there: bool,
         batch_size: int,
         stats: DecodingStats,
     ) -> Iterator[Report | FilmError]:
         read = self.manifest.preprocessing.read
         with film_feed(named, read, self.threads, batch_size) as feed:
-            source = FilmRequests(feed, self._encode, all_there, batch_size, stats)
+            source = _FilmRequests(feed, self._encode, all_there, batch_size, stats)
             with closing(self._search(source, batch_size, stats)) as outcomes:
                 for outcome in outcomes:
                     name = source.names.popleft()
@@ -280,6 +284,45 @@ class Reporter:
         if isinstance(chosen, BeamSettings):
             banned_ids(chosen, self.vocabulary)
         return chosen
+
+
+class _FilmRequests:
+    """The RequestSource of films: read ahead, then through the encoder, a few at a time."""
+
+    def __init__(
+        self,
+        feed: FilmFeed[_NamedSettings],
+        encode: _Encode,
+        all_there: bool,
+        most: int,
+        stats: DecodingStats,
+    ) -> None:
+        """At most `most` films at a time. `all_there`: whether all films are known from the start.
+
+        Then a fetch may wait until it has as many as it may give. Otherwise whoever gives the films may wait
+        for the report of one before giving the next, so that a fetch waits for one at most, and only if idle.
+        """
+        self._feed = feed
+        self._encode = encode
+        self._most = min(FILMS_AT_ONCE, most)
+        self._all_there = all_there
+        self._stats = stats
+        self.names: deque[str] = deque()
+        """Of the films that have arrived; whoever hands a film's item out takes its name away."""
+
+    def fetch(self, idle: bool) -> Requests | None:
+        """See RequestSource."""
+        with self._stats.timed("read"):
+            batch = self._feed.take(self._most if self._all_there else int(idle), self._most)
+        if not batch and self._feed.ended:
+            return None
+        films = [(film, settings) for film, (_, settings) in batch if not isinstance(film, FilmError)]
+        errors = [film if isinstance(film, FilmError) else None for film, _ in batch]
+        self._stats.films += len(batch)
+        self._stats.film_errors += len(batch) - len(films)
+        features = self._encode([film for film, _ in films], self._stats)
+        self.names.extend(name for _, (name, _) in batch)
+        return Requests(features, [settings for _, settings in films], errors)
 
 
 def _pixels(film: Pixels | FilmError) -> Pixels:

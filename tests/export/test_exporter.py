@@ -18,8 +18,9 @@ from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.errors import InputError
 from cxrscribe.settings import BeamSettings
 from cxrscribe_export import exporter
-from cxrscribe_export.exporter import Label, ParityDemands, ParityError, export_bundle
+from cxrscribe_export.exporter import ParityDemands, ParityError, export_bundle
 from cxrscribe_export.graphs.canonical import Graph
+from cxrscribe_export.label import Label
 from cxrscribe_export.parity.graph_parity import Tolerances
 from cxrscribe_export.parity.held_out import HeldOut
 from cxrscribe_export.precision.cost import LossError, LossLimits, words_of_reports

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from cxrscribe.bundle.files import sha256_of
 from cxrscribe.errors import InputError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_train.corpus.table import read_reports
 from cxrscribe_train.feature_file import FeatureFile, weights_path
 from cxrscribe_train.features import Extraction, ExtractionResult, extract_features, films_of
-from cxrscribe_train.weights import WeightsSource, sha256_of
+from cxrscribe_train.weights import WeightsSource
 
 
 def extraction(weights: str = "random:0", size: int = 32, batch_size: int = 4) -> Extraction:

@@ -8,6 +8,7 @@ import numpy as np
 import paddle
 import pytest
 
+from cxrscribe.bundle.files import sha256_of
 from cxrscribe.errors import InputError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.search.decoding import decode
@@ -15,7 +16,6 @@ from cxrscribe_train.features import encode_batch
 from cxrscribe_train.run import Run
 from cxrscribe_train.step import PaddleStep
 from cxrscribe_train.training import train
-from cxrscribe_train.weights import sha256_of
 from support.square_corpus import tiny_config, write_squares
 
 

@@ -6,17 +6,11 @@ import numpy as np
 import paddle
 import pytest
 
+from cxrscribe.bundle.files import sha256_of
 from cxrscribe.errors import InputError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_models import FilmEncoder
-from cxrscribe_train.weights import (
-    WeightsSource,
-    build_encoder,
-    load_weights,
-    save_weights,
-    sha256_of,
-    state_arrays,
-)
+from cxrscribe_train.weights import WeightsSource, build_encoder, load_weights, save_weights, state_arrays
 
 OPTIONS = {"scale": 0.125}
 

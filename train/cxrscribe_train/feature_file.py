@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from cxrscribe.bundle.files import sha256_of
 from cxrscribe.errors import InputError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.json_object import JsonObject
@@ -119,8 +120,6 @@ class FeatureFile:
 
     def check_weights(self) -> None:
         """Raise InputError unless the weights of the encoder that made these features lie beside the file."""
-        from cxrscribe_train.weights import sha256_of  # brings Paddle, which reading features doesn't need
-
         if not self.encoder_weights.is_file():
             raise InputError(f"{self.encoder_weights} is missing; keep it beside {self.path.name}")
         if sha256_of(self.encoder_weights) != self.encoder.weights_sha256:

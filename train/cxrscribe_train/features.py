@@ -12,6 +12,7 @@ import numpy as np
 import paddle
 from numpy.typing import NDArray
 
+from cxrscribe.bundle.files import sha256_of
 from cxrscribe.errors import InputError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_models import FilmEncoder
@@ -25,7 +26,7 @@ from cxrscribe_train.feature_file import (
     weights_path,
 )
 from cxrscribe_train.fitting.calibration import calibrate
-from cxrscribe_train.weights import WeightsSource, build_encoder, load_weights, save_weights, sha256_of
+from cxrscribe_train.weights import WeightsSource, build_encoder, load_weights, save_weights
 
 CALIBRATION_FILMS: Final = 64
 

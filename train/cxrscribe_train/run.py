@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from cxrscribe.bundle.architecture import Architecture
+from cxrscribe.bundle.files import sha256_of
 from cxrscribe.errors import CxrscribeError, InputError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.json_object import JsonObject, read_json_object
@@ -32,7 +33,7 @@ from cxrscribe_train.fitting.checkpoint import EpochRecord, TrainingState
 from cxrscribe_train.fitting.config import TrainingConfig, build_config, read_overrides
 from cxrscribe_train.fitting.curves import draw_curves
 from cxrscribe_train.fitting.network import ReportNetwork
-from cxrscribe_train.weights import build_encoder, load_weights, save_weights, sha256_of
+from cxrscribe_train.weights import build_encoder, load_weights, save_weights
 
 FORMAT: Final = 1
 RUN_FILE: Final = "run.json"

@@ -14,7 +14,7 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from cxrscribe.bundle import files as file_entry
+from cxrscribe.bundle.files import sha256_of
 from cxrscribe.errors import InputError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_models import FilmEncoder, build_backbone
@@ -133,14 +133,6 @@ def _own_state(network: paddle.nn.Layer) -> dict[str, paddle.Tensor]:
             names.add(value.name)
             state[name] = value
     return state
-
-
-def sha256_of(path: Path) -> str:
-    """sha256 of a file. Raises InputError when it can't be read."""
-    try:
-        return file_entry.sha256_of(path)
-    except OSError as error:
-        raise InputError(f"{path} can't be read: {error.strerror or error}; check the path") from error
 
 
 def _read_state(path: Path) -> Mapping[str, Any]:

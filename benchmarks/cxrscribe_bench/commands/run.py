@@ -128,7 +128,7 @@ def run(
     from dataclasses import replace
 
     from cxrscribe.bundle.manifest import Manifest
-    from cxrscribe.sessions.processor import usable_threads
+    from cxrscribe.sessions.device import usable_threads
     from cxrscribe.settings import BeamSettings
     from cxrscribe_bench.parts.plan import QUICK, WHOLE
     from cxrscribe_bench.results.summary import terminal_table

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.bundle.contract import GraphInterface
 from cxrscribe.bundle.files import TensorEntry
-from cxrscribe.sessions.processor import usable_threads
+from cxrscribe.sessions.device import usable_threads
 from cxrscribe_export.graphs.graph_builder import GraphBuilder
 
 

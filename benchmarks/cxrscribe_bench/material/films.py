@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -17,19 +16,6 @@ from cxrscribe.errors import FilmError, InputError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_bench.material.drawn_films import write_drawn_films
 from cxrscribe_train.feature_file import EncoderIdentity, FeatureFile, FeatureWriter
-
-
-@dataclass(frozen=True)
-class Material:
-    """Films that can all be read, and features."""
-
-    films: tuple[Path, ...]
-    features: Path
-    """The h5 file to start from."""
-    are_of_films: bool
-    """Whether its rows are those of the films, in their order."""
-    unread: tuple[str, ...]
-    """Films that were left out, and why."""
 
 
 def film_files(

@@ -28,7 +28,8 @@ from cxrscribe.vocabulary import END
 
 if TYPE_CHECKING:
     from cxrscribe.bundle.architecture import Architecture
-    from cxrscribe_export.exporter import Label, TrainedModel
+    from cxrscribe_export.exporter import TrainedModel
+    from cxrscribe_export.label import Label
     from cxrscribe_models import ReportDecoder
 
 MEDIAN_WORDS: Final = 33.0
@@ -239,7 +240,7 @@ def _parameters(decoder: ReportDecoder) -> dict[str, Any]:
 def _label() -> Label:
     from cxrscribe.bundle.evidence import Provenance
     from cxrscribe.settings import BeamSettings
-    from cxrscribe_export.exporter import Label
+    from cxrscribe_export.label import Label
 
     return Label(
         settings=BeamSettings(beam_width=5, max_length=162),

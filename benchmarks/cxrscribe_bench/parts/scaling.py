@@ -21,7 +21,7 @@ from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.errors import CxrscribeError, FilmError, InputError
 from cxrscribe.films.film import Pixels, read_film
 from cxrscribe.sessions.cache_folder import VARIABLE as CACHE_VARIABLE
-from cxrscribe.sessions.processor import usable_threads
+from cxrscribe.sessions.device import usable_threads
 from cxrscribe_bench.groups import scaling
 from cxrscribe_bench.material.random_decoder import write_random_decoder
 from cxrscribe_bench.parts.curve import Curve, Failed, Point, measured

@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
-from cxrscribe.sessions.processor import name_and_flags, processor, read_processor, usable_threads
+from cxrscribe.sessions.device import name_and_flags, processor, read_processor, usable_threads
 
 PACKAGES: Final = (
     "cxrscribe",

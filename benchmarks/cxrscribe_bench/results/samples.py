@@ -33,6 +33,11 @@ class Estimate:
     low: float
     high: float
 
+    @classmethod
+    def of_one(cls, value: float) -> Estimate:
+        """A figure of whose spread nothing is known."""
+        return cls(value, value, value)
+
     @property
     def is_exact(self) -> bool:
         """Whether there was one sample only, so that nothing is known about its spread."""

@@ -29,6 +29,8 @@ from cxrscribe.search.scheduler import IMAGES_AT_ONCE
 from cxrscribe_bench.floor.matrix_products import MatrixProducts, multiplications
 from cxrscribe_bench.floor.recording import SearchRows, recorded_rows
 from cxrscribe_bench.material.model import BenchmarkModel, model_at
+from cxrscribe_bench.results.record import Goal
+from cxrscribe_bench.results.samples import Estimate
 from cxrscribe_bench.systems.plain_onnxruntime import OnnxDecoder
 from cxrscribe_bench.systems.plain_search import PlainSearch
 from cxrscribe_bench.timing.rounds import ratio, rounds
@@ -48,22 +50,6 @@ class Setting:
     def beam(self) -> BeamSettings:
         """How."""
         return BeamSettings(beam_width=self.beam_width, max_length=MAX_LENGTH)
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One line of the table."""
-
-    name: str
-    value: float
-    goal: float
-    at_most: bool
-    """Whether smaller is better."""
-
-    @property
-    def reached(self) -> bool:
-        """Whether the value is as good as the goal."""
-        return self.value <= self.goal if self.at_most else self.value >= self.goal
 
 
 class Bench:
@@ -146,22 +132,26 @@ class Bench:
         return ratio(seconds, "wide", "narrow") / more_work
 
 
-def figures(bench: Bench, images: int) -> Iterator[Figure]:
+def figures(bench: Bench, images: int) -> Iterator[Goal]:
     """All figures, one by one."""
     one_batch = bench.against_products(Setting(32))
-    yield Figure("32 images: decoding time / products alone", one_batch, 1.4, at_most=True)
+    yield _goal("32 images: decoding time / products alone", one_batch, 1.4, at_most=True)
     stream = bench.against_products(Setting(images))
-    yield Figure(f"{images} images, 32 in flight: decoding time / products", stream, 1.4, at_most=True)
-    yield Figure("32 images: Python's share", bench.python_share(Setting(32)), 0.02, at_most=True)
-    yield Figure(
+    yield _goal(f"{images} images, 32 in flight: decoding time / products", stream, 1.4, at_most=True)
+    yield _goal("32 images: Python's share", bench.python_share(Setting(32)), 0.02, at_most=True)
+    yield _goal(
         f"{images} images, 32 in flight: Python's share", bench.python_share(Setting(images)), 0.02, True
     )
-    yield Figure("1 image: Python's share", bench.python_share(Setting(1)), 0.12, at_most=True)
+    yield _goal("1 image: Python's share", bench.python_share(Setting(1)), 0.12, at_most=True)
     peer, _ = bench.against_plain_search(images, 32)
-    yield Figure(
+    yield _goal(
         f"{images} images, 32 in flight: reports a second / plain numpy search's", peer, 2.0, at_most=False
     )
-    yield Figure("beam 10 / beam 1, over their products", bench.wide_beam(32), 1.2, at_most=True)
+    yield _goal("beam 10 / beam 1, over their products", bench.wide_beam(32), 1.2, at_most=True)
+
+
+def _goal(name: str, value: float, goal: float, at_most: bool) -> Goal:
+    return Goal(name, Estimate.of_one(value), goal, at_most)
 
 
 @click.command()
@@ -187,7 +177,9 @@ def main(folder: Path, count: int, images: int, threads: int | None, as_json: bo
             sign = "<=" if figure.at_most else ">="
             verdict = "reached" if figure.reached else "NOT reached"
             if not as_json:
-                click.echo(f"{figure.name:58} {figure.value:7.3f}  goal {sign} {figure.goal:g}: {verdict}")
+                click.echo(
+                    f"{figure.name:58} {figure.value.value:7.3f}  goal {sign} {figure.goal:g}: {verdict}"
+                )
     if as_json:
         click.echo(json.dumps([{**asdict(figure), "reached": figure.reached} for figure in found], indent=1))
 

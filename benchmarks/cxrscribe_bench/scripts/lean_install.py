@@ -16,13 +16,12 @@ import venv
 from dataclasses import dataclass
 from pathlib import Path
 
+from cxrscribe_bench.timing.memory import PEAK_KILOBYTES
+
 ROUNDS = 5
 FORBIDDEN_PACKAGES = ("paddlepaddle", "paddle2onnx", "torch", "scipy", "matplotlib", "h5py", "pandas")
 
-_PRINT_PEAK = """
-with open("/proc/self/status") as status:
-    print(next(line.split()[1] for line in status if line.startswith("VmHWM:")))
-"""
+_PRINT_PEAK = PEAK_KILOBYTES + "print(peak_kilobytes())\n"
 _NOTHING = "pass"
 _IMPORT_NUMPY = "import numpy"
 _IMPORT = "import cxrscribe"
@@ -62,7 +61,7 @@ def measure_process(python: Path, code: str, rounds: int = ROUNDS) -> ProcessCos
     seconds, peaks = [], []
     for _ in range(rounds):
         start = time.perf_counter()
-        command = [str(python), "-I", "-c", code + _PRINT_PEAK]
+        command = [str(python), "-I", "-c", f"{code}\n{_PRINT_PEAK}"]
         process = subprocess.run(
             command, cwd=tempfile.gettempdir(), stdout=subprocess.PIPE, text=True, check=False
         )

@@ -24,7 +24,7 @@ from cxrscribe import Report, Reporter
 from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.errors import FilmError
 from cxrscribe.films.preprocess import Preprocessing
-from cxrscribe.sessions.processor import usable_threads
+from cxrscribe.sessions.device import usable_threads
 from cxrscribe_bench.timing.rounds import ratio, rounds
 
 BATCHES: Final = (1, 32)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.bundle.contract import BEAM_INIT, BEAM_STEP, ENCODER
 from cxrscribe.bundle.files import FP32
-from cxrscribe.sessions.processor import usable_threads
+from cxrscribe.sessions.device import usable_threads
 from cxrscribe_bench.material.drawn_films import drawn_films
 from cxrscribe_bench.material.model import ModelSize, model_at
 
@@ -78,7 +78,7 @@ class Timing:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def main(bundle: Path | None, encoder: str, size: int, rounds: int, as_json: bool) -> None:
     """Time the encoder and the fused step at fp32 and int8, and say how large they are."""
-    from cxrscribe.sessions.processor import processor_name
+    from cxrscribe.sessions.device import processor_name
 
     if bundle is not None:
         subject = subject_of(bundle)

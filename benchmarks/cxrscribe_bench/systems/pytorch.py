@@ -35,6 +35,7 @@ class PyTorch:
         import torch
 
         from cxrscribe_bench.systems.torch_graph import torch_module
+        from cxrscribe_bench.systems.torch_operations import RULES
         from cxrscribe_bench.systems.torch_search import BeamStep, TorchSearch
         from cxrscribe_export.graphs.decoder_weights import DecoderWeights
 
@@ -44,12 +45,12 @@ class PyTorch:
             name: onnx.load(str(bundle.graph(name)))
             for name in ("encoder.onnx", "decoder_init.onnx", "decoder_step.onnx")
         }
-        encoder = torch_module(graphs["encoder.onnx"], "encoder.onnx")
+        encoder = torch_module(graphs["encoder.onnx"], "encoder.onnx", RULES)
         # Convolutions of oneDNN are faster on it; compiled ones are laid out by the compiler itself.
         self._memory_format = "contiguous" if compile_module else "channels_last"
         if compile_module is None:
             encoder = encoder.to(memory_format=torch.channels_last)
-        initial_state = torch_module(graphs["decoder_init.onnx"], "decoder_init.onnx")
+        initial_state = torch_module(graphs["decoder_init.onnx"], "decoder_init.onnx", RULES)
         step: Any = BeamStep(DecoderWeights.read(graphs["decoder_step.onnx"]), workload.settings.beam_width)
         self._compiled = compile_module is not None
         if compile_module is not None:

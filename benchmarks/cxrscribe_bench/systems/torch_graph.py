@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -19,14 +19,19 @@ from onnx import numpy_helper
 from torch import fx, nn
 
 from cxrscribe.errors import BundleError
-from cxrscribe_bench.systems.torch_operations import BATCH, RULES, Node
 
 Array: TypeAlias = NDArray[Any]
+
+Rule: TypeAlias = Callable[["Translation", "Node"], fx.Node]
+"""What makes torch's node of an ONNX node: `torch_operations.RULES` has one for each kind that is known."""
+
+BATCH: Final = 0
+"""The batch's size in a shape, which a graph computes from any batch; 0 as in ONNX's own Reshape."""
 
 _OF_SHAPES: Final = frozenset({"Slice", "Concat", "Gather", "Cast", "Squeeze", "Unsqueeze"})
 
 
-def torch_module(model: onnx.ModelProto, name: str) -> Any:
+def torch_module(model: onnx.ModelProto, name: str, rules: Mapping[str, Rule]) -> Any:
     """The graph as a torch.nn.Module on the CPU, for inference.
 
     It takes the graph's inputs and gives its output, or a tuple of them, of the same shapes and dtypes.
@@ -34,17 +39,33 @@ def torch_module(model: onnx.ModelProto, name: str) -> Any:
     Args:
         model: weights included. The first axis of its inputs is the batch.
         name: of the graph, for messages.
+        rules: by kind of node.
 
-    Raises BundleError where the graph has a node that this module doesn't know, or knows otherwise.
+    Raises BundleError where the graph has a node that has no rule, or that its rule knows otherwise.
     """
-    return Translation(model, name).module()
+    return Translation(model, name, rules).module()
+
+
+class Node:
+    """A node, with its attributes as Python values."""
+
+    def __init__(self, node: onnx.NodeProto) -> None:
+        self.kind: str = node.op_type
+        self.inputs: tuple[str, ...] = tuple(node.input)
+        self.outputs: tuple[str, ...] = tuple(node.output)
+        self._attributes = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
+
+    def attribute(self, name: str, default: Any = None) -> Any:
+        """The value of an attribute; `default` where the node leaves it out."""
+        return self._attributes.get(name, default)
 
 
 class Translation:
     """A graph on its way into torch: what its nodes have become so far."""
 
-    def __init__(self, model: onnx.ModelProto, name: str) -> None:
+    def __init__(self, model: onnx.ModelProto, name: str, rules: Mapping[str, Rule]) -> None:
         self._name = name
+        self._rules = rules
         self._model = model
         self._nodes = [Node(node) for node in model.graph.node]
         self._constants: dict[str, Array] = {
@@ -77,7 +98,7 @@ class Translation:
         elif node.kind in _OF_SHAPES and any(source in self._shapes for source in node.inputs):
             self._shapes[node.outputs[0]] = self._shape(node)
         else:
-            rule = RULES.get(node.kind)
+            rule = self._rules.get(node.kind)
             if rule is None:
                 raise self.unknown(node, "that this program doesn't know")
             value = rule(self, node)

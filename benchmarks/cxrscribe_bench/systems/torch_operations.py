@@ -3,38 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
-import onnx
 import torch
-from numpy.typing import NDArray
 from onnx import TensorProto
 from torch import fx, nn
 from torch.nn import functional
 
-if TYPE_CHECKING:
-    from cxrscribe_bench.systems.torch_graph import Translation
-
-Array: TypeAlias = NDArray[Any]
-Rule: TypeAlias = Callable[["Translation", "Node"], fx.Node]
-
-BATCH: Final = 0
-"""The batch's size in a shape, which a graph computes from any batch; 0 as in ONNX's own Reshape."""
-
-
-class Node:
-    """A node, with its attributes as Python values."""
-
-    def __init__(self, node: onnx.NodeProto) -> None:
-        self.kind: str = node.op_type
-        self.inputs: tuple[str, ...] = tuple(node.input)
-        self.outputs: tuple[str, ...] = tuple(node.output)
-        self._attributes = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
-
-    def attribute(self, name: str, default: Any = None) -> Any:
-        """The value of an attribute; `default` where the node leaves it out."""
-        return self._attributes.get(name, default)
+from cxrscribe_bench.systems.torch_graph import BATCH, Array, Node, Rule, Translation
 
 
 def _convolution(to: Translation, node: Node) -> fx.Node:

@@ -11,6 +11,14 @@ _CLEAR: Final = Path("/proc/self/clear_refs")
 _RESET_PEAK: Final = "5"  # see proc(5)
 
 
+PEAK_KILOBYTES: Final = """
+def peak_kilobytes():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
+"""
+"""The most that was in RAM since the start, for programs (`python -c`) that import nothing of ours."""
+
+
 def resident_bytes() -> int:
     """What is in RAM now; 0 where the system doesn't tell."""
     return _kilobytes("VmRSS:") * 1024

@@ -10,6 +10,7 @@ from cxrscribe.errors import CxrscribeError
 from cxrscribe_bench.systems.entrants import Entrant
 from cxrscribe_bench.timing.worker import Reply, Worker
 from cxrscribe_bench.workload import Workload
+from cxrscribe_export.precision.speed import turns
 
 Note = Callable[[str], None]
 
@@ -44,22 +45,22 @@ def take_turns(laps: Sequence[Lap], rounds: Iterable[int]) -> Turns:
     `rounds` counts from 0; the first one warms up, and its replies are not kept. A lap that fails is out of
     the race; the others go on.
     """
-    turns = Turns({lap.name: [] for lap in laps})
+    found = Turns({lap.name: [] for lap in laps})
     running = list(laps)
+    # The round that warms up is like the first one that counts: the same arguments, and the same lap begins.
     for turn in rounds:
         number = max(turn - 1, 0)
-        shift = number % max(len(running), 1)
-        for lap in running[shift:] + running[:shift]:
+        for _, lap in turns(running, [number]):
             try:
                 reply = lap.worker.call(lap.method, *lap.arguments(number))
             except CxrscribeError as error:
-                turns.failed[lap.name] = str(error)
-                del turns.replies[lap.name]
-                running = [other for other in running if other is not lap]
+                found.failed[lap.name] = str(error)
+                del found.replies[lap.name]
+                running.remove(lap)
                 continue
             if turn:
-                turns.replies[lap.name].append(reply)
-    return turns
+                found.replies[lap.name].append(reply)
+    return found
 
 
 def places_of(count: int, at_once: int) -> Arguments:

@@ -109,9 +109,8 @@ def export(
 
     ignore_paddle_warnings()
     from cxrscribe.disclaimer import disclaimer_of
-    from cxrscribe_export.exporter import Label, ParityDemands, Progress, TrainedModel, export_bundle
-    from cxrscribe_export.label import read_evaluation
-    from cxrscribe_export.origin import LICENCE_NOT_STATED, provenance_of
+    from cxrscribe_export.exporter import ParityDemands, Progress, TrainedModel, export_bundle
+    from cxrscribe_export.label import LICENCE_NOT_STATED, Label, provenance_of, read_evaluation
     from cxrscribe_export.parity.graph_parity import Tolerances
     from cxrscribe_export.parity.held_out import hold_out
     from cxrscribe_train.run import Run

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from cxrscribe.search.step import State
-from cxrscribe.sessions.processor import usable_threads
+from cxrscribe.sessions.device import usable_threads
 from cxrscribe_export.graphs.checked_graph import Graph
 
 Array = NDArray[Any]

@@ -10,7 +10,7 @@ from cxrscribe_export.graphs.graph_builder import GraphBuilder
 from cxrscribe_export.onefile.limits import Limits
 from cxrscribe_export.onefile.loop import Searched
 
-TOKENS, LENGTHS, SCORES, FINISHED = OUTPUTS = ("tokens", "lengths", "scores", "finished")
+TOKENS, LENGTHS, SCORES, FINISHED = ("tokens", "lengths", "scores", "finished")
 
 
 def add_ranking(graph: GraphBuilder, limits: Limits, searched: Searched) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from cxrscribe.search.step import State, StepModel
 from cxrscribe.vocabulary import START
 from cxrscribe_export.graphs.checked_graph import Graph
 from cxrscribe_export.graphs.runner import GraphRunner, GraphStep
-from cxrscribe_export.parity.difference import largest_difference
+from cxrscribe_export.parity.parity_error import largest_difference
 from cxrscribe_models import FilmEncoder
 from cxrscribe_train.features import encode_batch
 
@@ -25,8 +25,6 @@ BATCH_ROWS: Final = (1, 5, 160)
 WALK_STEPS: Final = 24
 """Steps that the decoder walks, so that states in the middle of reports are compared too."""
 _WORDS_TRIED: Final = 4
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,23 @@
-"""What is said of graphs that don't give what they should."""
+"""How far two arrays are apart, and what is said of graphs that don't give what they should."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from cxrscribe.bundle.evidence import OutputParity
 from cxrscribe.errors import CxrscribeError
+
+
+def largest_difference(reference: NDArray[Any], other: NDArray[Any]) -> float:
+    """Largest absolute difference of any element; infinite where shapes differ or a number isn't finite."""
+    if reference.shape != other.shape or not (np.isfinite(reference).all() and np.isfinite(other).all()):
+        return float("inf")
+    return float(np.abs(reference.astype(np.float64) - other.astype(np.float64)).max(initial=0.0))
+
 
 _FAILURES_SHOWN: Final = 10
 

@@ -15,7 +15,7 @@ from cxrscribe.bundle.contract import BEAM_STEP, ENCODER
 from cxrscribe.bundle.evidence import Precision, Speedups
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.errors import CxrscribeError, InputError
-from cxrscribe.sessions.processor import processor_name, usable_threads
+from cxrscribe.sessions.device import processor_name, usable_threads
 from cxrscribe_export.graphs.runner import Array
 from cxrscribe_export.precision.kinds import Films, PrecisionKind
 from cxrscribe_export.precision.speed import speedup, step_inputs

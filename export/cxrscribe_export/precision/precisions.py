@@ -12,7 +12,7 @@ import cxrscribe
 from cxrscribe.bundle.contract import interfaces_of
 from cxrscribe.bundle.files import FP32
 from cxrscribe.bundle.manifest import Manifest
-from cxrscribe_export.graph_file import write_graph
+from cxrscribe_export.bundle_folder import write_graph
 from cxrscribe_export.graphs.checked_graph import Graph, check
 from cxrscribe_export.precision.cost import LossLimits, measure_cost, words_of_reports
 from cxrscribe_export.precision.kinds import GRAPHS, KINDS, Films, PrecisionKind

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableSequence, Sequence
 from functools import partial
+from itertools import count, takewhile
 from statistics import median
 from time import perf_counter
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import onnx
@@ -15,28 +16,42 @@ from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.vocabulary import START
 from cxrscribe_export.graphs.runner import Array, GraphRunner
 
+Runner = TypeVar("Runner")
+
 WARM_UP: Final = 2
 LEAST_SECONDS: Final = 2.0
 """That a comparison takes: what else the machine does at times must not decide."""
 
 
+def turns(runners: MutableSequence[Runner], rounds: Iterable[int]) -> Iterator[tuple[int, Runner]]:
+    """Who is to run next, and in which round: each runner once a round, so that what slows one slows all.
+
+    Each round begins with another one, for whoever runs first may find the caches empty. A runner that is
+    taken out of `runners` meanwhile has no more turns.
+    """
+    for number in rounds:
+        shift = number % max(len(runners), 1)
+        for runner in [*runners[shift:], *runners[:shift]]:
+            if runner in runners:
+                yield number, runner
+
+
 def seconds_in_turn(
     runs: Sequence[Callable[[], object]], rounds: int, at_least: float = 0.0
 ) -> list[list[float]]:
-    """Seconds of each round of each of `runs`, called in turn, so that what slows one slows all.
+    """Seconds of each round of each of `runs`, called in turn.
 
     At least `rounds` rounds, and as many as fill `at_least` seconds; those of the warm-up are not among them.
     """
-    for _ in range(WARM_UP):
-        for run in runs:
-            run()
+    for _, place in turns(list(range(len(runs))), range(WARM_UP)):
+        runs[place]()
     seconds: list[list[float]] = [[] for _ in runs]
     begun = perf_counter()
-    while len(seconds[0]) < rounds or perf_counter() - begun < at_least:
-        for run, spent in zip(runs, seconds, strict=True):
-            started = perf_counter()
-            run()
-            spent.append(perf_counter() - started)
+    wanted = takewhile(lambda made: made < rounds or perf_counter() - begun < at_least, count())
+    for _, place in turns(list(range(len(runs))), wanted):
+        started = perf_counter()
+        runs[place]()
+        seconds[place].append(perf_counter() - started)
     return seconds
 
 

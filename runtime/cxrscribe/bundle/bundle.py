@@ -176,7 +176,7 @@ class Bundle:
         with opening(file), file.open("rb") as stream:
             status = os.fstat(stream.fileno())
             size = status.st_size
-            found = sha256_of(file) if hashed and size == entry.bytes else entry.sha256
+            found = sha256_of(file, BundleError) if hashed and size == entry.bytes else entry.sha256
         if size != entry.bytes:
             raise BundleError(
                 f"{file} has {size} bytes, but {MANIFEST_NAME} says {entry.bytes}; "

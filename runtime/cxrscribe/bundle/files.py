@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from cxrscribe.errors import BundleError
-from cxrscribe.json_object import JsonObject
+from cxrscribe.errors import BundleError, InputError
+from cxrscribe.json_object import ErrorKind, JsonObject
 
 FP32: Final = "fp32"
 
@@ -175,9 +175,15 @@ def opening(file: Path) -> Iterator[None]:
         ) from None
 
 
-def sha256_of(file: Path) -> str:
-    """Checksum of a file as 64 lower-case hexadecimal digits, read piece by piece."""
+def sha256_of(file: Path, error: ErrorKind = InputError) -> str:
+    """Checksum of a file as 64 lower-case hexadecimal digits, read piece by piece.
+
+    Raises `error` when the file can't be read.
+    """
     import hashlib  # brings 4 MB of OpenSSL, which a bundle that is in the cache doesn't need
 
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as problem:
+        raise error(f"{file} can't be read: {problem.strerror or problem}; check the path") from problem

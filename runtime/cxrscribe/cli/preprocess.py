@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cxrscribe.cli.options import bundle_option, bundle_or_demo
 from cxrscribe.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 @click.command(short_help="Write a film as the network reads it, as PGM.")
@@ -27,7 +32,6 @@ def preprocess(film: str, out: Path, bundle: Path | None) -> None:
     The pixels are exactly the input `image` of encoder.onnx. An existing file is replaced.
     """
     from cxrscribe.bundle.manifest import Manifest
-    from cxrscribe.cli.pgm import to_pgm
 
     to_stdout = str(out) == "-"
     if not to_stdout and out.suffix.lower() != ".pgm":
@@ -42,3 +46,14 @@ def preprocess(film: str, out: Path, bundle: Path | None) -> None:
     except OSError as error:
         raise InputError(f"{out} can't be written ({error.strerror}); check folder and rights") from None
     click.echo(f"{out}: {preprocessing.width} x {preprocessing.height} pixels", err=True)
+
+
+def to_pgm(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """Pixels uint8 [h, w] as a binary PGM file ("P5", 255 grey levels, rows from the top).
+
+    The header is three lines, `P5`, `<width> <height>` and `255`; `h * w` bytes follow.
+    """
+    import numpy as np  # which the help doesn't need
+
+    height, width = pixels.shape
+    return b"P5\n%d %d\n255\n" % (width, height) + np.ascontiguousarray(pixels, dtype=np.uint8).tobytes()

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from cxrscribe.errors import FilmError, MissingExtraError
 from cxrscribe.films.codestream import codestream_size
-from cxrscribe.films.film import check_size
+from cxrscribe.films.limits import check_size
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cxrscribe.errors import FilmError, MissingExtraError
+from cxrscribe.films.limits import MOST_BYTES, check_size
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -28,11 +29,6 @@ Pixels: TypeAlias = npt.NDArray[np.uint8]
 FilmSource: TypeAlias = Union[
     str, "os.PathLike[str]", bytes, bytearray, memoryview, "Image.Image", npt.NDArray[np.uint8 | np.uint16]
 ]
-
-SMALLEST_SIDE: Final = 16
-LARGEST_SIDE: Final = 20_000
-MOST_PIXELS: Final = 100_000_000
-MOST_BYTES: Final = 1 << 30  # 100 megapixels of three uncompressed 16-bit samples fit in
 
 # What a folder is searched for.
 FILM_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
@@ -98,15 +94,6 @@ def film_name(source: FilmSource) -> str:
     if isinstance(source, bytes | bytearray | memoryview):
         return f"film of {memoryview(source).nbytes} bytes"
     return "film array" if isinstance(source, np.ndarray) else f"film of type {type(source).__name__}"
-
-
-def check_size(height: int, width: int) -> None:
-    """Raise FilmError when a film of this size, in pixels, is not read."""
-    limits = f"films have sides of {SMALLEST_SIDE} to {LARGEST_SIDE:,} pixels and at most 100 megapixels"
-    if min(height, width) < SMALLEST_SIDE:
-        raise FilmError(f"is {width} x {height} pixels, too small; {limits}")
-    if max(height, width) > LARGEST_SIDE or height * width > MOST_PIXELS:
-        raise FilmError(f"is {width} x {height} pixels, too large; {limits}: reduce it first")
 
 
 def scale_16_bit(values: npt.NDArray[Any]) -> Pixels:

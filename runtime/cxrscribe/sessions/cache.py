@@ -29,8 +29,7 @@ from cxrscribe.sessions.cache_folder import (
     SourceFile,
     described,
 )
-from cxrscribe.sessions.device import import_onnxruntime
-from cxrscribe.sessions.processor import processor
+from cxrscribe.sessions.device import import_onnxruntime, processor
 from cxrscribe.sessions.session import SessionSettings, write_optimized
 
 _LAYOUT: Final = 1

@@ -10,8 +10,7 @@ from cxrscribe.bundle.bundle import GraphSource
 from cxrscribe.errors import BundleError, DeviceError
 from cxrscribe.sessions.cache import Check, GraphCache
 from cxrscribe.sessions.cache_folder import CacheEntry
-from cxrscribe.sessions.device import AUTO, CPU, Device, Role, find_devices, missing
-from cxrscribe.sessions.processor import usable_threads
+from cxrscribe.sessions.device import AUTO, CPU, Device, Role, find_devices, missing, usable_threads
 from cxrscribe.sessions.session import Session, SessionSettings
 
 

@@ -16,7 +16,7 @@ import cxrscribe
 from cxrscribe import BeamSettings, DecodingStats
 from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.bundle.bundle import Bundle
-from cxrscribe.sessions.processor import usable_threads
+from cxrscribe.sessions.device import usable_threads
 from cxrscribe_bench.material.random_decoder import write_random_decoder
 from cxrscribe_bench.parts.curve import Curve, Point, measured
 from cxrscribe_bench.parts.scaling import FULL, QUICK, Scale, Scaling, open_scaling, scaling_measurements

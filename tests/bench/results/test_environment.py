@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import cxrscribe
-from cxrscribe.sessions.processor import usable_threads
+from cxrscribe.sessions.device import usable_threads
 from cxrscribe_bench.results.environment import environment
 
 X86 = "processor\t: 0\nmodel name\t: Sample CPU @ 2.00GHz\nflags\t\t: sse2 avx2 fma\n\nprocessor\t: 1\n"

@@ -23,6 +23,7 @@ from cxrscribe.errors import BundleError, InputError  # noqa: E402
 from cxrscribe_bench.systems.ours import open_cxrscribe  # noqa: E402
 from cxrscribe_bench.systems.pytorch import PyTorch, open_pytorch_compiled, open_pytorch_eager  # noqa: E402
 from cxrscribe_bench.systems.torch_graph import torch_module  # noqa: E402
+from cxrscribe_bench.systems.torch_operations import RULES  # noqa: E402
 from cxrscribe_bench.workload import Workload  # noqa: E402
 
 # torch.compile warns of what this project has no part in.
@@ -113,7 +114,7 @@ def test_refuses_what_it_cannot_do(small_workload: Workload) -> None:
 
 def test_an_unknown_operator_is_named() -> None:
     with pytest.raises(BundleError, match="has Erf"):
-        torch_module(_model([helper.make_node("Erf", ["image"], ["features"])]), "encoder.onnx")
+        torch_module(_model([helper.make_node("Erf", ["image"], ["features"])]), "encoder.onnx", RULES)
 
 
 def test_operators_of_other_backbones_are_those_of_onnx() -> None:
@@ -159,7 +160,7 @@ def test_operators_of_other_backbones_are_those_of_onnx() -> None:
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     (expected,) = session.run(None, {"image": image})
     with torch.inference_mode():
-        found = torch_module(model, "encoder.onnx")(torch.from_numpy(image)).numpy()
+        found = torch_module(model, "encoder.onnx", RULES)(torch.from_numpy(image)).numpy()
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from time import sleep
+import pytest
 
 from cxrscribe_bench.systems.trial import least_seconds
-from cxrscribe_export.precision.speed import WARM_UP
+from cxrscribe_export.precision import speed
 
 
-def test_calls_take_turns_and_the_slow_one_is_told() -> None:
+def test_calls_take_turns_and_the_least_time_of_each_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
+    now = 0.0
 
-    def slow() -> None:
-        calls.append("slow")
-        sleep(0.2)
+    def run(name: str, seconds: float) -> None:
+        nonlocal now
+        calls.append(name)
+        now += seconds / 2 if len(calls) == 7 else seconds
 
-    seconds = least_seconds({"slow": slow, "quick": lambda: calls.append("quick")})
-    assert calls == ["slow", "quick"] * (WARM_UP + 3)
-    assert seconds["quick"] < seconds["slow"]
+    monkeypatch.setattr(speed, "perf_counter", lambda: now)
+    seconds = least_seconds({"slow": lambda: run("slow", 0.25), "quick": lambda: run("quick", 0.125)})
+    assert calls == ["slow", "quick", "quick", "slow"] * 2 + ["slow", "quick"]
+    assert seconds == {"slow": 0.25, "quick": 0.0625}

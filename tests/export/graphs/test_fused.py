@@ -11,8 +11,9 @@ from onnx import numpy_helper
 
 from cxrscribe.bundle.contract import interfaces_of
 from cxrscribe_export.graphs.checked_graph import Graph
-from cxrscribe_export.graphs.fused import fused_graphs, fused_parity
+from cxrscribe_export.graphs.fused import fused_graphs
 from cxrscribe_export.graphs.runner import FusedStep, GraphStep
+from cxrscribe_export.parity.fused_parity import fused_parity
 from support.random_networks import Exported
 
 

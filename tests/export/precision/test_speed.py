@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import cycle
 from pathlib import Path
 
 import onnx
 import pytest
 
-from cxrscribe.sessions.processor import processor_name
+from cxrscribe.sessions.device import processor_name
 from cxrscribe_export.graphs.runner import Array, GraphRunner
 from cxrscribe_export.precision import speed
-from cxrscribe_export.precision.speed import WARM_UP, seconds_in_turn, speedup, step_inputs
+from cxrscribe_export.precision.speed import WARM_UP, seconds_in_turn, speedup, step_inputs, turns
 from support.small_bundle import SmallBundle
 
 
@@ -45,7 +45,25 @@ def test_runs_take_turns_and_the_first_ones_do_not_count(clock: Clock) -> None:
     slow = clock.run(lambda: 0.25 if len(calls) <= 2 * WARM_UP else 0.125, calls, "slow")
     fast = clock.run(lambda: 0.0625, calls, "fast")
     assert seconds_in_turn([slow, fast], rounds=5) == [[0.125] * 5, [0.0625] * 5]
-    assert calls == ["slow", "fast"] * (WARM_UP + 5)
+    assert calls == [
+        *("slow", "fast", "fast", "slow"),  # the rounds that warm up
+        *("slow", "fast", "fast", "slow", "slow", "fast", "fast", "slow", "slow", "fast"),
+    ]
+
+
+def test_who_leaves_has_no_more_turns_and_each_round_begins_with_another_one() -> None:
+    running = ["a", "b", "c"]
+    taken = []
+    for number, runner in turns(running, range(4)):
+        taken.append((number, runner))
+        if (number, runner) == (1, "b"):
+            running.remove("c")
+    assert taken == [
+        *((0, "a"), (0, "b"), (0, "c")),
+        *((1, "b"), (1, "a")),
+        *((2, "a"), (2, "b")),
+        *((3, "b"), (3, "a")),
+    ]
 
 
 def test_short_runs_are_repeated_until_the_time_is_filled(clock: Clock) -> None:
@@ -61,11 +79,14 @@ def test_speedup_is_the_median_of_the_rounds(
     inputs = step_inputs(small.manifest(()).architecture, images=4, places=3)
     score, *_ = GraphRunner(step).run(*inputs)
     assert score.shape == (4, 6)
-    costs = cycle([0.5, 0.125, 0.5, 0.25])  # of the slower and the faster one, in turn
+    costs: dict[GraphRunner, Iterator[float]] = {}
+    kinds = iter([cycle([0.5]), cycle([0.125, 0.25])])  # the slower one runs first
     run = GraphRunner.run
 
     def timed(self: GraphRunner, *given: Array) -> list[Array]:
-        clock.now += next(costs)
+        if self not in costs:
+            costs[self] = next(kinds)
+        clock.now += next(costs[self])
         return run(self, *given)
 
     monkeypatch.setattr(GraphRunner, "run", timed)

@@ -12,7 +12,7 @@ from click.testing import Result
 from PIL import Image
 
 from cxrscribe.bundle.manifest import Manifest
-from cxrscribe.cli.pgm import to_pgm
+from cxrscribe.cli.preprocess import to_pgm
 
 Run = Callable[..., Result]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cxrscribe.sessions.processor import processor, read_processor
+from cxrscribe.sessions.device import processor, read_processor
 
 _X86 = """processor\t: {number}
 vendor_id\t: GenuineIntel

@@ -11,6 +11,7 @@ import paddle
 import pytest
 
 from cxrscribe.bundle.architecture import Architecture
+from cxrscribe.bundle.files import sha256_of
 from cxrscribe.errors import DeviceError, FilmError, InputError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.settings import BeamSettings
@@ -25,7 +26,7 @@ from cxrscribe_train.fitting.config import build_config
 from cxrscribe_train.fitting.network import ReportNetwork
 from cxrscribe_train.fitting.vocabulary import build_vocabulary
 from cxrscribe_train.run import RunWriter, TrainingCorpus
-from cxrscribe_train.weights import build_encoder, sha256_of
+from cxrscribe_train.weights import build_encoder
 
 SETTINGS = BeamSettings(beam_width=2, max_length=8)
 

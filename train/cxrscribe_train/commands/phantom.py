@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from cxrscribe.errors import InputError
-from cxrscribe.sessions.processor import usable_threads
+from cxrscribe.sessions.device import usable_threads
 from cxrscribe_train.commands.split_options import SplitChoice, split_options
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cxrscribe.errors import FilmError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.films.read_ahead import read_ahead
-from cxrscribe.sessions.processor import usable_threads
+from cxrscribe.sessions.device import usable_threads
 
 _AHEAD_PER_THREAD: Final = 4
 

@@ -148,17 +148,16 @@ class RunModel:
     def __init__(self, path: Path, device: str) -> None:
         from cxrscribe_train.run import Run
         from cxrscribe_train.step import PaddleStep
-        from cxrscribe_train.weights import sha256_of as sha256_of_weights
 
         _choose_paddle_device(device)
         self._run: Run = Run.open(path)
         self._step = PaddleStep(self._run.decoder())
-        decoder_sha256 = sha256_of_weights(path / DECODER_WEIGHTS)
+        decoder_sha256 = sha256_of(path / DECODER_WEIGHTS)
         self.identity = ModelIdentity(
             kind="run",
             name=path.resolve().name,
             sha256=decoder_sha256,
-            encoder_sha256=sha256_of_weights(path / ENCODER_WEIGHTS),
+            encoder_sha256=sha256_of(path / ENCODER_WEIGHTS),
             decoder_sha256=decoder_sha256,
         )
         self.disclaimer = disclaimer_of(drawn=self._run.corpus.drawn)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from cxrscribe.bundle.files import sha256_of
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_models import FilmEncoder
 from cxrscribe_train.corpus.films import DamagedFilm
@@ -17,7 +18,7 @@ from cxrscribe_train.fitting.config import TrainingConfig
 from cxrscribe_train.fitting.dataset import Examples
 from cxrscribe_train.fitting.fit import starting_encoder
 from cxrscribe_train.fitting.input_cache import CachedInputs, cache_features, cache_films
-from cxrscribe_train.weights import WeightsSource, sha256_of
+from cxrscribe_train.weights import WeightsSource
 
 
 @dataclass(frozen=True)

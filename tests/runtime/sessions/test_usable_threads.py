@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cxrscribe.sessions.processor import usable_threads
+from cxrscribe.sessions.device import usable_threads
 
 
 @pytest.fixture(autouse=True)
