@@ -36,39 +36,37 @@ class Outcome(NamedTuple):
 
 
 class BeamSearch:
-    """Searches for up to `slots` images at a time."""
+    """Searches for up to `slots` images at a time.
+
+    search = BeamSearch(vocabulary, slots=2)
+    search.admit([(0, BeamSettings(beam_width=5)), (1, BeamSettings())])
+    while len(search):
+        for outcome in search.advance(expander.expand(search.frontier())):
+            print(outcome.image, outcome.hypotheses)
+    """
 
     def __init__(self, vocabulary: Vocabulary, slots: int) -> None:
         self._vocabulary_size = len(vocabulary)
-        self._slots = slots
+        self._slots = _Slots(slots)
+        self._places = _Places(slots, 1, self._vocabulary_size)
         self._constraints = Constraints(vocabulary)
         self._mask = Mask()
         self._history = History(slots)
         self._pool = Pool(slots)
         self._prefixes = Prefixes(slots)
-        self._images: list[int] = []  # by slot, those of vacant slots included
-        self._settings: list[BeamSettings] = []  # by slot
-        self._vacant: list[int] = []  # slots that the last step left without an image
         self._rows = 0  # of the last frontier, and of the images that were admitted since
-        self._clock = np.zeros(slots, np.int64)  # by slot: row * stride + steps, see Constraints
-        self._width = np.ones(slots, np.int64)
-        self._n_best = np.ones(slots, np.int64)
         self._uniform = True  # whether every image has the width K
         self._settled = False  # whether K fits the images that there are
-        self._frontier: Frontier | None
-        self._token = np.zeros((slots, 0), np.int64)  # [slots, K]
-        self._parent = np.zeros((slots, 0), np.int64)
-        self._score = np.zeros((slots, 0), np.float32)
-        self._arrange(1)
+        self._frontier: Frontier | None = None  # the last one, while its arrays are still those of `_places`
 
     def __len__(self) -> int:
         """A: how many images are searched for."""
-        return len(self._images) - len(self._vacant)
+        return len(self._slots)
 
     @property
     def room(self) -> int:
         """How many images can be admitted."""
-        return self._slots - len(self)
+        return self._slots.count - len(self)
 
     @property
     def held_bytes(self) -> int:
@@ -82,16 +80,8 @@ class BeamSearch:
         """
         self._register([settings for _, settings in images])
         for image, settings in images:
-            slot = self._vacant.pop() if self._vacant else len(self._images)
-            self._images[slot : slot + 1] = [image]
-            self._settings[slot : slot + 1] = [settings]
-            self._clock[slot] = self._constraints.row_of(settings) * self._constraints.stride
-            self._width[slot] = settings.beam_width
-            self._n_best[slot] = settings.n_best
-            self._token[slot] = START
-            self._parent[slot] = self._rows
-            self._score[slot] = -np.inf
-            self._score[slot, 0] = 0.0
+            slot = self._slots.take(image, settings, self._constraints.first_place_of(settings))
+            self._places.begin(slot, self._rows)
             self._pool.clear(slot)
             if self._prefixes.tracked:
                 self._prefixes.begin(slot)
@@ -103,15 +93,14 @@ class BeamSearch:
 
         While A, K and the mask stay, this is the same object, with other numbers.
         """
-        if self._vacant:
+        if self._slots.vacant:
             self._close_ranks()
         if not self._settled:
             self._settle()
-        bias, images, frontier = self._bias(), len(self._images), self._frontier
+        bias, images, frontier = self._bias(), len(self), self._frontier
         if frontier is None or frontier.bias is not bias or len(frontier.score) != images:
-            token, parent = self._token[:images].reshape(-1), self._parent[:images].reshape(-1)
-            self._frontier = frontier = Frontier(token, parent, self._score[:images], bias)
-        self._rows = images * self._places
+            self._frontier = frontier = self._places.frontier(images, bias)
+        self._rows = images * self._places.count
         return frontier
 
     def advance(self, candidates: Candidates) -> list[Outcome]:
@@ -122,40 +111,40 @@ class BeamSearch:
 
         Rules 6 to 9 of docs/decoding.md; rule 5 is the network's part.
         """
-        images = len(self._images)
-        clock = self._clock[:images]
-        clock += 1
-        ends = self._ends.take(candidates.index)
-        live = self._first_live[:images]  # [A, K]: in the flat candidates
+        at, rows = self._slots, self._places
+        images = len(at.images)  # no slot is vacant
+        place = at.place[:images]
+        place += 1
+        ends = rows.ends.take(candidates.index)
+        live = rows.first_live[:images]  # [A, K]: in the flat candidates
         if np.count_nonzero(ends):  # a third of the time that `any` takes; so below
-            position = np.argsort(ends, axis=1, kind="stable")[:, : self._places]
-            live = self._first_candidate[:images] + position
+            position = np.argsort(ends, axis=1, kind="stable")[:, : rows.count]
+            live = rows.first_candidate[:images] + position
             self._finish(ends.reshape(-1).nonzero()[0], candidates)
-        index, token_log_prob = self._history.add(images, self._places)
+        index, token_log_prob = self._history.add(images, rows.count)
         candidates.index.take(live, out=index, mode="clip")
         candidates.token_log_prob.take(live, out=token_log_prob, mode="clip")
-        score, token, parent = self._score[:images], self._token[:images], self._parent[:images]
+        score, token, parent = rows.score[:images], rows.token[:images], rows.parent[:images]
         candidates.score.take(live, out=score, mode="clip")
         if not self._uniform:
-            score[np.arange(self._places) >= self._width[:images, None]] = -np.inf
+            score[np.arange(rows.count) >= at.width[:images, None]] = -np.inf
         np.divmod(index, self._vocabulary_size, out=(parent, token))
         if self._prefixes.tracked:
-            self._prefixes.extend(parent, token, clock % self._constraints.stride)
-        parent += self._first_row[:images]
-        reachable = score[:, 0] / self._constraints.favourable.take(clock)
+            self._prefixes.extend(parent, token, at.steps(images))
+        parent += rows.first_row[:images]
+        reachable = score[:, 0] / self._constraints.favourable.take(place)
         # Rule 9. Not greater: can't win any more, nothing live, NaN, or out of steps.
         going = reachable > self._pool.worst[:images]
         if np.count_nonzero(going) == images:
             return []
-        self._vacant = np.flatnonzero(~going).tolist()
+        outcomes = [self._outcome(slot) for slot in np.flatnonzero(~going).tolist()]
+        at.vacant = np.flatnonzero(~going).tolist()
         self._settled = False
-        return [self._outcome(slot) for slot in self._vacant]
+        return outcomes
 
     def clear(self) -> None:
         """Forget all images."""
-        self._images.clear()
-        self._settings.clear()
-        self._vacant.clear()
+        self._slots.clear()
         self._rows = 0
         if not self._constraints.same_mask:  # masks that the next images may not need cost time
             self._constraints.set_rows([])
@@ -167,21 +156,21 @@ class BeamSearch:
 
         `ends`: where they stand among the flat candidates.
         """
-        slot, place = np.divmod(ends, 2 * self._places)
-        log_prob, clock = candidates.score.take(ends), self._clock.take(slot)
-        score = log_prob / self._constraints.divisor.take(clock)
+        slot, rank = np.divmod(ends, 2 * self._places.count)
+        log_prob, place = candidates.score.take(ends), self._slots.place.take(slot)
+        score = log_prob / self._constraints.divisor.take(place)
         good = score > self._pool.worst.take(slot)
-        good &= place < self._width.take(slot)
+        good &= rank < self._slots.width.take(slot)
         (found,) = good.nonzero()
         if not len(found):
             return
         ends, slot = ends[found], slot[found]
         columns = (
             slot,
-            self._n_best[slot],
+            self._slots.n_best[slot],
             -score[found],
-            clock[found] % self._constraints.stride,
-            place[found],
+            place[found] - self._slots.first_place[slot],
+            rank[found],
             candidates.index.take(ends) // self._vocabulary_size,
             log_prob[found],
             candidates.token_log_prob.take(ends),
@@ -190,13 +179,12 @@ class BeamSearch:
             self._pool.enter(in_slot, n_best, Ending(*ending))
 
     def _outcome(self, slot: int) -> Outcome:
-        settings = self._settings[slot]
-        steps = int(self._clock[slot]) % self._constraints.stride
-        has_nan = bool(np.isnan(self._score[slot, 0]))
+        image, settings, steps = self._slots.of(slot)
+        has_nan = bool(np.isnan(self._places.score[slot, 0]))
         found = [] if has_nan else [self._finished(slot, steps, each) for each in self._pool.of(slot)]
         if not has_nan and len(found) < settings.n_best and steps >= settings.max_length:
             found += self._unfinished(slot, steps)[: settings.n_best - len(found)]
-        return Outcome(self._images[slot], settings, found, has_nan, steps)
+        return Outcome(image, settings, found, has_nan, steps)
 
     def _finished(self, slot: int, steps: int, ending: Ending) -> Hypothesis:
         words, log_probs = self._trace(slot, steps, ending.length - 1, ending.rank)
@@ -205,10 +193,10 @@ class BeamSearch:
 
     def _unfinished(self, slot: int, steps: int) -> list[Hypothesis]:
         """What lives on, best first (rule 10): of hypotheses of one length, rank is the order of scores."""
-        divisor = float(self._constraints.divisor[self._clock[slot]])
+        divisor = float(self._constraints.divisor[self._slots.place[slot]])
         return [
             Hypothesis(*self._trace(slot, steps, steps, rank), log_prob, log_prob / divisor, finished=False)
-            for rank, log_prob in enumerate(self._score[slot].tolist())
+            for rank, log_prob in enumerate(self._places.score[slot].tolist())
             if log_prob > -np.inf
         ]
 
@@ -218,10 +206,10 @@ class BeamSearch:
     def _bias(self) -> NDArray[np.float32]:
         if self._constraints.same_mask:
             return self._constraints.one_mask
-        images = len(self._images)
-        row, steps = np.divmod(self._clock[:images], self._constraints.stride)
-        words = self._prefixes.of(images, self._places)
-        return self._mask.of(self._constraints, row, steps, self._places, words)
+        images = len(self)
+        row = self._slots.first_place[:images] // self._constraints.stride
+        words = self._prefixes.of(images, self._places.count)
+        return self._mask.of(self._constraints, row, self._slots.steps(images), self._places.count, words)
 
     def _register(self, settings: Sequence[BeamSettings]) -> None:
         """See that these settings have a row of constraints, and their images room."""
@@ -229,64 +217,151 @@ class BeamSearch:
         missing = [each for each in settings if each not in constraints]
         if missing:
             # Rows that nobody uses are dropped now and then, lest the table grow with the number of images.
-            known = constraints.settings if len(constraints) < 2 * self._slots else []
-            steps = self._clock[: len(self._settings)] % constraints.stride
-            constraints.set_rows([*known, *self._settings, *settings])
-            rows = np.array([constraints.row_of(each) for each in self._settings], np.int64)
-            self._clock[: len(rows)] = rows * constraints.stride + steps
+            known = constraints.settings if len(constraints) < 2 * self._slots.count else []
+            constraints.set_rows([*known, *self._slots.settings, *settings])
+            self._slots.go_to([constraints.first_place_of(each) for each in self._slots.settings])
         widest = max((each.beam_width for each in settings), default=1)
-        if widest > self._places:
-            self._arrange(widest)
-        self._reserve()
-
-    def _reserve(self) -> None:
-        """Make room for the steps and places that there may be."""
-        steps = self._constraints.stride - 1
-        self._history.reserve(steps, self._places)
-        self._prefixes.tracked = bool(self._constraints.no_repeat_ngram.any())
+        if widest > self._places.count:
+            self._lay_out(widest)
+        steps = constraints.stride - 1
+        self._history.reserve(steps, self._places.count)
+        self._prefixes.tracked = bool(constraints.no_repeat_ngram.any())
         if self._prefixes.tracked:
-            self._prefixes.reserve(steps, self._places)
+            self._prefixes.reserve(steps, self._places.count)
 
     def _close_ranks(self) -> None:
         """Let images from the end take the vacant slots."""
-        images = len(self)
-        target = [slot for slot in self._vacant if slot < images]
-        source = [slot for slot in range(images, len(self._images)) if slot not in self._vacant]
+        source, target = self._slots.close_ranks()
         if target:
-            for array in (self._clock, self._width, self._n_best, self._token, self._parent, self._score):
-                array[target] = array[source]
+            self._places.move(source, target)
             self._pool.move(source, target)
             self._history.move(source, target)
             if self._prefixes.tracked:
                 self._prefixes.move(source, target)
-            for there, here in zip(target, source, strict=True):
-                self._images[there], self._settings[there] = self._images[here], self._settings[here]
-        del self._images[images:], self._settings[images:]
-        self._vacant = []
 
     def _settle(self) -> None:
         """Let K be the largest beam width that there is."""
-        width = self._width[: len(self)]
+        width = self._slots.width[: len(self)]
         widest = int(width.max())
-        if widest != self._places:
-            self._arrange(widest)
+        if widest != self._places.count:
+            self._lay_out(widest)
         self._uniform = bool((width == widest).all())
         self._settled = True
 
-    def _arrange(self, places: int) -> None:
-        """Lay the rows out anew: `places` an image, which is as many as any of them uses, or more."""
-        kept = min(places, self._token.shape[1])
-        token = np.full((self._slots, places), START, np.int64)
-        parent = np.repeat(self._parent[:, :1], places, axis=1) if kept else np.zeros_like(token)
-        score = np.full((self._slots, places), -np.inf, np.float32)
-        for new, old in ((token, self._token), (parent, self._parent), (score, self._score)):
-            new[:, :kept] = old[:, :kept]
-        self._token, self._parent, self._score = token, parent, score
+    def _lay_out(self, places: int) -> None:
+        """Let each image have so many places, which is as many as any of them uses, or more."""
+        self._places = _Places(self._slots.count, places, self._vocabulary_size, self._places)
         self._frontier = None
-        self._places = places
-        slots = np.arange(self._slots)[:, None]
-        self._first_row = slots * places  # [slots, 1]
-        self._first_candidate = slots * 2 * places  # [slots, 1]: in flat candidates
-        self._first_live = self._first_candidate + np.arange(places)  # [slots, K]: where nothing ends
-        # [K * V]: which candidates are `<end>`. A look-up is half the work of a remainder and a comparison.
-        self._ends = np.arange(places * self._vocabulary_size) % self._vocabulary_size == END
+
+
+class _Slots:
+    """Where images are while they are searched for: each has the same slot in every array.
+
+    The first slots are those in use; an image that is done leaves its own vacant until `close_ranks`.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.images: list[int] = []  # by slot, those of vacant slots included
+        self.settings: list[BeamSettings] = []
+        self.vacant: list[int] = []
+        self.first_place = np.zeros(count, np.int64)
+        """Where its settings begin in the flat tables of Constraints."""
+        self.place = np.zeros(count, np.int64)
+        """Where it stands in these tables: after t steps, t places behind the first one."""
+        self.width = np.ones(count, np.int64)
+        self.n_best = np.ones(count, np.int64)
+
+    def __len__(self) -> int:
+        return len(self.images) - len(self.vacant)
+
+    def of(self, slot: int) -> tuple[int, BeamSettings, int]:
+        """Number, settings and steps of an image."""
+        return self.images[slot], self.settings[slot], int(self.place[slot] - self.first_place[slot])
+
+    def steps(self, images: int) -> NDArray[np.int64]:
+        """How many steps each of the first `images` slots has made, and so its live hypotheses' words."""
+        steps: NDArray[np.int64] = self.place[:images] - self.first_place[:images]
+        return steps
+
+    def go_to(self, first_places: Sequence[int]) -> None:
+        """Stand as far behind other first places, one a slot in use: the tables have been made anew."""
+        steps = self.steps(len(first_places))
+        self.first_place[: len(steps)] = first_places
+        self.place[: len(steps)] = self.first_place[: len(steps)] + steps
+
+    def take(self, image: int, settings: BeamSettings, first_place: int) -> int:
+        """Let an image have a slot; which one."""
+        slot = self.vacant.pop() if self.vacant else len(self.images)
+        self.images[slot : slot + 1] = [image]
+        self.settings[slot : slot + 1] = [settings]
+        self.first_place[slot] = self.place[slot] = first_place
+        self.width[slot] = settings.beam_width
+        self.n_best[slot] = settings.n_best
+        return slot
+
+    def close_ranks(self) -> tuple[list[int], list[int]]:
+        """Let images from the end take the vacant slots. Gives the slots they leave, and those they take."""
+        images = len(self)
+        target = [slot for slot in self.vacant if slot < images]
+        source = [slot for slot in range(images, len(self.images)) if slot not in self.vacant]
+        for array in (self.first_place, self.place, self.width, self.n_best):
+            array[target] = array[source]
+        for there, here in zip(target, source, strict=True):
+            self.images[there], self.settings[there] = self.images[here], self.settings[here]
+        del self.images[images:], self.settings[images:]
+        self.vacant = []
+        return source, target
+
+    def clear(self) -> None:
+        """Let all images go."""
+        self.images.clear()
+        self.settings.clear()
+        self.vacant.clear()
+
+
+class _Places:
+    """The arrays of a frontier, `count` places a slot, and where these places stand in flat arrays."""
+
+    def __init__(self, slots: int, count: int, vocabulary_size: int, before: _Places | None = None) -> None:
+        """`before`: places that are laid out anew; what fits is kept."""
+        self.count = count
+        self.token = np.full((slots, count), START, np.int64)
+        self.parent = np.zeros((slots, count), np.int64)
+        self.score = np.full((slots, count), -np.inf, np.float32)
+        if before is not None:
+            kept = min(count, before.count)
+            self.parent[:] = before.parent[:, :1]
+            for array, old in (
+                (self.token, before.token),
+                (self.parent, before.parent),
+                (self.score, before.score),
+            ):
+                array[:, :kept] = old[:, :kept]
+        slot = np.arange(slots)[:, None]
+        self.first_row = slot * count
+        """[slots, 1]: of each slot in the frontier."""
+        self.first_candidate = slot * 2 * count
+        """[slots, 1]: of each slot in flat candidates."""
+        self.first_live = self.first_candidate + np.arange(count)
+        """[slots, K]: of the live hypotheses in flat candidates, where nothing ends."""
+        # A look-up is half the work of a remainder and a comparison.
+        self.ends = np.arange(count * vocabulary_size) % vocabulary_size == END
+        """[K * V]: which candidates are `<end>`, by index."""
+
+    def begin(self, slot: int, row: int) -> None:
+        """Rule 4: one live hypothesis, whose state is in this row."""
+        self.token[slot] = START
+        self.parent[slot] = row
+        self.score[slot] = -np.inf
+        self.score[slot, 0] = 0.0
+
+    def frontier(self, images: int, bias: NDArray[np.float32]) -> Frontier:
+        """The rows of the first `images` slots: these very arrays."""
+        token, parent = self.token[:images].reshape(-1), self.parent[:images].reshape(-1)
+        return Frontier(token, parent, self.score[:images], bias)
+
+    def move(self, source: list[int], target: list[int]) -> None:
+        """Let the images in the slots `source` go on in the slots `target`."""
+        for array in (self.token, self.parent, self.score):
+            array[target] = array[source]

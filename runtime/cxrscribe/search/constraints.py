@@ -69,9 +69,9 @@ class Constraints:
     def __contains__(self, settings: BeamSettings) -> bool:
         return settings in self._row
 
-    def row_of(self, settings: BeamSettings) -> int:
-        """The row of settings that are in the table."""
-        return self._row[settings]
+    def first_place_of(self, settings: BeamSettings) -> int:
+        """Where the row of settings that are in the table begins in the flat tables."""
+        return self._row[settings] * self.stride
 
     def set_rows(self, settings: Iterable[BeamSettings]) -> None:
         """Make the table anew, with a row for each of these. Raises SettingsError for an unknown word."""
