@@ -311,7 +311,6 @@ class _FilmRequests:
         """Of the films that have arrived; whoever hands a film's item out takes its name away."""
 
     def fetch(self, idle: bool) -> Requests | None:
-        """See RequestSource."""
         with self._stats.timed("read"):
             batch = self._feed.take(self._most if self._all_there else int(idle), self._most)
         if not batch and self._feed.ended:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -31,7 +32,6 @@ from cxrscribe_models import FilmEncoder, ReportDecoder
 from cxrscribe_train.atomic import write_atomically
 from cxrscribe_train.fitting.checkpoint import EpochRecord, TrainingState
 from cxrscribe_train.fitting.config import TrainingConfig, build_config, read_overrides
-from cxrscribe_train.fitting.curves import draw_curves
 from cxrscribe_train.fitting.network import ReportNetwork
 from cxrscribe_train.weights import build_encoder, load_weights, save_weights
 
@@ -221,3 +221,26 @@ class RunWriter:
         """Draw the curves of all epochs so far. Done once, as a drawing takes a third of a second."""
         if state.history:
             draw_curves(state.history, self.path / "curves.png")
+
+
+def draw_curves(history: Sequence[EpochRecord], path: Path) -> None:
+    """Write a PNG with training and validation loss and the learning rate over the epochs."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    losses = figure.add_subplot()
+    epochs = [record.epoch + 1 for record in history]
+    losses.plot(epochs, [record.train_loss for record in history], marker=".", label="training")
+    losses.plot(epochs, [record.val_loss for record in history], marker=".", label="validation")
+    best = min(history, key=lambda record: record.val_loss)
+    losses.axvline(best.epoch + 1, color="grey", linestyle=":", label=f"best: {best.val_loss:.3f}")
+    losses.set(xlabel="epoch", ylabel="cross-entropy a token (nat)")
+    losses.xaxis.set_major_locator(MaxNLocator(integer=True))
+    losses.legend()
+    rates = losses.twinx()
+    rates.plot(epochs, [record.learning_rate for record in history], color="grey", alpha=0.4)
+    rates.set_ylabel("learning rate (grey)")
+    figure.savefig(path, dpi=100)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.bundle.contract import GraphInterface
 from cxrscribe.bundle.files import TensorEntry
-from cxrscribe.sessions.device import usable_threads
+from cxrscribe.sessions.device import import_onnxruntime, usable_threads
 from cxrscribe_export.graphs.graph_builder import GraphBuilder
 
 
@@ -70,8 +70,7 @@ def initial_sizes(architecture: Architecture) -> list[tuple[int, int]]:
 
 def open_products(model: onnx.ModelProto, threads: int | None) -> Any:
     """An onnxruntime.InferenceSession on the CPU, with the threads and waiting of the runtime's own."""
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or usable_threads()
     options.log_severity_level = 3

@@ -34,31 +34,25 @@ class RecordingExpander:
 
     @property
     def rows(self) -> int:
-        """See Expander."""
         return self._expander.rows
 
     @property
     def seconds(self) -> float:
-        """See Expander."""
         return self._expander.seconds
 
     def enqueue(self, features: NDArray[np.float32]) -> None:
-        """See Expander."""
         self.initial.append(len(features))
         self._expander.enqueue(features)
 
     def admit(self, count: int) -> None:
-        """See Expander."""
         self._expander.admit(count)
 
     def expand(self, frontier: Frontier) -> Candidates:
-        """See Expander."""
         candidates = self._expander.expand(frontier)
         self.steps.append(self._expander.rows)
         return candidates
 
     def clear(self) -> None:
-        """See Expander."""
         self._expander.clear()
 
 

@@ -33,7 +33,7 @@ class SampleSource(Protocol):
 
 
 class FilmSource:
-    """Films' files: decoding, preprocessing, encoding and search are all in the answer."""
+    """A SampleSource of films' files: decoding, preprocessing, encoding and search are all in the answer."""
 
     def __init__(
         self, reporter: Reporter, films: Sequence[bytes], settings: BeamSettings, batch_size: int
@@ -47,7 +47,6 @@ class FilmSource:
         return len(self._films)
 
     def batch(self, indices: Sequence[int]) -> Sequence[Answer]:
-        """See SampleSource."""
         films = [self._films[index] for index in indices]
         if len(films) > 1:
             return self._reporter.report_batch(films, self._settings)
@@ -57,18 +56,17 @@ class FilmSource:
             return [error]
 
     def stream(self, indices: Sequence[int]) -> Iterable[Answer]:
-        """See SampleSource."""
         films = [self._films[index] for index in indices]
         return self._reporter.report_stream(films, self._settings, batch_size=self._batch_size)
 
     def arriving(self, queue: QueryQueue) -> Iterator[Answer]:
-        """See SampleSource. A film joins the search that goes on, as soon as there is room."""
+        """A film joins the search that goes on, as soon as there is room."""
         films = (self._films[index] for index in queue)
         return self._reporter.report_stream(films, self._settings, batch_size=self._batch_size)
 
 
 class FeatureSource:
-    """Rows of features: only search is in the answer."""
+    """A SampleSource of rows of features: only search is in the answer."""
 
     def __init__(
         self, reporter: Reporter, rows: NDArray[np.float32], settings: BeamSettings, batch_size: int
@@ -83,16 +81,14 @@ class FeatureSource:
         return len(self._rows)
 
     def batch(self, indices: Sequence[int]) -> Sequence[Answer]:
-        """See SampleSource."""
         return self._reporter.decode_features(self._rows[list(indices)], self._settings)
 
     def stream(self, indices: Sequence[int]) -> Iterable[Answer]:
-        """See SampleSource."""
         rows = self._rows[list(indices)]
         return self._reporter.decode_stream(rows, self._settings, batch_size=self._batch_size)
 
     def arriving(self, queue: QueryQueue) -> Iterator[Answer]:
-        """See SampleSource. All that wait are one batch, and nothing joins it.
+        """All that wait are one batch, and nothing joins it.
 
         For decode_stream fills its batch before it begins: it would wait for rows that nobody has sent yet.
         """

@@ -12,45 +12,43 @@ from cxrscribe_bench.loadgen.sample_source import SampleSource
 
 
 class DirectServer:
-    """Answers a query while LoadGen waits: it issues the next one afterwards anyway, but in Server."""
+    """A Server that answers a query while LoadGen waits, which issues the next one afterwards anyway.
+
+    Not for the scenario that is called Server: there LoadGen keeps to a schedule.
+    """
 
     def __init__(self, answers: Callable[[Sequence[int]], Iterable[Answer]]) -> None:
         """`answers` gives one answer for each index, in order."""
         self._answers = answers
 
     def start(self, exchange: Exchange) -> None:
-        """See Server."""
         self._exchange = exchange
 
     def serve(self, asked: Sequence[Asked]) -> None:
-        """See Server."""
         answers = self._answers([each.index for each in asked])
         for each, answer in zip(asked, answers, strict=True):
             self._exchange.answer(each, answer)
 
     def end(self) -> None:
-        """See Server."""
+        pass
 
 
 class QueueServer:
-    """Puts queries into a queue, from which one thread takes them: LoadGen keeps to its schedule."""
+    """A Server that queues queries for a thread of its own, so that LoadGen keeps to its schedule."""
 
     def __init__(self, source: SampleSource) -> None:
         self._source = source
 
     def start(self, exchange: Exchange) -> None:
-        """See Server."""
         self._exchange = exchange
         self._queue = QueryQueue()
         self._thread = Thread(target=self._run, name="cxrscribe-server", daemon=True)
         self._thread.start()
 
     def serve(self, asked: Sequence[Asked]) -> None:
-        """See Server."""
         self._queue.put(asked)
 
     def end(self) -> None:
-        """See Server."""
         self._queue.close()
         self._thread.join()
 

@@ -169,7 +169,7 @@ class Record:
     """One run."""
 
     environment: Mapping[str, Any]
-    """See `environment.py`."""
+    """What `environment` says of the machine."""
     bundle: Mapping[str, Any]
     options: Mapping[str, Any]
     measurements: tuple[Measurement, ...]

@@ -79,7 +79,7 @@ class Standing:
 
     @property
     def system(self) -> str:
-        """See `groups.DESCRIPTIONS`."""
+        """Name of the system that was measured, one of `groups.DESCRIPTIONS`."""
         return system_of(self.measurement)
 
     @property

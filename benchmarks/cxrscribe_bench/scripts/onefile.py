@@ -24,7 +24,7 @@ from cxrscribe import Report, Reporter
 from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.errors import FilmError
 from cxrscribe.films.preprocess import Preprocessing
-from cxrscribe.sessions.device import usable_threads
+from cxrscribe.sessions.device import import_onnxruntime, usable_threads
 from cxrscribe_bench.timing.rounds import ratio, rounds
 
 BATCHES: Final = (1, 32)
@@ -64,10 +64,9 @@ class OneFile:
     """The graph on onnxruntime, on as many threads of the CPU as the runtime takes."""
 
     def __init__(self, bundle: Path, precision: str) -> None:
-        import onnxruntime
-
         from cxrscribe_export.onefile.file import one_file
 
+        onnxruntime = import_onnxruntime()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = usable_threads()

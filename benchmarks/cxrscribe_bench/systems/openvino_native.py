@@ -101,7 +101,7 @@ class CompiledGraph:
 
 
 class ShapedGraph:
-    """A graph for any shape, and for some sizes of its batch axis by itself."""
+    """A compiled graph for any shape, and others for some sizes of the batch axis alone."""
 
     def __init__(self, free: CompiledGraph, fixed: Mapping[int, CompiledGraph], reason: str) -> None:
         self._free = free
@@ -111,11 +111,10 @@ class ShapedGraph:
 
     @property
     def precision(self) -> str:
-        """See CompiledGraph; all of them have the same."""
+        """What the graph is computed in, which is the same at all sizes."""
         return self._free.precision
 
     def run(self, inputs: Inputs) -> list[Array]:
-        """See CompiledGraph."""
         return self._fixed.get(_size(inputs), self._free).run(inputs)
 
 
@@ -127,12 +126,10 @@ class OpenVinoDecoder:
         self._step = step
 
     def initial_state(self, features: Array) -> tuple[Array, Array]:
-        """See StepNetwork."""
         hidden, cell = self._initial_state.run({"features": features})
         return hidden, cell
 
     def step(self, token: NDArray[np.int64], hidden: Array, cell: Array) -> tuple[Array, Array, Array]:
-        """See StepNetwork."""
         log_probs, hidden, cell = self._step.run({"token": token, "hidden": hidden, "cell": cell})
         return log_probs, hidden, cell
 

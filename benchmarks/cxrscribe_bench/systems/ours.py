@@ -12,7 +12,7 @@ from cxrscribe_bench.workload import Workload
 
 
 class Cxrscribe:
-    """Our runtime, through its public API alone."""
+    """The System that is ours: the runtime, through its public API alone."""
 
     def __init__(self, workload: Workload, reporter: Reporter) -> None:
         self._reporter = reporter
@@ -23,7 +23,6 @@ class Cxrscribe:
         self._pictures = [reporter.manifest.preprocessing.read(film) for film in self._films]
 
     def details(self) -> Mapping[str, str]:
-        """See System."""
         reporter = self._reporter
         return {
             "version": cxrscribe.__version__,
@@ -34,19 +33,16 @@ class Cxrscribe:
         }
 
     def from_films(self, first: int, count: int) -> list[Words]:
-        """See System."""
         films: Sequence[bytes] = self._films[first : first + count]
         outcomes = self._reporter.report_stream(films, self._settings, batch_size=self._batch_size)
         return [_words(outcome) for outcome in outcomes]
 
     def from_features(self, first: int, count: int) -> list[Words]:
-        """See System."""
         rows = self._features[first : first + count]
         reports = self._reporter.decode_stream(rows, self._settings, batch_size=self._batch_size)
         return [list(report.tokens) for report in reports]
 
     def encode(self, first: int, count: int) -> None:
-        """See System."""
         self._reporter.encode(self._pictures[first : first + count])
 
 

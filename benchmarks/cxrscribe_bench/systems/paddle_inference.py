@@ -109,12 +109,10 @@ class InferenceDecoder:
         self._image_rows = image_rows
 
     def initial_state(self, features: Array) -> tuple[Array, Array]:
-        """See StepNetwork."""
         hidden, cell = self._initial_state.run(features)
         return hidden, cell
 
     def step(self, token: NDArray[np.int64], hidden: Array, cell: Array) -> tuple[Array, Array, Array]:
-        """See StepNetwork."""
         predictor = self._image if len(token) <= self._image_rows else self._batch
         log_probs, hidden, cell = predictor.run(token, hidden, cell)
         return log_probs, hidden, cell

@@ -40,12 +40,10 @@ class OnnxDecoder:
         self._step = _session(bundle.graph(DECODER_STEP), threads)
 
     def initial_state(self, features: Array) -> tuple[Array, Array]:
-        """See StepNetwork."""
         hidden, cell = self._initial_state.run(("hidden", "cell"), {"features": features})
         return hidden, cell
 
     def step(self, token: NDArray[np.int64], hidden: Array, cell: Array) -> tuple[Array, Array, Array]:
-        """See StepNetwork."""
         # run, without I/O binding: on the CPU it is no slower (0.34 ms against 0.36 ms a step).
         log_probs, hidden, cell = self._step.run(
             ("log_probs", "hidden_out", "cell_out"), {"token": token, "hidden": hidden, "cell": cell}

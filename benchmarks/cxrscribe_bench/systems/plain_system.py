@@ -37,7 +37,7 @@ class Search(Protocol):
 
 
 class PlainSystem:
-    """Read a batch's films side by side, encode them, search for their reports; then the next batch.
+    """A System that works batch by batch: read films side by side, encode them, search for their reports.
 
     `films_a_call`: the numbers of films that may be given to the encoder at a time; where there are several
     they are tried on films of the workload, and the fastest is taken.
@@ -67,11 +67,9 @@ class PlainSystem:
         self._details = {**details, "films a call of the encoder": str(self._films_a_call)}
 
     def details(self) -> Mapping[str, str]:
-        """See System."""
         return self._details
 
     def from_films(self, first: int, count: int) -> list[Words]:
-        """See System."""
         films = self._films[first : first + count]
         return [
             words
@@ -82,11 +80,9 @@ class PlainSystem:
         ]
 
     def from_features(self, first: int, count: int) -> list[Words]:
-        """See System."""
         return self._search.decode(self._features[first : first + count])
 
     def encode(self, first: int, count: int) -> None:
-        """See System."""
         self._features_of(self._pictures[first : first + count])
 
     def _read(self, films: Sequence[bytes]) -> NDArray[np.uint8]:

@@ -25,7 +25,7 @@ Compile = Callable[[Any], Any]
 
 
 class PyTorch:
-    """The encoder and the beam search as torch modules, on static batches.
+    """The System of PyTorch: encoder and beam search as torch modules, on static batches.
 
     Compiled modules know two sizes, a single image and a whole batch (of films: `_ENCODED_AT_ONCE`); what is
     in between is padded with its last row. Eager ones take any size as it is.
@@ -69,7 +69,6 @@ class PyTorch:
         self._warm_up()
 
     def details(self) -> Mapping[str, str]:
-        """See System."""
         import torch
 
         return {
@@ -82,21 +81,18 @@ class PyTorch:
         }
 
     def from_films(self, first: int, count: int) -> list[Words]:
-        """See System."""
         found: list[Words] = []
         for start, size in _batches(first, count, self._batch_size):
             found += self._decode(self._features_of(self._read_films(start, size)))
         return found
 
     def from_features(self, first: int, count: int) -> list[Words]:
-        """See System."""
         found: list[Words] = []
         for start, size in _batches(first, count, self._batch_size):
             found += self._decode(self._features[start : start + size])
         return found
 
     def encode(self, first: int, count: int) -> None:
-        """See System."""
         self.features(first, count)
 
     def features(self, first: int, count: int) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from cxrscribe.search.step import State
-from cxrscribe.sessions.device import usable_threads
+from cxrscribe.sessions.device import import_onnxruntime, usable_threads
 from cxrscribe_export.graphs.checked_graph import Graph
 
 Array = NDArray[Any]
@@ -20,8 +20,7 @@ class GraphRunner:
     """An onnxruntime session over one graph."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
-        import onnxruntime
-
+        onnxruntime = import_onnxruntime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = usable_threads()
         options.log_severity_level = 3

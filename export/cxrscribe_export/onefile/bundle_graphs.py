@@ -33,9 +33,9 @@ class BundleGraphs:
 
     encoder: onnx.ModelProto
     initial_state: onnx.ModelProto
-    """See `interface.beam_init_interface`."""
+    """The graph of `contract.beam_init_interface`."""
     step: onnx.ModelProto
-    """See `interface.beam_step_interface`."""
+    """The graph of `contract.beam_step_interface`."""
     sha256: Mapping[str, str]
     """Checksums of the files that were read, the manifest too, by their paths in the bundle."""
 

@@ -43,7 +43,7 @@ class FusedDecoder:
 
 
 class FusedExpander:
-    """See Expander.
+    """The Expander of the fused step, on a state cache of its own.
 
     Initial states of images that wait are held in the host's memory; where the state lives elsewhere, their
     features are, and the states are computed in place when they enter.
@@ -61,12 +61,10 @@ class FusedExpander:
         self.seconds = 0.0
 
     def enqueue(self, features: NDArray[np.float32]) -> None:
-        """See Expander."""
         rows = features if self._on_device else self._initial_rows(features)
         self._waiting = np.concatenate((self._waiting, rows)) if len(self._waiting) else rows
 
     def admit(self, count: int) -> None:
-        """See Expander."""
         entering, self._waiting = self._waiting[:count], self._waiting[count:]
         self._reserve(self._cache.held + count)
         if self._on_device:
@@ -75,7 +73,7 @@ class FusedExpander:
             self._cache.admit(entering)
 
     def expand(self, frontier: Frontier) -> Candidates:
-        """See Expander. The next call writes to the same arrays."""
+        """The 2K best continuations of each image. The next call writes to the same arrays."""
         used, places = frontier.score.shape
         images = max(used, self._padded_images)
         self.rows = images * places
@@ -91,7 +89,6 @@ class FusedExpander:
         return step.candidates
 
     def clear(self) -> None:
-        """See Expander."""
         self._cache.clear()
         self._waiting = self._waiting[:0]
 

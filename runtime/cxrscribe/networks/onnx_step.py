@@ -37,7 +37,7 @@ class OnnxStep:
         return State(*self._init.run(_STATE, {"features": features}))
 
     def step(self, tokens: NDArray[np.int64], state: State) -> tuple[NDArray[np.float32], State]:
-        """See StepModel: tokens int64 [R] -> log_probs float32 [R, V] and the next state."""
+        """Feed one token to each row: int64 [R] -> log-probabilities float32 [R, V] and the next state."""
         log_probs, hidden, cell = self._step.run(
             ("log_probs", *_STATE_OUT), {"token": tokens, "hidden": state.hidden, "cell": state.cell}
         )

@@ -39,7 +39,7 @@ class RequestSource(Protocol):
 
 
 class FeatureMatrix:
-    """All rows of a matrix that `feature_matrix` checked."""
+    """A RequestSource of all rows of a matrix that `feature_matrix` checked."""
 
     def __init__(
         self,
@@ -57,7 +57,6 @@ class FeatureMatrix:
         self._start = 0
 
     def fetch(self, idle: bool) -> Requests | None:
-        """See RequestSource."""
         part = slice(self._start, self._start + self._size)
         self._start += self._size
         features = self._features[part]
@@ -65,7 +64,7 @@ class FeatureMatrix:
 
 
 class FeatureRows:
-    """Rows that any iterable gives."""
+    """A RequestSource of the rows that any iterable gives."""
 
     def __init__(
         self,
@@ -84,7 +83,6 @@ class FeatureRows:
         self._failure: Exception | None = None
 
     def fetch(self, idle: bool) -> Requests | None:
-        """See RequestSource."""
         rows: list[NDArray[np.float32]] = []
         settings: list[BeamSettings] = []
         try:

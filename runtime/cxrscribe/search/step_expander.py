@@ -26,13 +26,11 @@ class StepExpander:
         self.seconds = 0.0
 
     def enqueue(self, features: NDArray[np.float32]) -> None:
-        """See Expander."""
         started = perf_counter()
         self._waiting.append(self._model.initial_state(features))
         self.seconds += perf_counter() - started
 
     def admit(self, count: int) -> None:
-        """See Expander."""
         waiting = State.concatenate(self._waiting)
         numbers = np.arange(len(waiting))
         entering = waiting.take(numbers[:count])
@@ -42,7 +40,6 @@ class StepExpander:
         self._packed = np.concatenate((self._packed, held + numbers[:count]))
 
     def expand(self, frontier: Frontier) -> Candidates:
-        """See Expander."""
         assert self._state is not None
         live = np.flatnonzero(frontier.score > -np.inf)  # [R]
         state = self._state.take(self._packed[frontier.parent[live]])
@@ -55,7 +52,6 @@ class StepExpander:
         return best_candidates(_all_rows(log_probs, live, frontier.score.size), frontier)
 
     def clear(self) -> None:
-        """See Expander."""
         self._waiting = []
         self._state = None
         self._packed = np.zeros(0, np.int64)

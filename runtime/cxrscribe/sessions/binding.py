@@ -77,25 +77,23 @@ def empty_block(width: int, memory: Memory, on_device: bool) -> Block:
 
 
 class HostBlock:
-    """In the memory of this process."""
+    """A Block in the memory of this process."""
 
     def __init__(self, array: NDArray[np.float32]) -> None:
         self.array = array
 
     @property
     def address(self) -> int:
-        """See Block."""
         return _address(self.array)
 
     def grown(self, rows: int) -> HostBlock:
-        """See Block."""
         array = np.zeros((rows, self.array.shape[1]), np.float32)
         array[: len(self.array)] = self.array
         return HostBlock(array)
 
 
 class DeviceBlock:
-    """Wherever onnxruntime can allocate."""
+    """A Block wherever onnxruntime can allocate."""
 
     def __init__(self, values: NDArray[np.float32], memory: Memory) -> None:
         self._memory = memory
@@ -103,11 +101,9 @@ class DeviceBlock:
 
     @property
     def address(self) -> int:
-        """See Block."""
         return int(self._value.data_ptr())
 
     def grown(self, rows: int) -> DeviceBlock:
-        """See Block."""
         held = self._value.numpy()
         values = np.zeros((rows, held.shape[1]), np.float32)
         values[: len(held)] = held

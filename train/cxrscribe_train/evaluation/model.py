@@ -101,7 +101,7 @@ def open_model(path: Path, device: str = "auto") -> ReportModel:
 
 
 class BundleModel:
-    """A bundle, run by the runtime that users run."""
+    """The ReportModel of a bundle, run by the runtime that users run."""
 
     def __init__(self, path: Path, device: str) -> None:
         import cxrscribe
@@ -121,12 +121,10 @@ class BundleModel:
         self.preprocessing = self._manifest.preprocessing
 
     def from_films(self, films: Sequence[Film], settings: BeamSettings) -> Iterator[Words | FilmError]:
-        """See ReportModel."""
         for report in self._reporter.report_stream([film.path for film in films if film.path], settings):
             yield report if isinstance(report, FilmError) else self._words(report.tokens)
 
     def from_features(self, features: NDArray[np.float32], settings: BeamSettings) -> Iterator[Words]:
-        """See ReportModel."""
         for report in self._reporter.decode_stream(features, settings):
             yield self._words(report.tokens)
 
@@ -143,7 +141,7 @@ class BundleModel:
 
 
 class RunModel:
-    """A run folder: encoder and decoder on Paddle, under the runtime's beam search."""
+    """The ReportModel of a run folder: encoder and decoder on Paddle, under the runtime's beam search."""
 
     def __init__(self, path: Path, device: str) -> None:
         from cxrscribe_train.run import Run
@@ -165,7 +163,6 @@ class RunModel:
         self.preprocessing: Preprocessing = self._run.preprocessing
 
     def from_films(self, films: Sequence[Film], settings: BeamSettings) -> Iterator[Words | FilmError]:
-        """See ReportModel."""
         from cxrscribe_train.corpus.films import DamagedFilm, read_films
         from cxrscribe_train.features import encode_batch
 
@@ -180,7 +177,6 @@ class RunModel:
                 yield FilmError(film.reason) if isinstance(film, DamagedFilm) else next(reports)
 
     def from_features(self, features: NDArray[np.float32], settings: BeamSettings) -> Iterator[Words]:
-        """See ReportModel."""
         from cxrscribe.search.decoding import decode_stream
 
         vocabulary = self._run.vocabulary

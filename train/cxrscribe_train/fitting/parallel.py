@@ -89,7 +89,7 @@ class SharedExchange:
         self._turn = 0
 
     def sum(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
-        """See Exchange. Raises CxrscribeError when another process has ended."""
+        """Exchange with all others. Raises CxrscribeError when another process has ended."""
         buffer = self._buffers[self._turn, :, : len(vector)]  # [processes, n]
         self._turn = 1 - self._turn
         buffer[self.rank] = vector
