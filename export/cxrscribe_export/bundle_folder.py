@@ -1,4 +1,4 @@
-"""A bundle's folder, which appears whole or not at all, and the graphs that are written into it."""
+"""A bundle's folder, which appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -9,13 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import onnx
-
-from cxrscribe.bundle.files import FP32, FileEntry
 from cxrscribe.bundle.manifest import MANIFEST_NAME
 from cxrscribe.errors import InputError
-from cxrscribe_export.graphs.checked_graph import Graph
-from cxrscribe_export.graphs.conversion import OPSET
 
 
 def check_out(out: Path, *, overwrite: bool) -> None:
@@ -74,19 +69,3 @@ def new_bundle_folder(out: Path) -> Iterator[Path]:
             folder.rename(out)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-def write_graph(bundle: Path, graph: Graph, precision: str = FP32) -> FileEntry:
-    """Write `graph` where the bundle keeps it at `precision`; gives what the manifest says of it."""
-    name = graph.interface.name
-    path = name if precision == FP32 else f"{precision}/{name}"
-    (bundle / path).parent.mkdir(exist_ok=True)
-    onnx.save(graph.model, str(bundle / path))
-    return FileEntry.describe(
-        bundle,
-        path,
-        precision=precision,
-        opset=OPSET,
-        inputs=graph.interface.inputs,
-        outputs=graph.interface.outputs,
-    )

@@ -19,8 +19,9 @@ from cxrscribe.errors import InputError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.version import __version__
 from cxrscribe.vocabulary import Vocabulary
-from cxrscribe_export.bundle_folder import check_out, new_bundle_folder, write_graph
-from cxrscribe_export.graphs.canonical import Graph, graphs_of
+from cxrscribe_export.bundle_folder import check_out, new_bundle_folder
+from cxrscribe_export.graphs.canonical import graphs_of
+from cxrscribe_export.graphs.checked_graph import Graph, write_graph
 from cxrscribe_export.graphs.conversion import require_converter
 from cxrscribe_export.graphs.fused import fused_graphs
 from cxrscribe_export.graphs.runner import FusedStep

@@ -17,6 +17,28 @@ from cxrscribe_train.run import DECODER_FILE, ENCODER_FILE, Run
 LICENCE_NOT_STATED: Final = "not stated: ask whoever trained the model before you pass it on"
 
 
+_MODEL: Final = "model"
+# What the run's weight files are called in the record of the model that was evaluated.
+_WEIGHTS: Final = {ENCODER_FILE: "encoder_sha256", DECODER_FILE: "decoder_sha256"}
+_BASELINES: Final = ("constant", "most_frequent", "shuffled")
+# A baseline is there to compare with. Its figures for each single finding stay in the file.
+_COMPARED: Final = (
+    "bleu_1",
+    "bleu_2",
+    "bleu_3",
+    "bleu_4",
+    "rouge_l",
+    "cider",
+    "meteor",
+    "label_precision_micro",
+    "label_recall_micro",
+    "label_f1_micro",
+    "label_f1_macro",
+    "place_f1_micro",
+    "distinct_share",
+)
+
+
 @dataclass(frozen=True)
 class Label:
     """What the bundle says of itself, beside what follows from the model."""
@@ -46,28 +68,6 @@ def provenance_of(run: Run) -> Provenance:
     )
 
 
-_MODEL: Final = "model"
-# What the run's weight files are called in the record of the model that was evaluated.
-_WEIGHTS: Final = {"encoder.safetensors": "encoder_sha256", "decoder.safetensors": "decoder_sha256"}
-_BASELINES: Final = ("constant", "most_frequent", "shuffled")
-# A baseline is there to compare with. Its figures for each single finding stay in the file.
-_COMPARED: Final = (
-    "bleu_1",
-    "bleu_2",
-    "bleu_3",
-    "bleu_4",
-    "rouge_l",
-    "cider",
-    "meteor",
-    "label_precision_micro",
-    "label_recall_micro",
-    "label_f1_micro",
-    "label_f1_macro",
-    "place_f1_micro",
-    "distinct_share",
-)
-
-
 def read_evaluation(path: Path, weights: Mapping[str, str]) -> Evaluation:
     """Read the figures of this model and of the baselines beside it.
 
@@ -83,12 +83,13 @@ def read_evaluation(path: Path, weights: Mapping[str, str]) -> Evaluation:
     """
     try:
         record = read_json_object(path)
-        _check_model(record.object("evaluated"), weights, path)
+        evaluated = record.object("evaluated")
+        sums = {name: str(evaluated.value(field)) for name, field in _WEIGHTS.items()}
         figures = _figures(record.object(_MODEL))
         for baseline in _BASELINES:
             found = _figures(record.object(baseline))
             figures |= {f"{baseline}.{name}": found[name] for name in _COMPARED if name in found}
-        return Evaluation(
+        evaluation = Evaluation(
             corpus=record.text("corpus"),
             split=record.text("split"),
             reports=record.object("counts").integer("films"),
@@ -98,16 +99,17 @@ def read_evaluation(path: Path, weights: Mapping[str, str]) -> Evaluation:
         raise InputError(
             f"--evaluation: {error}. Make it with `cxrscribe evaluate RUN --out FOLDER`"
         ) from None
+    _check_model(sums, weights, path)
+    return evaluation
 
 
-def _check_model(evaluated: JsonObject, weights: Mapping[str, str], path: Path) -> None:
+def _check_model(found: Mapping[str, str], weights: Mapping[str, str], path: Path) -> None:
     """Run or bundle, a model is known by the two weight files that it was made from."""
-    for name, field in _WEIGHTS.items():
-        found = evaluated.value(field)
-        if found != weights[name]:
+    for name, digest in found.items():
+        if digest != weights[name]:
             raise InputError(
                 f"--evaluation: {path} holds the figures of another model ({name} has sha256 "
-                f"{str(found)[:12]}, this run's {weights[name][:12]}): evaluate this run"
+                f"{digest[:12]}, this run's {weights[name][:12]}): evaluate this run"
             )
 
 

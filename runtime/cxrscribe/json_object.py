@@ -6,11 +6,12 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, Never, SupportsFloat, TypeAlias, TypeVar
+from typing import Final, Never, ParamSpec, SupportsFloat, TypeAlias, TypeVar
 
 from cxrscribe.errors import CxrscribeError, InputError
 
 Made = TypeVar("Made")
+Given = ParamSpec("Given")
 ErrorKind: TypeAlias = Callable[[str], CxrscribeError]
 
 _REMEDY: Final = "the file is damaged or from another version of cxrscribe: make it again"
@@ -107,18 +108,20 @@ class JsonObject:
         """Whether the field is there and holds `null`."""
         return self.value(name) is None
 
-    def follows(self, *names: str) -> None:
-        """Leave these fields alone: they were written for people, and follow from the others."""
+    def skip(self, *names: str) -> None:
+        """Leave these fields alone: whoever reads the document has no use for them."""
         self._read.update(names)
 
-    def make(self, kind: Callable[..., Made], **values: Any) -> Made:
-        """`kind(**values)`, once all fields are read. What `kind` refuses becomes the document's error."""
+    def make(self, kind: Callable[Given, Made], *values: Given.args, **named: Given.kwargs) -> Made:
+        """`kind` of these values, once all fields are read.
+
+        What `kind` itself refuses (a CxrscribeError or another ValueError) becomes the document's error,
+        which names this place.
+        """
         self.finish()
         try:
-            return kind(**values)
-        except (CxrscribeError, ValueError, TypeError) as error:
-            if type(error) is self._error:
-                raise
+            return kind(*values, **named)
+        except (CxrscribeError, ValueError) as error:
             raise self._error(f"{self.place}: {error}") from None
 
     def refuse(self, name: str, wanted: str) -> Never:
@@ -147,9 +150,16 @@ def finite_number(value: object) -> float | None:
 
 
 def read_json_object(
-    path: Path, max_bytes: int = 64 << 20, *, error: ErrorKind = InputError, remedy: str = "check the path"
+    path: Path,
+    max_bytes: int = 64 << 20,
+    *,
+    place: str | None = None,
+    error: ErrorKind = InputError,
+    remedy: str = "check the path",
 ) -> JsonObject:
     """Parse the document in file `path`, whose root has to be an object.
+
+    `place`: what errors call the document, by default the file's name; `error`: what they are.
 
     Raises `error` when the file is missing, larger than `max_bytes`, not UTF-8 or not strict JSON (a name
     that stands twice in an object, NaN and Infinity are refused).
@@ -169,7 +179,7 @@ def read_json_object(
         value = json.loads(text, object_pairs_hook=_unique_names, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as problem:
         raise error(f"{path} is not valid JSON ({problem}); {_REMEDY}") from None
-    return JsonObject(value, path.name, error)
+    return JsonObject(value, path.name if place is None else place, error)
 
 
 def _unique_names(pairs: list[tuple[str, object]]) -> dict[str, object]:

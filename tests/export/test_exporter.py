@@ -19,7 +19,7 @@ from cxrscribe.errors import InputError
 from cxrscribe.settings import BeamSettings
 from cxrscribe_export import exporter
 from cxrscribe_export.exporter import ParityDemands, ParityError, export_bundle
-from cxrscribe_export.graphs.canonical import Graph
+from cxrscribe_export.graphs.checked_graph import Graph
 from cxrscribe_export.label import Label
 from cxrscribe_export.parity.graph_parity import Tolerances
 from cxrscribe_export.parity.held_out import HeldOut

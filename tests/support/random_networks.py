@@ -12,7 +12,8 @@ from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.bundle.contract import decoder_init_interface, decoder_step_interface
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_export.exporter import TrainedModel
-from cxrscribe_export.graphs.canonical import Graph, graphs_from, graphs_of
+from cxrscribe_export.graphs.canonical import graphs_from, graphs_of
+from cxrscribe_export.graphs.checked_graph import Graph
 from cxrscribe_export.graphs.conversion import Traced
 from cxrscribe_export.graphs.networks import InitialState, Step
 from cxrscribe_models import FilmEncoder, ReportDecoder, build_backbone

@@ -66,12 +66,19 @@ class TrainingCorpus:
     @classmethod
     def from_json(cls, fields: JsonObject) -> TrainingCorpus:
         """Read the fields of `run.json`. Raises the document's error, which names the one that is wrong."""
-        numbers = [name for name in fields.names() if name not in ("folder", "drawn")]
+        has_features = (
+            "without_features" in fields.names()
+        )  # runs of before it was counted have no such field
         return fields.make(
             cls,
             folder=fields.text("folder"),
             drawn=fields.boolean("drawn"),
-            **{name: fields.integer(name) for name in numbers},
+            train=fields.integer("train"),
+            val=fields.integer("val"),
+            without_image=fields.integer("without_image"),
+            without_findings=fields.integer("without_findings"),
+            damaged=fields.integer("damaged"),
+            without_features=fields.integer("without_features") if has_features else 0,
         )
 
 
@@ -107,11 +114,14 @@ class Run:
                 f"{path} holds no {RUN_FILE}; "
                 "give the --out folder of a `cxrscribe train` that finished an epoch"
             )
+        record = read_json_object(path / RUN_FILE, place=str(path / RUN_FILE))
+        if record.value("format") != FORMAT:
+            raise InputError(
+                f"{path / RUN_FILE} has format {record.value('format')!r}, this version reads {FORMAT}; "
+                "use the version that wrote it"
+            )
         try:
-            record = read_json_object(path / RUN_FILE)
-            if record.integer("format") != FORMAT:
-                record.refuse("format", f"the {FORMAT} that this version reads")
-            record.follows("version", "seed", "cleaning")
+            record.skip("version", "seed", "cleaning")
             return record.make(
                 cls,
                 path=path,

@@ -25,7 +25,7 @@ class SearchRows:
 
 
 class RecordingExpander:
-    """An expander that notes the rows of each call of the network."""
+    """An Expander that notes the rows of each call of the network."""
 
     def __init__(self, expander: Expander) -> None:
         self._expander = expander

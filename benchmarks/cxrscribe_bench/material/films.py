@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 import cxrscribe
+from cxrscribe.bundle.contract import ENCODER
+from cxrscribe.bundle.files import sha256_of
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.cli.films import FilmArguments
 from cxrscribe.errors import FilmError, InputError
@@ -70,7 +71,7 @@ def check_features(path: Path, manifest: Manifest) -> int:
 
 
 def _encoder_of(bundle: Path, manifest: Manifest) -> EncoderIdentity:
-    digest = sha256((bundle / "encoder.onnx").read_bytes()).hexdigest()
+    digest = sha256_of(bundle / ENCODER)
     return EncoderIdentity(
         backbone=manifest.architecture.backbone,
         backbone_options=manifest.architecture.backbone_options,

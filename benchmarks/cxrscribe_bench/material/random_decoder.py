@@ -16,8 +16,7 @@ from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.settings import BeamSettings
 from cxrscribe.vocabulary import SPECIAL_TOKENS, Vocabulary
-from cxrscribe_export.bundle_folder import write_graph
-from cxrscribe_export.graphs.checked_graph import Graph
+from cxrscribe_export.graphs.checked_graph import Graph, write_graph
 from cxrscribe_export.graphs.decoder_weights import DecoderWeights, LayerWeights
 from cxrscribe_export.graphs.fusion import add_beam_step
 from cxrscribe_export.graphs.graph_builder import GraphBuilder

@@ -81,7 +81,7 @@ class Measurement:
     @classmethod
     def from_json(cls, fields: JsonObject) -> Measurement:
         """Read what `to_json` gave. Raises the document's error, which names the field that is wrong."""
-        fields.follows("percentiles", "items_per_second", "words_per_second")
+        fields.skip("percentiles", "items_per_second", "words_per_second")
         return fields.make(
             cls,
             group=fields.text("group"),
@@ -89,11 +89,11 @@ class Measurement:
             seconds=fields.numbers("seconds"),
             items=fields.integer("items"),
             labels=fields.mapping("labels"),
-            words=_number_or_none(fields, "words"),
-            steps=_number_or_none(fields, "steps"),
-            peak_bytes=_number_or_none(fields, "peak_bytes"),
+            words=_integer_or_none(fields, "words"),
+            steps=_integer_or_none(fields, "steps"),
+            peak_bytes=_integer_or_none(fields, "peak_bytes"),
         )
 
 
-def _number_or_none(fields: JsonObject, name: str) -> int | None:
+def _integer_or_none(fields: JsonObject, name: str) -> int | None:
     return None if fields.is_null(name) else fields.integer(name)

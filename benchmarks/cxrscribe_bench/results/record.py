@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from cxrscribe.bundle.evidence import MOST_NEAR_TIES
 from cxrscribe.errors import InputError
 from cxrscribe.json_object import JsonObject, read_json_object
 from cxrscribe_bench.results.measurement import Measurement
@@ -44,7 +45,7 @@ class TokenCheck:
     @classmethod
     def from_json(cls, fields: JsonObject) -> TokenCheck:
         """Read what a record holds of it. Raises the document's error, naming the field that is wrong."""
-        fields.follows("passed")
+        fields.skip("passed")
         return fields.make(
             cls,
             system=fields.text("system"),
@@ -62,7 +63,7 @@ class TokenCheck:
     def passed(self) -> bool:
         """Whether all are identical but for near ties, in at most 0.5 % of them: see docs/decoding.md."""
         differing = self.reports - self.identical
-        return differing == self.near_ties and self.near_ties <= 0.005 * self.reports
+        return differing == self.near_ties and self.near_ties <= MOST_NEAR_TIES * self.reports
 
 
 @dataclass(frozen=True)
@@ -93,10 +94,14 @@ class ScenarioResult:
     @classmethod
     def from_json(cls, fields: JsonObject) -> ScenarioResult:
         """Read what a record holds of it. Raises the document's error, naming the field that is wrong."""
-        texts = ("scenario", "source", "precision", "verdict", "summary", "metric")
         return fields.make(
             cls,
-            **{name: fields.text(name) for name in texts},
+            scenario=fields.text("scenario"),
+            source=fields.text("source"),
+            precision=fields.text("precision"),
+            verdict=fields.text("verdict"),
+            summary=fields.text("summary"),
+            metric=fields.text("metric"),
             metric_value=fields.number("metric_value"),
             settings=fields.mapping("settings"),
             seconds=fields.numbers("seconds"),
@@ -124,7 +129,7 @@ class Goal:
     @classmethod
     def from_json(cls, fields: JsonObject) -> Goal:
         """Read what a record holds of it. Raises the document's error, naming the field that is wrong."""
-        fields.follows("reached")
+        fields.skip("reached")
         return fields.make(
             cls,
             name=fields.text("name"),
@@ -219,14 +224,18 @@ class Record:
     def write(self, folder: Path) -> Path:
         """Write `bench.json` into a folder."""
         path = folder / FILE
-        path.write_text(json.dumps(self.to_json(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        path.write_text(
+            json.dumps(self.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+        )
         return path
 
     @classmethod
     def read(cls, path: Path) -> Record:
         """Read what `write` wrote: the file, or the folder it is in. Raises InputError for anything else."""
         file = path / FILE if path.is_dir() else path
-        fields = read_json_object(file, _MOST_BYTES, remedy="give what `cxrscribe bench` wrote")
+        fields = read_json_object(
+            file, _MOST_BYTES, place=str(file), remedy="give what `cxrscribe bench` wrote"
+        )
         schema = fields.value("cxrscribe_bench") if "cxrscribe_bench" in fields.names() else None
         if schema != SCHEMA:
             raise InputError(
@@ -238,7 +247,7 @@ class Record:
     @classmethod
     def from_json(cls, fields: JsonObject) -> Record:
         """Read what `to_json` gave. Raises the document's error, which names the field that is wrong."""
-        fields.follows("notice", "cxrscribe_bench")
+        fields.skip("notice", "cxrscribe_bench")
         return fields.make(
             cls,
             environment=fields.mapping("environment"),

@@ -144,9 +144,7 @@ def figures(bench: Bench, images: int) -> Iterator[Goal]:
     )
     yield _goal("1 image: Python's share", bench.python_share(Setting(1)), 0.12, at_most=True)
     peer, _ = bench.against_plain_search(images, 32)
-    yield _goal(
-        f"{images} images, 32 in flight: reports a second / plain numpy search's", peer, 2.0, at_most=False
-    )
+    yield _goal(f"{images} images, 32 in flight: reports a second / plain numpy's", peer, 2.0, at_most=False)
     yield _goal("beam 10 / beam 1, over their products", bench.wide_beam(32), 1.2, at_most=True)
 
 
@@ -181,7 +179,15 @@ def main(folder: Path, count: int, images: int, threads: int | None, as_json: bo
                     f"{figure.name:58} {figure.value.value:7.3f}  goal {sign} {figure.goal:g}: {verdict}"
                 )
     if as_json:
-        click.echo(json.dumps([{**asdict(figure), "reached": figure.reached} for figure in found], indent=1))
+        click.echo(
+            json.dumps(
+                [
+                    {**asdict(figure), "value": figure.value.value, "reached": figure.reached}
+                    for figure in found
+                ],
+                indent=1,
+            )
+        )
 
 
 if __name__ == "__main__":

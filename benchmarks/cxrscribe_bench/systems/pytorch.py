@@ -12,6 +12,7 @@ import onnx
 from numpy.typing import NDArray
 
 from cxrscribe.bundle.bundle import Bundle
+from cxrscribe.bundle.contract import DECODER_INIT, DECODER_STEP, ENCODER
 from cxrscribe.bundle.files import FP32
 from cxrscribe.errors import InputError, MissingExtraError
 from cxrscribe.settings import BeamSettings
@@ -41,17 +42,14 @@ class PyTorch:
 
         torch.set_num_threads(workload.threads)
         bundle = Bundle.open(workload.bundle)
-        graphs = {
-            name: onnx.load(str(bundle.graph(name)))
-            for name in ("encoder.onnx", "decoder_init.onnx", "decoder_step.onnx")
-        }
-        encoder = torch_module(graphs["encoder.onnx"], "encoder.onnx", RULES)
+        graphs = {name: onnx.load(str(bundle.graph(name))) for name in (ENCODER, DECODER_INIT, DECODER_STEP)}
+        encoder = torch_module(graphs[ENCODER], ENCODER, RULES)
         # Convolutions of oneDNN are faster on it; compiled ones are laid out by the compiler itself.
         self._memory_format = "contiguous" if compile_module else "channels_last"
         if compile_module is None:
             encoder = encoder.to(memory_format=torch.channels_last)
-        initial_state = torch_module(graphs["decoder_init.onnx"], "decoder_init.onnx", RULES)
-        step: Any = BeamStep(DecoderWeights.read(graphs["decoder_step.onnx"]), workload.settings.beam_width)
+        initial_state = torch_module(graphs[DECODER_INIT], DECODER_INIT, RULES)
+        step: Any = BeamStep(DecoderWeights.read(graphs[DECODER_STEP]), workload.settings.beam_width)
         self._compiled = compile_module is not None
         if compile_module is not None:
             encoder, step = compile_module(encoder), compile_module(step.eval())

@@ -106,7 +106,7 @@ class BeamStep(nn.Module):  # type: ignore[misc]
         pool_link: Tensor,
         *state: Tensor,
     ) -> tuple[Tensor, ...]:
-        """See the class."""
+        """One step: what it takes and gives, the class says."""
         images, width = score.shape
         log_probs, state = self._log_probs(word, parent, state)
         total = (score[:, :, None] + log_probs.view(images, width, -1)).view(images, -1)

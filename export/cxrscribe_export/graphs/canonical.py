@@ -24,8 +24,6 @@ from cxrscribe_export.graphs.naming import rename
 from cxrscribe_export.graphs.networks import Encoding, InitialState, Step
 from cxrscribe_models import FilmEncoder, ReportDecoder
 
-__all__ = ["Graph", "check", "graphs_from", "graphs_of"]
-
 
 def graphs_of(
     encoder: FilmEncoder, decoder: ReportDecoder, architecture: Architecture, preprocessing: Preprocessing

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import onnx
 
 from cxrscribe.bundle.contract import GraphInterface
-from cxrscribe.bundle.files import TensorEntry
+from cxrscribe.bundle.files import FP32, FileEntry, TensorEntry
 from cxrscribe_export.graphs.conversion import OPSET, ConversionError
 from cxrscribe_export.graphs.naming import ELEMENT_TYPES
 
@@ -44,21 +45,37 @@ def _problem(model: onnx.ModelProto, interface: GraphInterface) -> str | None:
     foreign = sorted({node.op_type for node in model.graph.node if node.domain})
     if foreign:
         return f"uses operators outside the standard domain ({', '.join(foreign)})"
-    for kind, values, ports in (
+    for kind, values, tensors in (
         ("inputs", model.graph.input, interface.inputs),
         ("outputs", model.graph.output, interface.outputs),
     ):
-        found, wanted = [_port(value) for value in values], [_signature(port) for port in ports]
+        found, wanted = [_tensor(value) for value in values], [_signature(tensor) for tensor in tensors]
         if found != wanted:
             return f"has {kind} {found}, not {wanted}"
     return None
 
 
-def _port(value: onnx.ValueInfoProto) -> Signature:
+def _tensor(value: onnx.ValueInfoProto) -> Signature:
     tensor = value.type.tensor_type
     axes = tuple(axis.dim_param or axis.dim_value for axis in tensor.shape.dim)
     return value.name, tensor.elem_type, axes
 
 
-def _signature(port: TensorEntry) -> Signature:
-    return port.name, ELEMENT_TYPES[port.dtype], port.shape
+def _signature(tensor: TensorEntry) -> Signature:
+    return tensor.name, ELEMENT_TYPES[tensor.dtype], tensor.shape
+
+
+def write_graph(bundle: Path, graph: Graph, precision: str = FP32) -> FileEntry:
+    """Write `graph` where the bundle keeps it at `precision`; gives what the manifest says of it."""
+    name = graph.interface.name
+    path = name if precision == FP32 else f"{precision}/{name}"
+    (bundle / path).parent.mkdir(exist_ok=True)
+    onnx.save(graph.model, str(bundle / path))
+    return FileEntry.describe(
+        bundle,
+        path,
+        precision=precision,
+        opset=OPSET,
+        inputs=graph.interface.inputs,
+        outputs=graph.interface.outputs,
+    )

@@ -65,7 +65,8 @@ def require_converter() -> None:
         version = ".".join(str(part) for part in sys.version_info[:2])
         raise InputError(
             f"export doesn't run on Python {version}: paddle2onnx has wheels for 3.11 and 3.12 only. Make an "
-            "environment with one of those and install 'cxrscribe[export]' there; the bundle runs on 3.13 too"
+            "environment with one of those and install 'cxrscribe[export]' there; "
+            "the bundle runs on newer ones too"
         )
     for module in ("paddle", "paddle2onnx", "onnx", "onnxruntime"):
         if importlib.util.find_spec(module) is None:
@@ -122,8 +123,8 @@ def _save(network: Traced, stem: Path) -> None:
     network.layer.eval()
     specification = [
         paddle.static.InputSpec(
-            [None if isinstance(axis, str) else axis for axis in port.shape], port.dtype, port.name
+            [None if isinstance(axis, str) else axis for axis in tensor.shape], tensor.dtype, tensor.name
         )
-        for port in network.interface.inputs
+        for tensor in network.interface.inputs
     ]
     paddle.jit.save(network.layer, str(stem), input_spec=specification)

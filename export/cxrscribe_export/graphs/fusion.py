@@ -114,7 +114,7 @@ def _cell(graph: GraphBuilder, gates: str, cell: str, hidden_size: int) -> tuple
 
 
 def _candidates(graph: GraphBuilder, log_probs: str, vocabulary_size: int) -> None:
-    """The best 2K candidates of each image's K rows, of log_probs [R, V]."""
+    """The best 2K candidates of each image's K rows, of log_probs [R, V]: docs/decoding.md, rule 5."""
     width = graph.node("Reshape", "beam_width", graph.constant(np.array([1])))
     continuations = graph.node("Mul", width, graph.constant(np.array([vocabulary_size])))  # K * V
     images = graph.constant(np.array([-1]))

@@ -50,10 +50,10 @@ class GraphBuilder:
         """The finished model, with this interface."""
         inputs, outputs = (
             [
-                helper.make_tensor_value_info(port.name, ELEMENT_TYPES[port.dtype], port.shape)
-                for port in ports
+                helper.make_tensor_value_info(tensor.name, ELEMENT_TYPES[tensor.dtype], tensor.shape)
+                for tensor in tensors
             ]
-            for ports in (interface.inputs, interface.outputs)
+            for tensors in (interface.inputs, interface.outputs)
         )
         graph = helper.make_graph(self.nodes, interface.stem, inputs, outputs, self.constants)
         return finished_model(graph)

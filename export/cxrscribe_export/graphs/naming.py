@@ -36,7 +36,7 @@ def rename(model: onnx.ModelProto, interface: GraphInterface, weights: Mapping[s
             equals its transpose `<name>_transposed`; the rest is numbered.
     """
     graph = model.graph
-    names = _port_names(graph.input, interface.inputs) | _port_names(graph.output, interface.outputs)
+    names = _tensor_names(graph.input, interface.inputs) | _tensor_names(graph.output, interface.outputs)
     names |= _constant_names(graph.initializer, weights, taken=set(names.values()))
     for place, node in enumerate(graph.node):
         node.name = f"{node.op_type.lower()}_{place}"
@@ -50,12 +50,12 @@ def rename(model: onnx.ModelProto, interface: GraphInterface, weights: Mapping[s
     graph.name = interface.stem
     graph.doc_string = ""
     del graph.input[:], graph.output[:]
-    graph.input.extend(_value_info(port) for port in interface.inputs)
-    graph.output.extend(_value_info(port) for port in interface.outputs)
+    graph.input.extend(_value_info(tensor) for tensor in interface.inputs)
+    graph.output.extend(_value_info(tensor) for tensor in interface.outputs)
 
 
-def _port_names(values: Iterable[onnx.ValueInfoProto], ports: tuple[TensorEntry, ...]) -> dict[str, str]:
-    return {value.name: port.name for value, port in zip(values, ports, strict=True)}
+def _tensor_names(values: Iterable[onnx.ValueInfoProto], tensors: tuple[TensorEntry, ...]) -> dict[str, str]:
+    return {value.name: tensor.name for value, tensor in zip(values, tensors, strict=True)}
 
 
 def _constant_names(
@@ -75,5 +75,5 @@ def _content(value: Array) -> Content:
     return value.shape, hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
 
 
-def _value_info(port: TensorEntry) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(port.name, ELEMENT_TYPES[port.dtype], list(port.shape))
+def _value_info(tensor: TensorEntry) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(tensor.name, ELEMENT_TYPES[tensor.dtype], list(tensor.shape))

@@ -98,12 +98,12 @@ def _load(file: Path) -> onnx.ModelProto:
 
 
 def _expect(model: onnx.ModelProto, interface: GraphInterface) -> None:
-    for kind, values, ports in (
+    for kind, values, tensors in (
         ("inputs", model.graph.input, interface.inputs),
         ("outputs", model.graph.output, interface.outputs),
     ):
         found = [_described(value) for value in values]
-        wanted = [f"{port.name} {port.dtype} {_shape(port.shape)}" for port in ports]
+        wanted = [f"{tensor.name} {tensor.dtype} {_shape(tensor.shape)}" for tensor in tensors]
         if found != wanted:
             raise BundleError(
                 f"{interface.name} has the {kind} {', '.join(found)}, not {', '.join(wanted)}; "

@@ -1,4 +1,7 @@
-"""The settings of one file's search, as tensors: what the caller may override, brought within its limits."""
+"""The settings of one file's search, as tensors: what the caller may override, brought within its limits.
+
+Divisors are those of rules 2 and 8 of docs/decoding.md.
+"""
 
 from __future__ import annotations
 

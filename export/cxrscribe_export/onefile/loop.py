@@ -229,7 +229,7 @@ class _Step:
         return self._finished(after, alive, words, parents)
 
     def _bias(self) -> tuple[str, dict[str, str]]:
-        """The bias, float32 [1 or R, V], and what it carries on to the next step."""
+        """The bias (rule 3), float32 [1 or R, V], and what it carries on to the next step."""
         body, before = self._body, self._before
         forbidden = np.zeros((1, self._decoder.vocabulary_size), np.float32)
         forbidden[0, [PAD, START, UNK, *self._decoder.banned]] = _NEVER
@@ -245,7 +245,7 @@ class _Step:
         return bias, {"history": history, "run": run}
 
     def _pool(self, finishes: str, parent: str, score: str) -> tuple[str, str]:
-        """Score and origin of the K best finished hypotheses, these candidates among them, [N, K] each."""
+        """Score and origin, [N, K] each, of the K best finished, these candidates among them: rule 7."""
         body, limits = self._body, self._batch.limits
         # An image that turns out NaN loses what it had. Its search isn't over: its rows would get <start>.
         first = body.node("Gather", score, body.constant(np.array([0])), axis=1)  # [N, 1]
@@ -263,7 +263,7 @@ class _Step:
         return best, body.node("GatherElements", origins, place, axis=1)
 
     def _can_still_win(self, live_score: str, pool_score: str) -> str:
-        """bool [N, 1]: whose best live hypothesis can still beat the worst of a pool; -inf beats nothing."""
+        """bool [N, 1]: whose best live one can beat the worst of a pool: rules 8, 9. -inf beats none."""
         body, batch = self._body, self._batch
         best = body.node("Gather", live_score, body.constant(np.array([0])), axis=1)  # [N, 1]
         divisor = body.node("Gather", batch.limits.favourable, self._number, axis=0)

@@ -14,7 +14,7 @@ TOKENS, LENGTHS, SCORES, FINISHED = ("tokens", "lengths", "scores", "finished")
 
 
 def add_ranking(graph: GraphBuilder, limits: Limits, searched: Searched) -> None:
-    """Add the file's outputs: the finished hypotheses of the pool, and then those that were cut off.
+    """Add the file's outputs: the finished hypotheses of the pool, then those that were cut off (rule 10).
 
     tokens int64 [N, K, T], lengths int64 [N, K], scores double [N, K], finished bool [N, K].
     """
@@ -34,7 +34,7 @@ def add_ranking(graph: GraphBuilder, limits: Limits, searched: Searched) -> None
         "Concat", searched.pool_origin, graph.node("Expand", origin, searched.by_image), axis=1
     )
 
-    # The first K that exist, in their order.
+    # The first K that exist, in their order: rule 11.
     nothing = graph.node("Cast", graph.constant(np.float32(-np.inf)), to=TensorProto.DOUBLE)
     twice = graph.node("Add", k, k)
     order = graph.node("Range", twice, zero, graph.constant(np.array(-1)))  # [2K]: 2K .. 1

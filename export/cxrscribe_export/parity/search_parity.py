@@ -9,14 +9,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.bundle.evidence import NearTie, SearchParity
+from cxrscribe.bundle.evidence import MOST_NEAR_TIES, NearTie, SearchParity
 from cxrscribe.report import Report
 from cxrscribe_export.parity.reference import Hypothesis, ReferenceSearch
 from cxrscribe_export.parity.search_record import SearchRecord, parting
 
 NEAR_TIE_MARGIN: Final = 1e-5
 """A decision closer than this in the reference may fall the other way."""
-MOST_NEAR_TIES: Final = 0.005
 """Share of searches that may do so."""
 
 

@@ -15,8 +15,8 @@ from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.bundle.contract import BEAM_INIT, BEAM_STEP, DECODER_INIT, DECODER_STEP, interfaces_of
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.errors import BundleError
-from cxrscribe_export.bundle_folder import check_out, new_bundle_folder, write_graph
-from cxrscribe_export.graphs.checked_graph import Graph
+from cxrscribe_export.bundle_folder import check_out, new_bundle_folder
+from cxrscribe_export.graphs.checked_graph import Graph, write_graph
 from cxrscribe_export.graphs.fused import fused_graphs
 from cxrscribe_export.parity.fused_parity import fused_parity
 from cxrscribe_export.parity.parity_error import beyond_tolerance, refuse

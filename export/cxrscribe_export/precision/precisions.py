@@ -12,8 +12,7 @@ import cxrscribe
 from cxrscribe.bundle.contract import interfaces_of
 from cxrscribe.bundle.files import FP32
 from cxrscribe.bundle.manifest import Manifest
-from cxrscribe_export.bundle_folder import write_graph
-from cxrscribe_export.graphs.checked_graph import Graph, check
+from cxrscribe_export.graphs.checked_graph import Graph, check, write_graph
 from cxrscribe_export.precision.cost import LossLimits, measure_cost, words_of_reports
 from cxrscribe_export.precision.kinds import GRAPHS, KINDS, Films, PrecisionKind
 from cxrscribe_export.precision.trial import Trial
@@ -24,7 +23,7 @@ class PrecisionOrder:
     """Which precisions a bundle gets, none at all perhaps, and what they are made and judged with."""
 
     names: tuple[str, ...]
-    """Of `precision_kind.KINDS`."""
+    """Of `kinds.KINDS`."""
     films: Films
     """Training films uint8 [M, H, W]; M may be 0 where no precision is calibrated."""
     trial: Trial

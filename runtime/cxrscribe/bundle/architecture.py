@@ -37,15 +37,13 @@ class Architecture:
 
     def __post_init__(self) -> None:
         if not self.backbone:
-            raise BundleError("architecture: backbone is empty; name an image network, say 'resnet101'")
+            raise BundleError("backbone is empty; name an image network, say 'resnet101'")
         for name in ("feature_size", "embedding_size", "hidden_size", "layers", "vocabulary_size"):
             least = 5 if name == "vocabulary_size" else 1
             if getattr(self, name) < least:
-                raise BundleError(
-                    f"architecture: {name} is {getattr(self, name)}; it has to be at least {least}"
-                )
+                raise BundleError(f"{name} is {getattr(self, name)}; it has to be at least {least}")
         if not (math.isfinite(self.dropout) and 0.0 <= self.dropout < 1.0):
-            raise BundleError(f"architecture: dropout is {self.dropout}; it has to be from 0 to below 1")
+            raise BundleError(f"dropout is {self.dropout}; it has to be from 0 to below 1")
 
     def to_json(self) -> dict[str, object]:
         """The fields as JSON values."""

@@ -15,6 +15,8 @@ from cxrscribe.json_object import JsonObject
 
 FP16: Final = "fp16"
 INT8: Final = "int8"
+MOST_NEAR_TIES: Final = 0.005
+"""Share of searches that may differ after a near tie: docs/decoding.md."""
 FASTEST: Final = "fastest"
 """What a user asks for who leaves the choice to `cxrscribe.load`. No precision may be called so."""
 

@@ -144,8 +144,7 @@ class Manifest:
                 f"{' and '.join(map(str, _READ_VERSIONS))}; "
                 "export the bundle again, or install the cxrscribe version that wrote it"
             )
-        return fields.make(
-            cls,
+        manifest = cls(
             producer=fields.text("producer"),
             architecture=Architecture.from_json(fields.object("architecture")),
             vocabulary=_vocabulary(fields),
@@ -161,6 +160,8 @@ class Manifest:
             disclaimer=fields.text("disclaimer"),
             precisions=() if version == 1 else tuple(map(Precision.from_json, fields.objects("precisions"))),
         )
+        fields.finish()
+        return manifest
 
 
 def _vocabulary(fields: JsonObject) -> Vocabulary:

@@ -80,7 +80,7 @@ class BeamSearch:
         """
         self._register([settings for _, settings in images])
         for image, settings in images:
-            slot = self._slots.take(image, settings, self._constraints.first_place_of(settings))
+            slot = self._slots.take(image, settings, self._constraints.first_entry_of(settings))
             self._places.begin(slot, self._rows)
             self._pool.clear(slot)
             if self._prefixes.tracked:
@@ -111,34 +111,35 @@ class BeamSearch:
 
         Rules 6 to 9 of docs/decoding.md; rule 5 is the network's part.
         """
-        at, rows = self._slots, self._places
-        images = len(at.images)  # no slot is vacant
-        place = at.place[:images]
-        place += 1
-        ends = rows.ends.take(candidates.index)
-        live = rows.first_live[:images]  # [A, K]: in the flat candidates
+        slots, places = self._slots, self._places
+        images = len(slots.images)  # no slot is vacant
+        entry = slots.entry[:images]
+        entry += 1
+        ends = places.ends.take(candidates.index)
+        live = places.first_live[:images]  # [A, K]: in the flat candidates
         if np.count_nonzero(ends):  # a third of the time that `any` takes; so below
-            position = np.argsort(ends, axis=1, kind="stable")[:, : rows.count]
-            live = rows.first_candidate[:images] + position
+            position = np.argsort(ends, axis=1, kind="stable")[:, : places.count]
+            live = places.first_candidate[:images] + position
             self._finish(ends.reshape(-1).nonzero()[0], candidates)
-        index, token_log_prob = self._history.add(images, rows.count)
+        index, token_log_prob = self._history.add(images, places.count)
         candidates.index.take(live, out=index, mode="clip")
         candidates.token_log_prob.take(live, out=token_log_prob, mode="clip")
-        score, token, parent = rows.score[:images], rows.token[:images], rows.parent[:images]
+        score, token, parent = places.score[:images], places.token[:images], places.parent[:images]
         candidates.score.take(live, out=score, mode="clip")
         if not self._uniform:
-            score[np.arange(rows.count) >= at.width[:images, None]] = -np.inf
+            score[np.arange(places.count) >= slots.width[:images, None]] = -np.inf
         np.divmod(index, self._vocabulary_size, out=(parent, token))
         if self._prefixes.tracked:
-            self._prefixes.extend(parent, token, at.steps(images))
-        parent += rows.first_row[:images]
-        reachable = score[:, 0] / self._constraints.favourable.take(place)
+            self._prefixes.extend(parent, token, slots.steps(images))
+        parent += places.first_row[:images]
+        reachable = score[:, 0] / self._constraints.favourable.take(entry)
         # Rule 9. Not greater: can't win any more, nothing live, NaN, or out of steps.
         going = reachable > self._pool.worst[:images]
         if np.count_nonzero(going) == images:
             return []
-        outcomes = [self._outcome(slot) for slot in np.flatnonzero(~going).tolist()]
-        at.vacant = np.flatnonzero(~going).tolist()
+        over = np.flatnonzero(~going).tolist()
+        outcomes = [self._outcome(slot) for slot in over]
+        slots.vacant = over
         self._settled = False
         return outcomes
 
@@ -156,11 +157,11 @@ class BeamSearch:
 
         `ends`: where they stand among the flat candidates.
         """
-        slot, rank = np.divmod(ends, 2 * self._places.count)
-        log_prob, place = candidates.score.take(ends), self._slots.place.take(slot)
-        score = log_prob / self._constraints.divisor.take(place)
+        slot, position = np.divmod(ends, 2 * self._places.count)
+        log_prob, entry = candidates.score.take(ends), self._slots.entry.take(slot)
+        score = log_prob / self._constraints.divisor.take(entry)
         good = score > self._pool.worst.take(slot)
-        good &= rank < self._slots.width.take(slot)
+        good &= position < self._slots.width.take(slot)
         (found,) = good.nonzero()
         if not len(found):
             return
@@ -169,8 +170,8 @@ class BeamSearch:
             slot,
             self._slots.n_best[slot],
             -score[found],
-            place[found] - self._slots.first_place[slot],
-            rank[found],
+            entry[found] - self._slots.first_entry[slot],
+            position[found],
             candidates.index.take(ends) // self._vocabulary_size,
             log_prob[found],
             candidates.token_log_prob.take(ends),
@@ -193,7 +194,7 @@ class BeamSearch:
 
     def _unfinished(self, slot: int, steps: int) -> list[Hypothesis]:
         """What lives on, best first (rule 10): of hypotheses of one length, rank is the order of scores."""
-        divisor = float(self._constraints.divisor[self._slots.place[slot]])
+        divisor = float(self._constraints.divisor[self._slots.entry[slot]])
         return [
             Hypothesis(*self._trace(slot, steps, steps, rank), log_prob, log_prob / divisor, finished=False)
             for rank, log_prob in enumerate(self._places.score[slot].tolist())
@@ -207,7 +208,7 @@ class BeamSearch:
         if self._constraints.same_mask:
             return self._constraints.one_mask
         images = len(self)
-        row = self._slots.first_place[:images] // self._constraints.stride
+        row = self._slots.first_entry[:images] // self._constraints.stride
         words = self._prefixes.of(images, self._places.count)
         return self._mask.of(self._constraints, row, self._slots.steps(images), self._places.count, words)
 
@@ -219,7 +220,7 @@ class BeamSearch:
             # Rows that nobody uses are dropped now and then, lest the table grow with the number of images.
             known = constraints.settings if len(constraints) < 2 * self._slots.count else []
             constraints.set_rows([*known, *self._slots.settings, *settings])
-            self._slots.go_to([constraints.first_place_of(each) for each in self._slots.settings])
+            self._slots.go_to([constraints.first_entry_of(each) for each in self._slots.settings])
         widest = max((each.beam_width for each in settings), default=1)
         if widest > self._places.count:
             self._lay_out(widest)
@@ -265,10 +266,10 @@ class _Slots:
         self.images: list[int] = []  # by slot, those of vacant slots included
         self.settings: list[BeamSettings] = []
         self.vacant: list[int] = []
-        self.first_place = np.zeros(count, np.int64)
-        """Where its settings begin in the flat tables of Constraints."""
-        self.place = np.zeros(count, np.int64)
-        """Where it stands in these tables: after t steps, t places behind the first one."""
+        self.first_entry = np.zeros(count, np.int64)
+        """Of its settings, the first entry in the flat tables of Constraints."""
+        self.entry = np.zeros(count, np.int64)
+        """The present one: after t steps, t behind the first."""
         self.width = np.ones(count, np.int64)
         self.n_best = np.ones(count, np.int64)
 
@@ -277,25 +278,25 @@ class _Slots:
 
     def of(self, slot: int) -> tuple[int, BeamSettings, int]:
         """Number, settings and steps of an image."""
-        return self.images[slot], self.settings[slot], int(self.place[slot] - self.first_place[slot])
+        return self.images[slot], self.settings[slot], int(self.entry[slot] - self.first_entry[slot])
 
     def steps(self, images: int) -> NDArray[np.int64]:
         """How many steps each of the first `images` slots has made, and so its live hypotheses' words."""
-        steps: NDArray[np.int64] = self.place[:images] - self.first_place[:images]
+        steps: NDArray[np.int64] = self.entry[:images] - self.first_entry[:images]
         return steps
 
-    def go_to(self, first_places: Sequence[int]) -> None:
-        """Stand as far behind other first places, one a slot in use: the tables have been made anew."""
-        steps = self.steps(len(first_places))
-        self.first_place[: len(steps)] = first_places
-        self.place[: len(steps)] = self.first_place[: len(steps)] + steps
+    def go_to(self, first_entrys: Sequence[int]) -> None:
+        """Stand as far behind other first entries, one a slot in use: the tables have been made anew."""
+        steps = self.steps(len(first_entrys))
+        self.first_entry[: len(steps)] = first_entrys
+        self.entry[: len(steps)] = self.first_entry[: len(steps)] + steps
 
-    def take(self, image: int, settings: BeamSettings, first_place: int) -> int:
+    def take(self, image: int, settings: BeamSettings, first_entry: int) -> int:
         """Let an image have a slot; which one."""
         slot = self.vacant.pop() if self.vacant else len(self.images)
         self.images[slot : slot + 1] = [image]
         self.settings[slot : slot + 1] = [settings]
-        self.first_place[slot] = self.place[slot] = first_place
+        self.first_entry[slot] = self.entry[slot] = first_entry
         self.width[slot] = settings.beam_width
         self.n_best[slot] = settings.n_best
         return slot
@@ -305,7 +306,7 @@ class _Slots:
         images = len(self)
         target = [slot for slot in self.vacant if slot < images]
         source = [slot for slot in range(images, len(self.images)) if slot not in self.vacant]
-        for array in (self.first_place, self.place, self.width, self.n_best):
+        for array in (self.first_entry, self.entry, self.width, self.n_best):
             array[target] = array[source]
         for there, here in zip(target, source, strict=True):
             self.images[there], self.settings[there] = self.images[here], self.settings[here]
@@ -331,7 +332,7 @@ class _Places:
         self.score = np.full((slots, count), -np.inf, np.float32)
         if before is not None:
             kept = min(count, before.count)
-            self.parent[:] = before.parent[:, :1]
+            self.parent[:] = before.parent[:, :1]  # what isn't live has to name some row too
             for array, old in (
                 (self.token, before.token),
                 (self.parent, before.parent),

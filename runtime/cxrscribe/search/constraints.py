@@ -69,7 +69,7 @@ class Constraints:
     def __contains__(self, settings: BeamSettings) -> bool:
         return settings in self._row
 
-    def first_place_of(self, settings: BeamSettings) -> int:
+    def first_entry_of(self, settings: BeamSettings) -> int:
         """Where the row of settings that are in the table begins in the flat tables."""
         return self._row[settings] * self.stride
 

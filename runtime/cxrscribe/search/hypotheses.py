@@ -13,9 +13,12 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+_ARRAYS: Final = ("_index", "_token_log_prob")
+_NONE: Final = -np.inf
+
 
 class Hypothesis(NamedTuple):
-    """A word sequence. Rule 5 of the search says how finished and unfinished ones are ranked."""
+    """A word sequence. docs/decoding.md, rules 7, 10 and 11, says how these are ranked."""
 
     words: list[int]
     """Ids, without `<end>`."""
@@ -27,9 +30,6 @@ class Hypothesis(NamedTuple):
     """`log_prob / length ** length_penalty`."""
     finished: bool
     """Whether it ends with `<end>`."""
-
-
-_ARRAYS: Final = ("_index", "_token_log_prob")
 
 
 class History:
@@ -104,16 +104,13 @@ def _part(ring: NDArray[np.generic], first: int, length: int, slot: int) -> Sequ
     return part + ring[:behind, slot].tolist() if behind else part
 
 
-_NONE: Final = -np.inf
-
-
 class Ending(NamedTuple):
     """A finished hypothesis: a live one, and `<end>`. Their order is the pool's."""
 
     minus_score: float
     length: int
     """Tokens, `<end>` included; of equal scores the shorter finished at an earlier step."""
-    place: int
+    position: int
     """Among the candidates of its step; of equal scores the better candidate is first."""
     rank: int
     """Of the hypothesis that ended, among those that were live."""

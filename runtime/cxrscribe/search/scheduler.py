@@ -81,7 +81,7 @@ class Scheduler:
         stats.decoder_seconds += self._expander.seconds - network
 
     def step(self, stats: DecodingStats) -> list[Finished]:
-        """Admit who waits, go one step further, and give the images whose search that ended."""
+        """Admit who waits, go one step further, and give the images whose search ended."""
         started, network = perf_counter(), self._expander.seconds
         self._admit()
         if not len(self._search):

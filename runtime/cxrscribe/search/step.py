@@ -41,9 +41,6 @@ class State:
         return State(self.hidden.take(rows, axis=1), self.cell.take(rows, axis=1))
 
 
-__all__ = ["State", "StepModel"]
-
-
 class StepModel(Protocol):
     """A decoder that advances hypotheses by one word.
 

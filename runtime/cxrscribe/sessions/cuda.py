@@ -49,7 +49,7 @@ def cuda_ready() -> Iterator[None]:
     with _loading:
         runtime.set_default_logger_severity(_FATAL)
         try:
-            with suppress(Exception), redirect_stdout(_Silenced(sys.stdout)):
+            with suppress(Exception), redirect_stdout(_Silenced(sys.stdout or io.StringIO())):
                 runtime.preload_dlls()  # prints what it doesn't find
             yield
         finally:
@@ -88,8 +88,8 @@ def _names(folder: Path, library: str) -> tuple[Path, ...]:
     return (folder / f"lib{library}.so", folder / f"{library}.dll")
 
 
-class _Silenced(io.TextIOBase):
-    """Standard output without what this thread prints; what other threads print goes through."""
+class _Silenced:
+    """Standard output without what this thread prints; what other threads print or ask of it goes through."""
 
     def __init__(self, through: TextIO) -> None:
         self._through = through
@@ -100,3 +100,6 @@ class _Silenced(io.TextIOBase):
 
     def flush(self) -> None:
         self._through.flush()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._through, name)

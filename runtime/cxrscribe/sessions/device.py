@@ -1,4 +1,4 @@
-"""Where graphs run: the devices that can be asked for, and this machine's processor."""
+"""Where graphs run: the devices that can be asked for, this machine's processor and its threads for us."""
 
 from __future__ import annotations
 
@@ -162,8 +162,6 @@ _FIELDS: Final = frozenset(
         "Features",
     }
 )
-
-
 _NAME_FIELDS: Final = ("model name", "CPU implementer", "CPU part")
 _FLAG_FIELDS: Final = ("flags", "Features")  # of x86, of ARM
 

@@ -10,7 +10,7 @@ import pytest
 from onnx import numpy_helper
 
 from cxrscribe.bundle.contract import DECODER_INIT, DECODER_STEP, ENCODER
-from cxrscribe_export.graphs.canonical import Graph, check
+from cxrscribe_export.graphs.checked_graph import Graph, check
 from cxrscribe_export.graphs.conversion import OPSET, ConversionError
 from cxrscribe_export.graphs.runner import GraphRunner
 from cxrscribe_train.features import encode_batch

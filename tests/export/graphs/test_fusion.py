@@ -13,7 +13,7 @@ from cxrscribe.bundle.contract import beam_init_interface, beam_step_interface
 from cxrscribe.errors import BundleError
 from cxrscribe.search.expander import Frontier
 from cxrscribe.search.step_expander import best_candidates
-from cxrscribe_export.graphs.canonical import check
+from cxrscribe_export.graphs.checked_graph import check
 from cxrscribe_export.graphs.decoder_weights import DecoderWeights
 from cxrscribe_export.graphs.fusion import fuse, fuse_initial_state
 from cxrscribe_export.graphs.runner import GraphRunner

@@ -9,7 +9,6 @@ from pathlib import Path
 import onnx
 import pytest
 
-from cxrscribe.sessions.device import processor_name
 from cxrscribe_export.graphs.runner import Array, GraphRunner
 from cxrscribe_export.precision import speed
 from cxrscribe_export.precision.speed import WARM_UP, seconds_in_turn, speedup, step_inputs, turns
@@ -91,7 +90,3 @@ def test_speedup_is_the_median_of_the_rounds(
 
     monkeypatch.setattr(GraphRunner, "run", timed)
     assert speedup(step, step, inputs, rounds=4) == 3.0
-
-
-def test_the_processor_has_a_name() -> None:
-    assert processor_name().strip()

@@ -175,7 +175,7 @@ def test_strict_needs_the_fused_step(small_bundle: Path) -> None:
         cxrscribe.load(small_bundle, device="cpu", strict=True)
 
 
-def test_failed_searches_give_their_lanes_back_at_once(fused_bundle: Path) -> None:
+def test_failed_searches_give_their_scheduler_back_at_once(fused_bundle: Path) -> None:
     """Without a collection of garbage: the error's traceback must not keep them."""
     nothing = BeamSettings(max_length=6, min_length=5, no_repeat_ngram=1, banned_words=tuple("abcdefg"))
     gc.disable()
@@ -195,7 +195,7 @@ def test_failed_searches_give_their_lanes_back_at_once(fused_bundle: Path) -> No
         gc.enable()
 
 
-def test_a_lane_that_was_interrupted_is_not_used_again(
+def test_an_interrupted_scheduler_is_not_used_again(
     fused_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with cxrscribe.load(fused_bundle, device="cpu") as reporter:
@@ -214,7 +214,7 @@ def test_a_lane_that_was_interrupted_is_not_used_again(
         assert reporter.decode_features(ANY_FEATURES) == expected
 
 
-def test_a_very_large_lane_is_let_go(fused_bundle: Path) -> None:
+def test_a_very_large_scheduler_is_let_go(fused_bundle: Path) -> None:
     with cxrscribe.load(fused_bundle, device="cpu") as reporter:
         assert reporter._model is not None
         reporter.decode_features(ANY_FEATURES[:1], BeamSettings(beam_width=300, max_length=900, min_length=0))

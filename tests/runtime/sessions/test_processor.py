@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cxrscribe.sessions.device import processor, read_processor
+from cxrscribe.sessions.device import name_and_flags, processor, processor_name, read_processor
 
 _X86 = """processor\t: {number}
 vendor_id\t: GenuineIntel
@@ -50,3 +50,11 @@ def test_system_without_cpuinfo_says_what_python_knows(
 
 def test_this_machine_has_one() -> None:
     assert processor()
+
+
+def test_name_is_what_a_person_calls_it(tmp_path: Path) -> None:
+    intel = read_processor(write(tmp_path, _X86.format(number=0, mhz=2000, flags="avx512f")))
+    assert name_and_flags(intel) == ("Some Processor", ["fpu", "avx2", "avx512f"])
+    arm = read_processor(write(tmp_path, _ARM))
+    assert name_and_flags(arm) == ("CPU implementer 0x41", ["fp", "asimd", "sve"])
+    assert processor_name() == (name_and_flags(processor())[0] or "unknown")
