@@ -23,6 +23,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from cxrscribe.embedded import demo_bundle, demo_films
+    from cxrscribe.films.isolation import Isolation
     from cxrscribe.loader import load
     from cxrscribe.report import Report
     from cxrscribe.reporter import Reporter
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BeamSettings",
     "DecodingStats",
+    "Isolation",
     "Report",
     "Reporter",
     "Vocabulary",
@@ -47,6 +49,7 @@ __all__ = [
 _HOME: Final = {
     "BeamSettings": "cxrscribe.settings",
     "DecodingStats": "cxrscribe.stats",
+    "Isolation": "cxrscribe.films.isolation",
     "Report": "cxrscribe.report",
     "Reporter": "cxrscribe.reporter",
     "Vocabulary": "cxrscribe.vocabulary",

@@ -13,6 +13,7 @@ from cxrscribe.bundle.evidence import FASTEST, FP16
 from cxrscribe.bundle.files import FP32
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.errors import BundleError
+from cxrscribe.films.isolation import Isolation
 from cxrscribe.networks.encoder import Encoder
 from cxrscribe.networks.fused_step import FusedDecoder
 from cxrscribe.networks.onnx_step import OnnxStep
@@ -37,6 +38,7 @@ def load(
     cache: bool | str | os.PathLike[str] = True,
     strict: bool = False,
     verify: bool = True,
+    isolation: Isolation | None = None,
 ) -> Reporter:
     """Open the bundle in the folder `bundle`, ready to write reports.
 
@@ -46,7 +48,8 @@ def load(
     where graphs are kept as they were optimized for this machine: True for the user's folder, False for
     nowhere, or a folder. `strict`: give every call of the network the same number of rows, for machines where
     matrix products change with it; docs/decoding.md says what that costs. `verify`: check the sha256 of every
-    file that is opened.
+    file that is opened. `isolation`: which films are decoded in processes of their own, None for DICOM with
+    compressed pixels, and what each may take there.
 
     Raises BundleError when the bundle is damaged, unsafe or lacks the precision, DeviceError when the device
     that was asked for is not there, MissingExtraError when onnxruntime isn't installed.
@@ -63,6 +66,7 @@ def load(
         cache=cache,
         strict=strict,
         verify=verify,
+        isolation=isolation,
     )
     return Reporter(opened)
 
@@ -77,6 +81,7 @@ def open_bundle(
     cache: bool | str | os.PathLike[str] = True,
     strict: bool = False,
     verify: bool = True,
+    isolation: Isolation | None = None,
 ) -> OpenedBundle:
     """What `load` makes a reporter of, for whoever needs a part of it by itself. Raises as `load` does."""
     found = Bundle.open(bundle, verify=verify)
@@ -103,6 +108,7 @@ def open_bundle(
         threads=sessions.threads,
         placement=graphs.placement,
         strict=strict,
+        isolation=isolation if isolation is not None else Isolation(),
     )
 
 

@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from threading import RLock
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
@@ -18,6 +18,7 @@ from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.disclaimer import with_disclaimer
 from cxrscribe.errors import DecodingError, FilmError, InputError
 from cxrscribe.films.film import film_name
+from cxrscribe.films.isolation import Isolation
 from cxrscribe.films.read_ahead import FilmFeed, film_feed, read_batches
 from cxrscribe.networks.encoder import FILMS_AT_ONCE, Encoder
 from cxrscribe.report import Report
@@ -60,6 +61,8 @@ class OpenedBundle:
     placement: tuple[Placement, ...]
     """Of each graph."""
     strict: bool = False
+    isolation: Isolation = field(default_factory=Isolation)
+    """Which films are decoded in processes of their own."""
 
 
 class Reporter:
@@ -84,6 +87,8 @@ class Reporter:
         """Where the nodes of each graph really run, as onnxruntime says."""
         self.strict = opened.strict
         """Whether every call of the network has the same number of rows, whatever there is to do."""
+        self.isolation = opened.isolation
+        """Which films are decoded in processes of their own, and what each may take there."""
         schedulers = Schedulers(opened.decoder, self.vocabulary, strict=opened.strict)
         self._model = _Model(opened.encoder, schedulers)
 
@@ -168,7 +173,7 @@ class Reporter:
         self._model.require_open()
         parts = [np.empty((0, self.manifest.architecture.feature_size), np.float32)]
         tagged = ((image, None) for image in _several(images))
-        read = self.manifest.preprocessing.read
+        read = self._read
         with closing(read_batches(tagged, read, self.threads, IMAGES_AT_ONCE, IMAGES_AT_ONCE)) as batches:
             while True:
                 with counted.timed("read"):
@@ -246,7 +251,7 @@ class Reporter:
         batch_size: int,
         stats: DecodingStats,
     ) -> Iterator[Report | FilmError]:
-        read = self.manifest.preprocessing.read
+        read = self._read
         with film_feed(named, read, self.threads, batch_size) as feed:
             source = _FilmRequests(feed, self._encode, all_there, batch_size, stats)
             with closing(self._search(source, batch_size, stats)) as outcomes:
@@ -270,6 +275,9 @@ class Reporter:
         finally:
             if whole:
                 schedulers.give_back(scheduler)
+
+    def _read(self, film: FilmSource) -> Pixels:
+        return self.manifest.preprocessing.read(film, self.isolation)
 
     def _encode(self, films: list[Pixels], stats: DecodingStats) -> NDArray[np.float32]:
         """Features float32 [N, F] of preprocessed films, each uint8 [H, W]."""

@@ -12,6 +12,7 @@ def test_public_names_are_these() -> None:
     assert set(cxrscribe.__all__) == {
         "BeamSettings",
         "DecodingStats",
+        "Isolation",
         "Report",
         "Reporter",
         "Vocabulary",

@@ -46,6 +46,8 @@ class EngineChoice:
     spinning: bool = True
     cache: bool = True
     strict: bool = False
+    isolate: str = "compressed"
+    film_seconds: float = 10.0
 
     def load(self) -> Reporter:
         """Open the bundle; without one, the embedded demo bundle, which is said on stderr."""
@@ -59,6 +61,7 @@ class EngineChoice:
             spinning=self.spinning,
             cache=self.cache,
             strict=self.strict,
+            isolation=cxrscribe.Isolation(self.isolate, cpu_seconds=self.film_seconds),
         )
 
 
@@ -98,9 +101,13 @@ def engine_options(command: Command) -> Command:
         spinning: bool,
         cache: bool,
         strict: bool,
+        isolate: str,
+        film_seconds: float,
         **others: Any,
     ) -> Any:
-        engine = EngineChoice(bundle, device, precision, threads, spinning, cache, strict)
+        engine = EngineChoice(
+            bundle, device, precision, threads, spinning, cache, strict, isolate, film_seconds
+        )
         return command(engine=engine, **others)
 
     return _with(
@@ -139,6 +146,22 @@ def engine_options(command: Command) -> Command:
             "--strict",
             is_flag=True,
             help="Give every call of the network the same rows, where results would depend on their number.",
+        ),
+        click.option(
+            "--isolate",
+            type=click.Choice(["none", "compressed", "all"]),
+            default="compressed",
+            show_default=True,
+            help="Films to decode in processes of their own: no crash of a decoder ends the run. compressed: "
+            "DICOM with compressed pixels.",
+        ),
+        click.option(
+            "--film-seconds",
+            type=click.FloatRange(min=0, min_open=True),
+            default=10.0,
+            show_default=True,
+            metavar="S",
+            help="Processor time that decoding such a film may take.",
         ),
     )
 

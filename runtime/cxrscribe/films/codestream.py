@@ -1,9 +1,9 @@
-"""The size that a compressed picture inside a DICOM file gives itself, read without decoding it."""
+"""What a compressed picture inside a DICOM file says of itself, read without decoding it."""
 
 from __future__ import annotations
 
 import struct
-from typing import Final
+from typing import Final, NamedTuple
 
 # JPEG, ISO/IEC 10918-1, table B.1: start-of-frame markers (C4, C8 and CC in their range are others), and the
 # markers that no length follows.
@@ -15,23 +15,55 @@ _J2K_START: Final = b"\xff\x4f\xff\x51"
 _JPEG_START: Final = b"\xff\xd8"
 
 
-def codestream_size(frame: bytes) -> tuple[int, int] | None:
-    """(height, width) in pixels of a JPEG, JPEG-LS or JPEG 2000 picture; None for anything else.
+class Codestream(NamedTuple):
+    """The head of a compressed picture."""
 
-    A file can say 1024 x 1024 in its header and hold a picture that takes gigabytes once it is decoded.
+    height: int
+    width: int
+    components: int
+    """Samples a pixel: 1 for grey."""
+    bits: int
+    """Of a sample of the first component."""
+
+
+def read_codestream(frame: bytes) -> Codestream | None:
+    """The head of a JPEG, JPEG-LS or JPEG 2000 picture; None for anything else.
+
+    A file can say 1024 x 1024 in its header and hold a picture that takes gigabytes once it is decoded, or
+    say that it is grey and hold a picture in colours, which some decoders read as scrambled grey.
     """
     if frame.startswith(_JPEG_START):
-        return _jpeg_size(frame)
-    start = frame.find(_J2K_START, 0, 4096)  # behind the boxes, if it is wrapped as a JP2 file
-    if start < 0 or len(frame) < start + 24:
+        return _read_jpeg(frame)
+    start = _j2k_start(frame)
+    if start is None or len(frame) < start + 43:
         return None
     width, height, left, top = struct.unpack_from(">4I", frame, start + 8)
-    return height - top, width - left
+    components, depth = struct.unpack_from(">HB", frame, start + 40)
+    return Codestream(height - top, width - left, components, (depth & 0x7F) + 1)
 
 
-def _jpeg_size(frame: bytes) -> tuple[int, int] | None:
+def _j2k_start(frame: bytes) -> int | None:
+    """Where the codestream begins: at once, or in the box `jp2c` of a JP2 file (ISO/IEC 15444-1, annex I)."""
+    if frame.startswith(_J2K_START):
+        return 0
+    place = 0
+    while place + 8 <= len(frame):
+        length, kind = struct.unpack_from(">I4s", frame, place)
+        head = 8
+        if length == 1 and place + 16 <= len(frame):  # the length has 64 bits
+            (length,), head = struct.unpack_from(">Q", frame, place + 8), 16
+        if kind == b"jp2c":
+            start = place + head
+            return start if frame.startswith(_J2K_START, start) else None
+        if length < head:  # 0: up to the end of the file, which only the codestream may be
+            return None
+        place += length
+    return None
+
+
+def _read_jpeg(frame: bytes) -> Codestream | None:
     place = 2
-    while place + 9 <= len(frame):
+    while place + 10 <= len(frame):
         if frame[place] != 0xFF:
             return None
         marker = frame[place + 1]
@@ -40,8 +72,8 @@ def _jpeg_size(frame: bytes) -> tuple[int, int] | None:
         elif marker in _BARE_MARKERS:
             place += 2
         elif marker in _FRAME_MARKERS or marker == 0xF7:  # the last is JPEG-LS (ISO/IEC 14495-1)
-            height, width = struct.unpack_from(">2H", frame, place + 5)
-            return height, width
+            bits, height, width, components = struct.unpack_from(">B2HB", frame, place + 4)
+            return Codestream(height, width, components, bits)
         else:
             place += 2 + struct.unpack_from(">H", frame, place + 2)[0]
     return None

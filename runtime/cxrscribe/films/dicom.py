@@ -8,6 +8,7 @@ patients are never looked at.
 from __future__ import annotations
 
 import logging
+import struct
 import warnings
 from functools import cache
 from io import BytesIO
@@ -17,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cxrscribe.errors import FilmError, MissingExtraError
-from cxrscribe.films.codestream import codestream_size
+from cxrscribe.films.codestream import read_codestream
 from cxrscribe.films.limits import check_size
 
 if TYPE_CHECKING:
@@ -25,8 +26,16 @@ if TYPE_CHECKING:
 
 Values = npt.NDArray[np.float64]
 
-_DEFLATED: Final = b"1.2.840.10008.1.2.1.99"
-_META_BYTES: Final = 4096
+NATIVE_SYNTAXES: Final = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
+"""Transfer syntaxes of pixels that are not compressed."""
+
+_DEFLATED: Final = "1.2.840.10008.1.2.1.99"
+_MARK: Final = b"DICM"
+_PREAMBLE: Final = 128
+# PS3.5, 7.1.2: after these, two bytes are reserved, and the length has four.
+_LONG: Final = frozenset(b"OB OW OF OD OL OV SQ UC UN UR UT SV UV".split())
+_META_GROUP: Final = 2
+_TRANSFER_SYNTAX: Final = 0x10
 _OTHER_SIZE: Final = "has DICOM pixels of another size than its header says; fetch the file again"
 
 # All that is read of a file. Everything else, patient attributes first of all, is skipped.
@@ -53,6 +62,27 @@ _ATTRIBUTES: Final = [
 ]
 
 
+def is_dicom(content: bytes) -> bool:
+    """Whether the bytes begin as those of a DICOM file do."""
+    return content[_PREAMBLE : _PREAMBLE + len(_MARK)] == _MARK
+
+
+def transfer_syntax(content: bytes) -> str | None:
+    """Its UID, from the file meta information (PS3.10, 7.1); None where that can't be understood."""
+    place = _PREAMBLE + len(_MARK)
+    while place + 12 <= len(content):
+        group, element, kind, short = struct.unpack_from("<HH2sH", content, place)
+        if group != _META_GROUP:
+            return None
+        begin, length = place + 8, short
+        if kind in _LONG:
+            begin, (length,) = place + 12, struct.unpack_from("<I", content, place + 8)
+        if element == _TRANSFER_SYNTAX:
+            return content[begin : begin + length].rstrip(b"\0 ").decode("ascii", "replace")
+        place = begin + length
+    return None
+
+
 def read_dicom(content: bytes) -> npt.NDArray[np.uint8]:
     """Read the bytes of a DICOM file as grey pixels uint8 [h, w], black 0 and white 255.
 
@@ -69,7 +99,7 @@ def read_dicom(content: bytes) -> npt.NDArray[np.uint8]:
     except ModuleNotFoundError:
         raise MissingExtraError("reading DICOM", "dicom") from None
     _silence_pydicom()
-    if _DEFLATED in content[:_META_BYTES]:
+    if transfer_syntax(content) == _DEFLATED:
         raise FilmError(
             "is a deflated DICOM file, whose size can't be checked before it is unpacked; inflate it first"
         )
@@ -138,14 +168,15 @@ def _check_bits(dataset: Dataset) -> None:
 
 def _stored_pixels(dataset: Dataset) -> npt.NDArray[Any]:
     """Integer values [h, w] as stored, or RGB uint8 [h, w, 3]."""
-    from pydicom.encaps import get_frame
+    from pydicom.encaps import encapsulate
     from pydicom.pixels import pixel_array
 
     try:
         if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
-            size = codestream_size(get_frame(dataset.PixelData, 0, number_of_frames=1))
-            if size is not None and size != (dataset.Rows, dataset.Columns):
-                raise FilmError(_OTHER_SIZE)
+            frame = _only_frame(dataset.PixelData)
+            _check_codestream(frame, dataset)
+            # Without an offset table: there is one frame, wherever a table says that it begins.
+            dataset.PixelData = encapsulate([frame], has_bot=False)
         stored: npt.NDArray[Any] = pixel_array(dataset)
     except FilmError:
         raise
@@ -158,6 +189,40 @@ def _stored_pixels(dataset: Dataset) -> npt.NDArray[Any]:
     if stored.shape[:2] != (dataset.Rows, dataset.Columns) or stored.ndim not in (2, 3):
         raise FilmError(_OTHER_SIZE)
     return stored
+
+
+def _only_frame(pixel_data: bytes) -> bytes:
+    """All fragments but the offset table, which is the first item: of one frame they are one picture."""
+    from pydicom.encaps import generate_fragments, parse_basic_offsets
+
+    buffer = BytesIO(pixel_data)
+    try:
+        parse_basic_offsets(buffer)
+    except ValueError:  # a table of another length than a table has is still an item to pass over
+        buffer.seek(4)
+        (length,) = struct.unpack("<I", buffer.read(4))
+        buffer.seek(8 + length)
+    return b"".join(generate_fragments(buffer))
+
+
+def _check_codestream(frame: bytes, dataset: Dataset) -> None:
+    """Refuse a compressed picture that is another one than the header says."""
+    found = read_codestream(frame)
+    if found is None:
+        return
+    if (found.height, found.width) != (dataset.Rows, dataset.Columns):
+        raise FilmError(_OTHER_SIZE)
+    samples = int(dataset.get("SamplesPerPixel", 1))
+    if found.components != samples:
+        raise FilmError(
+            f"has compressed DICOM pixels of {found.components} samples each, but its header says {samples}; "
+            "correct it, or fetch the file again"
+        )
+    if found.bits > int(dataset.BitsAllocated):
+        raise FilmError(
+            f"has compressed DICOM pixels of {found.bits} bits, but its header has room for "
+            f"{int(dataset.BitsAllocated)}; correct it, or fetch the file again"
+        )
 
 
 def _luma(stored: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
@@ -188,7 +253,10 @@ def _modality(codes: npt.NDArray[np.int64], dataset: Dataset) -> tuple[Values, f
     if dataset.get("ModalityLUTSequence"):
         values, highest = _look_up(codes.astype(np.float64), dataset.ModalityLUTSequence[0], _word(dataset))
         return values, 0.0, highest
-    slope, intercept = float(dataset.get("RescaleSlope", 1.0)), float(dataset.get("RescaleIntercept", 0.0))
+    slope, intercept = (
+        default if (given := _first(dataset.get(name))) is None else given
+        for name, default in (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0))
+    )
     with np.errstate(over="ignore", invalid="ignore"):
         values = codes.astype(np.float64) * slope + intercept
         is_finite = np.isfinite(np.ptp(values))

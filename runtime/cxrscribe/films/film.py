@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, Union
@@ -19,6 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cxrscribe.errors import FilmError, MissingExtraError
+from cxrscribe.films import png
+from cxrscribe.films.dicom import is_dicom, read_dicom
 from cxrscribe.films.limits import MOST_BYTES, check_size
 
 if TYPE_CHECKING:
@@ -33,11 +36,10 @@ FilmSource: TypeAlias = Union[
 # What a folder is searched for.
 FILM_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
 
-_PNG: Final = b"\x89PNG\r\n\x1a\n"
 _PNG_DEPTH: Final = 24  # place of the bit depth: the header comes first (PNG specification, 11.2.1)
 _JPEG: Final = b"\xff\xd8\xff"
-_DICOM: Final = b"DICM"
-_DICOM_PREAMBLE: Final = 128
+_JPEG_SCAN: Final = b"\xff\xda"  # in compressed data, a byte FF is followed by 00
+_MOST_SCANS: Final = 100  # a progressive JPEG has about ten
 _ACCEPTED: Final = "PNG, JPEG and DICOM are read: convert it to one of them"
 _REFUSED_FORMATS: Final = (
     (b"II*\x00", "a TIFF file"),
@@ -79,12 +81,23 @@ def read_film(source: FilmSource, size_hint: tuple[int, int] | None = None) -> P
     under 16 or over 20,000 pixels, or of more than 100 megapixels. Sizes are checked before pixels are
     decoded.
     """
+    with naming(source):
+        return decode(open_source(source), size_hint)
+
+
+@contextmanager
+def naming(source: FilmSource) -> Iterator[None]:
+    """Let whatever goes wrong with a film be a FilmError that names it."""
     try:
-        return _pixels(source, size_hint)
+        yield
     except (FilmError, MissingExtraError) as error:
         raise FilmError(f"{film_name(source)}: {error}") from error
     except MemoryError:
         raise FilmError(f"{film_name(source)}: does not fit in memory; reduce it first") from None
+    except Exception as error:
+        raise FilmError(
+            f"{film_name(source)}: can't be read ({type(error).__name__}: {error}); fetch it again"
+        ) from error
 
 
 def film_name(source: FilmSource) -> str:
@@ -103,14 +116,23 @@ def scale_16_bit(values: npt.NDArray[Any]) -> Pixels:
     return pixels
 
 
-def _pixels(source: FilmSource, size_hint: tuple[int, int] | None) -> Pixels:
-    if isinstance(source, np.ndarray):
-        return _from_array(source)
+def open_source(source: FilmSource) -> FilmSource:
+    """The bytes of a file, whatever says which; an array or a PIL image as it is.
+
+    Raises FilmError, which doesn't name the film, when the file is missing or can't be read.
+    """
     if isinstance(source, bytes | bytearray | memoryview):
-        return _from_bytes(bytes(source), size_hint)
+        return bytes(source)
     if isinstance(source, str | os.PathLike):
-        return _from_bytes(_content(Path(source)), size_hint)
-    return _from_image(source)
+        return _content(Path(source))
+    return source
+
+
+def decode(opened: FilmSource, size_hint: tuple[int, int] | None = None) -> Pixels:
+    """Grey pixels of what `open_source` gave. Raises FilmError, which doesn't name the film."""
+    if isinstance(opened, bytes):
+        return _from_bytes(opened, size_hint)
+    return _from_array(opened) if isinstance(opened, np.ndarray) else _from_image(opened)
 
 
 def _content(path: Path) -> bytes:
@@ -142,19 +164,29 @@ def _content(path: Path) -> bytes:
 def _from_bytes(content: bytes, size_hint: tuple[int, int] | None) -> Pixels:
     if not content:
         raise FilmError("is empty; fetch the file again")
-    if content.startswith(_PNG):
-        from PIL.PngImagePlugin import PngImageFile
-
-        return _from_file(PngImageFile, content, size_hint)
+    if content.startswith(png.SIGNATURE):
+        return _from_png(content, size_hint)
     if content.startswith(_JPEG):
         from PIL.JpegImagePlugin import JpegImageFile
 
+        scans = content.count(_JPEG_SCAN)
+        if scans > _MOST_SCANS:  # each is a pass over the whole picture
+            raise FilmError(f"is a JPEG of {scans} scans, and {_MOST_SCANS} are read; save it anew")
         return _from_file(JpegImageFile, content, size_hint)
-    if content[_DICOM_PREAMBLE : _DICOM_PREAMBLE + len(_DICOM)] == _DICOM:
-        from cxrscribe.films.dicom import read_dicom
-
+    if is_dicom(content):
         return read_dicom(content)
     raise FilmError(f"is {_format_name(content)}, not a film; {_ACCEPTED}")
+
+
+def _from_png(content: bytes, size_hint: tuple[int, int] | None) -> Pixels:
+    from PIL.PngImagePlugin import PngImageFile
+
+    head = png.read_head(content)
+    pixels = _from_file(PngImageFile, content, size_hint)
+    # Rows that are missing come out black, and are at the end unless the picture is interlaced or turned.
+    if head.is_interlaced or head.turns or not pixels[-1].any():
+        png.check_rows(content, head)
+    return pixels
 
 
 def _format_name(content: bytes) -> str:

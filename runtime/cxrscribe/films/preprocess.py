@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from cxrscribe.errors import InputError
-from cxrscribe.films.film import read_film
+from cxrscribe.films.film import FilmSource, decode, naming, open_source
+from cxrscribe.films.isolation import Isolation, read_isolated
 from cxrscribe.json_object import JsonObject, finite_number
-
-if TYPE_CHECKING:
-    from cxrscribe.json_object import JsonObject
-from cxrscribe.films.film import FilmSource
 
 LETTERBOX: Final = "letterbox"
 LARGEST_SIDE: Final = 4096
@@ -50,25 +47,27 @@ class Preprocessing:
         for name in ("height", "width"):
             side = getattr(self, name)
             if isinstance(side, bool) or not isinstance(side, int) or not 1 <= side <= LARGEST_SIDE:
-                raise InputError(
-                    f"preprocessing {name} is {side!r}; give a whole number from 1 to {LARGEST_SIDE}"
-                )
+                raise InputError(f"{name} is {side!r}; give a whole number from 1 to {LARGEST_SIDE}")
         if self.resize != LETTERBOX:
-            raise InputError(
-                f"preprocessing resize is {self.resize!r}; this version knows only {LETTERBOX!r}"
-            )
+            raise InputError(f"resize is {self.resize!r}; this version knows only {LETTERBOX!r}")
         for name in ("mean", "std"):
             object.__setattr__(self, name, _channels(name, getattr(self, name)))
         if min(self.std) <= 0:
-            raise InputError(f"preprocessing std is {list(self.std)}; every channel's must be above 0")
+            raise InputError(f"std is {list(self.std)}; every channel's must be above 0")
 
-    def read(self, source: FilmSource) -> npt.NDArray[np.uint8]:
+    def read(self, source: FilmSource, isolation: Isolation | None = None) -> npt.NDArray[np.uint8]:
         """Read a film and fit it: uint8 [height, width].
 
         Training and inference both come through here. A large JPEG is decoded at a reduced size that is still
-        larger than the network's input. Raises FilmError.
+        larger than the network's input. Files that `isolation` names, compressed DICOM by default, are
+        decoded in a process of their own. Raises FilmError.
         """
-        return self.apply(read_film(source, size_hint=self.size_hint))
+        limits = isolation if isolation is not None else Isolation()
+        with naming(source):
+            opened = open_source(source)
+            if isinstance(opened, bytes) and limits.concerns(opened):
+                return read_isolated(opened, self, limits)
+            return self.apply(decode(opened, self.size_hint))
 
     @property
     def size_hint(self) -> tuple[int, int]:
@@ -129,4 +128,4 @@ def _channels(name: str, values: object) -> tuple[float, float, float]:
         red, green, blue = map(finite_number, values)
         if red is not None and green is not None and blue is not None:
             return red, green, blue
-    raise InputError(f"preprocessing {name} is {values!r}; give three numbers, one a channel")
+    raise InputError(f"{name} is {values!r}; give three numbers, one a channel")

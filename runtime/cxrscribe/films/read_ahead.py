@@ -66,7 +66,17 @@ def read_or_error(film: FilmSource, read: Callable[[FilmSource], Pixels]) -> Pix
     try:
         return read(film)
     except FilmError as error:
-        return error
+        return _without_frames(error)
+
+
+def _without_frames(error: FilmError) -> FilmError:
+    """The error without what it was raised in and from: their frames hold the film's bytes and pixels."""
+    inner: BaseException | None = error
+    while inner is not None:
+        following = inner.__cause__ or inner.__context__
+        inner.__traceback__ = inner.__context__ = inner.__cause__ = None
+        inner = following
+    return error
 
 
 @dataclass(frozen=True)

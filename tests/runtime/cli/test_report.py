@@ -19,6 +19,7 @@ import cxrscribe
 from cxrscribe.cli.options import BeamChoice
 from cxrscribe.cli.report_row import CSV_COLUMNS
 from cxrscribe.films.film import FilmSource, Pixels, read_film
+from cxrscribe.films.isolation import Isolation
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.settings import BeamSettings
 
@@ -225,7 +226,7 @@ def test_search_without_a_report_concerns_its_film_only_and_is_done_once(
 ) -> None:
     read: list[object] = []
 
-    def counted(preprocessing: Preprocessing, film: FilmSource) -> Pixels:
+    def counted(preprocessing: Preprocessing, film: FilmSource, _: Isolation) -> Pixels:
         read.append(film)
         return preprocessing.apply(read_film(film))
 

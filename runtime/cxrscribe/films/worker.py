@@ -1,0 +1,74 @@
+"""The program that decodes films in a process of its own: `python -m cxrscribe.films.worker`.
+
+`isolation` starts it and talks to it through pipes, one film at a time: a line of JSON that says what to do,
+then the bytes of the film; back come a line of JSON, and the fitted picture or nothing. It ends when its
+input does.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from typing import Any, BinaryIO
+
+from cxrscribe.errors import FilmError, MissingExtraError
+from cxrscribe.films.film import decode
+from cxrscribe.films.preprocess import Preprocessing
+
+
+def main() -> None:
+    """Answer until the input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program that started this one
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # decoders print
+    while line := sys.stdin.buffer.readline():
+        request = json.loads(line)
+        content = sys.stdin.buffer.read(request["bytes"])
+        _limit(request)
+        _answer(request, content, replies)
+
+
+def _answer(request: dict[str, Any], content: bytes, replies: BinaryIO) -> None:
+    pixels, reply = b"", dict[str, object]()
+    try:
+        preprocessing = Preprocessing(request["height"], request["width"])
+        pixels = preprocessing.apply(decode(content, preprocessing.size_hint)).tobytes()
+        reply = {"bytes": len(pixels)}
+    except MemoryError:
+        reply = {"error": request["no_memory"]}
+    except (FilmError, MissingExtraError) as error:
+        reply = {"error": str(error)}
+    except Exception as error:
+        reply = {"error": f"can't be read ({type(error).__name__}); fetch it again"}
+    replies.write(json.dumps(reply).encode() + b"\n" + pixels)
+    replies.flush()
+
+
+def _limit(request: dict[str, Any]) -> None:
+    """Let this film take so much processor time and memory besides what has been taken, where that can be."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    with suppress(OSError, ValueError):
+        _, most = resource.getrlimit(resource.RLIMIT_CPU)
+        seconds = math.ceil(time.process_time() + request["cpu_seconds"])
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, most))
+    with suppress(OSError, ValueError):
+        _, most = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (_address_space() + request["memory_bytes"], most))
+
+
+def _address_space() -> int:
+    """Bytes of this process' address space. Raises OSError where the system doesn't tell (macOS)."""
+    with open("/proc/self/statm", encoding="ascii") as status:  # noqa: PTH123 (once a film)
+        return int(status.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+
+
+if __name__ == "__main__":
+    main()

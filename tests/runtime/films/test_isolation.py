@@ -1,0 +1,223 @@
+"""Films that bring their decoder down: each costs itself, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEG2000, ExplicitVRBigEndian, ExplicitVRLittleEndian, JPEGBaseline8Bit, RLELossless
+
+import cxrscribe
+from cxrscribe.errors import FilmError, InputError
+from cxrscribe.films import isolation as module
+from cxrscribe.films.dicom import NATIVE_SYNTAXES, transfer_syntax
+from cxrscribe.films.isolation import Isolation
+from cxrscribe.films.preprocess import Preprocessing
+from support.compressed import jpeg
+from support.dicom_file import RAMP, dicom, encapsulated, written
+
+PREPROCESSING = Preprocessing(24, 32)
+FILM = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
+HANG = b"\0\0\0\x0cjP  \r\n\x87\n" + b"\0\0\0\0free"
+"""A JP2 file with a box of length 0, at which pydicom 3.0.2 loops for ever."""
+
+
+def compressed(frame: bytes | None = None) -> bytes:
+    return encapsulated(jpeg(FILM) if frame is None else frame, FILM, JPEGBaseline8Bit)
+
+
+def hanging() -> bytes:
+    dataset = dicom(FILM, syntax=JPEG2000)
+    dataset.PixelData = encapsulate([HANG])
+    return written(dataset)
+
+
+@pytest.fixture(autouse=True)
+def no_worker_is_left() -> Iterator[None]:
+    module._end_all()
+    yield
+    module._end_all()
+
+
+def crash(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: str) -> None:
+    """Let pydicom's decoding be this statement in every worker that starts from now on."""
+    (tmp_path / "sitecustomize.py").write_text(
+        f"import os, signal\nimport cxrscribe.films.dicom as d\nd._stored_pixels = lambda dataset: {how}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+def test_film_is_the_same_in_a_process_of_its_own_and_here() -> None:
+    content = compressed()
+    here = PREPROCESSING.read(content, Isolation("none"))
+    assert module._idle == module.deque()
+    assert PREPROCESSING.read(content).tobytes() == here.tobytes()
+    assert len(module._idle) == 1
+    assert PREPROCESSING.read(written(dicom(FILM)), Isolation("all")).shape == (24, 32)
+
+
+@pytest.mark.parametrize(
+    ("content", "which", "isolated"),
+    [
+        (compressed(), "compressed", True),
+        (compressed(), "none", False),
+        (written(dicom(RAMP)), "compressed", False),
+        (written(dicom(RAMP)), "all", True),
+        (bytes(128) + b"DICM" + b"\2\0\x10\0UI" + b"\xff\xff", "compressed", True),
+        (bytes(128) + b"DICM", "compressed", True),
+        (b"\xff\xd8\xff", "compressed", False),
+        (b"", "all", True),
+    ],
+)
+def test_what_may_crash_is_isolated(content: bytes, which: str, isolated: bool) -> None:
+    assert Isolation(which).concerns(content) is isolated
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, JPEG2000, RLELossless, ExplicitVRBigEndian])
+def test_transfer_syntax_is_found_behind_whatever_stands_before_it(syntax: str) -> None:
+    dataset = dicom(RAMP, syntax=JPEG2000 if syntax != ExplicitVRLittleEndian else syntax)
+    dataset.file_meta.FileMetaInformationVersion = bytes(6000)
+    if syntax != ExplicitVRLittleEndian:
+        dataset.PixelData = encapsulate([b"12"])
+    content = written(dataset)
+    assert transfer_syntax(content) == dataset.file_meta.TransferSyntaxUID
+    assert (transfer_syntax(content) in NATIVE_SYNTAXES) is (syntax == ExplicitVRLittleEndian)
+
+
+@pytest.mark.skipif("os.name != 'posix'", reason="other systems have no such signals")
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("os.abort()", r"crash \(SIGABRT\)"),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", r"crash \(SIGSEGV\)"),
+        ("os._exit(3)", r"crash \(exit code 3\)"),
+        ("os.write(1, b'noise') and os.write(2, b'noise') and (_ for _ in ()).throw(KeyError())", "KeyError"),
+        ("(_ for _ in ()).throw(MemoryError())", "more than 2.1 GB of memory"),
+    ],
+)
+def test_crash_is_that_films_error_and_the_next_film_is_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: str, said: str
+) -> None:
+    with monkeypatch.context() as broken:
+        crash(broken, tmp_path, how)
+        with pytest.raises(FilmError, match=rf"film of \d+ bytes: .*{said}"):
+            PREPROCESSING.read(compressed())
+    module._end_all()
+    assert PREPROCESSING.read(compressed()).shape == (24, 32)
+
+
+@pytest.mark.skipif("not sys.platform.startswith('linux')", reason="the limits are Linux'")
+def test_film_that_takes_more_processor_time_than_it_may_is_given_up() -> None:
+    with pytest.raises(FilmError, match=r"takes more than 1 s of processor time to decode"):
+        PREPROCESSING.read(hanging(), Isolation(cpu_seconds=1))
+    assert PREPROCESSING.read(compressed()).shape == (24, 32)
+
+
+def test_film_that_takes_longer_than_it_may_is_given_up() -> None:
+    PREPROCESSING.read(compressed())  # a worker is there
+    started = time.monotonic()
+    with pytest.raises(FilmError, match=r"takes more than 0.5 s to decode"):
+        PREPROCESSING.read(hanging(), Isolation(wall_seconds=0.5))
+    assert time.monotonic() - started < 30  # and didn't wait for the end of processor time
+
+
+@pytest.mark.skipif("not sys.platform.startswith('linux')", reason="the limits are Linux'")
+def test_memory_is_limited(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    crash(monkeypatch, tmp_path, "bytearray(1 << 29)")
+    with pytest.raises(FilmError, match=r"more than 0.1 GB of memory"):
+        PREPROCESSING.read(compressed(), Isolation(memory_bytes=100_000_000))
+
+
+def test_worker_serves_film_after_film_and_ends_with_its_input() -> None:
+    PREPROCESSING.read(compressed())
+    (worker,) = module._idle
+    for _ in range(3):
+        PREPROCESSING.read(compressed())
+        with pytest.raises(FilmError, match="another size"):
+            PREPROCESSING.read(compressed(jpeg(FILM[:40])))
+    assert list(module._idle) == [worker]
+    worker.end()
+    assert worker._process.returncode == 0
+    module._idle.clear()
+
+
+def test_threads_have_workers_of_their_own() -> None:
+    contents = [compressed(jpeg(np.roll(FILM, turn, axis=0))) for turn in range(8)]
+    expected = [PREPROCESSING.read(content, Isolation("none")).tobytes() for content in contents]
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(lambda content: PREPROCESSING.read(content).tobytes(), contents * 3))
+    assert found == expected * 3
+    assert 1 <= len(module._idle) <= 4
+
+
+@pytest.mark.skipif("not hasattr(os, 'fork')", reason="there is no fork")
+def test_worker_of_before_a_fork_is_left_alone() -> None:
+    PREPROCESSING.read(compressed())
+    (worker,) = module._idle
+    worker.owner = os.getppid()
+    assert module._idle_worker() is None
+    worker.end()
+
+
+def test_numpy_in_the_current_folder_is_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "numpy.py").write_text("raise SystemExit(9)")
+    monkeypatch.chdir(tmp_path)
+    assert PREPROCESSING.read(compressed()).shape == (24, 32)
+
+
+@pytest.mark.skipif("os.name != 'posix'", reason="other systems have no such signals")
+def test_stream_goes_on_in_order_past_films_that_crash(
+    small_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, cxrscribe.films.dicom as d\nread = d._stored_pixels\n"
+        "d._stored_pixels = lambda dataset: os.abort() if dataset.Rows == 40 else read(dataset)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    bad = encapsulated(jpeg(FILM[:40]), FILM[:40], JPEGBaseline8Bit)
+    films = [bad if place % 3 == 1 else compressed() for place in range(12)]
+    with cxrscribe.load(small_bundle, device="cpu") as reporter:
+        outcomes = list(reporter.report_stream(films))
+    assert [isinstance(outcome, FilmError) for outcome in outcomes] == [place % 3 == 1 for place in range(12)]
+    assert all("SIGABRT" in str(outcome) for outcome in outcomes if isinstance(outcome, FilmError))
+
+
+def test_errors_as_values_hold_no_frames(small_bundle: Path) -> None:
+    """Frames hold the film's bytes and pixels: 100 failed films would hold a gigabyte."""
+    with cxrscribe.load(small_bundle, device="cpu") as reporter:
+        (error,) = reporter.report_batch([compressed(jpeg(FILM[:40]))])
+    assert isinstance(error, FilmError)
+    assert error.__traceback__ is error.__cause__ is error.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"which": "some"}, "'some'; there are none, compressed, all"),
+        ({"cpu_seconds": 0}, "cpu_seconds is 0"),
+    ],
+)
+def test_impossible_isolation_is_refused(given: dict[str, object], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        Isolation(**given)  # type: ignore[arg-type]
+
+
+def test_process_that_can_not_be_started_is_that_films_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with pytest.raises(FilmError, match="no process could be started for it"):
+        PREPROCESSING.read(compressed())
+
+
+def test_film_of_a_picture_or_an_array_stays_here() -> None:
+    assert PREPROCESSING.read(Image.fromarray(FILM), Isolation("all")).shape == (24, 32)
+    assert PREPROCESSING.read(FILM, Isolation("all")).shape == (24, 32)
+    assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
