@@ -59,7 +59,7 @@ def test_archive_names_the_bad_film_and_does_the_others(
         rows = {row["film"]: row for row in csv.DictReader(file)}
     good = [archive / "a.png", archive / "nested" / "b.jpg"]
     assert rows.keys() == {str(archive / "broken.png"), *map(str, good)}
-    assert "truncated" in rows[str(archive / "broken.png")]["error"]
+    assert "cut off" in rows[str(archive / "broken.png")]["error"]
     with cxrscribe.load(small_bundle) as reporter:
         for film in good:
             report = reporter.report(film)
