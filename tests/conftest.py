@@ -10,6 +10,11 @@ import pytest
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fuzz-films", type=int, default=2000, metavar="N", help="damaged films to read")
+    parser.addoption("--fuzz-seed", type=int, default=0, metavar="SEED", help="which ones")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A cache for all tests, so that none touches the user's own; processes that tests start inherit it."""
