@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +14,7 @@ from cxrscribe.bundle.evidence import FASTEST, FP16
 from cxrscribe.bundle.files import FP32
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.errors import BundleError
+from cxrscribe.films.dicom import FILM_MODALITIES, DicomRules
 from cxrscribe.films.isolation import Isolation
 from cxrscribe.networks.encoder import Encoder
 from cxrscribe.networks.fused_step import FusedDecoder
@@ -39,6 +41,7 @@ def load(
     strict: bool = False,
     verify: bool = True,
     isolation: Isolation | None = None,
+    modalities: Iterable[str] = FILM_MODALITIES,
 ) -> Reporter:
     """Open the bundle in the folder `bundle`, ready to write reports.
 
@@ -49,7 +52,8 @@ def load(
     nowhere, or a folder. `strict`: give every call of the network the same number of rows, for machines where
     matrix products change with it; docs/decoding.md says what that costs. `verify`: check the sha256 of every
     file that is opened. `isolation`: which films are decoded in processes of their own, None for DICOM with
-    compressed pixels, and what each may take there.
+    compressed pixels, and what each may take there. `modalities`: DICOM's codes of what is read as a film;
+    none for everything.
 
     Raises BundleError when the bundle is damaged, unsafe or lacks the precision, DeviceError when the device
     that was asked for is not there, MissingExtraError when onnxruntime isn't installed.
@@ -67,6 +71,7 @@ def load(
         strict=strict,
         verify=verify,
         isolation=isolation,
+        modalities=modalities,
     )
     return Reporter(opened)
 
@@ -82,8 +87,10 @@ def open_bundle(
     strict: bool = False,
     verify: bool = True,
     isolation: Isolation | None = None,
+    modalities: Iterable[str] = FILM_MODALITIES,
 ) -> OpenedBundle:
     """What `load` makes a reporter of, for whoever needs a part of it by itself. Raises as `load` does."""
+    rules = DicomRules(modalities=modalities)
     found = Bundle.open(bundle, verify=verify)
     sessions = SessionFactory(
         device,
@@ -109,6 +116,7 @@ def open_bundle(
         placement=graphs.placement,
         strict=strict,
         isolation=isolation if isolation is not None else Isolation(),
+        modalities=rules.modalities,
     )
 
 

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.disclaimer import with_disclaimer
 from cxrscribe.errors import DecodingError, FilmError, InputError
+from cxrscribe.films.dicom import FILM_MODALITIES
 from cxrscribe.films.film import film_name
 from cxrscribe.films.isolation import Isolation
 from cxrscribe.films.read_ahead import FilmFeed, film_feed, read_batches
@@ -63,6 +64,8 @@ class OpenedBundle:
     strict: bool = False
     isolation: Isolation = field(default_factory=Isolation)
     """Which films are decoded in processes of their own."""
+    modalities: tuple[str, ...] = FILM_MODALITIES
+    """Which modalities of DICOM are read; empty for all."""
 
 
 class Reporter:
@@ -89,6 +92,8 @@ class Reporter:
         """Whether every call of the network has the same number of rows, whatever there is to do."""
         self.isolation = opened.isolation
         """Which films are decoded in processes of their own, and what each may take there."""
+        self.modalities = opened.modalities
+        """Which modalities of DICOM are read; empty for all."""
         schedulers = Schedulers(opened.decoder, self.vocabulary, strict=opened.strict)
         self._model = _Model(opened.encoder, schedulers)
 
@@ -277,7 +282,7 @@ class Reporter:
                 schedulers.give_back(scheduler)
 
     def _read(self, film: FilmSource) -> Pixels:
-        return self.manifest.preprocessing.read(film, self.isolation)
+        return self.manifest.preprocessing.read(film, self.isolation, self.modalities)
 
     def _encode(self, films: list[Pixels], stats: DecodingStats) -> NDArray[np.float32]:
         """Features float32 [N, F] of preprocessed films, each uint8 [H, W]."""

@@ -39,6 +39,6 @@ def films() -> list[NDArray[np.uint8]]:
     """Forty noisy films of different sizes, uint8 [h, w]."""
     random = np.random.default_rng(0)
     return [
-        random.integers(0, 256, random.integers(20, 60, 2), dtype=np.uint8) // np.uint8(i + 1)
+        random.integers(0, 256, random.integers(20, 60, 2), dtype=np.uint8) // np.uint8(1 + i // 4)
         for i in range(40)
     ]

@@ -20,9 +20,10 @@ class FilmArguments:
     """Paths of films, found while one iterates; once.
 
     A file stands for itself, whatever its suffix. A folder stands for all files in it, at any depth, with a
-    film's suffix, by name; links to folders are followed, and each folder is searched once. A pattern with
-    `*`, `?` or `[` that is no file's name is a glob (`**` for any depth); a folder that it matches stands for
-    the films in it too, and no path comes twice. `-` reads one path a line from `stdin`, as they come.
+    film's suffix, and DICOM files without one, by name; links to folders are followed, and each folder is
+    searched once. A pattern with `*`, `?` or `[` that is no file's name is a glob (`**` for any depth); a
+    folder that it matches stands for the films in it too, and no path comes twice. `-` reads one path a
+    line from `stdin`, as they come.
 
     An argument that gives no film at all ends up in `unmatched` with the reason, and so does a folder that
     can't be searched. A file that does not exist is left to the reader of films, which says so in its place.
@@ -66,6 +67,8 @@ class FilmArguments:
 
     def _search(self, folder: str) -> Iterator[str]:
         """The films below `folder`, in no order."""
+        from cxrscribe.films.film import looks_like_film  # brings numpy, which the help doesn't need
+
         searched: set[str] = set()
         for place, folders, files in os.walk(folder, onerror=self._unsearchable, followlinks=True):
             real = os.path.realpath(place)
@@ -75,8 +78,8 @@ class FilmArguments:
             searched.add(real)
             folders.sort()
             for name in files:
-                if name.lower().endswith(_suffixes()) and not name.startswith("."):
-                    yield str(Path(place, name))
+                if looks_like_film(path := str(Path(place, name))):
+                    yield path
 
     def _unsearchable(self, error: OSError) -> None:
         folder, reason = str(error.filename), error.strerror

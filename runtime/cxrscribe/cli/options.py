@@ -48,6 +48,7 @@ class EngineChoice:
     strict: bool = False
     isolate: str = "compressed"
     film_seconds: float = 10.0
+    modalities: tuple[str, ...] = ("CR", "DX")
 
     def load(self) -> Reporter:
         """Open the bundle; without one, the embedded demo bundle, which is said on stderr."""
@@ -62,6 +63,7 @@ class EngineChoice:
             cache=self.cache,
             strict=self.strict,
             isolation=cxrscribe.Isolation(self.isolate, cpu_seconds=self.film_seconds),
+            modalities=() if "ANY" in map(str.upper, self.modalities) else self.modalities,
         )
 
 
@@ -103,10 +105,11 @@ def engine_options(command: Command) -> Command:
         strict: bool,
         isolate: str,
         film_seconds: float,
+        modalities: tuple[str, ...],
         **others: Any,
     ) -> Any:
         engine = EngineChoice(
-            bundle, device, precision, threads, spinning, cache, strict, isolate, film_seconds
+            bundle, device, precision, threads, spinning, cache, strict, isolate, film_seconds, modalities
         )
         return command(engine=engine, **others)
 
@@ -162,6 +165,15 @@ def engine_options(command: Command) -> Command:
             show_default=True,
             metavar="S",
             help="Processor time that decoding such a film may take.",
+        ),
+        click.option(
+            "--modality",
+            "modalities",
+            multiple=True,
+            default=("CR", "DX"),
+            show_default=True,
+            metavar="CODE",
+            help="DICOM modality that is read; can be repeated. any: all of them, and all parts of the body.",
         ),
     )
 

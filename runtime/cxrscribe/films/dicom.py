@@ -1,8 +1,6 @@
-"""Reading a radiograph out of a DICOM file, as a viewer would show it.
+"""Reading a radiograph out of a DICOM file; `display` then shows it as a viewer would.
 
-The steps and their order are those of DICOM PS3.4, N.2 (grey scale transformation sequence): modality LUT,
-then VOI LUT or window, then inversion. Only the attributes that this needs are parsed: names and numbers of
-patients are never looked at.
+Only the attributes that this needs are parsed: names and numbers of patients are never looked at.
 """
 
 from __future__ import annotations
@@ -10,36 +8,61 @@ from __future__ import annotations
 import logging
 import struct
 import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from cxrscribe.errors import FilmError, MissingExtraError
+from cxrscribe.errors import FilmError, InputError, MissingExtraError
 from cxrscribe.films.codestream import read_codestream
-from cxrscribe.films.limits import check_size
+from cxrscribe.films.display import NEWEST_RULES, shown, square
+from cxrscribe.films.limits import check_size, room_for
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-Values = npt.NDArray[np.float64]
+FILM_MODALITIES: Final = ("CR", "DX")
+"""Computed and digital radiography (PS3.3, C.7.3.1.1.1): what is read unless a user asks for more."""
 
 NATIVE_SYNTAXES: Final = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
 """Transfer syntaxes of pixels that are not compressed."""
 
+# Of files that don't tell their modality: CR, DX for presentation and for processing, secondary capture.
+_FILM_CLASSES: Final = ("1", "1.1", "1.1.1", "7")
+_STORAGE: Final = "1.2.840.10008.5.1.4.1.1."
+# Defined terms of PS3.16, annex L, that are no part of the chest. Other words, of any language, may be.
+_OTHER_PARTS: Final = frozenset(
+    """
+    ABDOMEN ABDOMENPELVIS ANKLE ARM BLADDER BRAIN BREAST CALF COLON CSPINE ELBOW EXTREMITY EYE FACE FEMUR
+    FINGER FOOT FOREARM HAND HEAD HIP HUMERUS JAW KIDNEY KNEE LEG LSPINE LSSPINE MANDIBLE MAXILLA NASALBONE
+    NECK ORBIT PATELLA PELVIS RADIUS SACRUM SINUS SKULL SSPINE TIBIA TOE TOOTH WRIST ZYGOMA
+    """.split()  # noqa: SIM905 (a list takes forty lines)
+)
 _DEFLATED: Final = "1.2.840.10008.1.2.1.99"
 _MARK: Final = b"DICM"
 _PREAMBLE: Final = 128
 # PS3.5, 7.1.2: after these, two bytes are reserved, and the length has four.
 _LONG: Final = frozenset(b"OB OW OF OD OL OV SQ UC UN UR UT SV UV".split())
 _META_GROUP: Final = 2
+# Length or version of that group, which stand at its beginning: files that have lost their preamble.
+_META_STARTS: Final = (b"\x02\0\0\0UL", b"\x02\0\x01\0OB")
 _TRANSFER_SYNTAX: Final = 0x10
+# Best first. Those before GDCM raise where a picture is damaged; GDCM has ended the process it ran in.
+_DECODERS: Final = ("pydicom", "pylibjpeg", "pillow", "gdcm")
+_JPEG_EXTENDED: Final = "1.2.840.10008.1.2.4.51"
 _OTHER_SIZE: Final = "has DICOM pixels of another size than its header says; fetch the file again"
 
 # All that is read of a file. Everything else, patient attributes first of all, is skipped.
 _ATTRIBUTES: Final = [
+    "SOPClassUID",
+    "Modality",
+    "BodyPartExamined",
     "SamplesPerPixel",
     "PhotometricInterpretation",
     "PlanarConfiguration",
@@ -58,18 +81,42 @@ _ATTRIBUTES: Final = [
     "VOILUTFunction",
     "VOILUTSequence",
     "PresentationLUTShape",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
+    "PixelAspectRatio",
     "PixelData",
 ]
 
 
+@dataclass(frozen=True)
+class DicomRules:
+    """What DICOM files are films, and how they are shown. Raises InputError when `modalities` are none."""
+
+    display: int
+    """Version of the rules of `display`."""
+    modalities: tuple[str, ...]
+    """Which ones are read, in capitals; empty for all, and then of all parts of the body."""
+
+    def __init__(self, display: int = NEWEST_RULES, modalities: Iterable[str] = FILM_MODALITIES) -> None:
+        given = [modalities] if isinstance(modalities, str) else list(modalities)
+        if not all(isinstance(code, str) and 2 <= len(code) <= 16 for code in given):  # PS3.5, 6.2: CS
+            raise InputError(f"modalities are {given}; give DICOM's codes, as in ('CR', 'DX')")
+        object.__setattr__(self, "display", display)
+        object.__setattr__(self, "modalities", tuple(code.upper() for code in given))
+
+
 def is_dicom(content: bytes) -> bool:
-    """Whether the bytes begin as those of a DICOM file do."""
+    """Whether the bytes begin as those of a DICOM file do, or as its file meta information does."""
+    return _has_preamble(content) or content.startswith(_META_STARTS)
+
+
+def _has_preamble(content: bytes) -> bool:
     return content[_PREAMBLE : _PREAMBLE + len(_MARK)] == _MARK
 
 
 def transfer_syntax(content: bytes) -> str | None:
     """Its UID, from the file meta information (PS3.10, 7.1); None where that can't be understood."""
-    place = _PREAMBLE + len(_MARK)
+    place = _PREAMBLE + len(_MARK) if _has_preamble(content) else 0
     while place + 12 <= len(content):
         group, element, kind, short = struct.unpack_from("<HH2sH", content, place)
         if group != _META_GROUP:
@@ -83,17 +130,15 @@ def transfer_syntax(content: bytes) -> str | None:
     return None
 
 
-def read_dicom(content: bytes) -> npt.NDArray[np.uint8]:
+def read_dicom(content: bytes, rules: DicomRules | None = None) -> npt.NDArray[np.uint8]:
     """Read the bytes of a DICOM file as grey pixels uint8 [h, w], black 0 and white 255.
 
-    Modality LUT or rescaling; then the first VOI LUT or else the first window (LINEAR, LINEAR_EXACT,
-    SIGMOID), and without either the full range that the stored bits allow; then inversion where the
-    photometric interpretation is MONOCHROME1 or the Presentation LUT Shape is INVERSE (both together mean
-    one inversion, DICOM PS3.3, C.8.11.3). 8-bit colour becomes luma.
+    8-bit colour becomes luma.
 
     Raises FilmError when the file is damaged, has no picture or several frames, has a size that `check_size`
     refuses, or attributes that leave its pixels' meaning open; MissingExtraError without the extra `dicom`.
     """
+    rules = rules if rules is not None else DicomRules()
     try:
         import pydicom
     except ModuleNotFoundError:
@@ -103,16 +148,25 @@ def read_dicom(content: bytes) -> npt.NDArray[np.uint8]:
         raise FilmError(
             "is a deflated DICOM file, whose size can't be checked before it is unpacked; inflate it first"
         )
+    if not _has_preamble(content):
+        content = bytes(_PREAMBLE) + _MARK + content
     try:
         dataset = pydicom.dcmread(BytesIO(content), specific_tags=list(_ATTRIBUTES))
+        _check_kind(dataset, rules.modalities)
         _check_picture(dataset)
     except FilmError:
         raise
     except Exception as error:
         raise FilmError(f"is a damaged DICOM file ({type(error).__name__}); fetch it again") from None
+    with room_for(int(dataset.Rows), int(dataset.Columns)):
+        return _picture(dataset, rules)
+
+
+def _picture(dataset: Dataset, rules: DicomRules) -> npt.NDArray[np.uint8]:
     stored = _stored_pixels(dataset)
     try:
-        return _luma(stored) if stored.ndim == 3 else _displayed(stored, dataset)
+        pixels = _luma(stored) if stored.ndim == 3 else shown(stored, dataset, rules.display)
+        return square(pixels, dataset) if rules.display > 1 else pixels
     except FilmError:
         raise
     except Exception as error:
@@ -131,6 +185,30 @@ def _silence_pydicom() -> None:
     """
     warnings.filterwarnings("ignore", module="pydicom")
     logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+
+
+def _check_kind(dataset: Dataset, modalities: tuple[str, ...]) -> None:
+    """Refuse what is no film of a chest, as far as the header tells."""
+    if not modalities:
+        return
+    modality = str(dataset.get("Modality") or "").strip().upper()
+    sop_class = str(dataset.get("SOPClassUID") or "")
+    if not modality and sop_class and sop_class.removeprefix(_STORAGE) not in _FILM_CLASSES:
+        raise FilmError(
+            f"is a DICOM file of the SOP class {sop_class}, not a radiograph; --modality any reads it, and "
+            "so does load(modalities=())"
+        )
+    if modality and modality not in modalities:
+        raise FilmError(
+            f"is a DICOM file of modality {modality}, not a radiograph ({', '.join(modalities)}); "
+            f"--modality {modality} reads it, and so does load(modalities=)"
+        )
+    part = str(dataset.get("BodyPartExamined") or "").strip().upper()
+    if part in _OTHER_PARTS:
+        raise FilmError(
+            f"is a radiograph of another part of the body ({part}); --modality any reads it, and so does "
+            "load(modalities=())"
+        )
 
 
 def _check_picture(dataset: Dataset) -> None:
@@ -172,12 +250,17 @@ def _stored_pixels(dataset: Dataset) -> npt.NDArray[Any]:
     from pydicom.pixels import pixel_array
 
     try:
-        if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        syntax, bits = dataset.file_meta.TransferSyntaxUID, 0
+        if syntax.is_encapsulated:
             frame = _only_frame(dataset.PixelData)
-            _check_codestream(frame, dataset)
+            bits = _checked_bits(frame, dataset)
             # Without an offset table: there is one frame, wherever a table says that it begins.
             dataset.PixelData = encapsulate([frame], has_bot=False)
-        stored: npt.NDArray[Any] = pixel_array(dataset)
+        stored: npt.NDArray[Any]
+        if syntax == _JPEG_EXTENDED and bits > 8:
+            stored = _read_with_gdcm(dataset)
+        else:
+            stored = pixel_array(dataset, decoding_plugin=_decoder(syntax))
     except FilmError:
         raise
     except Exception as error:
@@ -189,6 +272,35 @@ def _stored_pixels(dataset: Dataset) -> npt.NDArray[Any]:
     if stored.shape[:2] != (dataset.Rows, dataset.Columns) or stored.ndim not in (2, 3):
         raise FilmError(_OTHER_SIZE)
     return stored
+
+
+def _decoder(syntax: str) -> str:
+    """The best of pydicom's decoders for this transfer syntax; empty where nothing has to be decoded."""
+    from pydicom.pixels import get_decoder
+
+    there = get_decoder(syntax).available_plugins if syntax not in NATIVE_SYNTAXES else ()
+    return next((name for name in _DECODERS if name in there), "")
+
+
+def _read_with_gdcm(dataset: Dataset) -> npt.NDArray[Any]:
+    """Pixels of 12-bit JPEG: GDCM reads them out of a file, but not as pydicom asks it to.
+
+    The file has what is read here of a film, and nothing of a patient.
+    """
+    try:
+        import gdcm
+    except ModuleNotFoundError:
+        raise MissingExtraError("reading 12-bit JPEG in DICOM", "dicom") from None
+    with TemporaryDirectory(prefix="cxrscribe-") as folder:
+        path = Path(folder) / "film.dcm"
+        dataset.save_as(path, enforce_file_format=True)
+        reader = gdcm.ImageReader()
+        reader.SetFileName(str(path))
+        if not reader.Read():
+            raise ValueError("GDCM can't read it")
+        buffer: bytes = reader.GetImage().GetBuffer().encode("utf-8", "surrogateescape")
+    kind = np.dtype("<i2" if int(dataset.get("PixelRepresentation", 0)) else "<u2")
+    return np.frombuffer(buffer, kind).reshape(dataset.Rows, dataset.Columns)
 
 
 def _only_frame(pixel_data: bytes) -> bytes:
@@ -205,11 +317,14 @@ def _only_frame(pixel_data: bytes) -> bytes:
     return b"".join(generate_fragments(buffer))
 
 
-def _check_codestream(frame: bytes, dataset: Dataset) -> None:
-    """Refuse a compressed picture that is another one than the header says."""
+def _checked_bits(frame: bytes, dataset: Dataset) -> int:
+    """Bits of a sample of a compressed picture; 0 where it doesn't tell.
+
+    Raises FilmError when it is another picture than the header says.
+    """
     found = read_codestream(frame)
     if found is None:
-        return
+        return 0
     if (found.height, found.width) != (dataset.Rows, dataset.Columns):
         raise FilmError(_OTHER_SIZE)
     samples = int(dataset.get("SamplesPerPixel", 1))
@@ -223,116 +338,10 @@ def _check_codestream(frame: bytes, dataset: Dataset) -> None:
             f"has compressed DICOM pixels of {found.bits} bits, but its header has room for "
             f"{int(dataset.BitsAllocated)}; correct it, or fetch the file again"
         )
+    return found.bits
 
 
 def _luma(stored: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     from PIL import Image
 
     return np.array(Image.fromarray(np.ascontiguousarray(stored, dtype=np.uint8)).convert("L"))
-
-
-def _displayed(stored: npt.NDArray[Any], dataset: Dataset) -> npt.NDArray[np.uint8]:
-    """The grey scale transformation sequence, on a table of all stored values instead of on every pixel."""
-    bits = int(dataset.BitsStored)
-    if not 1 <= bits <= 16:
-        raise FilmError(f"has DICOM pixels of {bits} bits; 1 to 16 are read")
-    lowest = -(1 << (bits - 1)) if int(dataset.get("PixelRepresentation", 0)) else 0
-    codes = np.arange(lowest, lowest + (1 << bits), dtype=np.int64)
-    shown = _voi(*_modality(codes, dataset), dataset)
-    if _is_inverse(dataset):
-        shown = 1.0 - shown
-    table = np.rint(shown * 255.0).astype(np.uint8)
-    places = stored.astype(np.int32) - lowest
-    if places.min() < 0 or places.max() >= len(table):  # pydicom masks the unused bits of most encodings
-        raise FilmError(f"has DICOM pixels beyond the {bits} bits that its header says; correct that")
-    return table[places]
-
-
-def _modality(codes: npt.NDArray[np.int64], dataset: Dataset) -> tuple[Values, float, float]:
-    """Output values [codes] of the modality LUT, and the lowest and highest one that it can give."""
-    if dataset.get("ModalityLUTSequence"):
-        values, highest = _look_up(codes.astype(np.float64), dataset.ModalityLUTSequence[0], _word(dataset))
-        return values, 0.0, highest
-    slope, intercept = (
-        default if (given := _first(dataset.get(name))) is None else given
-        for name, default in (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0))
-    )
-    with np.errstate(over="ignore", invalid="ignore"):
-        values = codes.astype(np.float64) * slope + intercept
-        is_finite = np.isfinite(np.ptp(values))
-    if slope == 0 or not is_finite:
-        raise FilmError(
-            f"has a DICOM rescale slope of {slope:g} and intercept of {intercept:g}, which no film can have; "
-            "correct them"
-        )
-    return values, float(values.min()), float(values.max())
-
-
-def _voi(values: Values, lowest: float, highest: float, dataset: Dataset) -> Values:
-    """Values of the modality LUT to brightness 0 to 1."""
-    if dataset.get("VOILUTSequence"):
-        values, highest = _look_up(values, dataset.VOILUTSequence[0], _word(dataset))
-        return values / highest
-    center, width = _first(dataset.get("WindowCenter")), _first(dataset.get("WindowWidth"))
-    if center is None or width is None:
-        return (values - lowest) / max(highest - lowest, 1e-12)
-    return window(values, center, width, str(dataset.get("VOILUTFunction") or "LINEAR").upper())
-
-
-def window(values: Values, center: float, width: float, function: str = "LINEAR") -> Values:
-    """Brightness 0 to 1 of `values` under a window, DICOM PS3.3, C.11.2.1.2 and C.11.2.1.3.
-
-    `function` is the VOI LUT Function: LINEAR, LINEAR_EXACT or SIGMOID. Raises FilmError for another one and
-    for a width that the standard forbids (under 1 for LINEAR, not above 0 otherwise).
-    """
-    if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
-        raise FilmError("has a DICOM VOI LUT Function that the standard does not define; correct it")
-    if not np.isfinite([center, width]).all() or width <= 0 or (function == "LINEAR" and width < 1):
-        raise FilmError(f"has a DICOM window of width {width:g}, which the standard forbids; correct it")
-    if function == "SIGMOID":
-        return 1.0 / (1.0 + np.exp(np.clip(-4.0 * (values - center) / width, -700.0, 700.0)))
-    if function == "LINEAR_EXACT":
-        return np.clip((values - center) / width + 0.5, 0.0, 1.0)
-    if width == 1:
-        return np.where(values > center - 0.5, 1.0, 0.0)
-    return np.clip((values - (center - 0.5)) / (width - 1.0) + 0.5, 0.0, 1.0)
-
-
-def _look_up(values: Values, table: Dataset, word: str) -> tuple[Values, float]:
-    """Values through a LUT of DICOM PS3.3, C.11.1.1, and the highest one that its bits allow."""
-    entries, first, bits = (int(number) for number in table.LUTDescriptor)
-    entries = entries or 65536  # the standard writes 65536 as 0
-    if not 8 <= bits <= 16:
-        raise FilmError(f"has a DICOM LUT of {bits} bits; the standard allows 8 to 16")
-    data = table.LUTData
-    if isinstance(data, bytes):
-        # Written as OW; 8-bit entries may be packed two to a word.
-        numbers = np.frombuffer(data, dtype=np.uint8 if len(data) < 2 * entries else word).astype(np.int64)
-    else:
-        numbers = np.atleast_1d(np.asarray(data, dtype=np.int64)) & 0xFFFF
-    if len(numbers) < entries:
-        raise FilmError("has a DICOM LUT that is shorter than it says; fetch the file again")
-    places = np.clip(np.rint(values) - first, 0, entries - 1).astype(np.int64)
-    highest = float((1 << bits) - 1)
-    return np.clip(numbers[places].astype(np.float64), 0.0, highest), highest
-
-
-def _word(dataset: Dataset) -> str:
-    """The numpy type of a 16-bit word in this file."""
-    return "<u2" if dataset.file_meta.TransferSyntaxUID.is_little_endian else ">u2"
-
-
-def _is_inverse(dataset: Dataset) -> bool:
-    return (
-        str(dataset.PhotometricInterpretation) == "MONOCHROME1"
-        or str(dataset.get("PresentationLUTShape", "")).upper() == "INVERSE"
-    )
-
-
-def _first(value: Any) -> float | None:
-    """The first of one or several numbers: of several windows a viewer shows the first."""
-    if value is None or value == "":
-        return None
-    if isinstance(value, str | int | float):
-        return float(value)
-    return float(value[0]) if len(value) else None

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, Union
@@ -21,8 +21,8 @@ import numpy.typing as npt
 
 from cxrscribe.errors import FilmError, MissingExtraError
 from cxrscribe.films import png
-from cxrscribe.films.dicom import is_dicom, read_dicom
-from cxrscribe.films.limits import MOST_BYTES, check_size
+from cxrscribe.films.dicom import DicomRules, is_dicom, read_dicom
+from cxrscribe.films.limits import MOST_BYTES, check_size, room_for
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -58,6 +58,7 @@ _NIFTI: Final = ((344, b"n+1\0"), (344, b"ni1\0"), (4, b"n+2\0"), (4, b"ni2\0"))
 
 # EXIF tag 274 says which corner of the stored pixels is the top left one (EXIF 2.3, table 4).
 _ORIENTATION_TAG: Final = 274
+_SNIFFED_BYTES: Final = 132
 _UPRIGHT: Final[dict[int, Callable[[Pixels], Pixels]]] = {
     2: lambda pixels: pixels[:, ::-1],
     3: lambda pixels: pixels[::-1, ::-1],
@@ -69,20 +70,22 @@ _UPRIGHT: Final[dict[int, Callable[[Pixels], Pixels]]] = {
 }
 
 
-def read_film(source: FilmSource, size_hint: tuple[int, int] | None = None) -> Pixels:
+def read_film(
+    source: FilmSource, size_hint: tuple[int, int] | None = None, rules: DicomRules | None = None
+) -> Pixels:
     """Read a film as grey pixels uint8 [h, w].
 
     `source` is a path, the bytes of a file, a PIL image, or an array uint8 [h, w], uint8 [h, w, 3] (RGB) or
     uint16 [h, w]. `size_hint` (height, width) allows a JPEG to be decoded at a reduced size, never below the
-    hint on either side. Colour becomes luma (ITU-R 601), transparency is laid over black, EXIF orientation is
-    honoured.
+    hint on either side. `rules`: what DICOM files are films and how they are shown. Colour becomes luma
+    (ITU-R 601), transparency is laid over black, EXIF orientation is honoured.
 
     Raises FilmError, which names the file, when the film is missing, damaged, of another format, of a side
     under 16 or over 20,000 pixels, or of more than 100 megapixels. Sizes are checked before pixels are
     decoded.
     """
     with naming(source):
-        return decode(open_source(source), size_hint)
+        return decode(open_source(source), size_hint, rules)
 
 
 @contextmanager
@@ -98,6 +101,27 @@ def naming(source: FilmSource) -> Iterator[None]:
         raise FilmError(
             f"{film_name(source)}: can't be read ({type(error).__name__}: {error}); fetch it again"
         ) from error
+
+
+def looks_like_film(path: str) -> bool:
+    """Whether a file of a folder is taken for a film: by its suffix, or, without one, by how it begins.
+
+    DICOM from CDs and archives has no suffix, or the last number of a UID in its place. Their directory,
+    DICOMDIR, is no film.
+    """
+    name = os.path.basename(path)  # noqa: PTH119 (of each file of an archive)
+    if name.startswith(".") or name.upper() == "DICOMDIR":
+        return False
+    suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122
+    if suffix and not suffix[1:].isdigit():
+        return suffix in FILM_SUFFIXES
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 (opening a pipe would wait)
+            return False
+        with open(path, "rb") as file:  # noqa: PTH123
+            return is_dicom(file.read(_SNIFFED_BYTES))
+    except OSError:
+        return False
 
 
 def film_name(source: FilmSource) -> str:
@@ -128,10 +152,12 @@ def open_source(source: FilmSource) -> FilmSource:
     return source
 
 
-def decode(opened: FilmSource, size_hint: tuple[int, int] | None = None) -> Pixels:
+def decode(
+    opened: FilmSource, size_hint: tuple[int, int] | None = None, rules: DicomRules | None = None
+) -> Pixels:
     """Grey pixels of what `open_source` gave. Raises FilmError, which doesn't name the film."""
     if isinstance(opened, bytes):
-        return _from_bytes(opened, size_hint)
+        return _from_bytes(opened, size_hint, rules)
     return _from_array(opened) if isinstance(opened, np.ndarray) else _from_image(opened)
 
 
@@ -161,7 +187,7 @@ def _content(path: Path) -> bytes:
         raise FilmError("is not a possible path; check it") from None
 
 
-def _from_bytes(content: bytes, size_hint: tuple[int, int] | None) -> Pixels:
+def _from_bytes(content: bytes, size_hint: tuple[int, int] | None, rules: DicomRules | None) -> Pixels:
     if not content:
         raise FilmError("is empty; fetch the file again")
     if content.startswith(png.SIGNATURE):
@@ -174,7 +200,7 @@ def _from_bytes(content: bytes, size_hint: tuple[int, int] | None) -> Pixels:
             raise FilmError(f"is a JPEG of {scans} scans, and {_MOST_SCANS} are read; save it anew")
         return _from_file(JpegImageFile, content, size_hint)
     if is_dicom(content):
-        return read_dicom(content)
+        return read_dicom(content, rules)
     raise FilmError(f"is {_format_name(content)}, not a film; {_ACCEPTED}")
 
 
@@ -213,7 +239,7 @@ def _from_file(reader: type[ImageFile], content: bytes, size_hint: tuple[int, in
         image = reader(BytesIO(content))
     except Exception as error:
         raise FilmError(f"has a damaged header ({_reason(error)}); fetch the file again") from None
-    with image:
+    with closing(image):  # closing gives the memory back at once, leaving does not
         width, height = image.size
         check_size(height, width)
         if getattr(image, "n_frames", 1) > 1:
@@ -225,7 +251,10 @@ def _from_file(reader: type[ImageFile], content: bytes, size_hint: tuple[int, in
             # The longer hint counts for both sides: EXIF may still turn the film by 90 degrees.
             side = max(size_hint)
             image.draft("L", (min(side, width), min(side, height)))
-        return _from_image(image)
+        with room_for(*image.size):
+            pixels = _from_image(image)
+            image.close()
+            return pixels
 
 
 def _scale_transparency(image: ImageFile, depth: int) -> None:

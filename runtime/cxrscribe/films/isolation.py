@@ -16,13 +16,13 @@ from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
 from threading import Event, Timer
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from cxrscribe.errors import FilmError, InputError
-from cxrscribe.films.dicom import NATIVE_SYNTAXES, is_dicom, transfer_syntax
+from cxrscribe.films.dicom import NATIVE_SYNTAXES, DicomRules, is_dicom, transfer_syntax
 
 _WORKER: Final = "cxrscribe.films.worker"
 _IDLE_KEPT: Final = 4  # as many as there are readers
@@ -70,27 +70,17 @@ class Isolation:
         return is_dicom(content) and transfer_syntax(content) not in NATIVE_SYNTAXES
 
 
-class Size(Protocol):
-    """How large the network's picture is."""
-
-    @property
-    def height(self) -> int:
-        """Pixels."""
-
-    @property
-    def width(self) -> int:
-        """Pixels."""
-
-
-def read_isolated(content: bytes, size: Size, isolation: Isolation) -> npt.NDArray[np.uint8]:
-    """The picture uint8 [height, width] of a film, decoded and fitted in a process of its own.
+def read_isolated(
+    content: bytes, size: tuple[int, int], rules: DicomRules, isolation: Isolation
+) -> npt.NDArray[np.uint8]:
+    """The picture uint8 of `size` (height, width) of a film, decoded and fitted in a process of its own.
 
     Raises FilmError, which doesn't name the film, when it can't be read, or when its decoder crashes or takes
     more than it may.
     """
     worker = _idle_worker() or _Worker()
     try:
-        picture = worker.read(content, size, isolation)
+        picture = worker.read(content, size, rules, isolation)
     except _WorkerLostError as lost:
         raise FilmError(str(lost)) from None
     except BaseException as error:
@@ -132,13 +122,16 @@ class _Worker:
                 f"can't be decoded: no process could be started for it ({error.strerror}); free some memory"
             ) from None
 
-    def read(self, content: bytes, size: Size, isolation: Isolation) -> npt.NDArray[np.uint8]:
+    def read(
+        self, content: bytes, size: tuple[int, int], rules: DicomRules, isolation: Isolation
+    ) -> npt.NDArray[np.uint8]:
         """As `read_isolated`. Raises _WorkerLostError when the process has ended."""
         most = f"{isolation.memory_bytes / 1e9:.1f} GB"
         request = {
             "bytes": len(content),
-            "height": size.height,
-            "width": size.width,
+            "size": size,
+            "display": rules.display,
+            "modalities": rules.modalities,
             "cpu_seconds": isolation.cpu_seconds,
             "memory_bytes": isolation.memory_bytes,
             "no_memory": f"takes more than {most} of memory to decode; {_REMEDY}",
@@ -169,7 +162,7 @@ class _Worker:
             raise _WorkerLostError(self._epitaph(isolation, timed_out.is_set()))
         if "error" in reply:
             raise FilmError(reply["error"])
-        return np.frombuffer(pixels, np.uint8).reshape(size.height, size.width).copy()
+        return np.frombuffer(pixels, np.uint8).reshape(size).copy()
 
     def kill(self) -> None:
         """End the process at once."""

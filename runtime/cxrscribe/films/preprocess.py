@@ -9,8 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cxrscribe.errors import InputError
+from cxrscribe.films.dicom import FILM_MODALITIES, DicomRules
+from cxrscribe.films.display import NEWEST_RULES
 from cxrscribe.films.film import FilmSource, decode, naming, open_source
 from cxrscribe.films.isolation import Isolation, read_isolated
+from cxrscribe.films.limits import check_visible
 from cxrscribe.json_object import JsonObject, finite_number
 
 LETTERBOX: Final = "letterbox"
@@ -32,7 +35,8 @@ class Preprocessing:
     `height`, `width`: pixels of the network's input. `resize`: `"letterbox"`, the only way there is: the
     whole film keeps its aspect ratio, is fitted in, centred, and padded with black. `mean`, `std`: per
     channel, for pixels in [0, 1]; the encoder graph applies them, they stand here so that one value
-    describes all of it.
+    describes all of it. `display`: version of the rules by which DICOM is shown, see
+    `cxrscribe.films.display`; the newest is for networks that are trained from now on.
 
     Raises InputError when a value is out of range.
     """
@@ -42,6 +46,7 @@ class Preprocessing:
     resize: str = LETTERBOX
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    display: int = NEWEST_RULES
 
     def __post_init__(self) -> None:
         for name in ("height", "width"):
@@ -54,20 +59,38 @@ class Preprocessing:
             object.__setattr__(self, name, _channels(name, getattr(self, name)))
         if min(self.std) <= 0:
             raise InputError(f"std is {list(self.std)}; every channel's must be above 0")
+        if isinstance(self.display, bool) or self.display not in range(1, NEWEST_RULES + 1):
+            raise InputError(
+                f"display is {self.display!r}; this version knows rules 1 to {NEWEST_RULES}: take a newer one"
+            )
 
-    def read(self, source: FilmSource, isolation: Isolation | None = None) -> npt.NDArray[np.uint8]:
+    def read(
+        self,
+        source: FilmSource,
+        isolation: Isolation | None = None,
+        modalities: tuple[str, ...] = FILM_MODALITIES,
+    ) -> npt.NDArray[np.uint8]:
         """Read a film and fit it: uint8 [height, width].
 
         Training and inference both come through here. A large JPEG is decoded at a reduced size that is still
         larger than the network's input. Files that `isolation` names, compressed DICOM by default, are
-        decoded in a process of their own. Raises FilmError.
+        decoded in a process of their own. `modalities`: which DICOM is read, see `DicomRules`. Raises
+        FilmError, also where there is nothing to see: fewer than 8 grey levels, or a standard deviation under
+        2 of 255.
         """
+        rules = DicomRules(self.display, modalities)
         limits = isolation if isolation is not None else Isolation()
         with naming(source):
             opened = open_source(source)
             if isinstance(opened, bytes) and limits.concerns(opened):
-                return read_isolated(opened, self, limits)
-            return self.apply(decode(opened, self.size_hint))
+                return read_isolated(opened, (self.height, self.width), rules, limits)
+            return self.picture(decode(opened, self.size_hint, rules))
+
+    def picture(self, film: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """As `apply`. Raises FilmError where there is nothing to see."""
+        fitted = self._fitted(film)
+        check_visible(fitted)
+        return self._letterboxed(fitted)
 
     @property
     def size_hint(self) -> tuple[int, int]:
@@ -80,6 +103,9 @@ class Preprocessing:
         Pillow's BILINEAR filter, which averages over all source pixels when it shrinks, with `REDUCING_GAP`.
         Its arithmetic on 8-bit pixels is in integers: the same film gives the same pixels on any machine.
         """
+        return self._letterboxed(self._fitted(film))
+
+    def _fitted(self, film: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         from PIL import Image
 
         if film.ndim != 2 or film.dtype != np.uint8 or 0 in film.shape:
@@ -88,14 +114,17 @@ class Preprocessing:
                 "read it with cxrscribe.films.film.read_film"
             )
         height, width = self.fitted_size(film.shape[0], film.shape[1])
+        if film.shape == (height, width):
+            return film
+        picture = Image.fromarray(np.ascontiguousarray(film))
+        return np.asarray(
+            picture.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=REDUCING_GAP)
+        )
+
+    def _letterboxed(self, fitted: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        height, width = fitted.shape
         canvas = np.zeros((self.height, self.width), dtype=np.uint8)
         top, left = (self.height - height) // 2, (self.width - width) // 2
-        if film.shape == (height, width):
-            fitted: npt.NDArray[np.uint8] = film
-        else:
-            picture = Image.fromarray(np.ascontiguousarray(film))
-            picture = picture.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=REDUCING_GAP)
-            fitted = np.asarray(picture)
         canvas[top : top + height, left : left + width] = fitted
         return canvas
 
@@ -119,6 +148,8 @@ class Preprocessing:
             resize=fields.text("resize"),
             mean=fields.numbers("mean"),
             std=fields.numbers("std"),
+            # Whoever wrote nothing of it was trained before there was a second one.
+            display=fields.integer("display") if "display" in fields.names() else 1,
         )
 
 

@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import Any, BinaryIO
 
 from cxrscribe.errors import FilmError, MissingExtraError
+from cxrscribe.films.dicom import DicomRules
 from cxrscribe.films.film import decode
 from cxrscribe.films.preprocess import Preprocessing
 
@@ -36,8 +37,10 @@ def main() -> None:
 def _answer(request: dict[str, Any], content: bytes, replies: BinaryIO) -> None:
     pixels, reply = b"", dict[str, object]()
     try:
-        preprocessing = Preprocessing(request["height"], request["width"])
-        pixels = preprocessing.apply(decode(content, preprocessing.size_hint)).tobytes()
+        preprocessing = Preprocessing(*request["size"])
+        rules = DicomRules(request["display"], tuple(request["modalities"]))
+        film = decode(content, preprocessing.size_hint, rules)
+        pixels = preprocessing.picture(film).tobytes()
         reply = {"bytes": len(pixels)}
     except MemoryError:
         reply = {"error": request["no_memory"]}

@@ -33,6 +33,22 @@ def test_folder_is_searched_for_films_at_any_depth(films: Path) -> None:
     assert found(f"{films}/") == expected
 
 
+def test_dicom_without_a_suffix_is_found_by_how_it_begins(tmp_path: Path) -> None:
+    begins = bytes(128) + b"DICM"
+    for name, content in (
+        ("IM000001", begins),
+        ("1.2.840.113619.2.5", begins),
+        ("DICOMDIR", begins),
+        (".hidden", begins),
+        ("README", b"text"),
+        ("notes.txt", begins),
+    ):
+        (tmp_path / name).write_bytes(content)
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+    assert found(tmp_path) == [str(tmp_path / "1.2.840.113619.2.5"), str(tmp_path / "IM000001")]
+
+
 def test_glob(films: Path) -> None:
     assert found(films / "*.png") == [str(films / "a.png")]
     assert found(films / "[ab].*") == [str(films / "a.png"), str(films / "b.jpg")]

@@ -226,7 +226,10 @@ def test_search_without_a_report_concerns_its_film_only_and_is_done_once(
 ) -> None:
     read: list[object] = []
 
-    def counted(preprocessing: Preprocessing, film: FilmSource, _: Isolation) -> Pixels:
+    def counted(
+        preprocessing: Preprocessing, film: FilmSource, _: Isolation, modalities: tuple[str, ...]
+    ) -> Pixels:
+        assert modalities == ("CR", "DX")
         read.append(film)
         return preprocessing.apply(read_film(film))
 

@@ -104,7 +104,7 @@ def test_rescaling_without_a_value_is_no_rescaling() -> None:
         (dicom(RAMP, PixelData=b"\0" * 100), "can't be decoded"),
         (dicom(RAMP, PhotometricInterpretation="PALETTE COLOR"), "'PALETTE COLOR', not a grey film"),
         (dicom(np.zeros((16, 16, 3), np.uint16), 16), "more than 8 bits"),
-        (dicom(RAMP, WindowCenter=1, WindowWidth=0), "width 0, which the standard forbids"),
+        (dicom(RAMP, WindowCenter=1, WindowWidth=-1), "width -1, which the standard forbids"),
         (dicom(RAMP, WindowCenter=1, WindowWidth=9, VOILUTFunction="CUBIC"), "VOI LUT Function"),
         (dicom(RAMP, VOILUTSequence=[lut([1, 2], 0, 4)]), "LUT of 4 bits"),
         (dicom(RAMP, syntax=DeflatedExplicitVRLittleEndian), "deflated"),

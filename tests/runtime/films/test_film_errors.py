@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import struct
+import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 
@@ -15,7 +17,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cxrscribe.errors import FilmError
-from cxrscribe.films.film import check_size, read_film
+from cxrscribe.films import film as film_module
+from cxrscribe.films.film import Pixels, check_size, read_film
 
 
 def encoded(size: tuple[int, int], kind: str = "PNG") -> bytes:
@@ -188,3 +191,27 @@ def test_damage_never_raises_anything_but_a_film_error(place: int, byte: int, ki
         assert read_film(bytes(damaged)).ndim == 2
     except FilmError:
         return
+
+
+def test_one_large_film_at_a_time_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cxrscribe.films.limits.LARGE_PIXELS", 20 * 20)
+    inside, most = [0], [0]
+    grey = film_module._grey
+
+    def counted(image: Image.Image) -> Pixels:
+        inside[0] += 1
+        most[0] = max(most[0], inside[0])
+        time.sleep(0.02)
+        inside[0] -= 1
+        return grey(image)
+
+    monkeypatch.setattr(film_module, "_grey", counted)
+    content = BytesIO()
+    Image.fromarray(np.arange(30 * 20, dtype=np.uint16).astype(np.uint8).reshape(30, 20)).save(content, "PNG")
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(read_film, [content.getvalue()] * 8))
+    assert most == [1]
+    monkeypatch.setattr("cxrscribe.films.limits.LARGE_PIXELS", 30 * 20)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(read_film, [content.getvalue()] * 8))
+    assert most[0] > 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -220,4 +219,3 @@ def test_process_that_can_not_be_started_is_that_films_error(monkeypatch: pytest
 def test_film_of_a_picture_or_an_array_stays_here() -> None:
     assert PREPROCESSING.read(Image.fromarray(FILM), Isolation("all")).shape == (24, 32)
     assert PREPROCESSING.read(FILM, Isolation("all")).shape == (24, 32)
-    assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN

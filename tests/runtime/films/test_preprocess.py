@@ -165,3 +165,32 @@ def test_json_with_missing_or_unknown_fields_is_refused() -> None:
 
 def test_defaults_are_those_of_imagenet() -> None:
     assert Preprocessing(224, 224).mean == IMAGENET_MEAN == (0.485, 0.456, 0.406)
+
+
+@pytest.mark.parametrize("levels", [1, 2, 7])
+def test_film_with_few_grey_levels_has_nothing_to_see(levels: int) -> None:
+    film = (np.arange(64 * 64) % levels * 30).astype(np.uint8).reshape(64, 64)
+    with pytest.raises(FilmError, match=f"film array: has nothing to see: {levels} grey level"):
+        Preprocessing(64, 64).read(film)
+    assert Preprocessing(64, 64).apply(film).shape == (64, 64)
+
+
+def test_film_that_is_almost_even_has_nothing_to_see() -> None:
+    film = np.full((64, 64), 100, np.uint8)
+    film[0, :20] = np.arange(20)  # levels enough, and no deviation
+    film[0, :20] += 90
+    with pytest.raises(FilmError, match=r"standard deviation [01]\."):
+        Preprocessing(64, 64).read(film)
+
+
+def test_padding_of_the_letterbox_is_nothing_to_see() -> None:
+    with pytest.raises(FilmError, match="nothing to see: 1 grey level,"):
+        Preprocessing(64, 64).read(np.full((64, 20), 200, np.uint8))
+
+
+def test_display_rules_are_recorded_and_those_of_old_bundles_stay() -> None:
+    fields = Preprocessing(64, 64).to_json()
+    assert fields.pop("display") == 2
+    assert Preprocessing.from_json(JsonObject(fields, "manifest.json")).display == 1
+    with pytest.raises(InputError, match="display is 3; this version knows rules 1 to 2"):
+        Preprocessing(64, 64, display=3)
