@@ -29,8 +29,9 @@ def test_films_are_drawn_once_where_none_are_given(tmp_path: Path) -> None:
 
 def test_bad_films_are_left_out_and_named(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"not a film")
+    film = Image.fromarray(np.arange(1600, dtype=np.uint16).astype(np.uint8).reshape(40, 40))
     for name in ("b.png", "c.png", "d.png"):
-        Image.fromarray(np.full((40, 40), 7, np.uint8)).save(tmp_path / name)
+        film.save(tmp_path / name)
     films, unread = film_files((str(tmp_path),), 2, tmp_path / "drawn", MANIFEST.preprocessing)
     assert [film.name for film in films] == ["b.png", "c.png"]
     assert len(unread) == 1

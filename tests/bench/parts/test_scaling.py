@@ -197,7 +197,7 @@ def test_a_random_decoder_takes_the_steps_that_are_forced(tmp_path: Path) -> Non
     features = np.random.default_rng(1).normal(size=(3, 6)).astype(np.float32)
     with cxrscribe.load(bundle, device="cpu", cache=False) as reporter:
         assert len(reporter.vocabulary) == 30
-        assert reporter.encode([np.zeros((16, 16), np.uint8)]).shape == (1, 6)
+        assert reporter.encode([np.arange(256, dtype=np.uint8).reshape(16, 16)]).shape == (1, 6)
         stats = DecodingStats()
         reports = reporter.decode_features(
             features, BeamSettings(beam_width=2, max_length=5, min_length=4), stats=stats

@@ -153,7 +153,7 @@ def test_a_film_of_nan_is_missing_and_harms_no_other() -> None:
 
 
 def test_nan_in_the_middle_of_a_search_takes_what_it_has_found() -> None:
-    brightness = np.linspace(0, 1, 40)[:, None, None]
+    brightness = np.linspace(0.1, 1, 40)[:, None, None]
     images = (films(40) * brightness).astype(np.uint8)  # unlike enough for unlike words
     chosen = BeamSettings(beam_width=3, max_length=8)
     small = NanAfterWords(seed=1, nan_words=(10,), fused=True)
