@@ -12,14 +12,19 @@ from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_train.corpus.films import DamagedFilm, read_films
 
 
-def grey_film(folder: Path, grey: int) -> Path:
-    path = folder / f"{grey}.png"
-    Image.fromarray(np.full((24, 32), grey, np.uint8)).save(path)
+def pixels(number: int) -> np.ndarray:
+    """A film uint8 [24, 32], brighter the higher its number."""
+    return (np.arange(24 * 32).reshape(24, 32) // 8 + number).astype(np.uint8)
+
+
+def drawn_film(folder: Path, number: int) -> Path:
+    path = folder / f"{number}.png"
+    Image.fromarray(pixels(number)).save(path)
     return path
 
 
 def test_films_come_in_order_and_damaged_ones_with_their_reason(tmp_path: Path) -> None:
-    films = [(f"F{grey}", grey_film(tmp_path, grey)) for grey in range(40)]
+    films = [(f"F{number}", drawn_film(tmp_path, number)) for number in range(40)]
     films[7][1].write_bytes(b"no film")
     films[9][1].unlink()
     read = list(read_films(iter(films), Preprocessing(16, 16)))
@@ -31,12 +36,11 @@ def test_films_come_in_order_and_damaged_ones_with_their_reason(tmp_path: Path) 
             assert str(films[place][1]) in film.reason
         else:
             assert isinstance(film, np.ndarray)
-            assert film.shape == (16, 16)
-            assert film.max() == place
+            assert np.array_equal(film, Preprocessing(16, 16).apply(pixels(place)))
 
 
 def test_a_reading_that_is_given_up_stops_its_threads_and_reads_little_ahead(tmp_path: Path) -> None:
-    path = grey_film(tmp_path, 1)
+    path = drawn_film(tmp_path, 1)
     asked: list[int] = []
 
     def endless() -> Iterator[tuple[str, Path]]:
