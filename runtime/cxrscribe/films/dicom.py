@@ -84,6 +84,9 @@ _ATTRIBUTES: Final = [
     "PixelPaddingValue",
     "PixelPaddingRangeLimit",
     "PixelAspectRatio",
+    "PixelSpacing",
+    "ImagerPixelSpacing",
+    "NominalScannedPixelSpacing",
     "PixelData",
 ]
 
@@ -117,17 +120,18 @@ def _has_preamble(content: bytes) -> bool:
 def transfer_syntax(content: bytes) -> str | None:
     """Its UID, from the file meta information (PS3.10, 7.1); None where that can't be understood."""
     place = _PREAMBLE + len(_MARK) if _has_preamble(content) else 0
+    found: list[str] = []
     while place + 12 <= len(content):
         group, element, kind, short = struct.unpack_from("<HH2sH", content, place)
         if group != _META_GROUP:
-            return None
+            break
         begin, length = place + 8, short
         if kind in _LONG:
             begin, (length,) = place + 12, struct.unpack_from("<I", content, place + 8)
         if element == _TRANSFER_SYNTAX:
-            return content[begin : begin + length].rstrip(b"\0 ").decode("ascii", "replace")
+            found.append(content[begin : begin + length].rstrip(b"\0 ").decode("ascii", "replace"))
         place = begin + length
-    return None
+    return found[0] if len(found) == 1 else None
 
 
 def read_dicom(content: bytes, rules: DicomRules | None = None) -> npt.NDArray[np.uint8]:
@@ -144,7 +148,8 @@ def read_dicom(content: bytes, rules: DicomRules | None = None) -> npt.NDArray[n
     except ModuleNotFoundError:
         raise MissingExtraError("reading DICOM", "dicom") from None
     _silence_pydicom()
-    if transfer_syntax(content) == _DEFLATED:
+    syntax = transfer_syntax(content)
+    if syntax == _DEFLATED:
         raise FilmError(
             "is a deflated DICOM file, whose size can't be checked before it is unpacked; inflate it first"
         )
@@ -152,9 +157,12 @@ def read_dicom(content: bytes, rules: DicomRules | None = None) -> npt.NDArray[n
         content = bytes(_PREAMBLE) + _MARK + content
     try:
         dataset = pydicom.dcmread(BytesIO(content), specific_tags=list(_ATTRIBUTES))
+        if syntax is not None and syntax != dataset.file_meta.get("TransferSyntaxUID"):
+            # By the one it was decided which process may decode the film, by the other it would be decoded.
+            raise FilmError("is a DICOM file whose transfer syntax can be read in two ways; fetch it again")
         _check_kind(dataset, rules.modalities)
         _check_picture(dataset)
-    except FilmError:
+    except (FilmError, MissingExtraError, MemoryError):
         raise
     except Exception as error:
         raise FilmError(f"is a damaged DICOM file ({type(error).__name__}); fetch it again") from None
@@ -167,7 +175,7 @@ def _picture(dataset: Dataset, rules: DicomRules) -> npt.NDArray[np.uint8]:
     try:
         pixels = _luma(stored) if stored.ndim == 3 else shown(stored, dataset, rules.display)
         return square(pixels, dataset) if rules.display > 1 else pixels
-    except FilmError:
+    except (FilmError, MissingExtraError, MemoryError):
         raise
     except Exception as error:
         raise FilmError(
@@ -261,7 +269,7 @@ def _stored_pixels(dataset: Dataset) -> npt.NDArray[Any]:
             stored = _read_with_gdcm(dataset)
         else:
             stored = pixel_array(dataset, decoding_plugin=_decoder(syntax))
-    except FilmError:
+    except (FilmError, MissingExtraError, MemoryError):
         raise
     except Exception as error:
         transfer = getattr(dataset.file_meta.get("TransferSyntaxUID", "unknown"), "name", "unknown")

@@ -13,7 +13,7 @@ own. Version 2 differs from 1 in this:
 - pixels of the padding's value are background and black, and count for no range;
 - a LUT whose largest value needs fewer bits than it claims is scaled by that value; a first value below 0 may
   be written unsigned; an item without data, and a window of width 0, count as absent;
-- pixels that aren't square are made so.
+- pixels that aren't square are made so, by their ratio or their spacing.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ Mask = npt.NDArray[np.bool_]
 NEWEST_RULES: Final = 2
 """Version of the rules that networks are trained with from now on."""
 
+# Heights and widths of pixels or of what they show; the first that tells (PS3.3, C.7.6.3.1.7 and 10.7.1.3).
+_RATIOS: Final = ("PixelAspectRatio", "PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
+_SAME_SIDES: Final = 0.01
 _LEAST_RANGE: Final = 1e-12
 
 
@@ -56,8 +59,12 @@ def shown(stored: npt.NDArray[Any], dataset: Dataset, rules: int = NEWEST_RULES)
     if rules == 1:
         brightness, padding = _brightness_1(codes, dataset), np.zeros(len(codes), np.bool_)
     else:
+        present = np.zeros(len(codes), np.bool_)
+        present[places.reshape(-1)] = True
         padding = _padding(codes, dataset, is_signed)
-        brightness = _brightness(codes, _seen(places, padding), dataset)
+        if not (present & ~padding).any():  # a picture that is nothing else isn't padding
+            padding[:] = False
+        brightness = _brightness(codes, present & ~padding, dataset)
     if _is_inverse(dataset):
         brightness = 1.0 - brightness
     table = np.rint(brightness * 255.0).astype(np.uint8)
@@ -66,38 +73,32 @@ def shown(stored: npt.NDArray[Any], dataset: Dataset, rules: int = NEWEST_RULES)
 
 
 def square(pixels: npt.NDArray[np.uint8], dataset: Dataset) -> npt.NDArray[np.uint8]:
-    """The picture with square pixels: the side is lengthened that the Pixel Aspect Ratio asks for.
+    """The picture with square pixels: the side is lengthened along which pixels are longer.
 
-    Raises FilmError when the ratio is none, or the picture would be too large.
+    By the Pixel Aspect Ratio, or else the spacing of the pixels. What can't be used counts as absent, and so
+    does a difference under 1 %. Raises FilmError when the picture would be too large.
     """
-    ratio = dataset.get("PixelAspectRatio")
-    if not ratio:
+    ratio = next(filter(None, (_ratio(dataset.get(name)) for name in _RATIOS)), 1.0)
+    if abs(ratio - 1) < _SAME_SIDES:
         return pixels
-    try:
-        vertical, horizontal = (int(number) for number in ratio)
-    except (TypeError, ValueError):
-        raise FilmError("has a DICOM Pixel Aspect Ratio that isn't two numbers; correct it") from None
-    if vertical == horizontal:
-        return pixels
-    if min(vertical, horizontal) < 1:
-        raise FilmError(f"has a DICOM Pixel Aspect Ratio of {vertical} to {horizontal}; correct it")
     height, width = pixels.shape
-    if vertical > horizontal:
-        height = round(height * vertical / horizontal)
+    if ratio > 1:
+        height = round(height * ratio)
     else:
-        width = round(width * horizontal / vertical)
+        width = round(width / ratio)
     check_size(height, width)
     from PIL import Image
 
     return np.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR))
 
 
-def _seen(places: npt.NDArray[np.int32], padding: Mask) -> Mask:
-    """Which stored values, bool [codes], the picture has beside its padding; all, if it is nothing else."""
-    present = np.zeros(len(padding), np.bool_)
-    present[places.reshape(-1)] = True
-    inside = present & ~padding
-    return inside if inside.any() else present
+def _ratio(sides: Any) -> float | None:
+    """Height over width of a pixel; None where two numbers above 0 don't tell it."""
+    try:
+        vertical, horizontal = (float(side) for side in sides)
+    except (TypeError, ValueError):
+        return None
+    return vertical / horizontal if 0 < vertical < np.inf and 0 < horizontal < np.inf else None
 
 
 def _padding(codes: npt.NDArray[np.int64], dataset: Dataset, is_signed: bool) -> Mask:

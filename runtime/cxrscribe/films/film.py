@@ -38,7 +38,7 @@ FILM_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".dcm", ".dicom")
 
 _PNG_DEPTH: Final = 24  # place of the bit depth: the header comes first (PNG specification, 11.2.1)
 _JPEG: Final = b"\xff\xd8\xff"
-_JPEG_SCAN: Final = b"\xff\xda"  # in compressed data, a byte FF is followed by 00
+_JPEG_SCAN: Final = b"\xff\xda"
 _MOST_SCANS: Final = 100  # a progressive JPEG has about ten
 _ACCEPTED: Final = "PNG, JPEG and DICOM are read: convert it to one of them"
 _REFUSED_FORMATS: Final = (
@@ -195,7 +195,9 @@ def _from_bytes(content: bytes, size_hint: tuple[int, int] | None, rules: DicomR
     if content.startswith(_JPEG):
         from PIL.JpegImagePlugin import JpegImageFile
 
-        scans = content.count(_JPEG_SCAN)
+        scans = content.count(_JPEG_SCAN)  # at least as many as there are
+        if scans > _MOST_SCANS:
+            scans = _scans(content)
         if scans > _MOST_SCANS:  # each is a pass over the whole picture
             raise FilmError(f"is a JPEG of {scans} scans, and {_MOST_SCANS} are read; save it anew")
         return _from_file(JpegImageFile, content, size_hint)
@@ -204,13 +206,28 @@ def _from_bytes(content: bytes, size_hint: tuple[int, int] | None, rules: DicomR
     raise FilmError(f"is {_format_name(content)}, not a film; {_ACCEPTED}")
 
 
+def _scans(content: bytes) -> int:
+    """How many scans a JPEG has: those in what applications add and behind its end aren't counted."""
+    scans, place = 0, 2
+    while (place := content.find(b"\xff", place)) >= 0 and place + 4 <= len(content):
+        marker = content[place + 1]
+        if marker == 0xD9:  # end of image
+            break
+        if marker in (0x00, 0x01, 0xFF) or 0xD0 <= marker <= 0xD7:  # these have no length
+            place += 1 if marker == 0xFF else 2
+            continue
+        scans += marker == 0xDA
+        place += 2 + int.from_bytes(content[place + 2 : place + 4])
+    return scans
+
+
 def _from_png(content: bytes, size_hint: tuple[int, int] | None) -> Pixels:
     from PIL.PngImagePlugin import PngImageFile
 
     head = png.read_head(content)
     pixels = _from_file(PngImageFile, content, size_hint)
-    # Rows that are missing come out black, and are at the end unless the picture is interlaced or turned.
-    if head.is_interlaced or head.turns or not pixels[-1].any():
+    # Rows that are missing come out black, and are at the end, of most pictures.
+    if head.is_interlaced or head.may_hide_rows or not pixels[-1].any():
         png.check_rows(content, head)
     return pixels
 

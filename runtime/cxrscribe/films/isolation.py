@@ -13,8 +13,11 @@ import signal
 import subprocess
 import sys
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from shutil import rmtree
+from tempfile import mkdtemp
 from threading import Event, Timer
 from typing import Final
 
@@ -58,9 +61,11 @@ class Isolation:
     def __post_init__(self) -> None:
         if self.which not in tuple(Isolate):
             raise InputError(f"isolation is {self.which!r}; there are {', '.join(Isolate)}")
-        for name in ("cpu_seconds", "wall_seconds", "memory_bytes"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"isolation {name} is {getattr(self, name)!r}; it has to be above 0")
+        for name, most in (("cpu_seconds", 1e6), ("wall_seconds", 1e6), ("memory_bytes", 1 << 50)):
+            if not 0 < getattr(self, name) <= most:
+                raise InputError(
+                    f"isolation {name} is {getattr(self, name)!r}; give more than 0 and at most {most:,.0f}"
+                )
 
     def concerns(self, content: bytes) -> bool:
         """Whether a file of this content is decoded in a process of its own."""
@@ -78,16 +83,30 @@ def read_isolated(
     Raises FilmError, which doesn't name the film, when it can't be read, or when its decoder crashes or takes
     more than it may.
     """
-    worker = _idle_worker() or _Worker()
+    reused = _idle_worker()
+    if reused is not None:
+        try:
+            return _read_by(reused, content, size, rules, isolation)
+        except _WorkerLostError as lost:
+            if lost.is_overrun:
+                raise FilmError(str(lost)) from None
+            # Who knows what the films before this one have left in there: once more, in a new one.
     try:
-        picture = worker.read(content, size, rules, isolation)
+        return _read_by(_Worker(), content, size, rules, isolation)
     except _WorkerLostError as lost:
         raise FilmError(str(lost)) from None
+
+
+def _read_by(
+    worker: _Worker, content: bytes, size: tuple[int, int], rules: DicomRules, isolation: Isolation
+) -> npt.NDArray[np.uint8]:
+    try:
+        picture = worker.read(content, size, rules, isolation)
     except BaseException as error:
-        if not isinstance(error, FilmError):  # interrupted: nobody knows what it will still answer
+        if isinstance(error, FilmError):
+            _give_back(worker)
+        else:  # interrupted, nobody knows what it will still answer; or it is gone
             worker.kill()
-            raise
-        _give_back(worker)
         raise
     _give_back(worker)
     return picture
@@ -95,6 +114,11 @@ def read_isolated(
 
 class _WorkerLostError(Exception):
     """The process has ended: why, in words for the film that it had."""
+
+    def __init__(self, why: str, *, is_overrun: bool) -> None:
+        super().__init__(why)
+        self.is_overrun = is_overrun
+        """Whether the film took more than it may."""
 
 
 class _Worker:
@@ -107,20 +131,31 @@ class _Worker:
                 "can't be decoded in a process of its own, for this program isn't one that Python runs; "
                 "decode it here, with Isolation('none')"
             )
-        paths = os.pathsep.join(path for path in sys.path if path)
-        environment = {**os.environ, "PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1"}
         try:
-            self._process = subprocess.Popen(
+            # Where a decoder that crashes leaves files, so that they go with it.
+            self._folder = mkdtemp(prefix="cxrscribe-")
+            self._process = self._started()
+        except OSError as error:
+            raise FilmError(
+                f"can't be decoded: no process could be started for it ({error.strerror}); "
+                "free memory, and room for temporary files"
+            ) from None
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        paths = os.pathsep.join(path for path in sys.path if isinstance(path, str) and path)
+        own = {"PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1"}
+        own |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), self._folder)
+        try:
+            return subprocess.Popen(
                 [sys.executable, "-P", "-m", _WORKER],  # -P: a numpy.py in the current folder is not numpy
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                env=environment,
+                env={**os.environ, **own},
             )
-        except OSError as error:
-            raise FilmError(
-                f"can't be decoded: no process could be started for it ({error.strerror}); free some memory"
-            ) from None
+        except OSError:
+            rmtree(self._folder, ignore_errors=True)
+            raise
 
     def read(
         self, content: bytes, size: tuple[int, int], rules: DicomRules, isolation: Isolation
@@ -157,12 +192,15 @@ class _Worker:
             reply = None
         finally:
             late.cancel()
-        if reply is None or ("bytes" in reply and len(pixels) < reply["bytes"]):
-            self.kill()
-            raise _WorkerLostError(self._epitaph(isolation, timed_out.is_set()))
+        if reply is None or timed_out.is_set() or ("bytes" in reply and len(pixels) < reply["bytes"]):
+            raise self._lost(isolation, timed_out.is_set())
         if "error" in reply:
             raise FilmError(reply["error"])
         return np.frombuffer(pixels, np.uint8).reshape(size).copy()
+
+    def is_there(self) -> bool:
+        """Whether the process hasn't ended."""
+        return self._process.poll() is None
 
     def kill(self) -> None:
         """End the process at once."""
@@ -187,18 +225,25 @@ class _Worker:
                 except OSError:  # what was still to be written can't be
                     continue
         self._process.wait()
+        rmtree(self._folder, ignore_errors=True)
 
-    def _epitaph(self, isolation: Isolation, timed_out: bool) -> str:
+    def _lost(self, isolation: Isolation, timed_out: bool) -> _WorkerLostError:
+        with suppress(subprocess.TimeoutExpired):  # else it would be this program that killed it
+            self._process.wait(_FAREWELL_SECONDS)
+        self.kill()
         code = self._process.returncode
         if timed_out:
-            return f"takes more than {isolation.wall_seconds:g} s to decode; {_REMEDY}"
-        if code == -getattr(signal, "SIGXCPU", 0) != 0:
-            return f"takes more than {isolation.cpu_seconds:g} s of processor time to decode; {_REMEDY}"
-        try:
-            how = signal.Signals(-code).name
-        except ValueError:
-            how = f"exit code {code}"
-        return f"made its decoder crash ({how}); the file is damaged: fetch it again"
+            why = f"takes more than {isolation.wall_seconds:g} s to decode; {_REMEDY}"
+        elif code == -getattr(signal, "SIGXCPU", 0) != 0:
+            why = f"takes more than {isolation.cpu_seconds:g} s of processor time to decode; {_REMEDY}"
+        else:
+            try:
+                how = signal.Signals(-code).name
+            except ValueError:
+                how = f"exit code {code}"
+            why = f"made its decoder crash ({how}); the file is damaged: fetch it again"
+            return _WorkerLostError(why, is_overrun=False)
+        return _WorkerLostError(why, is_overrun=True)
 
 
 _idle: Final[deque[_Worker]] = deque()
@@ -211,8 +256,11 @@ def _idle_worker() -> _Worker | None:
             worker = _idle.pop()
         except IndexError:
             return None
-        if worker.owner == os.getpid():
+        if worker.owner != os.getpid():
+            continue
+        if worker.is_there():
             return worker
+        worker.kill()
     return None
 
 

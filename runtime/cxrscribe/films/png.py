@@ -18,6 +18,8 @@ SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _DAMAGED: Final = "is a damaged PNG file"
 _REMEDY: Final = "fetch it again"
 _PIECE: Final = 1 << 20
+_PALETTE: Final = 3
+_MAY_TURN: Final = frozenset((b"eXIf", b"tEXt", b"zTXt", b"iTXt"))
 _SAMPLES: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """A pixel's, by colour type."""
 # Adam7 (8.2): first column and row of each pass, and the steps to the next.
@@ -43,8 +45,8 @@ class PngHead:
     samples: int
     """Of a pixel."""
     is_interlaced: bool
-    turns: bool
-    """Whether it has EXIF data, which may turn the picture."""
+    may_hide_rows: bool
+    """Whether missing rows needn't be black and last: a palette, or EXIF or XMP that may turn it."""
     data: tuple[slice, ...]
     """Where its compressed pixels are."""
 
@@ -66,7 +68,7 @@ def read_head(content: bytes) -> PngHead:
     Raises FilmError when a chunk is cut off or has a wrong checksum, the first one isn't IHDR, or IEND is
     missing.
     """
-    header, data, turns = b"", [], False
+    header, data, may_turn = b"", [], False
     for kind, place in _chunks(content):
         if not header:
             if kind != b"IHDR" or place.stop - place.start != 13:
@@ -74,12 +76,14 @@ def read_head(content: bytes) -> PngHead:
             header = content[place]
         elif kind == b"IDAT":
             data.append(place)
-        elif kind == b"eXIf":
-            turns = True
+        elif kind in _MAY_TURN:
+            may_turn = True
     width, height, depth, colour, _, _, interlace = struct.unpack(">2I5B", header)
     if depth not in (1, 2, 4, 8, 16) or colour not in _SAMPLES:
         raise FilmError(f"{_DAMAGED} (it says {depth} bits and colour type {colour}); {_REMEDY}")
-    return PngHead(width, height, depth, _SAMPLES[colour], interlace != 0, turns, tuple(data))
+    return PngHead(
+        width, height, depth, _SAMPLES[colour], interlace != 0, may_turn or colour == _PALETTE, tuple(data)
+    )
 
 
 def check_rows(content: bytes, head: PngHead) -> None:

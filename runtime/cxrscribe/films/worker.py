@@ -27,11 +27,13 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program that started this one
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # decoders print
+    _leave_no_core()
     while line := sys.stdin.buffer.readline():
         request = json.loads(line)
         content = sys.stdin.buffer.read(request["bytes"])
         _limit(request)
         _answer(request, content, replies)
+        _lift_memory_limit()  # the next film is read before its own holds
 
 
 def _answer(request: dict[str, Any], content: bytes, replies: BinaryIO) -> None:
@@ -64,7 +66,27 @@ def _limit(request: dict[str, Any]) -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, most))
     with suppress(OSError, ValueError):
         _, most = resource.getrlimit(resource.RLIMIT_AS)
-        resource.setrlimit(resource.RLIMIT_AS, (_address_space() + request["memory_bytes"], most))
+        resource.setrlimit(resource.RLIMIT_AS, (_address_space() + int(request["memory_bytes"]), most))
+
+
+def _lift_memory_limit() -> None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    with suppress(OSError, ValueError):
+        _, most = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+def _leave_no_core() -> None:
+    """A film isn't left on the disk by a decoder that crashes."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _address_space() -> int:

@@ -207,8 +207,22 @@ def test_pixels_are_made_square(ratio: list[int], shape: tuple[int, int]) -> Non
     assert read_dicom(written(dicom(RAMP, PixelAspectRatio=ratio)), rules=OLD).shape == (16, 16)
 
 
-def test_aspect_ratio_that_is_none_is_refused() -> None:
-    with pytest.raises(FilmError, match="Pixel Aspect Ratio of 0 to 1"):
-        read_dicom(written(dicom(RAMP, PixelAspectRatio=[0, 1])))
+def test_spacing_tells_where_no_ratio_does() -> None:
+    assert read_dicom(written(dicom(RAMP, ImagerPixelSpacing=[0.4, 0.2]))).shape == (32, 16)
+    assert read_dicom(written(dicom(RAMP, ImagerPixelSpacing=[0.2, 0.2001]))).shape == (16, 16)
+    assert read_dicom(written(dicom(RAMP, PixelSpacing=[1, 1], ImagerPixelSpacing=[2, 1]))).shape == (16, 16)
+
+
+@pytest.mark.parametrize("ratio", [1, [0, 1], []])
+def test_aspect_ratio_that_is_none_counts_as_absent(ratio: object) -> None:
+    assert np.array_equal(read_dicom(written(dicom(RAMP, PixelAspectRatio=ratio))), RAMP)
+
+
+def test_film_that_a_ratio_makes_too_large_is_refused() -> None:
     with pytest.raises(FilmError, match="too large"):
         read_dicom(written(dicom(RAMP, PixelAspectRatio=[30000, 1])))
+
+
+def test_range_of_padding_that_covers_everything_is_none() -> None:
+    everything = {"PixelPaddingValue": 0, "PixelPaddingRangeLimit": 4095}
+    assert np.array_equal(read_dicom(written(dicom(LOW, 12, **everything))), RANGE)

@@ -193,6 +193,16 @@ def test_damage_never_raises_anything_but_a_film_error(place: int, byte: int, ki
         return
 
 
+def test_scans_are_those_of_the_picture() -> None:
+    trailer = b"\xff\xda" * 500
+    assert read_film(JPEG + trailer).shape == (64, 64)
+    comment = b"\xff\xfe" + struct.pack(">H", len(trailer) + 2) + trailer
+    assert read_film(JPEG[:2] + comment + JPEG[2:]).shape == (64, 64)
+    scan = JPEG.index(b"\xff\xda")
+    with pytest.raises(FilmError, match="is a JPEG of 201 scans, and 100 are read"):
+        read_film(JPEG[:-2] + JPEG[scan:-2] * 200 + JPEG[-2:])
+
+
 def test_one_large_film_at_a_time_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cxrscribe.films.limits.LARGE_PIXELS", 20 * 20)
     inside, most = [0], [0]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -123,10 +122,8 @@ def test_film_that_takes_more_processor_time_than_it_may_is_given_up() -> None:
 
 def test_film_that_takes_longer_than_it_may_is_given_up() -> None:
     PREPROCESSING.read(compressed())  # a worker is there
-    started = time.monotonic()
     with pytest.raises(FilmError, match=r"takes more than 0.5 s to decode"):
         PREPROCESSING.read(hanging(), Isolation(wall_seconds=0.5))
-    assert time.monotonic() - started < 30  # and didn't wait for the end of processor time
 
 
 @pytest.mark.skipif("not sys.platform.startswith('linux')", reason="the limits are Linux'")
@@ -203,11 +200,52 @@ def test_errors_as_values_hold_no_frames(small_bundle: Path) -> None:
     [
         ({"which": "some"}, "'some'; there are none, compressed, all"),
         ({"cpu_seconds": 0}, "cpu_seconds is 0"),
+        ({"cpu_seconds": float("inf")}, "cpu_seconds is inf; give more than 0 and at most 1,000,000"),
+        ({"wall_seconds": float("nan")}, "wall_seconds is nan"),
+        ({"memory_bytes": 1 << 60}, "memory_bytes is"),
     ],
 )
 def test_impossible_isolation_is_refused(given: dict[str, object], said: str) -> None:
     with pytest.raises(InputError, match=said):
         Isolation(**given)  # type: ignore[arg-type]
+
+
+def test_worker_that_was_killed_costs_no_film() -> None:
+    PREPROCESSING.read(compressed())
+    (worker,) = module._idle
+    worker._process.kill()
+    assert PREPROCESSING.read(compressed()).shape == (24, 32)
+    (worker,) = module._idle
+    worker._process.kill()
+    worker._process.wait()
+    assert PREPROCESSING.read(compressed()).shape == (24, 32)
+
+
+def test_folder_of_a_worker_goes_with_it() -> None:
+    PREPROCESSING.read(compressed())
+    (worker,) = module._idle
+    folder = Path(worker._folder)
+    assert folder.is_dir()
+    module._end_all()
+    assert not folder.exists()
+
+
+def test_what_may_stand_in_the_path_of_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    module._end_all()
+    monkeypatch.setattr(sys, "path", [*sys.path, Path("notebooks")])
+    assert PREPROCESSING.read(compressed()).shape == (24, 32)
+
+
+def test_limits_of_memory_may_be_fractions() -> None:
+    assert PREPROCESSING.read(compressed(), Isolation(memory_bytes=2e9)).shape == (24, 32)  # type: ignore[arg-type]
+
+
+def test_file_with_two_transfer_syntaxes_is_isolated() -> None:
+    content = compressed()
+    place = content.index(b"\x02\x00\x10\x00UI")
+    native = b"\x02\x00\x10\x00UI\x14\x001.2.840.10008.1.2.1\0"
+    assert Isolation().concerns(content[:place] + native + content[place:])
+    assert not Isolation().concerns(content[:place] + native + content[content.index(b"\x08\x00\x16") :])
 
 
 def test_process_that_can_not_be_started_is_that_films_error(monkeypatch: pytest.MonkeyPatch) -> None:

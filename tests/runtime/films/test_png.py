@@ -100,3 +100,13 @@ def test_real_films_are_whole(shared_data: Path) -> None:
     for path in films:
         content = path.read_bytes()
         check_rows(content, read_head(content))
+
+
+def test_too_few_rows_are_refused_whatever_colour_the_missing_ones_have() -> None:
+    content = png(
+        header(48, 40, colour=3),
+        chunk(b"PLTE", bytes([255, 255, 255, 0, 0, 0, 90, 90, 90, 30, 30, 30])),
+        chunk(b"IDAT", zlib.compress(rows(PIXELS[:20] % 4))),
+    )
+    with pytest.raises(FilmError, match="of 1,960 bytes of rows"):
+        read_film(content)
