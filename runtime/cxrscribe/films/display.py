@@ -78,7 +78,7 @@ def square(pixels: npt.NDArray[np.uint8], dataset: Dataset) -> npt.NDArray[np.ui
     By the Pixel Aspect Ratio, or else the spacing of the pixels. What can't be used counts as absent, and so
     does a difference under 1 %. Raises FilmError when the picture would be too large.
     """
-    ratio = next(filter(None, (_ratio(dataset.get(name)) for name in _RATIOS)), 1.0)
+    ratio = next(filter(None, (_ratio(dataset, name) for name in _RATIOS)), 1.0)
     if abs(ratio - 1) < _SAME_SIDES:
         return pixels
     height, width = pixels.shape
@@ -92,10 +92,10 @@ def square(pixels: npt.NDArray[np.uint8], dataset: Dataset) -> npt.NDArray[np.ui
     return np.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR))
 
 
-def _ratio(sides: Any) -> float | None:
+def _ratio(dataset: Dataset, name: str) -> float | None:
     """Height over width of a pixel; None where two numbers above 0 don't tell it."""
     try:
-        vertical, horizontal = (float(side) for side in sides)
+        vertical, horizontal = (float(side) for side in dataset.get(name))  # parsed here: it may be no number
     except (TypeError, ValueError):
         return None
     return vertical / horizontal if 0 < vertical < np.inf and 0 < horizontal < np.inf else None

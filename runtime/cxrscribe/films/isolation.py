@@ -131,20 +131,22 @@ class _Worker:
                 "can't be decoded in a process of its own, for this program isn't one that Python runs; "
                 "decode it here, with Isolation('none')"
             )
-        try:
-            # Where a decoder that crashes leaves files, so that they go with it.
+        # Where a decoder that crashes leaves files, so that they go with it. Few decoders need one.
+        self._folder: str | None = None
+        with suppress(OSError):  # nowhere to write
             self._folder = mkdtemp(prefix="cxrscribe-")
+        try:
             self._process = self._started()
         except OSError as error:
             raise FilmError(
-                f"can't be decoded: no process could be started for it ({error.strerror}); "
-                "free memory, and room for temporary files"
+                f"can't be decoded: no process could be started for it ({error.strerror}); free some memory"
             ) from None
 
     def _started(self) -> subprocess.Popen[bytes]:
         paths = os.pathsep.join(path for path in sys.path if isinstance(path, str) and path)
         own = {"PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1"}
-        own |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), self._folder)
+        if self._folder is not None:
+            own |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), self._folder)
         try:
             return subprocess.Popen(
                 [sys.executable, "-P", "-m", _WORKER],  # -P: a numpy.py in the current folder is not numpy
@@ -154,8 +156,12 @@ class _Worker:
                 env={**os.environ, **own},
             )
         except OSError:
-            rmtree(self._folder, ignore_errors=True)
+            self._remove_folder()
             raise
+
+    def _remove_folder(self) -> None:
+        if self._folder is not None:
+            rmtree(self._folder, ignore_errors=True)
 
     def read(
         self, content: bytes, size: tuple[int, int], rules: DicomRules, isolation: Isolation
@@ -225,7 +231,7 @@ class _Worker:
                 except OSError:  # what was still to be written can't be
                     continue
         self._process.wait()
-        rmtree(self._folder, ignore_errors=True)
+        self._remove_folder()
 
     def _lost(self, isolation: Isolation, timed_out: bool) -> _WorkerLostError:
         with suppress(subprocess.TimeoutExpired):  # else it would be this program that killed it

@@ -218,6 +218,12 @@ def test_aspect_ratio_that_is_none_counts_as_absent(ratio: object) -> None:
     assert np.array_equal(read_dicom(written(dicom(RAMP, PixelAspectRatio=ratio))), RAMP)
 
 
+def test_spacing_that_is_no_number_counts_as_absent() -> None:
+    content = written(dicom(RAMP, ImagerPixelSpacing=[0.143, 0.286]))
+    assert content.count(b"0.143\\0.286") == 1
+    assert np.array_equal(read_dicom(content.replace(b"0.143\\0.286", b"0,143\\0,286")), RAMP)
+
+
 def test_film_that_a_ratio_makes_too_large_is_refused() -> None:
     with pytest.raises(FilmError, match="too large"):
         read_dicom(written(dicom(RAMP, PixelAspectRatio=[30000, 1])))

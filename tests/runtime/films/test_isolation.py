@@ -224,10 +224,28 @@ def test_worker_that_was_killed_costs_no_film() -> None:
 def test_folder_of_a_worker_goes_with_it() -> None:
     PREPROCESSING.read(compressed())
     (worker,) = module._idle
-    folder = Path(worker._folder)
+    folder = Path(str(worker._folder))
     assert folder.is_dir()
     module._end_all()
     assert not folder.exists()
+
+
+def test_system_without_room_for_files_decodes_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(**_: object) -> str:
+        raise OSError(28, "No space left on device")
+
+    module._end_all()
+    monkeypatch.setattr(module, "mkdtemp", no_room)
+    assert PREPROCESSING.read(compressed()).shape == (24, 32)
+    module._end_all()
+
+
+def test_program_that_is_no_python_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    module._end_all()
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    with pytest.raises(FilmError, match=r"decode it here, with Isolation\('none'\)"):
+        PREPROCESSING.read(compressed())
+    assert PREPROCESSING.read(compressed(), Isolation("none")).shape == (24, 32)
 
 
 def test_what_may_stand_in_the_path_of_modules(monkeypatch: pytest.MonkeyPatch) -> None:
