@@ -14,8 +14,8 @@ from cxrscribe.bundle.evidence import FASTEST, FP16
 from cxrscribe.bundle.files import FP32
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.errors import BundleError
-from cxrscribe.films.dicom import FILM_MODALITIES, DicomRules
 from cxrscribe.films.isolation import Isolation
+from cxrscribe.films.rules import FILM_MODALITIES, FilmRules
 from cxrscribe.networks.encoder import Encoder
 from cxrscribe.networks.fused_step import FusedDecoder
 from cxrscribe.networks.onnx_step import OnnxStep
@@ -90,7 +90,7 @@ def open_bundle(
     modalities: Iterable[str] = FILM_MODALITIES,
 ) -> OpenedBundle:
     """What `load` makes a reporter of, for whoever needs a part of it by itself. Raises as `load` does."""
-    rules = DicomRules(modalities=modalities)
+    rules = FilmRules(modalities=modalities)
     found = Bundle.open(bundle, verify=verify)
     sessions = SessionFactory(
         device,

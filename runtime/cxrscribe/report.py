@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,10 @@ class Report:
     """Whether the model ended the report itself; False where `max_length` cut it."""
     alternatives: tuple[Report, ...] = ()
     """Results 2 to n_best of the same search, best first; they have no alternatives themselves."""
+    display: str = field(default="", compare=False)
+    """How the film's samples became grey levels: `as stored`, `full range`, `range LEAST LARGEST`,
+    `window CENTER WIDTH`, `LUT` or `palette`. Empty for alternatives, and where there was no film but
+    features."""
 
     def to_json(self) -> dict[str, object]:
         """The fields as JSON values, alternatives included."""
@@ -34,4 +38,5 @@ class Report:
             "token_log_probs": list(self.token_log_probs),
             "finished": self.finished,
             "alternatives": [alternative.to_json() for alternative in self.alternatives],
+            "display": self.display,
         }

@@ -17,10 +17,11 @@ from numpy.typing import ArrayLike, NDArray
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.disclaimer import with_disclaimer
 from cxrscribe.errors import DecodingError, FilmError, InputError
-from cxrscribe.films.dicom import FILM_MODALITIES
 from cxrscribe.films.film import film_name
 from cxrscribe.films.isolation import Isolation
+from cxrscribe.films.levels import Picture
 from cxrscribe.films.read_ahead import FilmFeed, film_feed, read_batches
+from cxrscribe.films.rules import FILM_MODALITIES
 from cxrscribe.networks.encoder import FILMS_AT_ONCE, Encoder
 from cxrscribe.report import Report
 from cxrscribe.search.constraints import banned_ids
@@ -186,8 +187,8 @@ class Reporter:
                 if batch is None:
                     return np.concatenate(parts)
                 counted.films += len(batch)
-                counted.film_errors += sum(isinstance(film, FilmError) for film, _ in batch)
-                parts.append(self._encode([_pixels(film) for film, _ in batch], counted))
+                counted.film_errors += sum(isinstance(picture, FilmError) for picture, _ in batch)
+                parts.append(self._encode([_pixels(picture) for picture, _ in batch], counted))
 
     def decode_features(
         self,
@@ -261,8 +262,11 @@ class Reporter:
             source = _FilmRequests(feed, self._encode, all_there, batch_size, stats)
             with closing(self._search(source, batch_size, stats)) as outcomes:
                 for outcome in outcomes:
-                    name = source.names.popleft()
-                    yield _film_error(outcome, name) if isinstance(outcome, DecodingError) else outcome
+                    name, display = source.arrived.popleft()
+                    if isinstance(outcome, DecodingError):
+                        yield _film_error(outcome, name)
+                    else:
+                        yield replace(outcome, display=display) if isinstance(outcome, Report) else outcome
 
     def _search(
         self, source: RequestSource, batch_size: int, stats: DecodingStats | None
@@ -281,8 +285,8 @@ class Reporter:
             if whole:
                 schedulers.give_back(scheduler)
 
-    def _read(self, film: FilmSource) -> Pixels:
-        return self.manifest.preprocessing.read(film, self.isolation, self.modalities)
+    def _read(self, film: FilmSource) -> Picture:
+        return self.manifest.preprocessing.read_shown(film, self.isolation, self.modalities)
 
     def _encode(self, films: list[Pixels], stats: DecodingStats) -> NDArray[np.float32]:
         """Features float32 [N, F] of preprocessed films, each uint8 [H, W]."""
@@ -304,7 +308,7 @@ class _FilmRequests:
 
     def __init__(
         self,
-        feed: FilmFeed[_NamedSettings],
+        feed: FilmFeed[Picture, _NamedSettings],
         encode: _Encode,
         all_there: bool,
         most: int,
@@ -320,27 +324,29 @@ class _FilmRequests:
         self._most = min(FILMS_AT_ONCE, most)
         self._all_there = all_there
         self._stats = stats
-        self.names: deque[str] = deque()
-        """Of the films that have arrived; whoever hands a film's item out takes its name away."""
+        self.arrived: deque[tuple[str, str]] = deque()
+        """Each film's name and how it is shown; whoever hands a film's item out takes its own away."""
 
     def fetch(self, idle: bool) -> Requests | None:
         with self._stats.timed("read"):
             batch = self._feed.take(self._most if self._all_there else int(idle), self._most)
         if not batch and self._feed.ended:
             return None
-        films = [(film, settings) for film, (_, settings) in batch if not isinstance(film, FilmError)]
-        errors = [film if isinstance(film, FilmError) else None for film, _ in batch]
+        errors = [picture if isinstance(picture, FilmError) else None for picture, _ in batch]
+        pictures = [picture.pixels for picture, _ in batch if not isinstance(picture, FilmError)]
         self._stats.films += len(batch)
-        self._stats.film_errors += len(batch) - len(films)
-        features = self._encode([film for film, _ in films], self._stats)
-        self.names.extend(name for _, (name, _) in batch)
-        return Requests(features, [settings for _, settings in films], errors)
+        self._stats.film_errors += len(batch) - len(pictures)
+        features = self._encode(pictures, self._stats)
+        for picture, (name, _) in batch:
+            self.arrived.append((name, "" if isinstance(picture, FilmError) else picture.display))
+        wanted = [settings for picture, (_, settings) in batch if not isinstance(picture, FilmError)]
+        return Requests(features, wanted, errors)
 
 
-def _pixels(film: Pixels | FilmError) -> Pixels:
-    if isinstance(film, FilmError):
-        raise film
-    return film
+def _pixels(picture: Picture | FilmError) -> Pixels:
+    if isinstance(picture, FilmError):
+        raise picture
+    return picture.pixels
 
 
 def _film_error(error: DecodingError, name: str) -> FilmError:

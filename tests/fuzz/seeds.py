@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from io import BytesIO
-from pathlib import Path
 
+import imagecodecs
 import numpy as np
 from PIL import Image
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
+    JPEG2000,
+    DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
+    JPEGExtended12Bit,
     JPEGLosslessSV1,
     JPEGLSLossless,
     RLELossless,
@@ -78,35 +79,26 @@ def _dicom_files() -> Iterator[tuple[str, bytes]]:
         dataset = dicom(grey, syntax=syntax)
         dataset.PixelData = encapsulate([frame])
         yield name, written(dataset)
-    for name, gdcm_syntax in (("jpeg lossless", JPEGLosslessSV1), ("jpeg-ls", JPEGLSLossless)):
-        yield name, _by_gdcm(written(dicom(deep, 12)), gdcm_syntax)
-
-
-def _by_gdcm(content: bytes, syntax: str) -> bytes:
-    """The raw film compressed as only GDCM can."""
-    import gdcm
-
-    kinds = {
-        JPEGLosslessSV1: gdcm.TransferSyntax.JPEGLosslessProcess14_1,
-        JPEGLSLossless: gdcm.TransferSyntax.JPEGLSLossless,
-        ExplicitVRLittleEndian: gdcm.TransferSyntax.ExplicitVRLittleEndian,
+    for name, syntax, frame in (
+        ("jpeg lossless", JPEGLosslessSV1, imagecodecs.jpeg8_encode(deep, lossless=True, bitspersample=12)),
+        ("jpeg of 12 bits", JPEGExtended12Bit, imagecodecs.jpeg8_encode(deep, level=95, bitspersample=12)),
+        ("jpeg-ls", JPEGLSLossless, imagecodecs.jpegls_encode(deep)),
+        (
+            "jpeg 2000 of 12 bits",
+            JPEG2000,
+            imagecodecs.jpeg2k_encode(deep, codecformat="j2k", bitspersample=12),
+        ),
+    ):
+        dataset = dicom(deep, 12, syntax)
+        dataset.PixelData = encapsulate([bytes(frame)])
+        yield name, written(dataset)
+    yield "deflated", written(dicom(deep, 12, DeflatedExplicitVRLittleEndian))
+    colours = {
+        f"{name}PaletteColorLookupTable{part}": value
+        for name in ("Red", "Green", "Blue")
+        for part, value in (("Descriptor", [256, 0, 16]), ("Data", np.arange(0, 65536, 256, "<u2").tobytes()))
     }
-    with tempfile.TemporaryDirectory() as folder:
-        raw, packed = Path(folder) / "raw.dcm", Path(folder) / "packed.dcm"
-        raw.write_bytes(content)
-        reader = gdcm.ImageReader()
-        reader.SetFileName(str(raw))
-        assert reader.Read()
-        change = gdcm.ImageChangeTransferSyntax()
-        change.SetTransferSyntax(gdcm.TransferSyntax(kinds[syntax]))
-        change.SetInput(reader.GetImage())
-        assert change.Change()
-        writer = gdcm.ImageWriter()
-        writer.SetFileName(str(packed))
-        writer.SetFile(reader.GetFile())
-        writer.SetImage(change.GetOutput())
-        assert writer.Write()
-        return packed.read_bytes()
+    yield "palette", written(dicom(grey, PhotometricInterpretation="PALETTE COLOR", **colours))
 
 
 def _saved(image: Image.Image, kind: str, **options: bool) -> bytes:

@@ -10,6 +10,9 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian
 
+from cxrscribe.films.dicom import read_dicom
+from cxrscribe.films.rules import FilmRules
+
 NAME, NUMBER = "Roentgen^Anna Bertha", "PAT-1895-1108"
 
 
@@ -48,6 +51,11 @@ def encapsulated(frame: bytes, pixels: np.ndarray, syntax: str, **attributes: An
     dataset = dicom(pixels, syntax=syntax, **attributes)
     dataset.PixelData = encapsulate([frame])
     return written(dataset)
+
+
+def shown_dicom(content: bytes, rules: FilmRules | None = None) -> np.ndarray:
+    """The grey pixels of a film."""
+    return read_dicom(content, rules=rules).pixels
 
 
 def lut(values: list[int], first: int, bits: int, kind: str = "US") -> Dataset:

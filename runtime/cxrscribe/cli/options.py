@@ -63,7 +63,7 @@ class EngineChoice:
             cache=self.cache,
             strict=self.strict,
             isolation=cxrscribe.Isolation(self.isolate, cpu_seconds=self.film_seconds),
-            modalities=() if "ANY" in map(str.upper, self.modalities) else self.modalities,
+            modalities=self.modalities,
         )
 
 
@@ -87,6 +87,24 @@ def bundle_option(command: Command) -> Command:
         "--bundle",
         type=click.Path(path_type=Path),
         help="Bundle folder that `cxrscribe export` wrote. [default: the embedded demo bundle]",
+    )(command)
+
+
+def modality_option(command: Command) -> Command:
+    """Add `--modality`; the command gets `modalities: tuple[str, ...]`, empty for any."""
+
+    def chosen(_context: click.Context, _option: click.Parameter, codes: tuple[str, ...]) -> tuple[str, ...]:
+        return () if "ANY" in map(str.upper, codes) else codes
+
+    return click.option(
+        "--modality",
+        "modalities",
+        multiple=True,
+        default=("CR", "DX"),
+        show_default=True,
+        metavar="CODE",
+        callback=chosen,
+        help="DICOM modality that is read; can be repeated. any: all of them, and all parts of the body.",
     )(command)
 
 
@@ -166,15 +184,7 @@ def engine_options(command: Command) -> Command:
             metavar="S",
             help="Processor time that decoding such a film may take.",
         ),
-        click.option(
-            "--modality",
-            "modalities",
-            multiple=True,
-            default=("CR", "DX"),
-            show_default=True,
-            metavar="CODE",
-            help="DICOM modality that is read; can be repeated. any: all of them, and all parts of the body.",
-        ),
+        modality_option,
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cxrscribe.cli.options import bundle_option, bundle_or_demo
+from cxrscribe.cli.options import bundle_option, bundle_or_demo, modality_option
 from cxrscribe.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     help="File to write; - for stdout.",
 )
 @bundle_option
-def preprocess(film: str, out: Path, bundle: Path | None) -> None:
+@modality_option
+def preprocess(film: str, out: Path, bundle: Path | None, modalities: tuple[str, ...]) -> None:
     """Read FILM, fit it into the size that the bundle's network takes, and write it as binary PGM ("P5").
 
     The pixels are exactly the input `image` of encoder.onnx. An existing file is replaced.
@@ -37,7 +38,7 @@ def preprocess(film: str, out: Path, bundle: Path | None) -> None:
     if not to_stdout and out.suffix.lower() != ".pgm":
         raise InputError(f"--out {out}: the file is a PGM; give a name in .pgm")
     preprocessing = Manifest.read(bundle_or_demo(bundle)).preprocessing
-    pgm = to_pgm(preprocessing.read(film))
+    pgm = to_pgm(preprocessing.read(film, modalities=modalities))
     if to_stdout:
         sys.stdout.buffer.write(pgm)
         return

@@ -8,10 +8,14 @@ from typing import Final, NamedTuple
 # JPEG, ISO/IEC 10918-1, table B.1: start-of-frame markers (C4, C8 and CC in their range are others), and the
 # markers that no length follows.
 _FRAME_MARKERS: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_PROGRESSIVE: Final = (0xC2, 0xC6, 0xCA, 0xCE)
 _BARE_MARKERS: Final = frozenset({0x01, *range(0xD0, 0xDA)})
 
 # JPEG 2000, ISO/IEC 15444-1, annex A: start of codestream, and SIZ right behind it.
 _J2K_START: Final = b"\xff\x4f\xff\x51"
+_J2K_COD: Final = 0xFF52
+_J2K_COC: Final = 0xFF53
+_J2K_TILE: Final = 0xFF90
 _JPEG_START: Final = b"\xff\xd8"
 
 
@@ -24,6 +28,13 @@ class Codestream(NamedTuple):
     """Samples a pixel: 1 for grey."""
     bits: int
     """Of a sample of the first component."""
+    start: int = 0
+    """Where it begins, behind the boxes of a file of its own."""
+    is_signed: bool = False
+    is_progressive: bool = False
+    """Whether JPEG comes in passes over the whole picture."""
+    levels: int = 0
+    """How often JPEG 2000 can leave out the finest half of its resolution."""
 
 
 def read_codestream(frame: bytes) -> Codestream | None:
@@ -39,7 +50,15 @@ def read_codestream(frame: bytes) -> Codestream | None:
         return None
     width, height, left, top = struct.unpack_from(">4I", frame, start + 8)
     components, depth = struct.unpack_from(">HB", frame, start + 40)
-    return Codestream(height - top, width - left, components, (depth & 0x7F) + 1)
+    return Codestream(
+        height - top,
+        width - left,
+        components,
+        bits=(depth & 0x7F) + 1,
+        start=start,
+        is_signed=depth > 0x7F,
+        levels=_j2k_levels(frame, start),
+    )
 
 
 def _j2k_start(frame: bytes) -> int | None:
@@ -61,6 +80,19 @@ def _j2k_start(frame: bytes) -> int | None:
     return None
 
 
+def _j2k_levels(frame: bytes, start: int) -> int:
+    """Decomposition levels, by COD in the main header (A.6.1); 0 where components may differ (COC)."""
+    place, levels = start + 2, 0
+    while place + 10 <= len(frame):
+        marker, length = struct.unpack_from(">2H", frame, place)
+        if marker in (_J2K_COC, _J2K_TILE) or marker < 0xFF00:
+            return levels if marker == _J2K_TILE else 0
+        if marker == _J2K_COD:
+            levels = frame[place + 9]
+        place += 2 + length
+    return 0
+
+
 def _read_jpeg(frame: bytes) -> Codestream | None:
     place = 2
     while place + 10 <= len(frame):
@@ -73,7 +105,7 @@ def _read_jpeg(frame: bytes) -> Codestream | None:
             place += 2
         elif marker in _FRAME_MARKERS or marker == 0xF7:  # the last is JPEG-LS (ISO/IEC 14495-1)
             bits, height, width, components = struct.unpack_from(">B2HB", frame, place + 4)
-            return Codestream(height, width, components, bits)
+            return Codestream(height, width, components, bits, is_progressive=marker in _PROGRESSIVE)
         else:
             place += 2 + struct.unpack_from(">H", frame, place + 2)[0]
     return None

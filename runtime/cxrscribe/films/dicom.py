@@ -8,30 +8,25 @@ from __future__ import annotations
 import logging
 import struct
 import warnings
-from collections.abc import Iterable
-from dataclasses import dataclass
+import zlib
+from collections.abc import Callable
 from functools import cache
 from io import BytesIO
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from cxrscribe.errors import FilmError, InputError, MissingExtraError
-from cxrscribe.films.codestream import read_codestream
-from cxrscribe.films.display import NEWEST_RULES, shown, square
-from cxrscribe.films.limits import check_size, room_for
+from cxrscribe.errors import FilmError, MissingExtraError
+from cxrscribe.films.display import RANGE, is_square, shown, square
+from cxrscribe.films.frames import StoredValues, stored_values
+from cxrscribe.films.levels import Picture
+from cxrscribe.films.limits import MOST_PIXELS, check_size, room_for
+from cxrscribe.films.rules import FilmRules
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
-
-FILM_MODALITIES: Final = ("CR", "DX")
-"""Computed and digital radiography (PS3.3, C.7.3.1.1.1): what is read unless a user asks for more."""
-
-NATIVE_SYNTAXES: Final = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
-"""Transfer syntaxes of pixels that are not compressed."""
 
 # Of files that don't tell their modality: CR, DX for presentation and for processing, secondary capture.
 _FILM_CLASSES: Final = ("1", "1.1", "1.1.1", "7")
@@ -45,6 +40,8 @@ _OTHER_PARTS: Final = frozenset(
     """.split()  # noqa: SIM905 (a list takes forty lines)
 )
 _DEFLATED: Final = "1.2.840.10008.1.2.1.99"
+_EXPLICIT_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1"
+_MOST_INFLATED: Final = 2 * MOST_PIXELS + (1 << 20)  # two bytes a pixel, and everything else
 _MARK: Final = b"DICM"
 _PREAMBLE: Final = 128
 # PS3.5, 7.1.2: after these, two bytes are reserved, and the length has four.
@@ -53,11 +50,12 @@ _META_GROUP: Final = 2
 # Length or version of that group, which stand at its beginning: files that have lost their preamble.
 _META_STARTS: Final = (b"\x02\0\0\0UL", b"\x02\0\x01\0OB")
 _TRANSFER_SYNTAX: Final = 0x10
-# Best first. Those before GDCM raise where a picture is damaged; GDCM has ended the process it ran in.
-_DECODERS: Final = ("pydicom", "pylibjpeg", "pillow", "gdcm")
-_JPEG_EXTENDED: Final = "1.2.840.10008.1.2.4.51"
-_OTHER_SIZE: Final = "has DICOM pixels of another size than its header says; fetch the file again"
-
+_PIXEL_DATA: Final = (0x7FE0, 0x0010)
+_PIXEL_DATA_TAG: Final = 0x7FE00010
+_MOST_ELEMENTS: Final = 20_000  # of the file itself; a film has about a hundred
+_UNDEFINED: Final = 0xFFFFFFFF
+_PALETTE: Final = "PALETTE COLOR"
+_NO_PICTURE: Final = "is a DICOM file without a picture; give the file of a radiograph"
 # All that is read of a file. Everything else, patient attributes first of all, is skipped.
 _ATTRIBUTES: Final = [
     "SOPClassUID",
@@ -87,25 +85,12 @@ _ATTRIBUTES: Final = [
     "PixelSpacing",
     "ImagerPixelSpacing",
     "NominalScannedPixelSpacing",
-    "PixelData",
+    *(
+        f"{segmented}{colour}PaletteColorLookupTable{part}"
+        for colour in ("Red", "Green", "Blue")
+        for segmented, part in (("", "Descriptor"), ("", "Data"), ("Segmented", "Data"))
+    ),
 ]
-
-
-@dataclass(frozen=True)
-class DicomRules:
-    """What DICOM files are films, and how they are shown. Raises InputError when `modalities` are none."""
-
-    display: int
-    """Version of the rules of `display`."""
-    modalities: tuple[str, ...]
-    """Which ones are read, in capitals; empty for all, and then of all parts of the body."""
-
-    def __init__(self, display: int = NEWEST_RULES, modalities: Iterable[str] = FILM_MODALITIES) -> None:
-        given = [modalities] if isinstance(modalities, str) else list(modalities)
-        if not all(isinstance(code, str) and 2 <= len(code) <= 16 for code in given):  # PS3.5, 6.2: CS
-            raise InputError(f"modalities are {given}; give DICOM's codes, as in ('CR', 'DX')")
-        object.__setattr__(self, "display", display)
-        object.__setattr__(self, "modalities", tuple(code.upper() for code in given))
 
 
 def is_dicom(content: bytes) -> bool:
@@ -119,6 +104,12 @@ def _has_preamble(content: bytes) -> bool:
 
 def transfer_syntax(content: bytes) -> str | None:
     """Its UID, from the file meta information (PS3.10, 7.1); None where that can't be understood."""
+    found, _ = _read_meta(content)
+    return found[0] if len(found) == 1 else None
+
+
+def _read_meta(content: bytes) -> tuple[list[str], int]:
+    """The transfer syntaxes that the file meta information has, and where it ends."""
     place = _PREAMBLE + len(_MARK) if _has_preamble(content) else 0
     found: list[str] = []
     while place + 12 <= len(content):
@@ -131,56 +122,147 @@ def transfer_syntax(content: bytes) -> str | None:
         if element == _TRANSFER_SYNTAX:
             found.append(content[begin : begin + length].rstrip(b"\0 ").decode("ascii", "replace"))
         place = begin + length
-    return found[0] if len(found) == 1 else None
+    return found, place
 
 
-def read_dicom(content: bytes, rules: DicomRules | None = None) -> npt.NDArray[np.uint8]:
+def _inflated(content: bytes) -> bytes:
+    """A deflated file (PS3.5, A.5) as one that isn't, of at most `_MOST_INFLATED` bytes."""
+    _, start = _read_meta(content)
+    inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        dataset = inflate.decompress(memoryview(content)[start:], _MOST_INFLATED)
+    except zlib.error as error:
+        raise FilmError(f"is a damaged deflated DICOM file ({error}); fetch it again") from None
+    if inflate.unconsumed_tail:
+        raise FilmError(
+            f"is a deflated DICOM file of more than {_MOST_INFLATED:,} bytes, more than a film has; inflate "
+            "and reduce it first"
+        )
+    if not inflate.eof:
+        raise FilmError("is a deflated DICOM file that is cut off; fetch it again")
+    uid = _EXPLICIT_LITTLE_ENDIAN.encode() + b"\0"
+    meta = struct.pack("<HH2sH", _META_GROUP, _TRANSFER_SYNTAX, b"UI", len(uid)) + uid
+    return bytes(_PREAMBLE) + _MARK + meta + dataset
+
+
+def read_dicom(
+    content: bytes, size_hint: tuple[int, int] | None = None, rules: FilmRules | None = None
+) -> Picture:
     """Read the bytes of a DICOM file as grey pixels uint8 [h, w], black 0 and white 255.
 
-    8-bit colour becomes luma.
+    8-bit colour becomes luma. `size_hint` as of `read_film`.
 
     Raises FilmError when the file is damaged, has no picture or several frames, has a size that `check_size`
     refuses, or attributes that leave its pixels' meaning open; MissingExtraError without the extra `dicom`.
     """
-    rules = rules if rules is not None else DicomRules()
+    rules = rules if rules is not None else FilmRules()
     try:
-        import pydicom
+        from pydicom.filereader import read_partial
     except ModuleNotFoundError:
         raise MissingExtraError("reading DICOM", "dicom") from None
     _silence_pydicom()
     syntax = transfer_syntax(content)
     if syntax == _DEFLATED:
-        raise FilmError(
-            "is a deflated DICOM file, whose size can't be checked before it is unpacked; inflate it first"
-        )
+        content = _inflated(content)
+        syntax = transfer_syntax(content)
     if not _has_preamble(content):
         content = bytes(_PREAMBLE) + _MARK + content
     try:
-        dataset = pydicom.dcmread(BytesIO(content), specific_tags=list(_ATTRIBUTES))
+        buffer = BytesIO(content)
+        dataset = read_partial(buffer, _stopping_at_pixels(), specific_tags=_tags())
         if syntax is not None and syntax != dataset.file_meta.get("TransferSyntaxUID"):
             # By the one it was decided which process may decode the film, by the other it would be decoded.
             raise FilmError("is a DICOM file whose transfer syntax can be read in two ways; fetch it again")
         _check_kind(dataset, rules.modalities)
         _check_picture(dataset)
+        data = _pixel_data(content, buffer.tell(), dataset)
     except (FilmError, MissingExtraError, MemoryError):
         raise
     except Exception as error:
         raise FilmError(f"is a damaged DICOM file ({type(error).__name__}); fetch it again") from None
     with room_for(int(dataset.Rows), int(dataset.Columns)):
-        return _picture(dataset, rules)
+        return _picture(dataset, data, size_hint if rules.reduces_dicom else None, rules)
 
 
-def _picture(dataset: Dataset, rules: DicomRules) -> npt.NDArray[np.uint8]:
-    stored = _stored_pixels(dataset)
+@cache
+def _tags() -> list[Any]:
+    from pydicom.tag import Tag
+
+    return [Tag(name) for name in _ATTRIBUTES]
+
+
+def _stopping_at_pixels() -> Callable[[int, str | None, int], bool]:
+    """Whether an element is Pixel Data, to be asked of each in turn.
+
+    Raises FilmError when there are too many.
+    """
+    elements = count(1)
+
+    def stops(tag: int, _kind: str | None, _length: int) -> bool:
+        if next(elements) > _MOST_ELEMENTS:
+            raise FilmError(
+                f"is a DICOM file of more than {_MOST_ELEMENTS:,} elements; remove what no film needs"
+            )
+        return tag == _PIXEL_DATA_TAG
+
+    return stops
+
+
+def _pixel_data(content: bytes, place: int, dataset: Dataset) -> memoryview:
+    """The value of Pixel Data, whose element begins at `place`, as it lies in the file (PS3.5, 7.1)."""
+    syntax = dataset.file_meta.TransferSyntaxUID
+    order = "<" if syntax.is_little_endian else ">"
+    # Some files lack VRs that their syntax says they have.
+    has_kind = not syntax.is_implicit_VR and content[place + 4 : place + 6] in _LONG
+    begin = place + (12 if has_kind else 8)
+    if begin > len(content) or struct.unpack_from(f"{order}HH", content, place) != _PIXEL_DATA:
+        raise FilmError(_NO_PICTURE)
+    (length,) = struct.unpack_from(f"{order}L", content, begin - 4)
+    end = len(content) if length == _UNDEFINED else begin + length
+    if end > len(content):
+        raise FilmError("is a DICOM file that is cut off in its pixels; fetch it again")
+    return memoryview(content)[begin:end]
+
+
+def _picture(
+    dataset: Dataset, data: memoryview, size_hint: tuple[int, int] | None, rules: FilmRules
+) -> Picture:
+    stored = stored_values(dataset, data, size_hint if _may_reduce(dataset) else None)
     try:
-        pixels = _luma(stored) if stored.ndim == 3 else shown(stored, dataset, rules.display)
-        return square(pixels, dataset) if rules.display > 1 else pixels
+        picture = _displayed(stored, dataset, rules)
+        is_whole = stored.values.shape[:2] == (dataset.Rows, dataset.Columns)
+        if not is_whole and picture.display.startswith(RANGE):  # the window left nothing to see
+            picture = _displayed(stored_values(dataset, data), dataset, rules)
+        return picture._replace(pixels=square(picture.pixels, dataset)) if rules.version > 1 else picture
     except (FilmError, MissingExtraError, MemoryError):
         raise
     except Exception as error:
         raise FilmError(
             f"has DICOM display attributes that can't be applied ({type(error).__name__}); correct them"
         ) from None
+
+
+def _may_reduce(dataset: Dataset) -> bool:
+    """Whether averages of stored values are shown as the values would be.
+
+    The range of a picture is that of its single values, noise included; padding is a matter of single values
+    too, and so are places in a palette. Pixels that have to be made square first are decoded whole.
+    """
+    has_window = bool(dataset.get("VOILUTSequence") or dataset.get("WindowWidth"))
+    return (
+        has_window
+        and dataset.get("PixelPaddingValue") is None
+        and dataset.PhotometricInterpretation != _PALETTE
+        and is_square(dataset)
+    )
+
+
+def _displayed(stored: StoredValues, dataset: Dataset, rules: FilmRules) -> Picture:
+    if dataset.PhotometricInterpretation == _PALETTE:
+        return Picture(_luma(_through_palette(stored.values, dataset)), "palette")
+    if stored.values.ndim == 3:
+        return Picture(_luma(stored.values), "as stored")
+    return shown(stored, dataset, rules.version)
 
 
 @cache
@@ -221,18 +303,20 @@ def _check_kind(dataset: Dataset, modalities: tuple[str, ...]) -> None:
 
 def _check_picture(dataset: Dataset) -> None:
     """Refuse what is not one film, from the header alone."""
-    if "PixelData" not in dataset or "Rows" not in dataset or "Columns" not in dataset:
-        raise FilmError("is a DICOM file without a picture; give the file of a radiograph")
+    if "Rows" not in dataset or "Columns" not in dataset:
+        raise FilmError(_NO_PICTURE)
     frames = int(dataset.get("NumberOfFrames") or 1)
     if frames != 1:
         raise FilmError(f"is a multi-frame DICOM file of {frames} frames; give one film a file")
     check_size(int(dataset.Rows), int(dataset.Columns))
     photometric = str(dataset.get("PhotometricInterpretation", ""))
     if int(dataset.get("SamplesPerPixel", 1)) == 1:
-        if photometric not in ("MONOCHROME1", "MONOCHROME2"):
+        if photometric not in ("MONOCHROME1", "MONOCHROME2", _PALETTE):
             raise FilmError(
                 f"is a DICOM file of the photometric interpretation {photometric!r}, not a grey film"
             )
+        if photometric == _PALETTE and "RedPaletteColorLookupTableDescriptor" not in dataset:
+            raise FilmError("is a DICOM file of the colours of a palette, but without one; fetch it again")
     elif int(dataset.BitsAllocated) != 8:
         raise FilmError("is a DICOM file with colours of more than 8 bits; convert it to grey first")
     _check_bits(dataset)
@@ -252,101 +336,15 @@ def _check_bits(dataset: Dataset) -> None:
         raise FilmError(f"has compressed DICOM pixels of {stored} bits in bytes; store all 8 bits")
 
 
-def _stored_pixels(dataset: Dataset) -> npt.NDArray[Any]:
-    """Integer values [h, w] as stored, or RGB uint8 [h, w, 3]."""
-    from pydicom.encaps import encapsulate
-    from pydicom.pixels import pixel_array
+def _through_palette(places: npt.NDArray[Any], dataset: Dataset) -> npt.NDArray[np.uint8]:
+    """Colours uint8 [h, w, 3] (PS3.3, C.7.9)."""
+    from pydicom.pixels import apply_color_lut
 
-    try:
-        syntax, bits = dataset.file_meta.TransferSyntaxUID, 0
-        if syntax.is_encapsulated:
-            frame = _only_frame(dataset.PixelData)
-            bits = _checked_bits(frame, dataset)
-            # Without an offset table: there is one frame, wherever a table says that it begins.
-            dataset.PixelData = encapsulate([frame], has_bot=False)
-        stored: npt.NDArray[Any]
-        if syntax == _JPEG_EXTENDED and bits > 8:
-            stored = _read_with_gdcm(dataset)
-        else:
-            stored = pixel_array(dataset, decoding_plugin=_decoder(syntax))
-    except (FilmError, MissingExtraError, MemoryError):
-        raise
-    except Exception as error:
-        transfer = getattr(dataset.file_meta.get("TransferSyntaxUID", "unknown"), "name", "unknown")
-        raise FilmError(
-            f"has DICOM pixels that can't be decoded (transfer syntax {transfer!r}, {type(error).__name__}); "
-            "the file is damaged or truncated, or its compression is not supported"
-        ) from None
-    if stored.shape[:2] != (dataset.Rows, dataset.Columns) or stored.ndim not in (2, 3):
-        raise FilmError(_OTHER_SIZE)
-    return stored
-
-
-def _decoder(syntax: str) -> str:
-    """The best of pydicom's decoders for this transfer syntax; empty where nothing has to be decoded."""
-    from pydicom.pixels import get_decoder
-
-    there = get_decoder(syntax).available_plugins if syntax not in NATIVE_SYNTAXES else ()
-    return next((name for name in _DECODERS if name in there), "")
-
-
-def _read_with_gdcm(dataset: Dataset) -> npt.NDArray[Any]:
-    """Pixels of 12-bit JPEG: GDCM reads them out of a file, but not as pydicom asks it to.
-
-    The file has what is read here of a film, and nothing of a patient.
-    """
-    try:
-        import gdcm
-    except ModuleNotFoundError:
-        raise MissingExtraError("reading 12-bit JPEG in DICOM", "dicom") from None
-    with TemporaryDirectory(prefix="cxrscribe-") as folder:
-        path = Path(folder) / "film.dcm"
-        dataset.save_as(path, enforce_file_format=True)
-        reader = gdcm.ImageReader()
-        reader.SetFileName(str(path))
-        if not reader.Read():
-            raise ValueError("GDCM can't read it")
-        buffer: bytes = reader.GetImage().GetBuffer().encode("utf-8", "surrogateescape")
-    kind = np.dtype("<i2" if int(dataset.get("PixelRepresentation", 0)) else "<u2")
-    return np.frombuffer(buffer, kind).reshape(dataset.Rows, dataset.Columns)
-
-
-def _only_frame(pixel_data: bytes) -> bytes:
-    """All fragments but the offset table, which is the first item: of one frame they are one picture."""
-    from pydicom.encaps import generate_fragments, parse_basic_offsets
-
-    buffer = BytesIO(pixel_data)
-    try:
-        parse_basic_offsets(buffer)
-    except ValueError:  # a table of another length than a table has is still an item to pass over
-        buffer.seek(4)
-        (length,) = struct.unpack("<I", buffer.read(4))
-        buffer.seek(8 + length)
-    return b"".join(generate_fragments(buffer))
-
-
-def _checked_bits(frame: bytes, dataset: Dataset) -> int:
-    """Bits of a sample of a compressed picture; 0 where it doesn't tell.
-
-    Raises FilmError when it is another picture than the header says.
-    """
-    found = read_codestream(frame)
-    if found is None:
-        return 0
-    if (found.height, found.width) != (dataset.Rows, dataset.Columns):
-        raise FilmError(_OTHER_SIZE)
-    samples = int(dataset.get("SamplesPerPixel", 1))
-    if found.components != samples:
-        raise FilmError(
-            f"has compressed DICOM pixels of {found.components} samples each, but its header says {samples}; "
-            "correct it, or fetch the file again"
-        )
-    if found.bits > int(dataset.BitsAllocated):
-        raise FilmError(
-            f"has compressed DICOM pixels of {found.bits} bits, but its header has room for "
-            f"{int(dataset.BitsAllocated)}; correct it, or fetch the file again"
-        )
-    return found.bits
+    colours = apply_color_lut(places, dataset)
+    if colours.dtype == np.uint16:
+        colours = colours >> 8
+    shown: npt.NDArray[np.uint8] = colours.astype(np.uint8)
+    return shown
 
 
 def _luma(stored: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:

@@ -24,7 +24,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cxrscribe.errors import FilmError
+from cxrscribe.films.frames import StoredValues
+from cxrscribe.films.levels import Picture, look_up, stretched
 from cxrscribe.films.limits import check_size
+from cxrscribe.films.resample import resample
+from cxrscribe.films.rules import NEWEST_RULES
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -32,17 +36,16 @@ if TYPE_CHECKING:
 Values = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-NEWEST_RULES: Final = 2
-"""Version of the rules that networks are trained with from now on."""
-
 # Heights and widths of pixels or of what they show; the first that tells (PS3.3, C.7.6.3.1.7 and 10.7.1.3).
 _RATIOS: Final = ("PixelAspectRatio", "PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 _SAME_SIDES: Final = 0.01
-_LEAST_RANGE: Final = 1e-12
+
+RANGE: Final = "range"
+"""How a picture's display is called that shows the range that it has."""
 
 
-def shown(stored: npt.NDArray[Any], dataset: Dataset, rules: int = NEWEST_RULES) -> npt.NDArray[np.uint8]:
-    """Brightness uint8 [h, w] of stored values [h, w].
+def shown(stored: StoredValues, dataset: Dataset, rules: int = NEWEST_RULES) -> Picture:
+    """Brightness of grey stored values, and by which of the steps.
 
     Worked out for all stored values that there can be, and looked up for every pixel. Raises FilmError when
     attributes leave the pixels' meaning open.
@@ -53,23 +56,43 @@ def shown(stored: npt.NDArray[Any], dataset: Dataset, rules: int = NEWEST_RULES)
     is_signed = bool(int(dataset.get("PixelRepresentation", 0)))
     lowest = -(1 << (bits - 1)) if is_signed else 0
     codes = np.arange(lowest, lowest + (1 << bits), dtype=np.int64)
-    places = stored.astype(np.int32) - lowest
-    if places.min() < 0 or places.max() >= len(codes):  # pydicom masks the unused bits of most encodings
-        raise FilmError(f"has DICOM pixels beyond the {bits} bits that its header says; correct that")
     if rules == 1:
-        brightness, padding = _brightness_1(codes, dataset), np.zeros(len(codes), np.bool_)
+        padding = np.zeros(len(codes), np.bool_)
+        brightness, display = _brightness_1(codes, dataset)
     else:
-        present = np.zeros(len(codes), np.bool_)
-        present[places.reshape(-1)] = True
         padding = _padding(codes, dataset, is_signed)
+        present = _present(stored, codes, padding, dataset)
         if not (present & ~padding).any():  # a picture that is nothing else isn't padding
             padding[:] = False
-        brightness = _brightness(codes, present & ~padding, dataset)
+        brightness, display = _brightness(codes, present & ~padding, dataset)
     if _is_inverse(dataset):
         brightness = 1.0 - brightness
     table = np.rint(brightness * 255.0).astype(np.uint8)
     table[padding] = 0
-    return table[places]
+    if not is_signed:
+        is_same = stored.values.dtype == np.uint8 and np.array_equal(table, np.arange(len(table)))
+        return Picture(
+            stored.values if is_same else look_up(table, stored.values), display, stored.resolution
+        )
+    by_pattern = np.zeros(1 << 16, np.uint8)  # of bits: two's complement
+    by_pattern[codes & 0xFFFF] = table
+    patterns = stored.values.astype(np.int16, copy=False).view(np.uint16)
+    return Picture(look_up(by_pattern, patterns), display, stored.resolution)
+
+
+def _present(stored: StoredValues, codes: npt.NDArray[np.int64], padding: Mask, dataset: Dataset) -> Mask:
+    """Which codes, bool [codes], the picture has.
+
+    Only the least and the largest one, where those between them make no difference: they do where some don't
+    count, and where a table may bring them into any order.
+    """
+    present = np.zeros(len(codes), np.bool_)
+    if padding.any() or _table(dataset, "ModalityLUTSequence") is not None:
+        for row in stored.values:
+            present[row.astype(np.int64) - codes[0]] = True
+    else:
+        present[[stored.least - codes[0], stored.largest - codes[0]]] = True
+    return present
 
 
 def square(pixels: npt.NDArray[np.uint8], dataset: Dataset) -> npt.NDArray[np.uint8]:
@@ -78,18 +101,25 @@ def square(pixels: npt.NDArray[np.uint8], dataset: Dataset) -> npt.NDArray[np.ui
     By the Pixel Aspect Ratio, or else the spacing of the pixels. What can't be used counts as absent, and so
     does a difference under 1 %. Raises FilmError when the picture would be too large.
     """
-    ratio = next(filter(None, (_ratio(dataset, name) for name in _RATIOS)), 1.0)
-    if abs(ratio - 1) < _SAME_SIDES:
+    if is_square(dataset):
         return pixels
+    ratio = _pixel_ratio(dataset)
     height, width = pixels.shape
     if ratio > 1:
         height = round(height * ratio)
     else:
         width = round(width / ratio)
     check_size(height, width)
-    from PIL import Image
+    return resample(pixels, height, width)
 
-    return np.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR))
+
+def is_square(dataset: Dataset) -> bool:
+    """Whether pixels count as square."""
+    return abs(_pixel_ratio(dataset) - 1) < _SAME_SIDES
+
+
+def _pixel_ratio(dataset: Dataset) -> float:
+    return next(filter(None, (_ratio(dataset, name) for name in _RATIOS)), 1.0)
 
 
 def _ratio(dataset: Dataset, name: str) -> float | None:
@@ -118,8 +148,8 @@ def _as_stored(value: float, is_signed: bool) -> float:
     return value + 65536 if value < 0 else value
 
 
-def _brightness(codes: npt.NDArray[np.int64], seen: Mask, dataset: Dataset) -> Values:
-    """Brightness 0 to 1 of each stored value, by the rules of version 2, before inversion."""
+def _brightness(codes: npt.NDArray[np.int64], seen: Mask, dataset: Dataset) -> tuple[Values, str]:
+    """Brightness 0 to 1 of each stored value, by the rules of version 2, before inversion; and how."""
     table = _table(dataset, "ModalityLUTSequence")
     if table is not None:
         values, _ = _look_up(codes.astype(np.float64), table, dataset, by_largest=True)
@@ -128,19 +158,18 @@ def _brightness(codes: npt.NDArray[np.int64], seen: Mask, dataset: Dataset) -> V
     table = _table(dataset, "VOILUTSequence")
     if table is not None:
         looked_up, highest = _look_up(values, table, dataset, by_largest=True)
-        return looked_up / max(highest, 1.0)
+        return looked_up / max(highest, 1.0), "LUT"
     center, width = _first(dataset.get("WindowCenter")), _first(dataset.get("WindowWidth"))
     if center is not None and width:
         brightness = window(values, center, width, _function(dataset))
         if np.ptp(brightness[seen]) > 0:
-            return brightness
-    lowest, highest = values[seen].min(), values[seen].max()
-    shown: Values = np.clip((values - lowest) / max(highest - lowest, _LEAST_RANGE), 0.0, 1.0)
-    return shown
+            return brightness, f"window {center:g} {width:g}"
+    least, largest = values[seen].min(), values[seen].max()
+    return stretched(values, least, largest), f"{RANGE} {least:g} {largest:g}"
 
 
-def _brightness_1(codes: npt.NDArray[np.int64], dataset: Dataset) -> Values:
-    """Brightness 0 to 1 of each stored value, by the rules of version 1, before inversion."""
+def _brightness_1(codes: npt.NDArray[np.int64], dataset: Dataset) -> tuple[Values, str]:
+    """As `_brightness`, by the rules of version 1."""
     if dataset.get("ModalityLUTSequence"):
         values, highest = _look_up(codes.astype(np.float64), dataset.ModalityLUTSequence[0], dataset)
         lowest = 0.0
@@ -149,11 +178,11 @@ def _brightness_1(codes: npt.NDArray[np.int64], dataset: Dataset) -> Values:
         lowest, highest = float(values.min()), float(values.max())
     if dataset.get("VOILUTSequence"):
         values, highest = _look_up(values, dataset.VOILUTSequence[0], dataset)
-        return values / highest
+        return values / highest, "LUT"
     center, width = _first(dataset.get("WindowCenter")), _first(dataset.get("WindowWidth"))
     if center is None or width is None:
-        return (values - lowest) / max(highest - lowest, _LEAST_RANGE)
-    return window(values, center, width, _function(dataset))
+        return stretched(values, lowest, highest), f"{RANGE} {lowest:g} {highest:g}"
+    return window(values, center, width, _function(dataset)), f"window {center:g} {width:g}"
 
 
 def _rescaled(codes: npt.NDArray[np.int64], dataset: Dataset) -> Values:

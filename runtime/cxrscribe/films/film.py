@@ -1,9 +1,7 @@
 """Reading one film, from whatever it comes in, as grey pixels.
 
-PNG, JPEG and DICOM are read; everything else is refused by name. Black is 0 and white is 255, and the full
-range that the format allows is scaled to that: a 16-bit grey sample is divided by 257 and rounded, of 16-bit
-colour and grey with alpha Pillow gives the high byte. (12-bit samples that were put into a 16-bit PNG without
-scaling therefore come out dark: scale them before.)
+PNG, JPEG and DICOM are read; everything else is refused by name. Black is 0 and white is 255. Of 16-bit grey,
+`PngRange` says what is black and white; of 16-bit colour and grey with alpha Pillow gives the high byte.
 """
 
 from __future__ import annotations
@@ -21,8 +19,11 @@ import numpy.typing as npt
 
 from cxrscribe.errors import FilmError, MissingExtraError
 from cxrscribe.films import png
-from cxrscribe.films.dicom import DicomRules, is_dicom, read_dicom
+from cxrscribe.films.codestream import read_codestream
+from cxrscribe.films.dicom import is_dicom, read_dicom
+from cxrscribe.films.levels import Picture, show_16_bit
 from cxrscribe.films.limits import MOST_BYTES, check_size, room_for
+from cxrscribe.films.rules import FilmRules
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -58,7 +59,10 @@ _NIFTI: Final = ((344, b"n+1\0"), (344, b"ni1\0"), (4, b"n+2\0"), (4, b"ni2\0"))
 
 # EXIF tag 274 says which corner of the stored pixels is the top left one (EXIF 2.3, table 4).
 _ORIENTATION_TAG: Final = 274
+_AS_STORED: Final = "as stored"
+_STRIP: Final = 1 << 16  # samples
 _SNIFFED_BYTES: Final = 132
+_FIRST_BYTES: Final = 512
 _UPRIGHT: Final[dict[int, Callable[[Pixels], Pixels]]] = {
     2: lambda pixels: pixels[:, ::-1],
     3: lambda pixels: pixels[::-1, ::-1],
@@ -71,13 +75,13 @@ _UPRIGHT: Final[dict[int, Callable[[Pixels], Pixels]]] = {
 
 
 def read_film(
-    source: FilmSource, size_hint: tuple[int, int] | None = None, rules: DicomRules | None = None
+    source: FilmSource, size_hint: tuple[int, int] | None = None, rules: FilmRules | None = None
 ) -> Pixels:
     """Read a film as grey pixels uint8 [h, w].
 
     `source` is a path, the bytes of a file, a PIL image, or an array uint8 [h, w], uint8 [h, w, 3] (RGB) or
-    uint16 [h, w]. `size_hint` (height, width) allows a JPEG to be decoded at a reduced size, never below the
-    hint on either side. `rules`: what DICOM files are films and how they are shown. Colour becomes luma
+    uint16 [h, w]. `size_hint` (height, width): JPEG and JPEG 2000 may be decoded at a reduced size, never
+    below the hint on either side. `rules`: what files are films and how they are shown. Colour becomes luma
     (ITU-R 601), transparency is laid over black, EXIF orientation is honoured.
 
     Raises FilmError, which names the file, when the film is missing, damaged, of another format, of a side
@@ -85,7 +89,7 @@ def read_film(
     decoded.
     """
     with naming(source):
-        return decode(open_source(source), size_hint, rules)
+        return decode(open_source(source), size_hint, rules).pixels
 
 
 @contextmanager
@@ -133,13 +137,6 @@ def film_name(source: FilmSource) -> str:
     return "film array" if isinstance(source, np.ndarray) else f"film of type {type(source).__name__}"
 
 
-def scale_16_bit(values: npt.NDArray[Any]) -> Pixels:
-    """Scale integers 0 to 65535, any shape, to uint8 0 to 255, rounding to the nearest."""
-    table = ((np.arange(65536, dtype=np.uint32) + 128) // 257).astype(np.uint8)
-    pixels: Pixels = table[values]
-    return pixels
-
-
 def open_source(source: FilmSource) -> FilmSource:
     """The bytes of a file, whatever says which; an array or a PIL image as it is.
 
@@ -153,12 +150,15 @@ def open_source(source: FilmSource) -> FilmSource:
 
 
 def decode(
-    opened: FilmSource, size_hint: tuple[int, int] | None = None, rules: DicomRules | None = None
-) -> Pixels:
+    opened: FilmSource, size_hint: tuple[int, int] | None = None, rules: FilmRules | None = None
+) -> Picture:
     """Grey pixels of what `open_source` gave. Raises FilmError, which doesn't name the film."""
+    rules = rules if rules is not None else FilmRules()
     if isinstance(opened, bytes):
         return _from_bytes(opened, size_hint, rules)
-    return _from_array(opened) if isinstance(opened, np.ndarray) else _from_image(opened)
+    if isinstance(opened, np.ndarray):
+        return _from_array(opened, rules.png_range)
+    return _from_image(opened, rules.png_range)
 
 
 def _content(path: Path) -> bytes:
@@ -174,7 +174,10 @@ def _content(path: Path) -> bytes:
             raise FilmError(
                 f"holds {status.st_size:,} bytes, more than any film that is read; reduce it first"
             )
-        return path.read_bytes()
+        with path.open("rb") as file:
+            _check_format(file.read(_FIRST_BYTES))  # before the rest is read
+            file.seek(0)
+            return file.read()
     except FileNotFoundError:
         raise FilmError("file does not exist; check the path") from None
     except OSError as error:
@@ -187,23 +190,33 @@ def _content(path: Path) -> bytes:
         raise FilmError("is not a possible path; check it") from None
 
 
-def _from_bytes(content: bytes, size_hint: tuple[int, int] | None, rules: DicomRules | None) -> Pixels:
-    if not content:
+def _check_format(start: bytes) -> None:
+    """Raise FilmError when a file that begins like this is none that is read."""
+    if not start:
         raise FilmError("is empty; fetch the file again")
+    if not (start.startswith((png.SIGNATURE, _JPEG)) or is_dicom(start)):
+        raise FilmError(f"is {_format_name(start)}, not a film; {_ACCEPTED}")
+
+
+def _from_bytes(content: bytes, size_hint: tuple[int, int] | None, rules: FilmRules) -> Picture:
+    _check_format(content[:_FIRST_BYTES])
     if content.startswith(png.SIGNATURE):
-        return _from_png(content, size_hint)
+        return _from_png(content, rules)
     if content.startswith(_JPEG):
         from PIL.JpegImagePlugin import JpegImageFile
 
-        scans = content.count(_JPEG_SCAN)  # at least as many as there are
-        if scans > _MOST_SCANS:
-            scans = _scans(content)
-        if scans > _MOST_SCANS:  # each is a pass over the whole picture
-            raise FilmError(f"is a JPEG of {scans} scans, and {_MOST_SCANS} are read; save it anew")
-        return _from_file(JpegImageFile, content, size_hint)
-    if is_dicom(content):
-        return read_dicom(content, rules)
-    raise FilmError(f"is {_format_name(content)}, not a film; {_ACCEPTED}")
+        _check_scans(content)
+        return _from_file(JpegImageFile, content, rules, size_hint)
+    return read_dicom(content, size_hint, rules)
+
+
+def _check_scans(content: bytes) -> None:
+    """Raise FilmError when a JPEG has too many scans: each may be a pass over the whole picture."""
+    head = read_codestream(content)
+    if head is not None and head.components == 1 and not head.is_progressive:
+        return  # what comes after the first one is left alone
+    if content.count(_JPEG_SCAN) > _MOST_SCANS and (scans := _scans(content)) > _MOST_SCANS:
+        raise FilmError(f"is a JPEG of {scans} scans, and {_MOST_SCANS} are read; save it anew")
 
 
 def _scans(content: bytes) -> int:
@@ -221,32 +234,33 @@ def _scans(content: bytes) -> int:
     return scans
 
 
-def _from_png(content: bytes, size_hint: tuple[int, int] | None) -> Pixels:
+def _from_png(content: bytes, rules: FilmRules) -> Picture:
     from PIL.PngImagePlugin import PngImageFile
 
     head = png.read_head(content)
-    pixels = _from_file(PngImageFile, content, size_hint)
+    picture = _from_file(PngImageFile, content, rules)
     # Rows that are missing come out black, and are at the end, of most pictures.
-    if head.is_interlaced or head.may_hide_rows or not pixels[-1].any():
+    if head.is_interlaced or head.may_hide_rows or not picture.pixels[-1].any():
         png.check_rows(content, head)
-    return pixels
+    return picture
 
 
-def _format_name(content: bytes) -> str:
+def _format_name(start: bytes) -> str:
     """What a file is that is no film, as far as its first bytes tell."""
     for signature, name in _REFUSED_FORMATS:
-        if content.startswith(signature):
+        if start.startswith(signature):
             return name
-    if any(content[place : place + len(magic)] == magic for place, magic in _NIFTI):
+    if any(start[place : place + len(magic)] == magic for place, magic in _NIFTI):
         return "a NIfTI file"
-    start = content[:512]
     if b"\x00" not in start and all(byte >= 32 or byte in b"\t\r\n\f" for byte in start):
         return "a text file"
     # Two letters say little: texts may start with them too.
-    return _SHORT_SIGNATURES.get(content[:2], "of an unknown format")
+    return _SHORT_SIGNATURES.get(start[:2], "of an unknown format")
 
 
-def _from_file(reader: type[ImageFile], content: bytes, size_hint: tuple[int, int] | None) -> Pixels:
+def _from_file(
+    reader: type[ImageFile], content: bytes, rules: FilmRules, size_hint: tuple[int, int] | None = None
+) -> Picture:
     """Pixels of a PNG or JPEG file.
 
     Pillow's readers are used directly: `Image.open` would try every format that it knows, and warn of
@@ -269,9 +283,9 @@ def _from_file(reader: type[ImageFile], content: bytes, size_hint: tuple[int, in
             side = max(size_hint)
             image.draft("L", (min(side, width), min(side, height)))
         with room_for(*image.size):
-            pixels = _from_image(image)
+            picture = _from_image(image, rules.png_range)
             image.close()
-            return pixels
+            return picture
 
 
 def _scale_transparency(image: ImageFile, depth: int) -> None:
@@ -285,7 +299,7 @@ def _scale_transparency(image: ImageFile, depth: int) -> None:
         image.info["transparency"] = transparent * 255 // ((1 << depth) - 1)
 
 
-def _from_image(image: object) -> Pixels:
+def _from_image(image: object, png_range: str) -> Picture:
     from PIL import Image
 
     if not isinstance(image, Image.Image):
@@ -294,40 +308,48 @@ def _from_image(image: object) -> Pixels:
         check_size(image.height, image.width)
         image.load()
         orientation = image.getexif().get(_ORIENTATION_TAG, 1)
-        pixels = _grey(image)
+        picture = _grey(image, png_range)
     except FilmError:
         raise
     except MemoryError:
         raise
     except Exception as error:
         raise FilmError(f"is damaged or truncated ({_reason(error)}); fetch the file again") from None
+    pixels = picture.pixels
     if orientation in _UPRIGHT:
         pixels = _UPRIGHT[orientation](pixels)
-    return np.ascontiguousarray(pixels)
+    return picture._replace(pixels=np.ascontiguousarray(pixels))
 
 
-def _grey(image: Image.Image) -> Pixels:
-    """Grey pixels uint8 [h, w] of an image of any mode whose range is known."""
+def _grey(image: Image.Image, png_range: str) -> Picture:
+    """Grey pixels of an image of any mode whose range is known."""
     if image.mode == "F":
         raise FilmError("has floating-point pixels, whose range is unknown; scale them to 8 or 16 bit first")
     if image.mode == "I" or image.mode.startswith("I;16"):
-        return _grey_16_bit(image)
+        return _grey_16_bit(image, png_range)
     if image.mode in ("P", "PA"):
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     if image.mode in ("LA", "La", "RGBA", "RGBa") or "transparency" in image.info:
-        return _over_black(image)
-    return np.asarray(image if image.mode == "L" else image.convert("L"))
+        return Picture(_over_black(image), _AS_STORED)
+    return Picture(_samples(image if image.mode == "L" else image.convert("L"), np.uint8), _AS_STORED)
 
 
-def _grey_16_bit(image: Image.Image) -> Pixels:
-    values = np.asarray(image)
-    if values.min() < 0 or values.max() > 65535:
+def _grey_16_bit(image: Image.Image, png_range: str) -> Picture:
+    values = _samples(image, np.int32 if image.mode == "I" else np.uint16)
+    if image.mode == "I" and (values.min() < 0 or values.max() > 65535):
         raise FilmError("has pixels outside 0 to 65535; scale them to 8 or 16 bit first")
-    pixels = scale_16_bit(values)
     transparent = image.info.get("transparency")
-    if isinstance(transparent, int):
-        pixels[values == transparent] = 0
-    return pixels
+    return show_16_bit(values, png_range, transparent if isinstance(transparent, int) else None)
+
+
+def _samples(image: Image.Image, kind: type[np.integer[Any]]) -> npt.NDArray[Any]:
+    """The samples [h, w] of a picture of one band; half the time of `np.asarray`, which copies all of it."""
+    samples = np.empty((image.height, image.width), kind)
+    rows = max(1, _STRIP // image.width)
+    for top in range(0, image.height, rows):
+        bottom = min(top + rows, image.height)
+        samples[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)))
+    return samples
 
 
 def _over_black(image: Image.Image) -> Pixels:
@@ -339,7 +361,7 @@ def _over_black(image: Image.Image) -> Pixels:
     return np.asarray(ImageChops.multiply(grey, alpha))
 
 
-def _from_array(values: npt.NDArray[Any]) -> Pixels:
+def _from_array(values: npt.NDArray[Any], png_range: str) -> Picture:
     accepted = "give uint8 [h, w], uint8 [h, w, 3] or uint16 [h, w]"
     colour = values.ndim == 3 and values.shape[2] == 3 and values.dtype == np.uint8
     if not colour and (values.ndim != 2 or values.dtype not in (np.uint8, np.uint16)):
@@ -348,8 +370,8 @@ def _from_array(values: npt.NDArray[Any]) -> Pixels:
     if colour:
         from PIL import Image
 
-        return np.asarray(Image.fromarray(np.ascontiguousarray(values)).convert("L"))
-    return values if values.dtype == np.uint8 else scale_16_bit(values)
+        return Picture(np.asarray(Image.fromarray(np.ascontiguousarray(values)).convert("L")), _AS_STORED)
+    return Picture(values, _AS_STORED) if values.dtype == np.uint8 else show_16_bit(values, png_range)
 
 
 def _reason(error: Exception) -> str:

@@ -13,21 +13,24 @@ import signal
 import subprocess
 import sys
 from collections import deque
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from shutil import rmtree
 from tempfile import mkdtemp
 from threading import Event, Timer
-from typing import Final
+from typing import IO, Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from cxrscribe.errors import FilmError, InputError
-from cxrscribe.films.dicom import NATIVE_SYNTAXES, DicomRules, is_dicom, transfer_syntax
+from cxrscribe.films.dicom import is_dicom, transfer_syntax
+from cxrscribe.films.frames import NATIVE_SYNTAXES
+from cxrscribe.films.levels import Picture
 
 _WORKER: Final = "cxrscribe.films.worker"
+_PIPE_BYTES: Final = 1 << 20
 _IDLE_KEPT: Final = 4  # as many as there are readers
 _FAREWELL_SECONDS: Final = 1.0
 _REMEDY: Final = "it is damaged, or reduce it first"
@@ -76,32 +79,34 @@ class Isolation:
 
 
 def read_isolated(
-    content: bytes, size: tuple[int, int], rules: DicomRules, isolation: Isolation
-) -> npt.NDArray[np.uint8]:
-    """The picture uint8 of `size` (height, width) of a film, decoded and fitted in a process of its own.
+    content: bytes,
+    preprocessing: Mapping[str, Any],
+    modalities: Iterable[str],
+    isolation: Isolation,
+) -> Picture:
+    """The picture of a film, decoded and fitted in a process of its own.
 
-    Raises FilmError, which doesn't name the film, when it can't be read, or when its decoder crashes or takes
-    more than it may.
+    `preprocessing`: a `Preprocessing` as JSON. Raises FilmError, which doesn't name the film, when it can't
+    be read, or when its decoder crashes or takes more than it may.
     """
+    request = {"preprocessing": preprocessing, "modalities": list(modalities)}
     reused = _idle_worker()
     if reused is not None:
         try:
-            return _read_by(reused, content, size, rules, isolation)
+            return _read_by(reused, content, request, isolation)
         except _WorkerLostError as lost:
             if lost.is_overrun:
                 raise FilmError(str(lost)) from None
             # Who knows what the films before this one have left in there: once more, in a new one.
     try:
-        return _read_by(_Worker(), content, size, rules, isolation)
+        return _read_by(_Worker(), content, request, isolation)
     except _WorkerLostError as lost:
         raise FilmError(str(lost)) from None
 
 
-def _read_by(
-    worker: _Worker, content: bytes, size: tuple[int, int], rules: DicomRules, isolation: Isolation
-) -> npt.NDArray[np.uint8]:
+def _read_by(worker: _Worker, content: bytes, request: Mapping[str, Any], isolation: Isolation) -> Picture:
     try:
-        picture = worker.read(content, size, rules, isolation)
+        picture = worker.read(content, request, isolation)
     except BaseException as error:
         if isinstance(error, FilmError):
             _give_back(worker)
@@ -148,7 +153,7 @@ class _Worker:
         if self._folder is not None:
             own |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), self._folder)
         try:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, "-P", "-m", _WORKER],  # -P: a numpy.py in the current folder is not numpy
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -158,22 +163,21 @@ class _Worker:
         except OSError:
             self._remove_folder()
             raise
+        _enlarge(process.stdin)
+        return process
 
     def _remove_folder(self) -> None:
         if self._folder is not None:
             rmtree(self._folder, ignore_errors=True)
 
-    def read(
-        self, content: bytes, size: tuple[int, int], rules: DicomRules, isolation: Isolation
-    ) -> npt.NDArray[np.uint8]:
+    def read(self, content: bytes, request: Mapping[str, Any], isolation: Isolation) -> Picture:
         """As `read_isolated`. Raises _WorkerLostError when the process has ended."""
         most = f"{isolation.memory_bytes / 1e9:.1f} GB"
         request = {
+            **request,
             "bytes": len(content),
-            "size": size,
-            "display": rules.display,
-            "modalities": rules.modalities,
             "cpu_seconds": isolation.cpu_seconds,
+            "wall_seconds": isolation.wall_seconds,
             "memory_bytes": isolation.memory_bytes,
             "no_memory": f"takes more than {most} of memory to decode; {_REMEDY}",
         }
@@ -202,7 +206,7 @@ class _Worker:
             raise self._lost(isolation, timed_out.is_set())
         if "error" in reply:
             raise FilmError(reply["error"])
-        return np.frombuffer(pixels, np.uint8).reshape(size).copy()
+        return Picture(np.frombuffer(pixels, np.uint8).reshape(reply["shape"]).copy(), reply["display"])
 
     def is_there(self) -> bool:
         """Whether the process hasn't ended."""
@@ -250,6 +254,16 @@ class _Worker:
             why = f"made its decoder crash ({how}); the file is damaged: fetch it again"
             return _WorkerLostError(why, is_overrun=False)
         return _WorkerLostError(why, is_overrun=True)
+
+
+def _enlarge(pipe: IO[bytes] | None) -> None:
+    """Let a pipe hold as much as Linux gives anyone: the fewer times the two ends wait for each other."""
+    # None may be left: then it stays as it is. Other systems have no such call, or enlarge pipes themselves.
+    with suppress(ImportError, AttributeError, OSError):
+        import fcntl
+
+        if pipe is not None:
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
 _idle: Final[deque[_Worker]] = deque()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -9,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from cxrscribe.errors import InputError
-from cxrscribe.films.dicom import FILM_MODALITIES, DicomRules
-from cxrscribe.films.display import NEWEST_RULES
 from cxrscribe.films.film import FilmSource, decode, naming, open_source
 from cxrscribe.films.isolation import Isolation, read_isolated
+from cxrscribe.films.levels import Picture
 from cxrscribe.films.limits import check_visible
+from cxrscribe.films.resample import Resolution, resample
+from cxrscribe.films.rules import FILM_MODALITIES, NEWEST_RULES, FilmRules, PngRange
 from cxrscribe.json_object import JsonObject, finite_number
 
 LETTERBOX: Final = "letterbox"
@@ -23,8 +25,8 @@ LARGEST_SIDE: Final = 4096
 IMAGENET_MEAN: Final = (0.485, 0.456, 0.406)
 IMAGENET_STD: Final = (0.229, 0.224, 0.225)
 
-# Pillow first shrinks by a whole factor, while the film stays this many times larger than the target, and
-# filters the rest. From 3.0 on, Pillow's documentation calls the result indistinguishable from one pass.
+# Blocks of pixels are averaged first, while the film stays this many times larger than the target. From 3 on,
+# Pillow's documentation calls the result indistinguishable from that of the filter alone.
 REDUCING_GAP: Final = 3.0
 
 
@@ -35,8 +37,9 @@ class Preprocessing:
     `height`, `width`: pixels of the network's input. `resize`: `"letterbox"`, the only way there is: the
     whole film keeps its aspect ratio, is fitted in, centred, and padded with black. `mean`, `std`: per
     channel, for pixels in [0, 1]; the encoder graph applies them, they stand here so that one value
-    describes all of it. `display`: version of the rules by which DICOM is shown, see
-    `cxrscribe.films.display`; the newest is for networks that are trained from now on.
+    describes all of it. `display`: version of the rules by which files become grey pixels, see
+    `cxrscribe.films.rules`; the newest is for networks that are trained from now on. `png_range`: what is
+    black and white in 16-bit grey, see `PngRange`.
 
     Raises InputError when a value is out of range.
     """
@@ -47,6 +50,7 @@ class Preprocessing:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     display: int = NEWEST_RULES
+    png_range: str = PngRange.USED
 
     def __post_init__(self) -> None:
         for name in ("height", "width"):
@@ -59,10 +63,11 @@ class Preprocessing:
             object.__setattr__(self, name, _channels(name, getattr(self, name)))
         if min(self.std) <= 0:
             raise InputError(f"std is {list(self.std)}; every channel's must be above 0")
-        if isinstance(self.display, bool) or self.display not in range(1, NEWEST_RULES + 1):
-            raise InputError(
-                f"display is {self.display!r}; this version knows rules 1 to {NEWEST_RULES}: take a newer one"
-            )
+        object.__setattr__(self, "png_range", self.rules().png_range)
+
+    def rules(self, modalities: Iterable[str] = FILM_MODALITIES) -> FilmRules:
+        """By which films of these modalities are read."""
+        return FilmRules(self.display, self.png_range, modalities)
 
     def read(
         self,
@@ -72,54 +77,58 @@ class Preprocessing:
     ) -> npt.NDArray[np.uint8]:
         """Read a film and fit it: uint8 [height, width].
 
-        Training and inference both come through here. A large JPEG is decoded at a reduced size that is still
-        larger than the network's input. Files that `isolation` names, compressed DICOM by default, are
-        decoded in a process of their own. `modalities`: which DICOM is read, see `DicomRules`. Raises
-        FilmError, also where there is nothing to see: fewer than 8 grey levels, or a standard deviation under
-        2 of 255.
+        Training and inference both come through here. Files that `isolation` names, compressed DICOM by
+        default, are decoded in a process of their own. `modalities`: which DICOM is read, see `FilmRules`.
+        Raises FilmError, also where there is nothing to see: fewer than 8 grey levels, or a standard
+        deviation under 2 of 255.
         """
-        rules = DicomRules(self.display, modalities)
+        return self.read_shown(source, isolation, modalities).pixels
+
+    def read_shown(
+        self,
+        source: FilmSource,
+        isolation: Isolation | None = None,
+        modalities: tuple[str, ...] = FILM_MODALITIES,
+    ) -> Picture:
+        """As `read`, and how the film's samples are shown."""
         limits = isolation if isolation is not None else Isolation()
         with naming(source):
             opened = open_source(source)
             if isinstance(opened, bytes) and limits.concerns(opened):
-                return read_isolated(opened, (self.height, self.width), rules, limits)
-            return self.picture(decode(opened, self.size_hint, rules))
+                return read_isolated(opened, self.to_json(), modalities, limits)
+            return self.picture(opened, modalities)
 
-    def picture(self, film: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """As `apply`. Raises FilmError where there is nothing to see."""
-        fitted = self._fitted(film)
+    def picture(self, opened: FilmSource, modalities: tuple[str, ...] = FILM_MODALITIES) -> Picture:
+        """As `read_shown`, of what `open_source` gave, in this process."""
+        shown = decode(opened, self.size_hint, self.rules(modalities))
+        fitted = self._fitted(shown.pixels, shown.resolution)
         check_visible(fitted)
-        return self._letterboxed(fitted)
+        return Picture(self._letterboxed(fitted), shown.display)
 
     @property
     def size_hint(self) -> tuple[int, int]:
         """(height, width) that a film should at least be decoded at, where its format lets one choose."""
-        return round(REDUCING_GAP * self.height), round(REDUCING_GAP * self.width)
+        times = self.rules().enlargement
+        return times * self.height, times * self.width
 
     def apply(self, film: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Fit a grey film uint8 [h, w] into a new uint8 [height, width].
 
-        Pillow's BILINEAR filter, which averages over all source pixels when it shrinks, with `REDUCING_GAP`.
-        Its arithmetic on 8-bit pixels is in integers: the same film gives the same pixels on any machine.
+        By `cxrscribe.films.resample`, with `REDUCING_GAP`: the same film gives the same pixels anywhere.
         """
         return self._letterboxed(self._fitted(film))
 
-    def _fitted(self, film: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        from PIL import Image
-
+    def _fitted(
+        self, film: npt.NDArray[np.uint8], resolution: Resolution | None = None
+    ) -> npt.NDArray[np.uint8]:
         if film.ndim != 2 or film.dtype != np.uint8 or 0 in film.shape:
             raise InputError(
                 f"preprocessing takes a grey film uint8 [h, w], not {film.dtype} {list(film.shape)}; "
                 "read it with cxrscribe.films.film.read_film"
             )
-        height, width = self.fitted_size(film.shape[0], film.shape[1])
-        if film.shape == (height, width):
-            return film
-        picture = Image.fromarray(np.ascontiguousarray(film))
-        return np.asarray(
-            picture.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=REDUCING_GAP)
-        )
+        whole = film.shape if resolution is None else (resolution.height, resolution.width)
+        height, width = self.fitted_size(*whole)
+        return resample(film, height, width, REDUCING_GAP, resolution)
 
     def _letterboxed(self, fitted: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         height, width = fitted.shape
@@ -148,8 +157,9 @@ class Preprocessing:
             resize=fields.text("resize"),
             mean=fields.numbers("mean"),
             std=fields.numbers("std"),
-            # Whoever wrote nothing of it was trained before there was a second one.
+            # Whoever wrote nothing of them was trained before there was a choice.
             display=fields.integer("display") if "display" in fields.names() else 1,
+            png_range=fields.text("png_range") if "png_range" in fields.names() else PngRange.FULL,
         )
 
 

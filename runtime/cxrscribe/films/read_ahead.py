@@ -12,7 +12,7 @@ from threading import Event, Semaphore, Thread, current_thread
 from typing import Final, Generic, TypeAlias, TypeVar
 
 from cxrscribe.errors import FilmError
-from cxrscribe.films.film import FilmSource, Pixels
+from cxrscribe.films.film import FilmSource
 
 # Decoding a large film is a matter of memory as much as of time.
 MOST_READERS: Final = 4
@@ -21,17 +21,19 @@ MOST_READERS: Final = 4
 _FAREWELL_SECONDS: Final = 0.2
 
 Tag = TypeVar("Tag")
-Batch: TypeAlias = list[tuple[Pixels | FilmError, Tag]]
+Read = TypeVar("Read")
+"""What reading a film gives."""
+Batch: TypeAlias = list[tuple[Read | FilmError, Tag]]
 
 
 def read_batches(
     films: Iterable[tuple[FilmSource, Tag]],
-    read: Callable[[FilmSource], Pixels],
+    read: Callable[[FilmSource], Read],
     readers: int,
     least: int,
     most: int,
-) -> Generator[Batch[Tag], None, None]:
-    """Each film's pixels or its error, with its tag, in order, in batches of `least` to `most` films.
+) -> Generator[Batch[Read, Tag], None, None]:
+    """What `read` gives of each film, or its error, with its tag, in order: `least` to `most` films a batch.
 
     A batch waits for `least` films. From then on it only takes what `films` has given by now, and never waits
     for it: whoever gives one film and then waits for what becomes of it does get it. Only the last batch can
@@ -51,18 +53,18 @@ def read_batches(
 
 def read_ahead(
     films: Iterable[tuple[FilmSource, Tag]],
-    read: Callable[[FilmSource], Pixels],
+    read: Callable[[FilmSource], Read],
     readers: int,
     ahead: int,
-) -> Generator[tuple[Pixels | FilmError, Tag], None, None]:
+) -> Generator[tuple[Read | FilmError, Tag], None, None]:
     """As `read_batches`, film by film; at most twice `ahead` films further than asked for."""
     with closing(read_batches(films, read, readers, 1, ahead)) as batches:
         for batch in batches:
             yield from batch
 
 
-def read_or_error(film: FilmSource, read: Callable[[FilmSource], Pixels]) -> Pixels | FilmError:
-    """The film's pixels, or why it has none."""
+def read_or_error(film: FilmSource, read: Callable[[FilmSource], Read]) -> Read | FilmError:
+    """What `read` gives of the film, or why it gives nothing."""
     try:
         return read(film)
     except FilmError as error:
@@ -88,8 +90,8 @@ class _End:
 
 @contextmanager
 def film_feed(
-    films: Iterable[tuple[FilmSource, Tag]], read: Callable[[FilmSource], Pixels], readers: int, ahead: int
-) -> Iterator[FilmFeed[Tag]]:
+    films: Iterable[tuple[FilmSource, Tag]], read: Callable[[FilmSource], Read], readers: int, ahead: int
+) -> Iterator[FilmFeed[Read, Tag]]:
     """A feed, as `read_batches` uses it; it takes and reads at most `ahead` films more than asked for."""
     with ThreadPoolExecutor(min(readers, MOST_READERS), thread_name_prefix="cxrscribe-film") as pool:
         feed = FilmFeed(films, read, pool, ahead)
@@ -100,13 +102,13 @@ def film_feed(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-class FilmFeed(Generic[Tag]):
+class FilmFeed(Generic[Read, Tag]):
     """The thread that takes films from their source and has them read."""
 
     def __init__(
         self,
         films: Iterable[tuple[FilmSource, Tag]],
-        read: Callable[[FilmSource], Pixels],
+        read: Callable[[FilmSource], Read],
         pool: ThreadPoolExecutor,
         ahead: int,
     ) -> None:
@@ -114,7 +116,7 @@ class FilmFeed(Generic[Tag]):
         self._read = read
         self._pool = pool
         self._room = Semaphore(ahead)
-        self._given: SimpleQueue[tuple[Future[Pixels | FilmError], Tag] | _End] = SimpleQueue()
+        self._given: SimpleQueue[tuple[Future[Read | FilmError], Tag] | _End] = SimpleQueue()
         self._end: _End | None = None
         self._stopped = Event()
         self._thread = Thread(target=self._run, name="cxrscribe-feed", daemon=True)
@@ -125,12 +127,12 @@ class FilmFeed(Generic[Tag]):
         """Whether `take` has come to the end."""
         return self._end is not None
 
-    def take(self, least: int, most: int) -> Batch[Tag]:
+    def take(self, least: int, most: int) -> Batch[Read, Tag]:
         """The next films, see `read_batches`; none at the end, or where `least` is 0 and none is there yet.
 
         Raises what their source raised, after all that it gave before.
         """
-        batch: Batch[Tag] = []
+        batch: Batch[Read, Tag] = []
         while self._end is None and len(batch) < most:
             try:
                 given = self._given.get(block=len(batch) < least)
@@ -179,7 +181,7 @@ class FilmFeed(Generic[Tag]):
         if isinstance(film, str | Path | bytes):
             self._given.put((self._pool.submit(read_or_error, film, self._read), tag))
             return
-        done: Future[Pixels | FilmError] = Future()
+        done: Future[Read | FilmError] = Future()
         self._given.put((done, tag))
         try:
             done.set_result(read_or_error(film, self._read))

@@ -17,9 +17,10 @@ from contextlib import suppress
 from typing import Any, BinaryIO
 
 from cxrscribe.errors import FilmError, MissingExtraError
-from cxrscribe.films.dicom import DicomRules
-from cxrscribe.films.film import decode
 from cxrscribe.films.preprocess import Preprocessing
+from cxrscribe.json_object import JsonObject
+
+_GRACE_SECONDS = 1.0
 
 
 def main() -> None:
@@ -33,17 +34,16 @@ def main() -> None:
         content = sys.stdin.buffer.read(request["bytes"])
         _limit(request)
         _answer(request, content, replies)
-        _lift_memory_limit()  # the next film is read before its own holds
+        _lift_limits()  # the next film is read before its own hold
 
 
 def _answer(request: dict[str, Any], content: bytes, replies: BinaryIO) -> None:
     pixels, reply = b"", dict[str, object]()
     try:
-        preprocessing = Preprocessing(*request["size"])
-        rules = DicomRules(request["display"], tuple(request["modalities"]))
-        film = decode(content, preprocessing.size_hint, rules)
-        pixels = preprocessing.picture(film).tobytes()
-        reply = {"bytes": len(pixels)}
+        preprocessing = Preprocessing.from_json(JsonObject(request["preprocessing"], "the request"))
+        picture = preprocessing.picture(content, tuple(request["modalities"]))
+        pixels = picture.pixels.tobytes()
+        reply = {"bytes": len(pixels), "shape": picture.pixels.shape, "display": picture.display}
     except MemoryError:
         reply = {"error": request["no_memory"]}
     except (FilmError, MissingExtraError) as error:
@@ -60,6 +60,8 @@ def _limit(request: dict[str, Any]) -> None:
         import resource
     except ImportError:  # Windows
         return
+    # Else it is for the program that started this one to end it, which may be gone.
+    signal.setitimer(signal.ITIMER_REAL, request["wall_seconds"] + _GRACE_SECONDS)
     with suppress(OSError, ValueError):
         _, most = resource.getrlimit(resource.RLIMIT_CPU)
         seconds = math.ceil(time.process_time() + request["cpu_seconds"])
@@ -69,11 +71,12 @@ def _limit(request: dict[str, Any]) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (_address_space() + int(request["memory_bytes"]), most))
 
 
-def _lift_memory_limit() -> None:
+def _lift_limits() -> None:
     try:
         import resource
     except ImportError:  # Windows
         return
+    signal.setitimer(signal.ITIMER_REAL, 0)
     with suppress(OSError, ValueError):
         _, most = resource.getrlimit(resource.RLIMIT_AS)
         resource.setrlimit(resource.RLIMIT_AS, (most, most))

@@ -18,8 +18,9 @@ from click.testing import Result
 import cxrscribe
 from cxrscribe.cli.options import BeamChoice
 from cxrscribe.cli.report_row import CSV_COLUMNS
-from cxrscribe.films.film import FilmSource, Pixels, read_film
+from cxrscribe.films.film import FilmSource, read_film
 from cxrscribe.films.isolation import Isolation
+from cxrscribe.films.levels import Picture
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.settings import BeamSettings
 
@@ -228,12 +229,12 @@ def test_search_without_a_report_concerns_its_film_only_and_is_done_once(
 
     def counted(
         preprocessing: Preprocessing, film: FilmSource, _: Isolation, modalities: tuple[str, ...]
-    ) -> Pixels:
+    ) -> Picture:
         assert modalities == ("CR", "DX")
         read.append(film)
-        return preprocessing.apply(read_film(film))
+        return Picture(preprocessing.apply(read_film(film)), "as stored")
 
-    monkeypatch.setattr(Preprocessing, "read", counted)
+    monkeypatch.setattr(Preprocessing, "read_shown", counted)
     paths = [str(films / "a.png"), "none.png", str(films / "b.jpg"), str(films / "nested" / "c.PNG")]
     options = ("--bundle", small_bundle, "--json", "--batch-size", batch_size, *IMPOSSIBLE)
     result = run("report", *paths, *options)

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from cxrscribe.errors import FilmError, InputError
-from cxrscribe.films.dicom import DicomRules, read_dicom
 from cxrscribe.films.display import window
 from cxrscribe.films.film import read_film
+from cxrscribe.films.rules import FilmRules
 
 pydicom = pytest.importorskip("pydicom", reason="needs the extra dicom")
 
@@ -27,7 +27,7 @@ from pydicom.uid import (  # noqa: E402
     RLELossless,
 )
 
-from support.dicom_file import RAMP, RAMP_12, dicom, encapsulated, without, written  # noqa: E402
+from support.dicom_file import RAMP, RAMP_12, dicom, encapsulated, shown_dicom, without, written  # noqa: E402
 
 IDENTITY: dict[str, Any] = {"WindowCenter": 128, "WindowWidth": 256}
 """A window that shows 8 bits as they are."""
@@ -37,7 +37,7 @@ def test_jpeg_baseline() -> None:
     smooth = np.add.outer(np.arange(64), np.arange(64)).astype(np.uint8)
     frame = BytesIO()
     Image.fromarray(smooth).save(frame, "JPEG", quality=98)
-    film = read_dicom(encapsulated(frame.getvalue(), smooth, JPEGBaseline8Bit, **IDENTITY))
+    film = shown_dicom(encapsulated(frame.getvalue(), smooth, JPEGBaseline8Bit, **IDENTITY))
     assert np.abs(film.astype(int) - smooth).max() <= 4
 
 
@@ -49,7 +49,7 @@ def test_jpeg_2000_of_8_bits(lossless: bool) -> None:
         dataset.compress(JPEG2000Lossless)
     else:
         dataset.compress(JPEG2000, j2k_cr=[4])
-    film = read_dicom(written(dataset))
+    film = shown_dicom(written(dataset))
     assert np.abs(film.astype(int) - smooth).max() <= (0 if lossless else 6)
 
 
@@ -58,36 +58,36 @@ def test_jpeg_2000_of_12_bits_with_a_window() -> None:
     plain = dicom(RAMP_12, 12, **attributes)
     packed = dicom(RAMP_12, 12, **attributes)
     packed.compress(JPEG2000Lossless)
-    assert np.array_equal(read_dicom(written(packed)), read_dicom(written(plain)))
+    assert np.array_equal(shown_dicom(written(packed)), shown_dicom(written(plain)))
 
 
 def test_rle_and_big_endian() -> None:
     packed = dicom(RAMP)
     packed.compress(RLELossless)
-    assert np.array_equal(read_dicom(written(packed)), RAMP)
+    assert np.array_equal(shown_dicom(written(packed)), RAMP)
     swapped = dicom(RAMP_12.astype(">u2"), 12, ExplicitVRBigEndian)
     content = BytesIO()
     swapped.save_as(content, enforce_file_format=True)
-    assert np.array_equal(read_dicom(content.getvalue()), read_dicom(written(dicom(RAMP_12, 12))))
+    assert np.array_equal(shown_dicom(content.getvalue()), shown_dicom(written(dicom(RAMP_12, 12))))
 
 
 def test_colour_becomes_luma() -> None:
     colours = np.zeros((16, 16, 3), dtype=np.uint8)
     colours[...] = (200, 100, 50)
-    assert np.all(read_dicom(written(dicom(colours))) == round(0.299 * 200 + 0.587 * 100 + 0.114 * 50))
+    assert np.all(shown_dicom(written(dicom(colours))) == round(0.299 * 200 + 0.587 * 100 + 0.114 * 50))
 
 
 def test_what_lies_in_unused_bits_is_not_seen() -> None:
     marked = RAMP_12.copy()
     marked[::2] |= 0x8000
-    assert np.array_equal(read_dicom(written(dicom(marked, 12))), read_dicom(written(dicom(RAMP_12, 12))))
+    assert np.array_equal(shown_dicom(written(dicom(marked, 12))), shown_dicom(written(dicom(RAMP_12, 12))))
 
 
 def test_high_bit_is_one_less_than_the_bits_stored() -> None:
-    plain = read_dicom(written(dicom(RAMP_12, 12)))
-    assert np.array_equal(read_dicom(written(without(dicom(RAMP_12, 12), "HighBit"))), plain)
+    plain = shown_dicom(written(dicom(RAMP_12, 12)))
+    assert np.array_equal(shown_dicom(written(without(dicom(RAMP_12, 12), "HighBit"))), plain)
     with pytest.raises(FilmError, match="12 bits with the high bit 15, not 11; shift them"):
-        read_dicom(written(dicom(RAMP_12 << 4, 12, HighBit=15)))
+        shown_dicom(written(dicom(RAMP_12 << 4, 12, HighBit=15)))
 
 
 def test_real_films(shared_data: Path) -> None:
@@ -120,7 +120,7 @@ def test_what_is_no_film_of_a_chest_is_refused_unless_asked_for(
     content = written(dicom(RAMP, **attributes))
     with pytest.raises(FilmError, match=said):
         read_film(content)
-    assert np.array_equal(read_film(content, rules=DicomRules(modalities=())), RAMP)
+    assert np.array_equal(read_film(content, rules=FilmRules(modalities=())), RAMP)
 
 
 @pytest.mark.parametrize(
@@ -138,10 +138,10 @@ def test_films_of_chests_and_of_who_knows_are_read(attributes: dict[str, Any]) -
 
 
 def test_modalities_are_codes() -> None:
-    assert DicomRules(modalities=["mg", "CR"]).modalities == ("MG", "CR")
-    assert DicomRules(modalities="mg").modalities == ("MG",)
+    assert FilmRules(modalities=["mg", "CR"]).modalities == ("MG", "CR")
+    assert FilmRules(modalities="mg").modalities == ("MG",)
     with pytest.raises(InputError, match="give DICOM's codes"):
-        DicomRules(modalities=["x-ray of the chest"])
+        FilmRules(modalities=["x-ray of the chest"])
 
 
 SHIPPED = Path(pydicom.__file__).parent / "data" / "test_files"
@@ -153,7 +153,7 @@ def test_lossless_encodings_of_one_picture_are_the_same(name: str) -> None:
     path = SHIPPED / f"MR_small_{name}.dcm"
     if not path.exists():
         pytest.skip(f"this pydicom comes without {path.name}")
-    rules = DicomRules(modalities=())
+    rules = FilmRules(modalities=())
     assert np.array_equal(read_film(path, rules=rules), read_film(SHIPPED / "MR_small.dcm", rules=rules))
 
 
@@ -162,7 +162,7 @@ def test_jpeg_of_12_bits(tmp_path: Path) -> None:
     if not path.exists():
         pytest.skip(f"this pydicom comes without {path.name}")
     dataset = pydicom.dcmread(path)
-    decoded = read_film(path, rules=DicomRules(modalities=()))
+    decoded = read_film(path, rules=FilmRules(modalities=()))
     command = "import sys, gdcm; r = gdcm.ImageReader(); r.SetFileName(sys.argv[1]); assert r.Read(); "
     command += "sys.stdout.buffer.write(r.GetImage().GetBuffer().encode('utf-8', 'surrogateescape'))"
     by_gdcm = subprocess.run([sys.executable, "-c", command, str(path)], capture_output=True, check=True)

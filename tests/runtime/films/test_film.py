@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from cxrscribe.errors import FilmError
-from cxrscribe.films.film import film_name, read_film, scale_16_bit
+from cxrscribe.films.film import film_name, read_film
+from cxrscribe.films.rules import FilmRules
 
+FULL = FilmRules(png_range="full")
 GREY = np.arange(20 * 30, dtype=np.uint16).reshape(20, 30).astype(np.uint8)
 
 
@@ -44,16 +44,17 @@ def test_8_bit_grey_png_comes_out_as_it_is() -> None:
 
 def test_16_bit_grey_png_is_scaled_over_the_full_range() -> None:
     values = np.linspace(0, 65535, 20 * 30).round().astype(np.uint16).reshape(20, 30)
-    film = read_film(encoded(Image.fromarray(values)))
+    film = read_film(encoded(Image.fromarray(values)), rules=FULL)
     assert film.dtype == np.uint8
     assert np.array_equal(film, np.rint(values / 257).astype(np.uint8))
     assert (film[0, 0], film[-1, -1]) == (0, 255)
 
 
-@settings(deadline=None)  # a busy machine is no failure
-@given(st.integers(0, 65535))
-def test_16_bit_scaling_rounds_to_the_nearest(value: int) -> None:
-    assert abs(int(scale_16_bit(np.array([value]))[0]) * 257 - value) <= 128
+def test_12_bits_in_a_16_bit_png_are_seen() -> None:
+    values = np.linspace(100, 4095, 20 * 30).round().astype(np.uint16).reshape(20, 30)
+    film = read_film(encoded(Image.fromarray(values)))
+    assert np.array_equal(film, np.rint((values.astype(float) - 100) / 3995 * 255).astype(np.uint8))
+    assert read_film(encoded(Image.fromarray(values)), rules=FULL).max() == 16
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4])
@@ -130,7 +131,7 @@ def test_transparent_16_bit_value_becomes_black() -> None:
     values = np.full((16, 16), 40000, dtype=">u2")
     values[:, 8:] = 50000
     extra = chunk(b"tRNS", struct.pack(">H", 50000))
-    film = read_film(raw_png(16, 0, [row.tobytes() for row in values], 16, extra))
+    film = read_film(raw_png(16, 0, [row.tobytes() for row in values], 16, extra), rules=FULL)
     assert np.all(film[:, :8] == round(40000 / 257))
     assert np.all(film[:, 8:] == 0)
 
@@ -238,11 +239,11 @@ def test_the_signature_decides_not_the_suffix(tmp_path: Path) -> None:
 
 def test_16_bit_array_is_scaled() -> None:
     values = np.full((16, 20), 65535, dtype=np.uint16)
-    assert np.all(read_film(values) == 255)
+    assert np.all(read_film(values, rules=FULL) == 255)
 
 
 def test_32_bit_image_within_16_bits_is_scaled() -> None:
-    assert np.all(read_film(Image.new("I", (16, 16), 25700)) == 100)
+    assert np.all(read_film(Image.new("I", (16, 16), 25700), rules=FULL) == 100)
 
 
 def test_array_that_is_not_contiguous() -> None:

@@ -18,7 +18,8 @@ from PIL import Image
 
 from cxrscribe.errors import FilmError
 from cxrscribe.films import film as film_module
-from cxrscribe.films.film import Pixels, check_size, read_film
+from cxrscribe.films.film import check_size, read_film
+from cxrscribe.films.levels import Picture
 
 
 def encoded(size: tuple[int, int], kind: str = "PNG") -> bytes:
@@ -198,9 +199,28 @@ def test_scans_are_those_of_the_picture() -> None:
     assert read_film(JPEG + trailer).shape == (64, 64)
     comment = b"\xff\xfe" + struct.pack(">H", len(trailer) + 2) + trailer
     assert read_film(JPEG[:2] + comment + JPEG[2:]).shape == (64, 64)
-    scan = JPEG.index(b"\xff\xda")
-    with pytest.raises(FilmError, match="is a JPEG of 201 scans, and 100 are read"):
-        read_film(JPEG[:-2] + JPEG[scan:-2] * 200 + JPEG[-2:])
+    content = BytesIO()
+    Image.linear_gradient("L").save(content, "JPEG", progressive=True)
+    passes = content.getvalue()
+    there, last = passes.count(b"\xff\xda"), passes.rindex(b"\xff\xda")
+    with pytest.raises(FilmError, match=f"is a JPEG of {there + 200} scans, and 100 are read"):
+        read_film(passes[:-2] + passes[last:-2] * 200 + passes[-2:])
+
+
+def test_a_file_that_is_no_film_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "archive.png").write_bytes(b"PK\x03\x04" + bytes(100_000))
+    read: list[int] = []
+
+    class Counting(BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            read.append(size or 0)
+            return super().read(size)
+
+    monkeypatch.setattr(Path, "open", lambda path, _mode: Counting(path.read_bytes()))
+    monkeypatch.setattr(Path, "read_bytes", lambda _: b"PK\x03\x04" + bytes(100_000))
+    with pytest.raises(FilmError, match="a ZIP archive, not a film"):
+        read_film(tmp_path / "archive.png")
+    assert read == [512]
 
 
 def test_one_large_film_at_a_time_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,12 +228,12 @@ def test_one_large_film_at_a_time_is_decoded(monkeypatch: pytest.MonkeyPatch) ->
     inside, most = [0], [0]
     grey = film_module._grey
 
-    def counted(image: Image.Image) -> Pixels:
+    def counted(image: Image.Image, png_range: str) -> Picture:
         inside[0] += 1
         most[0] = max(most[0], inside[0])
         time.sleep(0.02)
         inside[0] -= 1
-        return grey(image)
+        return grey(image, png_range)
 
     monkeypatch.setattr(film_module, "_grey", counted)
     content = BytesIO()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,7 +20,8 @@ from pydicom.uid import JPEG2000, ExplicitVRBigEndian, ExplicitVRLittleEndian, J
 import cxrscribe
 from cxrscribe.errors import FilmError, InputError
 from cxrscribe.films import isolation as module
-from cxrscribe.films.dicom import NATIVE_SYNTAXES, transfer_syntax
+from cxrscribe.films.dicom import transfer_syntax
+from cxrscribe.films.frames import NATIVE_SYNTAXES
 from cxrscribe.films.isolation import Isolation
 from cxrscribe.films.preprocess import Preprocessing
 from support.compressed import jpeg
@@ -25,18 +29,10 @@ from support.dicom_file import RAMP, dicom, encapsulated, written
 
 PREPROCESSING = Preprocessing(24, 32)
 FILM = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
-HANG = b"\0\0\0\x0cjP  \r\n\x87\n" + b"\0\0\0\0free"
-"""A JP2 file with a box of length 0, at which pydicom 3.0.2 loops for ever."""
 
 
 def compressed(frame: bytes | None = None) -> bytes:
     return encapsulated(jpeg(FILM) if frame is None else frame, FILM, JPEGBaseline8Bit)
-
-
-def hanging() -> bytes:
-    dataset = dicom(FILM, syntax=JPEG2000)
-    dataset.PixelData = encapsulate([HANG])
-    return written(dataset)
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +45,7 @@ def no_worker_is_left() -> Iterator[None]:
 def crash(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: str) -> None:
     """Let pydicom's decoding be this statement in every worker that starts from now on."""
     (tmp_path / "sitecustomize.py").write_text(
-        f"import os, signal\nimport cxrscribe.films.dicom as d\nd._stored_pixels = lambda dataset: {how}\n"
+        f"import os, signal\nimport cxrscribe.films.dicom as d\nd.stored_values = lambda *_: {how}\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
 
@@ -114,16 +110,22 @@ def test_crash_is_that_films_error_and_the_next_film_is_read(
 
 
 @pytest.mark.skipif("not sys.platform.startswith('linux')", reason="the limits are Linux'")
-def test_film_that_takes_more_processor_time_than_it_may_is_given_up() -> None:
+def test_film_that_takes_more_processor_time_than_it_may_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    crash(monkeypatch, tmp_path, "any(iter(int, 1))")
     with pytest.raises(FilmError, match=r"takes more than 1 s of processor time to decode"):
-        PREPROCESSING.read(hanging(), Isolation(cpu_seconds=1))
+        PREPROCESSING.read(compressed(), Isolation(cpu_seconds=1))
+    (tmp_path / "sitecustomize.py").write_text("")
     assert PREPROCESSING.read(compressed()).shape == (24, 32)
 
 
-def test_film_that_takes_longer_than_it_may_is_given_up() -> None:
-    PREPROCESSING.read(compressed())  # a worker is there
+def test_film_that_takes_longer_than_it_may_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    crash(monkeypatch, tmp_path, "__import__('time').sleep(600)")
     with pytest.raises(FilmError, match=r"takes more than 0.5 s to decode"):
-        PREPROCESSING.read(hanging(), Isolation(wall_seconds=0.5))
+        PREPROCESSING.read(compressed(), Isolation(wall_seconds=0.5))
 
 
 @pytest.mark.skipif("not sys.platform.startswith('linux')", reason="the limits are Linux'")
@@ -131,6 +133,40 @@ def test_memory_is_limited(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     crash(monkeypatch, tmp_path, "bytearray(1 << 29)")
     with pytest.raises(FilmError, match=r"more than 0.1 GB of memory"):
         PREPROCESSING.read(compressed(), Isolation(memory_bytes=100_000_000))
+
+
+@pytest.mark.skipif("not sys.platform.startswith('linux')", reason="the test asks /proc")
+def test_worker_of_a_program_that_was_killed_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    crash(monkeypatch, tmp_path, "__import__('time').sleep(600)")
+    (tmp_path / "film.dcm").write_bytes(compressed())
+    script = (
+        "import os, signal, threading, time\n"
+        "from cxrscribe.films import isolation\n"
+        "from cxrscribe.films.preprocess import Preprocessing\n"
+        "started, found = isolation.subprocess.Popen, []\n"
+        "isolation.subprocess.Popen = lambda *a, **o: found.append(started(*a, **o)) or found[0]\n"
+        "limits = isolation.Isolation(wall_seconds=1.0)\n"
+        "read = Preprocessing(24, 32).read\n"
+        "threading.Thread(target=read, args=('film.dcm', limits), daemon=True).start()\n"
+        "while not found: time.sleep(0.01)\n"
+        "time.sleep(0.5)\n"
+        "print(found[0].pid, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    killed = subprocess.run(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert killed.returncode == -signal.SIGKILL
+    worker = Path("/proc") / killed.stdout.decode().strip()
+    patience = time.monotonic() + 60
+    while worker.exists() and "zombie" not in (worker / "status").read_text() and time.monotonic() < patience:
+        time.sleep(0.05)
+    assert time.monotonic() < patience
 
 
 def test_worker_serves_film_after_film_and_ends_with_its_input() -> None:
@@ -175,8 +211,8 @@ def test_stream_goes_on_in_order_past_films_that_crash(
     small_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(
-        "import os, cxrscribe.films.dicom as d\nread = d._stored_pixels\n"
-        "d._stored_pixels = lambda dataset: os.abort() if dataset.Rows == 40 else read(dataset)\n"
+        "import os, cxrscribe.films.dicom as d\nread = d.stored_values\n"
+        "d.stored_values = lambda head, *more: os.abort() if head.Rows == 40 else read(head, *more)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     bad = encapsulated(jpeg(FILM[:40]), FILM[:40], JPEGBaseline8Bit)

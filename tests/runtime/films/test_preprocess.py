@@ -188,9 +188,21 @@ def test_padding_of_the_letterbox_is_nothing_to_see() -> None:
         Preprocessing(64, 64).read(np.full((64, 20), 200, np.uint8))
 
 
-def test_display_rules_are_recorded_and_those_of_old_bundles_stay() -> None:
+def test_rules_are_recorded_and_those_of_old_bundles_stay() -> None:
     fields = Preprocessing(64, 64).to_json()
-    assert fields.pop("display") == 2
-    assert Preprocessing.from_json(JsonObject(fields, "manifest.json")).display == 1
-    with pytest.raises(InputError, match="display is 3; this version knows rules 1 to 2"):
-        Preprocessing(64, 64, display=3)
+    assert (fields.pop("display"), fields.pop("png_range")) == (3, "used")
+    old = Preprocessing.from_json(JsonObject(fields, "manifest.json"))
+    assert (old.display, old.png_range) == (1, "full")
+    with pytest.raises(InputError, match="display is 4; this version knows rules 1 to 3"):
+        Preprocessing(64, 64, display=4)
+    with pytest.raises(InputError, match="png_range is 'most'; there are full and used"):
+        Preprocessing(64, 64, png_range="most")
+
+
+@pytest.mark.parametrize(("display", "shape"), [(1, (300, 400)), (2, (300, 400)), (3, (150, 200))])
+def test_old_bundles_keep_the_size_that_jpeg_is_decoded_at(display: int, shape: tuple[int, int]) -> None:
+    preprocessing = Preprocessing(75, 75, display=display)
+    content = BytesIO()
+    Image.linear_gradient("L").resize((800, 600)).save(content, "JPEG")
+    hint = preprocessing.size_hint
+    assert read_film(content.getvalue(), hint).shape == shape

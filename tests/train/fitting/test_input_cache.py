@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,9 +48,9 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     read = Preprocessing.read
 
-    def note(self: Preprocessing, source: Path) -> object:
+    def note(self: Preprocessing, source: Path, **options: Any) -> object:
         names.append(source.name)
-        return read(self, source)
+        return read(self, source, **options)
 
     monkeypatch.setattr(Preprocessing, "read", note)
     return names

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +36,8 @@ def read_films(
 ) -> Generator[tuple[str, NDArray[np.uint8] | DamagedFilm], None, None]:
     """Read films in their order, a bounded number ahead.
 
+    What a corpus lists is a film, whatever modality and part of the body its DICOM header says.
+
     Args:
         films: pairs of image id and file.
         preprocessing: brings each film to uint8 [height, width].
@@ -45,6 +48,7 @@ def read_films(
 
     threads = usable_threads()
     named = ((path, image_id) for image_id, path in films)
-    with closing(read_ahead(named, preprocessing.read, threads, threads * _AHEAD_PER_THREAD)) as read:
+    read_any = partial(preprocessing.read, modalities=())
+    with closing(read_ahead(named, read_any, threads, threads * _AHEAD_PER_THREAD)) as read:
         for film, image_id in read:
             yield image_id, DamagedFilm(image_id, str(film)) if isinstance(film, FilmError) else film

@@ -107,7 +107,7 @@ class BundleModel:
         import cxrscribe
 
         self._manifest = Manifest.read(path)
-        self._reporter = cxrscribe.load(path, device=device)
+        self._reporter = cxrscribe.load(path, device=device, modalities=())
         weights = self._manifest.provenance.sha256
         self.identity = ModelIdentity(
             kind="bundle",
