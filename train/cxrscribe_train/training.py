@@ -205,6 +205,7 @@ def _on_features(config: TrainingConfig, encoder: EncoderIdentity) -> TrainingCo
         backbone=encoder.backbone,
         backbone_options=dict(encoder.backbone_options),
         size=encoder.preprocessing.height,
+        png_range=encoder.preprocessing.png_range,
     )
     return replace(config, network=network)
 

@@ -52,6 +52,13 @@ def _number_or_text(text: str) -> int | float | str:
 )
 @click.option("--size", default=224, show_default=True, help="Height and width the backbone sees, in pixels.")
 @click.option(
+    "--png-range",
+    type=click.Choice(["full", "used"]),
+    default="used",
+    show_default=True,
+    help="Black and white of 16-bit grey PNG: 0 and 65535, or the film's least and largest value.",
+)
+@click.option(
     "--weights",
     required=True,
     metavar="FILE|imagenet|random:SEED",
@@ -73,6 +80,7 @@ def features(
     backbone: str,
     backbone_options: tuple[str, ...],
     size: int,
+    png_range: str,
     weights: str,
     batch_size: int,
     split: str | None,
@@ -101,7 +109,7 @@ def features(
         backbone=backbone,
         backbone_options=parse_backbone_options(backbone_options),
         weights=source,
-        preprocessing=Preprocessing(size, size),
+        preprocessing=Preprocessing(size, size, png_range=png_range),
         batch_size=batch_size,
     )
     films = films_of(read_reports(corpus_folder), split)

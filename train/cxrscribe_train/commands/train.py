@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cxrscribe_train.training import TrainingResult
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-_FROM_FEATURES = ("backbone", "backbone_options", "size")
+_FROM_FEATURES = ("backbone", "backbone_options", "size", "png_range")
 
 
 def _config_options(command: _Command) -> _Command:
@@ -177,7 +177,8 @@ def _check_against_features(asked: list[Override], features_file: Path) -> None:
     from cxrscribe_train.feature_file import FeatureFile
 
     encoder = FeatureFile.open(features_file).encoder
-    values = (encoder.backbone, dict(encoder.backbone_options), encoder.preprocessing.height)
+    size, png_range = encoder.preprocessing.height, encoder.preprocessing.png_range
+    values = (encoder.backbone, dict(encoder.backbone_options), size, png_range)
     made_with = dict(zip(_FROM_FEATURES, values, strict=True))
     for override in asked:
         if override.name in made_with and override.value != made_with[override.name]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cxrscribe.errors import InputError
+from cxrscribe.films.rules import PngRange
 from cxrscribe_train.fitting.augmentation import Augmentation
 
 OptionValue = int | float | str
@@ -32,6 +33,10 @@ class NetworkConfig:
     backbone: str = _option("resnet101", "The network of paddle.vision that encodes films.")
     backbone_options: Mapping[str, OptionValue] = field(default_factory=dict)
     size: int = _option(224, "Height and width of the film that the backbone sees, in pixels.")
+    png_range: str = _option(
+        PngRange.USED.value,
+        "Black and white of 16-bit grey PNG: full (0 to 65535) or used (the film's least and largest value).",
+    )
     embedding_size: int = _option(256, "Length of a word vector.")
     hidden_size: int = _option(512, "Units of each LSTM layer.")
     layers: int = _option(2, "Number of LSTM layers.")
@@ -39,6 +44,8 @@ class NetworkConfig:
 
     def __post_init__(self) -> None:
         _require(16 <= self.size <= 4096, "network", "size", self.size, "give 16 to 4096 pixels")
+        given = self.png_range
+        _require(given in tuple(PngRange), "network", "png_range", given, f"give {' or '.join(PngRange)}")
         for name in ("embedding_size", "hidden_size", "layers"):
             value = getattr(self, name)
             _require(value >= 1, "network", name, value, "give at least 1")

@@ -110,7 +110,7 @@ def inputs_from_films(
         InputError: the encoder can't be built, no film of a split can be read, or a cache can't be written.
     """
     network = config.network
-    preprocessing = Preprocessing(network.size, network.size)
+    preprocessing = Preprocessing(network.size, network.size, png_range=network.png_range)
     # Built before the films are read: a wrong name or weights file should not cost minutes.
     encoder = starting_encoder(config, preprocessing)
     files = {row.image_id: corpus.image_file(row) for row in corpus.rows if row.image_path}
