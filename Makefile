@@ -10,7 +10,10 @@ PIP := $(BIN)/python -m pip --quiet
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: help demo test test-fast test-runtime lint lean bench demo-model clean
+# The oldest Pillow that the runtime takes, and the last one before the order of its two passes changed.
+PILLOWS ?= 10.3.0 12.3.0
+
+.PHONY: help demo test test-fast test-runtime test-pillow lint lean bench demo-model clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -26,6 +29,12 @@ test-fast: $(VENV)/.dev ## Run the tests that take no more than a few seconds ea
 
 test-runtime: $(VENV)/.runtime ## Run the fast tests of the runtime alone, on any Python: make test-runtime VENV=.venv-3.14 PYTHON=python3.14
 	$(BIN)/python -m pytest -m "not slow" tests/runtime
+
+test-pillow: $(VENV)/.dev ## Hold the definition of the pixels under other releases of Pillow: make test-pillow PILLOWS=12.0.0
+	for version in $(PILLOWS); do \
+	  $(BIN)/pip install -q --no-deps --upgrade --target $(VENV)/pillow-$$version pillow==$$version || exit 1; \
+	  PYTHONPATH=$(VENV)/pillow-$$version $(BIN)/python -m pytest tests/runtime/films || exit 1; \
+	done
 
 lint: $(VENV)/.dev ## Style, types and the layers
 	$(BIN)/ruff check .
