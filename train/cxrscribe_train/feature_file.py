@@ -104,7 +104,7 @@ class FeatureFile:
         if mine.preprocessing != preprocessing:
             raise InputError(
                 f"{self.path} was made with preprocessing {mine.preprocessing.to_json()}, not with "
-                f"{preprocessing.to_json()}; make it again with the run's --size"
+                f"{preprocessing.to_json()}; make it again as the run says, with this version of cxrscribe"
             )
 
     def check_usable(self) -> None:

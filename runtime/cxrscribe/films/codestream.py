@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 # JPEG, ISO/IEC 10918-1, table B.1: start-of-frame markers (C4, C8 and CC in their range are others), and the
 # markers that no length follows.
 _FRAME_MARKERS: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_NO_MARKERS: Final = frozenset(range(0xC0)) - {0x01}
 _PROGRESSIVE: Final = (0xC2, 0xC6, 0xCA, 0xCE)
 _BARE_MARKERS: Final = frozenset({0x01, *range(0xD0, 0xDA)})
 
@@ -33,6 +34,8 @@ class Codestream(NamedTuple):
     is_signed: bool = False
     is_progressive: bool = False
     """Whether JPEG comes in passes over the whole picture."""
+    is_at_origin: bool = True
+    """Whether the grid of JPEG 2000 begins where its first pixel and its first tile are."""
     levels: int = 0
     """How often JPEG 2000 can leave out the finest half of its resolution."""
 
@@ -48,7 +51,7 @@ def read_codestream(frame: bytes) -> Codestream | None:
     start = _j2k_start(frame)
     if start is None or len(frame) < start + 43:
         return None
-    width, height, left, top = struct.unpack_from(">4I", frame, start + 8)
+    width, height, left, top, _, _, tile_left, tile_top = struct.unpack_from(">8I", frame, start + 8)
     components, depth = struct.unpack_from(">HB", frame, start + 40)
     return Codestream(
         height - top,
@@ -57,6 +60,7 @@ def read_codestream(frame: bytes) -> Codestream | None:
         bits=(depth & 0x7F) + 1,
         start=start,
         is_signed=depth > 0x7F,
+        is_at_origin=not (left or top or tile_left or tile_top),
         levels=_j2k_levels(frame, start),
     )
 
@@ -101,6 +105,8 @@ def _read_jpeg(frame: bytes) -> Codestream | None:
         marker = frame[place + 1]
         if marker == 0xFF:  # padding
             place += 1
+        elif marker in _NO_MARKERS:  # decoders look for the next one
+            return None
         elif marker in _BARE_MARKERS:
             place += 2
         elif marker in _FRAME_MARKERS or marker == 0xF7:  # the last is JPEG-LS (ISO/IEC 14495-1)

@@ -9,19 +9,14 @@ import logging
 import struct
 import warnings
 import zlib
-from collections.abc import Callable
 from functools import cache
 from io import BytesIO
-from itertools import count
-from typing import TYPE_CHECKING, Any, Final
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Final
 
 from cxrscribe.errors import FilmError, MissingExtraError
-from cxrscribe.films.display import RANGE, is_square, shown, square
-from cxrscribe.films.frames import StoredValues, stored_values
-from cxrscribe.films.levels import Picture
+from cxrscribe.films.display import RANGE, is_square, shown, square, through_palette
+from cxrscribe.films.frames import PixelData, StoredValues, stored_values
+from cxrscribe.films.levels import Picture, luma
 from cxrscribe.films.limits import MOST_PIXELS, check_size, room_for
 from cxrscribe.films.rules import FilmRules
 
@@ -51,8 +46,8 @@ _META_GROUP: Final = 2
 _META_STARTS: Final = (b"\x02\0\0\0UL", b"\x02\0\x01\0OB")
 _TRANSFER_SYNTAX: Final = 0x10
 _PIXEL_DATA: Final = (0x7FE0, 0x0010)
-_PIXEL_DATA_TAG: Final = 0x7FE00010
-_MOST_ELEMENTS: Final = 20_000  # of the file itself; a film has about a hundred
+_MOST_READS: Final = 100_000  # a film has about a thousand
+_MOST_META_ELEMENTS: Final = 1000
 _UNDEFINED: Final = 0xFFFFFFFF
 _PALETTE: Final = "PALETTE COLOR"
 _NO_PICTURE: Final = "is a DICOM file without a picture; give the file of a radiograph"
@@ -112,7 +107,9 @@ def _read_meta(content: bytes) -> tuple[list[str], int]:
     """The transfer syntaxes that the file meta information has, and where it ends."""
     place = _PREAMBLE + len(_MARK) if _has_preamble(content) else 0
     found: list[str] = []
-    while place + 12 <= len(content):
+    for _ in range(_MOST_META_ELEMENTS):
+        if place + 12 > len(content):
+            break
         group, element, kind, short = struct.unpack_from("<HH2sH", content, place)
         if group != _META_GROUP:
             break
@@ -133,7 +130,7 @@ def _inflated(content: bytes) -> bytes:
         dataset = inflate.decompress(memoryview(content)[start:], _MOST_INFLATED)
     except zlib.error as error:
         raise FilmError(f"is a damaged deflated DICOM file ({error}); fetch it again") from None
-    if inflate.unconsumed_tail:
+    if len(dataset) >= _MOST_INFLATED:
         raise FilmError(
             f"is a deflated DICOM file of more than {_MOST_INFLATED:,} bytes, more than a film has; inflate "
             "and reduce it first"
@@ -157,7 +154,7 @@ def read_dicom(
     """
     rules = rules if rules is not None else FilmRules()
     try:
-        from pydicom.filereader import read_partial
+        import pydicom
     except ModuleNotFoundError:
         raise MissingExtraError("reading DICOM", "dicom") from None
     _silence_pydicom()
@@ -167,9 +164,9 @@ def read_dicom(
         syntax = transfer_syntax(content)
     if not _has_preamble(content):
         content = bytes(_PREAMBLE) + _MARK + content
+    buffer = _Bounded(content)
     try:
-        buffer = BytesIO(content)
-        dataset = read_partial(buffer, _stopping_at_pixels(), specific_tags=_tags())
+        dataset = pydicom.dcmread(buffer, specific_tags=list(_ATTRIBUTES), stop_before_pixels=True)
         if syntax is not None and syntax != dataset.file_meta.get("TransferSyntaxUID"):
             # By the one it was decided which process may decode the film, by the other it would be decoded.
             raise FilmError("is a DICOM file whose transfer syntax can be read in two ways; fetch it again")
@@ -179,53 +176,49 @@ def read_dicom(
     except (FilmError, MissingExtraError, MemoryError):
         raise
     except Exception as error:
+        if buffer.has_given_up:
+            raise FilmError("is a DICOM file of too many elements; remove what no film needs") from None
         raise FilmError(f"is a damaged DICOM file ({type(error).__name__}); fetch it again") from None
     with room_for(int(dataset.Rows), int(dataset.Columns)):
         return _picture(dataset, data, size_hint if rules.reduces_dicom else None, rules)
 
 
-@cache
-def _tags() -> list[Any]:
-    from pydicom.tag import Tag
+class _Bounded(BytesIO):
+    """A file whose reader gives up after so many reads: there is one at least for each element and item."""
 
-    return [Tag(name) for name in _ATTRIBUTES]
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self._left = _MOST_READS
 
+    @property
+    def has_given_up(self) -> bool:
+        return self._left < 0
 
-def _stopping_at_pixels() -> Callable[[int, str | None, int], bool]:
-    """Whether an element is Pixel Data, to be asked of each in turn.
-
-    Raises FilmError when there are too many.
-    """
-    elements = count(1)
-
-    def stops(tag: int, _kind: str | None, _length: int) -> bool:
-        if next(elements) > _MOST_ELEMENTS:
-            raise FilmError(
-                f"is a DICOM file of more than {_MOST_ELEMENTS:,} elements; remove what no film needs"
-            )
-        return tag == _PIXEL_DATA_TAG
-
-    return stops
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._left -= 1
+        if self.has_given_up:
+            raise OSError("too many reads")
+        return super().read(size)
 
 
-def _pixel_data(content: bytes, place: int, dataset: Dataset) -> memoryview:
-    """The value of Pixel Data, whose element begins at `place`, as it lies in the file (PS3.5, 7.1)."""
-    syntax = dataset.file_meta.TransferSyntaxUID
-    order = "<" if syntax.is_little_endian else ">"
-    # Some files lack VRs that their syntax says they have.
-    has_kind = not syntax.is_implicit_VR and content[place + 4 : place + 6] in _LONG
-    begin = place + (12 if has_kind else 8)
+def _pixel_data(content: bytes, place: int, dataset: Dataset) -> PixelData:
+    """Pixel Data, whose element begins at `place` (PS3.5, 7.1)."""
+    order = "<" if dataset.file_meta.TransferSyntaxUID.is_little_endian else ">"
+    # Some files have VRs that their syntax doesn't have, or lack them: two letters would be an odd length.
+    kind = content[place + 4 : place + 6]
+    begin = place + (12 if kind in _LONG else 8)
     if begin > len(content) or struct.unpack_from(f"{order}HH", content, place) != _PIXEL_DATA:
         raise FilmError(_NO_PICTURE)
     (length,) = struct.unpack_from(f"{order}L", content, begin - 4)
     end = len(content) if length == _UNDEFINED else begin + length
     if end > len(content):
         raise FilmError("is a DICOM file that is cut off in its pixels; fetch it again")
-    return memoryview(content)[begin:end]
+    shown_kind = kind.decode("ascii") if kind in _LONG else "OW"  # implied (PS3.5, A.1)
+    return PixelData(shown_kind, memoryview(content)[begin:end], length == _UNDEFINED)
 
 
 def _picture(
-    dataset: Dataset, data: memoryview, size_hint: tuple[int, int] | None, rules: FilmRules
+    dataset: Dataset, data: PixelData, size_hint: tuple[int, int] | None, rules: FilmRules
 ) -> Picture:
     stored = stored_values(dataset, data, size_hint if _may_reduce(dataset) else None)
     try:
@@ -259,9 +252,9 @@ def _may_reduce(dataset: Dataset) -> bool:
 
 def _displayed(stored: StoredValues, dataset: Dataset, rules: FilmRules) -> Picture:
     if dataset.PhotometricInterpretation == _PALETTE:
-        return Picture(_luma(_through_palette(stored.values, dataset)), "palette")
+        return through_palette(stored, dataset)
     if stored.values.ndim == 3:
-        return Picture(_luma(stored.values), "as stored")
+        return Picture(luma(stored.values), "as stored")
     return shown(stored, dataset, rules.version)
 
 
@@ -331,23 +324,3 @@ def _check_bits(dataset: Dataset) -> None:
             f"has DICOM pixels of {stored} bits with the high bit {highest}, not {stored - 1}; "
             "shift them to the right first"
         )
-    if dataset.file_meta.TransferSyntaxUID.is_encapsulated and stored < int(dataset.BitsAllocated) == 8:
-        # GDCM 3.2 ends the whole process at such a JPEG.
-        raise FilmError(f"has compressed DICOM pixels of {stored} bits in bytes; store all 8 bits")
-
-
-def _through_palette(places: npt.NDArray[Any], dataset: Dataset) -> npt.NDArray[np.uint8]:
-    """Colours uint8 [h, w, 3] (PS3.3, C.7.9)."""
-    from pydicom.pixels import apply_color_lut
-
-    colours = apply_color_lut(places, dataset)
-    if colours.dtype == np.uint16:
-        colours = colours >> 8
-    shown: npt.NDArray[np.uint8] = colours.astype(np.uint8)
-    return shown
-
-
-def _luma(stored: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    from PIL import Image
-
-    return np.array(Image.fromarray(np.ascontiguousarray(stored, dtype=np.uint8)).convert("L"))

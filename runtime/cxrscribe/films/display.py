@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from cxrscribe.errors import FilmError
 from cxrscribe.films.frames import StoredValues
-from cxrscribe.films.levels import Picture, look_up, stretched
+from cxrscribe.films.levels import Picture, look_up, luma, stretched
 from cxrscribe.films.limits import check_size
 from cxrscribe.films.resample import resample
 from cxrscribe.films.rules import NEWEST_RULES
@@ -78,6 +78,28 @@ def shown(stored: StoredValues, dataset: Dataset, rules: int = NEWEST_RULES) -> 
     by_pattern[codes & 0xFFFF] = table
     patterns = stored.values.astype(np.int16, copy=False).view(np.uint16)
     return Picture(look_up(by_pattern, patterns), display, stored.resolution)
+
+
+def through_palette(stored: StoredValues, dataset: Dataset) -> Picture:
+    """Luma of places in a palette (PS3.3, C.7.6.3.1.5 and C.7.9)."""
+    codes = np.arange(1 << int(dataset.BitsStored))
+    colours = np.empty((1, len(codes), 3), np.uint8)
+    for band, name in enumerate(("Red", "Green", "Blue")):
+        item = _palette(dataset, name)
+        looked_up, highest = _look_up(codes.astype(np.float64), item, dataset)
+        colours[0, :, band] = np.rint(looked_up / highest * 255.0)
+    return Picture(look_up(luma(colours)[0], stored.values), "palette")
+
+
+def _palette(dataset: Dataset, colour: str) -> Dataset:
+    """A colour's table, as an item of a LUT sequence is."""
+    from pydicom.dataset import Dataset
+
+    name = f"{colour}PaletteColorLookupTable"
+    item = Dataset()
+    item.LUTDescriptor = dataset[f"{name}Descriptor"].value
+    item.add_new("LUTData", "OW", dataset[f"{name}Data"].value)
+    return item
 
 
 def _present(stored: StoredValues, codes: npt.NDArray[np.int64], padding: Mask, dataset: Dataset) -> Mask:

@@ -89,7 +89,8 @@ def read_film(
     decoded.
     """
     with naming(source):
-        return decode(open_source(source), size_hint, rules).pixels
+        pixels = decode(open_source(source), size_hint, rules).pixels
+        return pixels if pixels.flags.writeable else pixels.copy()  # the file's bytes may go
 
 
 @contextmanager

@@ -1,21 +1,13 @@
 """The stored values of a DICOM film: its one frame, unpacked by the decoder of its transfer syntax.
 
-| Compression | Decoded by |
-|---|---|
-| none | numpy |
-| JPEG of 8 bits, JPEG 2000, HTJ2K | Pillow (libjpeg-turbo, OpenJPEG), at a reduced size if asked for |
-| JPEG of 12 bits, JPEG lossless | imagecodecs (libjpeg-turbo) |
-| JPEG of other bits, which is no standard | GDCM, if it is installed |
-| JPEG-LS | imagecodecs (CharLS) |
-| RLE, JPEG 2000 of colours | imagecodecs |
-| JPEG and RLE of colours, and samples that lie in odd ways | pydicom, with Pillow |
+docs/films.md has a table of the decoders. Most of them are imagecodecs' and Pillow's.
 """
 
 from __future__ import annotations
 
-import math
 import struct
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -46,11 +38,25 @@ _JPEG_2000: Final = tuple(f"1.2.840.10008.1.2.4.{last}" for last in (90, 91, 201
 _ITEM: Final = 0xE000FFFE
 _DELIMITER: Final = 0xE0DDFFFE
 _MOST_ITEMS: Final = 10_000
+_END_OF_JPEG: Final = b"\xff\xd9"
+_PADDING: Final = 16  # bytes that may follow it
+_YBR: Final = ("YBR_FULL", "YBR_FULL_422")
 
 _SEVERAL_SAMPLES: Final = (
     "has compressed DICOM pixels of several samples each, but its header says 1; fetch the file again"
 )
 _OTHER_SIZE: Final = "has DICOM pixels of another size than its header says; fetch the file again"
+
+
+class PixelData(NamedTuple):
+    """The element of a file that has its pixels."""
+
+    kind: str
+    """Its VR: `OB` or `OW`."""
+    value: memoryview
+    """As it lies in the file; everything up to the file's end where it says no length."""
+    is_delimited: bool
+    """Whether it consists of items up to a delimiter, as what is compressed does."""
 
 
 class StoredValues(NamedTuple):
@@ -64,21 +70,18 @@ class StoredValues(NamedTuple):
     """As of `Picture`."""
 
 
-def stored_values(
-    dataset: Dataset, data: memoryview, smallest: tuple[int, int] | None = None
-) -> StoredValues:
+def stored_values(dataset: Dataset, data: PixelData, smallest: tuple[int, int] | None = None) -> StoredValues:
     """The frame of a film, whose header is `dataset`, as it is stored.
 
-    `data`: the value of its Pixel Data, or all that follows where it is compressed. `smallest` (height,
-    width): what can be decoded at a reduced size may be, not below this on either side. Raises FilmError when
-    the frame can't be decoded, or is another picture than the header says.
+    `smallest` (height, width): what can be decoded at a reduced size may be, not below this on either side.
+    Raises FilmError when the frame can't be decoded, or is another picture than the header says.
     """
     try:
         syntax = dataset.file_meta.TransferSyntaxUID
         if syntax in NATIVE_SYNTAXES:
-            values = _native(dataset, data, syntax)
+            values, levels = _native(dataset, data, syntax), 0
         else:
-            values = _compressed(dataset, data, syntax, smallest)
+            values, levels = _compressed(dataset, data, syntax, smallest)
     except (FilmError, MissingExtraError, MemoryError):
         raise
     except Exception as error:
@@ -93,57 +96,78 @@ def stored_values(
     if values.ndim == 3:
         return StoredValues(values, 0, 255)
     stored = _within_bits(values, dataset, syntax in (*NATIVE_SYNTAXES, _RLE))
-    if syntax not in _JPEG_2000 or values.shape == whole:
-        return stored
-    return stored._replace(resolution=Resolution(*whole, 1 << round(math.log2(whole[0] / values.shape[0]))))
+    return stored._replace(resolution=Resolution(*whole, 1 << levels)) if levels else stored
 
 
-def _native(dataset: Dataset, data: memoryview, syntax: str) -> Values:
+def _native(dataset: Dataset, data: PixelData, syntax: str) -> Values:
     """Pixels that aren't compressed, where they lie in the file's bytes."""
+    if data.is_delimited:
+        raise FilmError("has DICOM pixels in items, as only compressed ones are; fetch the file again")
     bits = int(dataset.BitsAllocated)
     # The order of single bytes in words of two depends on more than the syntax.
     if bits not in (8, 16) or _samples(dataset) != 1 or (syntax == _BIG_ENDIAN and bits == 8):
-        return _by_pydicom(dataset, bytes(data), "")
+        return _by_pydicom(dataset, data.kind, bytes(data.value), "")
     kind = np.dtype(
         f"{'>' if syntax == _BIG_ENDIAN else '<'}{'i' if _is_signed(dataset) else 'u'}{bits // 8}"
     )
-    return np.frombuffer(data, kind, dataset.Rows * dataset.Columns).reshape(dataset.Rows, dataset.Columns)
+    return np.frombuffer(data.value, kind, dataset.Rows * dataset.Columns).reshape(
+        dataset.Rows, dataset.Columns
+    )
 
 
-def _compressed(dataset: Dataset, data: memoryview, syntax: str, smallest: tuple[int, int] | None) -> Values:
+def _compressed(
+    dataset: Dataset, data: PixelData, syntax: str, smallest: tuple[int, int] | None
+) -> tuple[Values, int]:
+    """The values, and how many levels of JPEG 2000 were left out."""
     from pydicom.encaps import encapsulate
 
-    frame = _only_frame(data)
+    frame = _only_frame(data.value)
+    if syntax == _RLE:
+        if _samples(dataset) == 1 and int(dataset.BitsAllocated) in (8, 16):
+            return _unpacked(_run_lengths(frame, dataset), dataset), 0
+        return _by_pydicom(dataset, "OB", encapsulate([frame], has_bot=False), "pydicom"), 0
     head = read_codestream(frame)
-    if head is not None:
-        _check_head(head, dataset)
-    if _samples(dataset) == 1:
-        if syntax in _JPEG and (head is None or head.bits == 8):
-            return _jpeg(frame, dataset, smallest)
-        if syntax in _JPEG_2000 and head is not None:
-            return _jpeg_2000(frame, head, dataset, smallest)
-    if syntax in _JPEG and head is not None and head.bits not in (8, 12):
-        return _by_gdcm(dataset, frame, head.bits)
-    if syntax in _JPEG_LOSSLESS or (syntax in _JPEG and head is not None and head.bits == 12):
-        return _unpacked(_imagecodecs().jpeg8_decode(frame), dataset)
+    if head is None:
+        raise FilmError("has compressed DICOM pixels that can't be understood; fetch the file again")
+    _check_head(head, dataset)
+    is_grey = _samples(dataset) == 1
     if syntax in _JPEG_2000:
-        return _unpacked(
-            _imagecodecs().jpeg2k_decode(memoryview(frame)[head.start if head else 0 :]), dataset
-        )
+        if is_grey:
+            return _jpeg_2000(frame, head, dataset, smallest)
+        return _unpacked(_imagecodecs().jpeg2k_decode(memoryview(frame)[head.start :]), dataset), 0
     if syntax in _JPEG_LS:
-        return _unpacked(_imagecodecs().jpegls_decode(frame), dataset)
-    if syntax == _RLE and _samples(dataset) == 1 and int(dataset.BitsAllocated) in (8, 16):
-        kind = f"<u{int(dataset.BitsAllocated) // 8}"
-        return _unpacked(np.frombuffer(_imagecodecs().dicomrle_decode(frame, kind), kind), dataset)
+        return _unpacked(_imagecodecs().jpegls_decode(frame), dataset), 0
+    if syntax in _JPEG_LOSSLESS or (syntax in _JPEG and head.bits == 12):
+        if _END_OF_JPEG not in frame[-_PADDING:]:  # the decoder makes up what is missing
+            raise FilmError("has DICOM pixels that are cut off; fetch the file again")
+        return _unpacked(_imagecodecs().jpeg8_decode(frame), dataset), 0
+    if syntax in _JPEG and head.bits != 8:
+        return _by_gdcm(dataset, frame, head.bits), 0
+    if syntax in _JPEG and is_grey:
+        return _jpeg(frame, dataset, smallest), 0
     # Without an offset table: there is one frame, wherever a table says that it begins.
-    decoder = "pydicom" if syntax == _RLE else "pillow"
-    return _by_pydicom(dataset, encapsulate([frame], has_bot=False), decoder)
+    return _by_pydicom(dataset, "OB", encapsulate([frame], has_bot=False), "pillow"), 0
 
 
-def _by_pydicom(dataset: Dataset, data: bytes, decoder: str) -> Values:
+def _run_lengths(frame: bytes, dataset: Dataset) -> Values:
+    """Samples of one or two bytes, of which each segment has one, the highest first (PS3.5, annex G)."""
+    count, pixels = int(dataset.BitsAllocated) // 8, dataset.Rows * dataset.Columns
+    segments, *starts = struct.unpack_from("<16L", frame)
+    if segments != count or not 64 <= starts[0] <= starts[count - 1] <= len(frame):
+        raise FilmError(_OTHER_SIZE)
+    samples = np.empty((pixels, count), np.uint8)
+    for place, (start, end) in enumerate(pairwise([*starts[:count], len(frame)])):
+        unpacked = _imagecodecs().packbits_decode(memoryview(frame)[start:end])
+        if len(unpacked) < pixels:
+            raise FilmError("has DICOM pixels that are cut off; fetch the file again")
+        samples[:, count - 1 - place] = np.frombuffer(unpacked, np.uint8, pixels)
+    return samples.view(f"<u{count}").reshape(-1)
+
+
+def _by_pydicom(dataset: Dataset, kind: str, data: bytes, decoder: str) -> Values:
     from pydicom.pixels import pixel_array
 
-    dataset.PixelData = data
+    dataset.add_new("PixelData", kind, data)  # in some syntaxes the order of bytes hangs on the kind
     values: Values = pixel_array(dataset, decoding_plugin=decoder)
     return values
 
@@ -181,6 +205,8 @@ def _jpeg(frame: bytes, dataset: Dataset, smallest: tuple[int, int] | None) -> V
     with JpegImageFile(BytesIO(frame)) as image:
         if image.mode != "L":
             raise FilmError(_SEVERAL_SAMPLES)
+        if image.size != (dataset.Columns, dataset.Rows):
+            raise FilmError(_OTHER_SIZE)
         if _is_signed(dataset):  # neighbours of 127 and -128 have no average
             return _sign_extended(np.array(image, np.int32), 8)
         if smallest is not None:
@@ -188,20 +214,15 @@ def _jpeg(frame: bytes, dataset: Dataset, smallest: tuple[int, int] | None) -> V
         return np.array(image)
 
 
-def _jpeg_2000(frame: bytes, head: Codestream, dataset: Dataset, smallest: tuple[int, int] | None) -> Values:
-    """Samples of grey JPEG 2000, at the size of one of its resolutions."""
+def _jpeg_2000(
+    frame: bytes, head: Codestream, dataset: Dataset, smallest: tuple[int, int] | None
+) -> tuple[Values, int]:
+    """Samples of grey JPEG 2000 at one of its resolutions, and which: how many levels are left out."""
     levels = 0
-    if (
-        smallest is not None
-        and head.bits == int(dataset.BitsStored)
-        and head.is_signed == _is_signed(dataset)
-    ):
+    means_the_same = head.bits == int(dataset.BitsStored) and head.is_signed == _is_signed(dataset)
+    if smallest is not None and means_the_same and head.is_at_origin:
         levels = _levels_to_spare(head, smallest)
-    frame = frame[head.start :]  # without boxes, which Pillow would follow
-    values = _by_openjpeg(frame, levels)
-    wanted = tuple(-(-side >> levels) for side in (head.height, head.width))
-    if levels and values.shape != wanted:  # where its grid begins elsewhere than at 0
-        values = _by_openjpeg(frame, 0)
+    values = _by_openjpeg(frame[head.start :], head, levels)  # without boxes, which Pillow would follow
     # Pillow shifts samples up to 8 or 16 bits, and what is signed up to begin at 0.
     room = 8 * values.dtype.itemsize
     if head.bits > room:
@@ -213,16 +234,23 @@ def _jpeg_2000(frame: bytes, head: Codestream, dataset: Dataset, smallest: tuple
         samples &= (1 << head.bits) - 1
     elif _is_signed(dataset) and not head.is_signed:
         samples = _sign_extended(samples, head.bits)
-    return samples
+    return samples, levels
 
 
-def _by_openjpeg(frame: bytes, levels: int) -> npt.NDArray[Any]:
+def _by_openjpeg(frame: bytes, head: Codestream, levels: int) -> npt.NDArray[Any]:
     from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
 
     with Jpeg2KImageFile(BytesIO(frame)) as image:
         if image.mode not in ("L", "I;16"):
             raise FilmError(_SEVERAL_SAMPLES)
-        image.reduce = levels
+        if image.size != (head.width, head.height):
+            raise FilmError(_OTHER_SIZE)
+        if levels:
+            image.reduce = levels
+            # Resolutions are as large as the half, rounded up (ISO/IEC 15444-1, B-15). Pillow rounds to the
+            # nearest, and refuses the picture where that is another size: so it gets one that it divides.
+            whole = tuple(-(-side >> levels) << levels for side in image.size)
+            image._size = (whole[0], whole[1])
         return np.array(image)
 
 
@@ -243,7 +271,12 @@ def _unpacked(values: Values, dataset: Dataset) -> Values:
     if values.size != np.prod(shape) or (values.ndim > 1 and values.shape != shape):
         raise FilmError(_OTHER_SIZE)
     values = values.reshape(shape)
-    if _is_signed(dataset) and values.ndim == 2:
+    if values.ndim == 3:
+        from pydicom.pixels import convert_color_space
+
+        photometric = str(dataset.PhotometricInterpretation)
+        return convert_color_space(values, photometric, "RGB") if photometric in _YBR else values
+    if _is_signed(dataset):
         return _sign_extended(values.astype(np.int32), int(dataset.BitsStored))
     return values
 

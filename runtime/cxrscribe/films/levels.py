@@ -40,6 +40,13 @@ def look_up(table: Pixels, values: npt.NDArray[Any]) -> Pixels:
     return found
 
 
+def luma(colours: npt.NDArray[Any]) -> Pixels:
+    """Grey uint8 [h, w] of RGB [h, w, 3], by ITU-R 601."""
+    from PIL import Image
+
+    return np.array(Image.fromarray(np.ascontiguousarray(colours, dtype=np.uint8)).convert("L"))
+
+
 def stretched(values: npt.NDArray[np.float64], least: float, largest: float) -> npt.NDArray[np.float64]:
     """Brightness 0 to 1 of values, of which the least is black and the largest is white."""
     brightness: npt.NDArray[np.float64] = np.clip((values - least) / max(largest - least, 1e-12), 0.0, 1.0)

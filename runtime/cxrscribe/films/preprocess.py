@@ -145,7 +145,10 @@ class Preprocessing:
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values, which `from_json` reads back."""
-        return asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
+        fields = asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
+        if self.png_range == PngRange.FULL:  # as it is said by those who know of no other
+            del fields["png_range"]
+        return fields
 
     @classmethod
     def from_json(cls, fields: JsonObject) -> Preprocessing:

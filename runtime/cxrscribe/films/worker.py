@@ -26,6 +26,9 @@ _GRACE_SECONDS = 1.0
 def main() -> None:
     """Answer until the input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program that started this one
+    for limit in ("SIGALRM", "SIGXCPU"):  # what that one ignores isn't ignored here
+        if hasattr(signal, limit):
+            signal.signal(getattr(signal, limit), signal.SIG_DFL)
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # decoders print
     _leave_no_core()

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from cxrscribe.errors import FilmError, MissingExtraError
+from cxrscribe.films.dicom import transfer_syntax
 from cxrscribe.films.film import read_film
 
 pydicom = pytest.importorskip("pydicom", reason="needs the extra dicom")
@@ -65,11 +66,16 @@ def test_compressed_values_beyond_the_stored_bits_are_refused() -> None:
         shown_dicom(written(dataset))
 
 
-def test_compressed_bytes_that_are_not_full_are_refused() -> None:
-    frame = BytesIO()
-    Image.fromarray(RAMP).save(frame, "JPEG")
-    with pytest.raises(FilmError, match="compressed DICOM pixels of 7 bits in bytes"):
-        shown_dicom(encapsulated(frame.getvalue(), RAMP, JPEGBaseline8Bit, BitsStored=7, HighBit=6))
+def test_compressed_bytes_may_have_fewer_bits_but_not_say_so() -> None:
+    for pixels, is_read in ((RAMP, False), (RAMP // 4 + 10, True)):
+        frame = BytesIO()
+        Image.fromarray(pixels).save(frame, "JPEG", quality=95)
+        content = encapsulated(frame.getvalue(), pixels, JPEGBaseline8Bit, BitsStored=7, HighBit=6)
+        if is_read:
+            assert shown_dicom(content).shape == pixels.shape
+        else:
+            with pytest.raises(FilmError, match="beyond the 7 bits"):
+                shown_dicom(content)
 
 
 # Written as numbers and then replaced in the file, for pydicom writes no such thing.
@@ -151,9 +157,26 @@ def test_elements_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
         dataset.add_new((0x0009, place), "LO", "x")
     content = written(dataset)
     assert shown_dicom(content).shape == RAMP.shape
-    monkeypatch.setattr("cxrscribe.films.dicom._MOST_ELEMENTS", 50)
-    with pytest.raises(FilmError, match="more than 50 elements"):
+    monkeypatch.setattr("cxrscribe.films.dicom._MOST_READS", 50)
+    with pytest.raises(FilmError, match="of too many elements"):
         shown_dicom(content)
+
+
+def test_items_are_counted_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = dicom(RAMP)
+    dataset.add_new((0x0009, 0x1001), "SQ", [Dataset() for _ in range(900)])
+    dataset[0x0009, 0x1001].is_undefined_length = True
+    assert shown_dicom(written(dataset)).shape == RAMP.shape
+    monkeypatch.setattr("cxrscribe.films.dicom._MOST_READS", 900)
+    with pytest.raises(FilmError, match="of too many elements"):
+        shown_dicom(written(dataset))
+
+
+def test_a_long_file_meta_information_is_not_understood() -> None:
+    content = written(dicom(RAMP))
+    place = 132 + 12  # behind the length of the group
+    many = content[:place] + b"\x02\0\x02\x01UI\0\0" * 2000 + content[place:]
+    assert transfer_syntax(many) is None
 
 
 def test_nothing_about_the_patient_gets_out(caplog: pytest.LogCaptureFixture) -> None:

@@ -193,6 +193,7 @@ def test_rules_are_recorded_and_those_of_old_bundles_stay() -> None:
     assert (fields.pop("display"), fields.pop("png_range")) == (3, "used")
     old = Preprocessing.from_json(JsonObject(fields, "manifest.json"))
     assert (old.display, old.png_range) == (1, "full")
+    assert "png_range" not in old.to_json()  # digests of what they made stay
     with pytest.raises(InputError, match="display is 4; this version knows rules 1 to 3"):
         Preprocessing(64, 64, display=4)
     with pytest.raises(InputError, match="png_range is 'most'; there are full and used"):

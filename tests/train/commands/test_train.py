@@ -53,6 +53,26 @@ def test_from_films_to_features_to_a_run(squares: Path, tmp_path: Path) -> None:
     assert "RANDOM" not in again.stderr
 
 
+def test_the_range_of_png_is_chosen_once_and_kept(squares: Path, tmp_path: Path) -> None:
+    features, out = tmp_path / "f.h5", tmp_path / "run"
+    made = run(
+        "features", "--corpus", squares, "--out", features, *NETWORK, "--weights", "random:1",
+        "--png-range", "full",
+    )  # fmt: skip
+    assert made.exit_code == 0, made.output
+    on_features = ("train", "--corpus", squares, "--features", features, "--epochs", 1, *SMALL)
+    trained = run(*on_features, "--out", out)
+    assert trained.exit_code == 0, trained.output
+    assert Run.open(out).preprocessing.png_range == "full"
+    refused = run(*on_features, "--out", tmp_path / "other", "--png-range", "used")
+    assert refused.exit_code == 2
+    assert "made with png_range = 'full', not 'used'" in refused.stderr
+    on_films = ("train", "--corpus", squares, "--end-to-end", "--epochs", 1, *NETWORK, *SMALL)
+    trained = run(*on_films, "--out", tmp_path / "films", "--png-range", "full")
+    assert trained.exit_code == 0, trained.output
+    assert Run.open(tmp_path / "films").preprocessing.png_range == "full"
+
+
 def test_the_command_line_wins_over_the_config_file(squares: Path, tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text("end_to_end = true\n[fit]\nepochs = 5\nseed = 3\n", encoding="utf-8")

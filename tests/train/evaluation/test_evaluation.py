@@ -256,7 +256,7 @@ def test_page_shows_films(evaluation: Evaluation, written: list[Written], tmp_pa
     from PIL import Image
 
     path = tmp_path / "film.png"
-    Image.fromarray(np.zeros((900, 600), dtype=np.uint8)).save(path)
+    Image.linear_gradient("L").resize((600, 900)).save(path)
     (tmp_path / "broken.png").write_bytes(b"no film")
     films = [
         Written(

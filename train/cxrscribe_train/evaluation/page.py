@@ -123,15 +123,15 @@ def _chip(kind: str, sign: str, label: str) -> str:
 def _picture(path: Path | None) -> str:
     from PIL import Image
 
-    from cxrscribe.films.film import read_film
+    from cxrscribe.films.preprocess import Preprocessing
 
     if path is None:
         return '<div class="no-film">no image file</div>'
     try:
-        picture = Image.fromarray(read_film(path))
+        # As a corpus is read: of any modality, and in a process of its own where a decoder could crash.
+        picture = Image.fromarray(Preprocessing(_FILM_SIDE, _FILM_SIDE).read(path, modalities=()))
     except FilmError:
         return '<div class="no-film">film can\'t be read</div>'
-    picture.thumbnail((_FILM_SIDE, _FILM_SIDE))
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=_FILM_QUALITY)
     data = base64.b64encode(buffer.getvalue()).decode("ascii")

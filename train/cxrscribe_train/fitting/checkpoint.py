@@ -147,8 +147,8 @@ def load_checkpoint(
     for name, digest in fingerprint.items():
         if place["fingerprint"].get(name) != digest:
             raise InputError(
-                f"the checkpoint in {directory} was taken with another {name}; give the one it was begun "
-                "with, or start another run"
+                f"the checkpoint in {directory} was taken with another {name}, or by a version of cxrscribe "
+                "that made it otherwise; give the one it was begun with, or start another run"
             )
     fill(network, _below(tensors, _NETWORK), str(directory / place["tensors"]))
     optimizer.set_state_dict(_by_parameter(network, _below(tensors, _OPTIMIZER)))
