@@ -23,6 +23,8 @@ FILM_SECONDS: Final = 60.0
 
 _TRIAL: Final = "cxrscribe.archive.trial"
 _START_SECONDS: Final = 300.0
+_FILMS_AT_ONCE: Final = 4
+"""Few, so that few are under suspicion when a process dies."""
 _MESSAGES: Final = {
     Reason.KILLED_THE_READER: "ends the process that scores it, also alone; it is damaged: fetch it again",
     Reason.TIMED_OUT: "is not done after a minute, also alone; it is damaged: fetch it again",
@@ -52,8 +54,8 @@ def isolated_rows(
         if len(rest) == 1:
             yield _given_up(run, shard, rest[0], trial.death)
         elif rest:
-            half = (len(rest) + 1) // 2
-            waiting += [rest[half:], rest[:half]]
+            suspects = min((len(rest) + 1) // 2, 3 * _FILMS_AT_ONCE)  # in the search, decoded, and being read
+            waiting += [rest[suspects:], rest[:suspects]]
 
 
 class _Trial:
@@ -72,6 +74,7 @@ class _Trial:
                 "run": str(run.place.path.absolute()),
                 "shard": shard,
                 "rows": [film.row for film in films],
+                "batch_size": _FILMS_AT_ONCE,
                 "engine": engine.to_json(),
             },
         )

@@ -72,12 +72,8 @@ class Generation:
     def done(self) -> dict[int, str]:
         """The parts that are there, by shard."""
         folder = layout.generation_folder(self.number) if self.number else layout.PARTS_FOLDER
-        found = {
-            shard: name
-            for name in self.place.names(folder)
-            if (shard := layout.shard_of_part(name)) is not None
-        }
-        return {shard: name for shard, name in sorted(found.items()) if name == self.part(shard)}
+        names = frozenset(self.place.names(folder))
+        return {shard: name for shard in self.shards if (name := self.part(shard)) in names}
 
     def missing(self) -> list[int]:
         """The shards that are still to be done."""

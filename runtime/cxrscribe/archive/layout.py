@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 RUN: Final = "run.json"
@@ -18,7 +17,6 @@ PROGRESS: Final = "progress.prom"
 
 _PARTS_A_FOLDER: Final = 1000
 _DIGITS_OF_DIGEST: Final = 16
-_PART: Final = re.compile(r"part-(\d{6,})\.(jsonl\.gz|parquet)")
 
 
 def plan_file(shard: int, sha256: str) -> str:
@@ -32,12 +30,6 @@ def part_file(generation: int, shard: int, suffix: str) -> str:
     if generation:
         return f"{generation_folder(generation)}/{name}"
     return f"{PARTS_FOLDER}/{shard // _PARTS_A_FOLDER:03}/{name}"
-
-
-def shard_of_part(name: str) -> int | None:
-    """The shard whose rows a file of this name holds; None for any other name."""
-    found = _PART.fullmatch(name.rpartition("/")[2])
-    return int(found[1]) if found else None
 
 
 def generation_folder(generation: int) -> str:

@@ -6,17 +6,12 @@ there is one.
 
 from __future__ import annotations
 
-from typing import Final
-
 from cxrscribe.archive.child import Parent
 from cxrscribe.archive.engine import Engine
 from cxrscribe.archive.rows.row import Row
 from cxrscribe.archive.run import open_run
 from cxrscribe.archive.stream import Group, RowStream
 from cxrscribe.errors import CxrscribeError
-
-_FILMS_AT_ONCE: Final = 4
-"""Few, so that few are under suspicion if this ends."""
 
 
 def main() -> None:
@@ -38,7 +33,7 @@ def main() -> None:
     parent.say({"ready": True})
     group = Group(request.integer("shard"), films)
     with reporter:
-        for _, row in RowStream(run, reporter).rows([group], _FILMS_AT_ONCE):
+        for _, row in RowStream(run, reporter).rows([group], request.integer("batch_size", 1)):
             if isinstance(row, Row):
                 parent.say({"row": row.to_json()})
             elif row is not None:
