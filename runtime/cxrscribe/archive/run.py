@@ -20,7 +20,7 @@ from cxrscribe.archive.identity import (
 )
 from cxrscribe.archive.place import Folder
 from cxrscribe.archive.plan import SHARD_FILMS, Plan, make_plan
-from cxrscribe.archive.rows.part import JSONL, SUFFIXES
+from cxrscribe.archive.rows.part import JSONL, SUFFIXES, check_format
 from cxrscribe.archive.rows.row import RowChoice
 from cxrscribe.archive.sources.listing import Sources, source_names
 from cxrscribe.errors import InputError
@@ -121,7 +121,7 @@ def begin_run(
     and for a new one 1,000 films a shard, `jsonl`, and RowChoice().
 
     Raises InputError when a run is there that was begun with anything else, when there is no film, or when
-    the place can't keep a run.
+    the place can't keep a run; MissingExtraError when the format's extra isn't installed.
     """
     place = Folder(path)
     there = _read(place)
@@ -139,6 +139,7 @@ def begin_run(
         plan.sha256,
     )
     if there is None:
+        check_format(chosen.format)
         document = {
             "schema": _SCHEMA,
             "run": chosen.run_id,
@@ -149,6 +150,7 @@ def begin_run(
         there = _read(place)
         assert there is not None
     there.check_identity(chosen, accept_runtime=accept_runtime)
+    check_format(chosen.format)
     return there
 
 

@@ -143,6 +143,27 @@ def test_duplicates_are_counted(run: Run, tmp_path: Path) -> None:
     assert "1 films have the bytes of another one of their shard" in score(run, folder, "--run", "out").stdout
 
 
+def test_rows_are_exported_and_compacted(run: Run, archive: Path) -> None:
+    score(run, archive, "--run", "out", "--shard-films", 5, "--part", "1/2")
+    unfinished = run("score", "export", "out", "--out", "all.csv")
+    assert (unfinished.exit_code, unfinished.stderr) == (1, "15 rows in all.csv; 10 films aren't done yet\n")
+    assert run("score", "compact", "out", "--out", "large").exit_code == 2
+    score(run, "--run", "out")
+    assert run("score", "export", "out", "--out", "all.csv").exit_code == 2
+    assert run("score", "export", "out", "--out", "all.csv", "--overwrite").exit_code == 0
+    assert len(Path("all.csv").read_text().splitlines()) == 26
+    assert run("score", "compact", "out", "--out", "large", "--rows", 10).stderr == "3 files in large\n"
+
+
+def test_parquet_without_its_extra_is_refused_before_anything_is_scored(
+    run: Run, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    refused = score(run, archive, "--run", "out", "--format", "parquet", code=2)
+    assert "pip install 'cxrscribe[parquet]'" in refused.stderr
+    assert not Path("out/run.json").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -1,9 +1,10 @@
-"""Rows as Parquet: one row group, sorted by row, so that a reader finds a film by the statistics."""
+"""Rows as Parquet, sorted by row: a reader finds a film by the statistics of the row groups."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from cxrscribe.archive.quarantine import Reason
 from cxrscribe.archive.rows.row import Row
@@ -19,22 +20,39 @@ HEADER_KEY: Final = b"cxrscribe"
 _ZSTD_LEVEL: Final = 3
 
 
+def require_arrow() -> None:
+    """Raise MissingExtraError where pyarrow isn't installed."""
+    _modules()
+
+
 def write_parquet(header: str, rows: Sequence[Row]) -> bytes:
-    """The content of a file with these rows. Raises MissingExtraError."""
-    arrow, parquet = _modules()
-    schema = _schema(arrow).with_metadata({HEADER_KEY: header.encode("ascii")})
-    table = arrow.Table.from_pylist([_values(row) for row in rows], schema)
-    sink = arrow.BufferOutputStream()
-    parquet.write_table(
-        table,
-        sink,
-        compression="zstd",
-        compression_level=_ZSTD_LEVEL,
-        row_group_size=max(1, len(rows)),
-        write_page_checksum=True,
-    )
-    content: bytes = sink.getvalue().to_pybytes()
-    return content
+    """The content of a file with these rows in one row group. Raises MissingExtraError."""
+    content = BytesIO()
+    file = ParquetFile(content, header)
+    file.write(rows)
+    file.close()
+    return content.getvalue()
+
+
+class ParquetFile:
+    """A Parquet file that is being written. Raises MissingExtraError."""
+
+    def __init__(self, file: BinaryIO, header: str) -> None:
+        """`header`: JSON, which the metadata of the file will have."""
+        self._arrow, parquet = _modules()
+        self._schema = _schema(self._arrow).with_metadata({HEADER_KEY: header.encode("ascii")})
+        self._writer = parquet.ParquetWriter(
+            file, self._schema, compression="zstd", compression_level=_ZSTD_LEVEL, write_page_checksum=True
+        )
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Add a row group."""
+        table = self._arrow.Table.from_pylist([_values(row) for row in rows], self._schema)
+        self._writer.write_table(table, row_group_size=len(rows))
+
+    def close(self) -> None:
+        """Write the end of the file, which stays open."""
+        self._writer.close()
 
 
 def read_parquet(content: bytes) -> tuple[bytes, list[Row]]:

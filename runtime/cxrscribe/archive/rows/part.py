@@ -166,6 +166,14 @@ class PartMaker:
         return header, _write_jsonl(header, lines)
 
 
+def check_format(format_name: str) -> None:
+    """Raise MissingExtraError where parts of this format can't be written or read here."""
+    if format_name == PARQUET:
+        from cxrscribe.archive.rows.parquet import require_arrow
+
+        require_arrow()
+
+
 def read_part(content: bytes, name: str) -> Part:
     """Read the part file `name`. Raises InputError, which names it, when it is damaged."""
     if name.endswith(SUFFIXES[PARQUET]):

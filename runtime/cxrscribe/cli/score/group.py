@@ -7,7 +7,7 @@ from typing import Final
 import click
 
 from cxrscribe.cli.score.films import films, retry
-from cxrscribe.cli.score.run import status, verify
+from cxrscribe.cli.score.run import compact, export, status, verify
 
 _FILMS: Final = "films"
 
@@ -36,5 +36,5 @@ def score() -> None:
 
 
 score.add_command(films, _FILMS)
-for command in (status, verify, retry):
+for command in (status, verify, retry, export, compact):
     score.add_command(command)

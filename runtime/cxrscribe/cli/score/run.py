@@ -123,6 +123,61 @@ def verify(
     click.get_current_context().exit(2 if broken else code)
 
 
+@click.command(short_help="Write all rows of a run into one file.")
+@click.argument("path", type=RUN, metavar="RUN")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    metavar="FILE",
+    help="A .csv, .jsonl, .jsonl.gz or .parquet file.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace --out if it exists.")
+def export(path: Path, out: Path, overwrite: bool) -> None:
+    """Write the row of every film of RUN that is done into one file, in the order of the plan.
+
+    A retry's row counts in place of an earlier one. Exit code: 0 all films are in it; 1 some aren't done yet.
+    """
+    from cxrscribe.archive.export import export as write
+    from cxrscribe.archive.run import open_run
+
+    run = open_run(path)
+    count = write(run, out, overwrite=overwrite)
+    missing = run.plan.films - count
+    left = f"; {missing:,} films aren't done yet" if missing else ""
+    click.echo(f"{count:,} rows in {out}{left}", err=True)
+    click.get_current_context().exit(1 if missing else 0)
+
+
+@click.command(short_help="Write the rows of a run into fewer, larger files.")
+@click.argument("path", type=RUN, metavar="RUN")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    metavar="DIR",
+    help="Folder for the files, outside RUN.",
+)
+@click.option(
+    "--rows",
+    type=click.IntRange(min=1),
+    default=250_000,
+    show_default=True,
+    metavar="N",
+    help="Rows a file.",
+)
+def compact(path: Path, out: Path, rows: int) -> None:
+    """Write the rows of RUN, which has to be done, into files of N rows, in the format of its parts.
+
+    RUN stays as it is. Files that are there are kept: an interrupted command can be given again.
+    """
+    from cxrscribe.archive.export import compact as write
+    from cxrscribe.archive.run import open_run
+
+    written = write(open_run(path), out, rows)
+    click.echo(f"{len(written):,} files in {out}", err=True)
+
+
 def _say_more(comparisons: list[tuple[str, Comparison]], dropped: int) -> None:
     for how, comparison in comparisons:
         click.echo(f"{how}: {comparison.compared:,} films, {len(comparison.problems):,} differ")
