@@ -36,8 +36,12 @@ class KilledRun:
         """Kill the command up to four times, let it end, and verify what it has left."""
         for _ in range(self.chance.randint(1, _MOST_KILLS)):
             self._run(killed=True)
-        self._run(killed=False)
+        self.run_once()
         return verify(open_run(self.path))
+
+    def run_once(self) -> None:
+        """Let the command end by itself."""
+        self._run(killed=False)
 
     def _run(self, killed: bool) -> None:
         command = [sys.executable, "-m", "cxrscribe", "score", self.archive, "--run", self.path, "--device", "cpu"]

@@ -19,15 +19,18 @@ from typing import Final
 
 from cxrscribe.errors import InputError
 
-TEMPORARY: Final = ".tmp-"
-"""How the names of unfinished files begin."""
-
+_TEMPORARY: Final = ".tmp-"
 _PRIVATE_FILE: Final = 0o600
 _PRIVATE_FOLDER: Final = 0o700
 _A_DAY: Final = 86_400.0
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL})
 _AT_FDCWD: Final = -100
 _RENAME_NOREPLACE: Final = 1
+
+
+def is_unfinished(name: str) -> bool:
+    """Whether a file of this name is one that someone is writing, or was when they died."""
+    return name.rpartition("/")[2].startswith(_TEMPORARY)
 
 
 class Folder:
@@ -50,7 +53,7 @@ class Folder:
         final = self.path / name
         with self._writing(name):
             self._make_folder(final.parent)
-            temporary = final.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
+            temporary = final.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
             try:
                 _write_durably(temporary, content)
                 made = _give_name(temporary, final)
@@ -62,7 +65,7 @@ class Folder:
 
     def probe(self) -> None:
         """Raise InputError unless the place refuses the second of two makers of a file, as `create` needs."""
-        name = f"{TEMPORARY}probe-{secrets.token_hex(8)}"
+        name = f"{_TEMPORARY}probe-{secrets.token_hex(8)}"
         try:
             first, second = self.create(name, b"1"), self.create(name, b"2")
             kept = self.read(name)
@@ -118,7 +121,7 @@ class Folder:
     def replace(self, name: str, content: bytes) -> None:
         """Write a file that may be written again, and is no part of the truth; readers see a whole one."""
         final = self.path / name
-        temporary = final.with_name(f"{TEMPORARY}{secrets.token_hex(8)}")
+        temporary = final.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
         with self._writing(name):
             self._make_folder(final.parent)
             try:
@@ -155,14 +158,14 @@ class Folder:
         """
         with self._writing(""):
             self._make_folder(self.path)
-            clock = self.path / f"{TEMPORARY}{secrets.token_hex(8)}"
+            clock = self.path / f"{_TEMPORARY}{secrets.token_hex(8)}"
             with _opened(clock, os.O_EXCL) as file:
                 now = os.fstat(file).st_mtime
             clock.unlink()
         swept = 0
         for name in self.names("."):
             path = self.path / name
-            if path.name.startswith(TEMPORARY):
+            if is_unfinished(name):
                 with suppress(OSError):  # someone else has just removed it, or finished it
                     if now - path.stat().st_mtime > _A_DAY:
                         path.unlink()

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cxrscribe.archive import layout
-from cxrscribe.archive.place import Folder
+from cxrscribe.archive.place import Folder, is_unfinished
 from cxrscribe.errors import InputError
 from cxrscribe.json_object import read_json_object
 
@@ -183,9 +183,9 @@ def make_plan(
     plan = Plan.read(place)
     assert plan is not None
     kept = {shard.file for shard in plan.shards}
-    for shard in shards:  # of a planner that was too late
-        if shard.file not in kept:
-            place.remove(shard.file)
+    for name in place.names(layout.PLAN_FOLDER):  # of planners that were too late, or died
+        if name not in kept and not is_unfinished(name):  # someone may be about to finish that one
+            place.remove(name)
     return plan
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from cxrscribe.archive import layout
 from cxrscribe.archive.generation import Generation
-from cxrscribe.archive.place import TEMPORARY
+from cxrscribe.archive.place import is_unfinished
 from cxrscribe.archive.plan import PlannedFilm
 from cxrscribe.archive.quarantine import QuarantinedError
 from cxrscribe.archive.rows.part import Part, read_part
@@ -150,7 +150,7 @@ def _look_for_others(verdict: Verdict, run: Run, generation: Generation, known: 
     allowed = {layout.retry_file(generation.number)} if generation.number else set()
     markers = f"{folder}/{layout.ATTEMPTS_FOLDER}/"
     for name in run.place.names(folder):
-        if name.rpartition("/")[2].startswith(TEMPORARY):
+        if is_unfinished(name):
             verdict.unfinished_files += 1
         elif name not in known and name not in allowed and not name.startswith(markers):
             verdict.problems.append(f"{name} isn't a file of this run; move it elsewhere")

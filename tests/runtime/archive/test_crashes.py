@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from cxrscribe.archive import Run, score_shards
+from cxrscribe.archive import Run, open_run, score_shards
 from cxrscribe.archive.verify import verify
 from cxrscribe.reporter import Reporter
 from support.archive_films import small_film
@@ -24,6 +25,18 @@ def large_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
         content = small_film(number)
         (folder / f"{number:03}.png").write_bytes(content[:60] if number % 10 == 3 else content)
     return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_two_commands_at_once_make_one_run(large_archive: Path, tmp_path: Path, workers: int) -> None:
+    runs = [KilledRun(large_archive, tmp_path / "run", workers, random.Random(0)) for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        for ended in [pool.submit(run.run_once) for run in runs]:
+            ended.result()
+    assert runs[0].parts == runs[1].parts
+    verdict = verify(open_run(tmp_path / "run"))
+    assert (verdict.planned, verdict.missing, verdict.repeated, verdict.problems) == (FILMS, 0, 0, [])
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from cxrscribe.archive.place import TEMPORARY, Folder
+from cxrscribe.archive.place import Folder, is_unfinished
 from cxrscribe.errors import InputError
 
 RACER = """
@@ -34,7 +34,7 @@ def refuse_links(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
 
 
 def leftovers(path: Path) -> list[Path]:
-    return list(path.rglob(f"{TEMPORARY}*"))
+    return [found for found in path.rglob("*") if is_unfinished(found.name)]
 
 
 def test_file_is_made_once(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_whoever_dies_in_the_middle_leaves_the_whole_file_or_none(tmp_path: Path
 
 def test_unfinished_files_go_after_a_day(tmp_path: Path) -> None:
     place = Folder(tmp_path)
-    old, new = tmp_path / "parts" / f"{TEMPORARY}old", tmp_path / "parts" / f"{TEMPORARY}new"
+    old, new = tmp_path / "parts" / ".tmp-old", tmp_path / "parts" / ".tmp-new"
     old.parent.mkdir()
     old.write_bytes(b"")
     new.write_bytes(b"")

@@ -61,6 +61,16 @@ def test_of_planners_at_once_one_wins_and_the_others_leave_nothing(tmp_path: Pat
         made[0].read_shard(place, shard)
 
 
+def test_file_that_another_planner_is_writing_is_left_alone(tmp_path: Path) -> None:
+    unfinished = tmp_path / "run" / "plan" / ".tmp-other"
+    leftover = tmp_path / "run" / "plan" / "000000-0123456789abcdef.jsonl.gz"
+    unfinished.parent.mkdir(parents=True)
+    unfinished.touch()
+    leftover.touch()
+    plan(tmp_path, listed(5))
+    assert (unfinished.exists(), leftover.exists()) == (True, False)
+
+
 def test_plan_that_was_not_finished_is_none(tmp_path: Path) -> None:
     place, made = plan(tmp_path, listed(25))
     place.remove(layout.PLAN)

@@ -145,9 +145,11 @@ def _score(run: Run, generation: Generation, reporter: Reporter, engine: EngineC
     from cxrscribe.archive.status import Watch
 
     events = EventLog(run.place)
+    twice = 0
     with _terminable(), ScoreBar() as bar, Progress(run, bar.show):
         for receipt in _receipts(run, generation, reporter, engine, way):
             events.write(receipt)
+            twice += not receipt.committed and receipt.attempt > 0 and not receipt.left
             if not receipt.agrees:
                 click.echo(
                     f"shard {receipt.shard} was scored by two at once, with other results: its part is the "
@@ -157,6 +159,12 @@ def _score(run: Run, generation: Generation, reporter: Reporter, engine: EngineC
     status = Watch(run).look()
     left = sum(generation.count_of(shard) for shard in way.own_shards(generation.missing()))
     click.echo(f"{status.films:,} films = {outcome(status.ok, status.reasons, status.films - status.done)}")
+    if twice:
+        click.echo(
+            f"{twice:,} shards were scored by someone else at the same time, whose parts count; give each "
+            "command its own --part",
+            err=True,
+        )
     if status.duplicates:
         click.echo(f"{status.duplicates:,} films have the bytes of another one of their shard")
     return exit_code(status.quarantined, status.done, left, way.max_quarantined)
@@ -171,7 +179,14 @@ def _receipts(
     from cxrscribe.archive.supervisor import Assignment, supervise
 
     shards = way.own_shards(generation.missing())
-    chosen = Engine(**{**asdict(engine), "bundle": str(engine.bundle), "modalities": reporter.modalities})
+    chosen = Engine(
+        **{
+            **asdict(engine),
+            "bundle": str(engine.bundle),
+            "device": reporter.device,
+            "modalities": reporter.modalities,
+        }
+    )
     share = max(QUARANTINED_SHARE, way.max_quarantined)
     if way.workers == 1:
         return score_shards(
