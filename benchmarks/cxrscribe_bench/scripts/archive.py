@@ -30,7 +30,7 @@ import numpy as np
 import cxrscribe
 from cxrscribe.archive import Run, begin_run, open_run, score_shards
 from cxrscribe.archive.identity import identity_of
-from cxrscribe.archive.place import Folder
+from cxrscribe.archive.places.folder import Folder
 from cxrscribe.archive.plan import Listed, Plan, PlannedFilm, make_plan
 from cxrscribe.archive.rows.part import JSONL, PartMaker
 from cxrscribe.archive.rows.row import Content, RowChoice, film_row

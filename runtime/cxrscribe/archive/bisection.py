@@ -71,7 +71,7 @@ class _Trial:
         self._child = Child(
             _TRIAL,
             {
-                "run": str(run.place.path.absolute()),
+                "run": run.place.url,
                 "shard": shard,
                 "rows": [film.row for film in films],
                 "batch_size": _FILMS_AT_ONCE,

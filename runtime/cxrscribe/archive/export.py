@@ -76,9 +76,9 @@ def compact(run: Run, folder: Path, rows: int = COMPACT_ROWS) -> list[Path]:
     """
     if any(generation.missing() for generation in run.generations()):
         raise InputError(
-            f"{run.place.path} isn't done; compact it once it is, or use `cxrscribe score export`"
+            f"{run.place.url} isn't done; compact it once it is, or use `cxrscribe score export`"
         )
-    if folder.resolve().is_relative_to(run.place.path.resolve()):
+    if run.place.holds(folder):
         raise InputError(f"{folder} is in the folder of the run; give another one")
     suffix = SUFFIXES[run.identity.format]
     left = (row for _, row in newest_rows(run))

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from cxrscribe.archive import layout
-from cxrscribe.archive.place import Folder
+from cxrscribe.archive.places.place import Place
 from cxrscribe.archive.plan import Plan, PlannedFilm
 from cxrscribe.archive.quarantine import Reason
 from cxrscribe.errors import InputError
-from cxrscribe.json_object import read_json_object
+from cxrscribe.json_object import parse_json_object
 
 _SCHEMA: Final = 1
-_LARGEST_RETRY: Final = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Generation:
     """One pass over the films of a plan, or over some of them."""
 
     number: int
-    place: Folder
+    place: Place
     plan: Plan
     suffix: str
     """Of its parts."""
@@ -81,7 +80,7 @@ class Generation:
         return [shard for shard in self.shards if shard not in done]
 
 
-def write_retry(place: Folder, number: int, rows: Mapping[int, Mapping[int, Reason]]) -> None:
+def write_retry(place: Place, number: int, rows: Mapping[int, Mapping[int, Reason]]) -> None:
     """Freeze which films a retry is about, unless someone has been quicker."""
     document = {
         "schema": _SCHEMA,
@@ -93,15 +92,15 @@ def write_retry(place: Folder, number: int, rows: Mapping[int, Mapping[int, Reas
     place.create(layout.retry_file(number), json.dumps(document).encode("ascii"))
 
 
-def read_retry(place: Folder, number: int) -> dict[int, dict[int, Reason]]:
+def read_retry(place: Place, number: int) -> dict[int, dict[int, Reason]]:
     """The rows of a retry, by shard, each with why it had no report before.
 
     Raises InputError when there is no such retry, or it is damaged.
     """
     name = layout.retry_file(number)
-    fields = read_json_object(place.path / name, _LARGEST_RETRY, place=name)
+    fields = parse_json_object(place.read(name), place.locate(name))
     if fields.integer("schema") != _SCHEMA or fields.integer("generation") != number:
-        raise InputError(f"{place.path / name} is of another version of cxrscribe; go on with that one")
+        raise InputError(f"{place.locate(name)} is of another version of cxrscribe; go on with that one")
     shards = fields.object("rows")
     found = {}
     for shard in shards.names():

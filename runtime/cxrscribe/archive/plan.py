@@ -15,14 +15,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from cxrscribe.archive import layout
-from cxrscribe.archive.place import Folder, is_unfinished
+from cxrscribe.archive.places.place import Place, is_unfinished
 from cxrscribe.errors import InputError
-from cxrscribe.json_object import read_json_object
+from cxrscribe.json_object import parse_json_object
 
 SHARD_FILMS: Final = 1000
 _SHARD_BYTES: Final = 2 << 30
 _SCHEMA: Final = 1
-_LARGEST_PLAN: Final = 1 << 30  # bytes of plan.json, for a hundred million films 20 MB
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ class Plan:
         """How many films there are."""
         return sum(shard.films for shard in self.shards)
 
-    def read_shard(self, place: Folder, shard: int) -> tuple[PlannedFilm, ...]:
+    def read_shard(self, place: Place, shard: int) -> tuple[PlannedFilm, ...]:
         """The films of a shard.
 
         Raises InputError when the plan has none of that number, or its file is damaged.
@@ -101,13 +100,13 @@ class Plan:
         content = place.read(planned.file)
         if hashlib.sha256(content).hexdigest() != planned.sha256:
             raise InputError(
-                f"{place.path / planned.file} isn't what {layout.PLAN} says (sha256 differs); the plan is "
+                f"{place.locate(planned.file)} isn't what {layout.PLAN} says (sha256 differs); the plan is "
                 "damaged: start a new run"
             )
         return tuple(PlannedFilm(**json.loads(line)) for line in gzip.decompress(content).splitlines())
 
     @classmethod
-    def read(cls, place: Folder) -> Plan | None:
+    def read(cls, place: Place) -> Plan | None:
         """The plan of the run in `place`; None where there is none yet.
 
         Raises InputError when it is damaged.
@@ -115,11 +114,11 @@ class Plan:
         if not place.has(layout.PLAN):
             return None
         content = place.read(layout.PLAN)
-        fields = read_json_object(place.path / layout.PLAN, _LARGEST_PLAN)
+        fields = parse_json_object(content, place.locate(layout.PLAN))
         version = fields.integer("schema")
         if version != _SCHEMA:
             raise InputError(
-                f"{place.path / layout.PLAN} is of schema {version}, and this version of cxrscribe reads "
+                f"{place.locate(layout.PLAN)} is of schema {version}, and this version of cxrscribe reads "
                 f"{_SCHEMA}; go on with the version that made it"
             )
         fields.skip("films")  # for people: the shards say it too
@@ -144,7 +143,7 @@ class Plan:
 
 
 def make_plan(
-    place: Folder,
+    place: Place,
     listed: Iterable[Listed],
     root: str,
     sources: tuple[str, ...],

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from cxrscribe.archive import layout
-from cxrscribe.archive.place import Folder
+from cxrscribe.archive.places.place import Place
 from cxrscribe.archive.run import Run
 from cxrscribe.archive.scoring import Receipt
 from cxrscribe.archive.status import Status, Watch
@@ -28,7 +28,7 @@ _SECONDS: Final = 10.0
 class EventLog:
     """One line a shard, in a file that this process alone writes."""
 
-    def __init__(self, place: Folder) -> None:
+    def __init__(self, place: Place) -> None:
         self._place = place
         self._name = layout.events_file(secrets.token_hex(6))
 
@@ -38,7 +38,7 @@ class EventLog:
             self._place.append(self._name, json.dumps(receipt.to_json()).encode("ascii") + b"\n")
 
 
-def write_metrics(place: Folder, status: Status) -> None:
+def write_metrics(place: Place, status: Status) -> None:
     """Write `progress.prom` anew, for node_exporter's textfile collector."""
     with suppress(InputError):
         place.replace(layout.PROGRESS, "".join(f"{line}\n" for line in metrics(status)).encode("ascii"))

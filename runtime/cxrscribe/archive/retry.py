@@ -23,7 +23,7 @@ def begin_retry(run: Run, reasons: Collection[Reason] = ()) -> Generation | None
         if newest.number:
             return newest
         raise InputError(
-            f"{run.place.path} has {len(missing)} shards left to score; give the command that began the run "
+            f"{run.place.url} has {len(missing)} shards left to score; give the command that began the run "
             "again, and retry once it is done"
         )
     rows = _without_report(generations, reasons)

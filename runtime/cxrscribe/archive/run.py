@@ -18,13 +18,14 @@ from cxrscribe.archive.identity import (
     identity_of,
     installed_versions,
 )
-from cxrscribe.archive.place import Folder
+from cxrscribe.archive.places.folder import Folder
+from cxrscribe.archive.places.place import Place, is_url
 from cxrscribe.archive.plan import SHARD_FILMS, Plan, make_plan
 from cxrscribe.archive.rows.part import JSONL, SUFFIXES, check_format
 from cxrscribe.archive.rows.row import RowChoice
 from cxrscribe.archive.sources.listing import Sources, source_names
 from cxrscribe.errors import InputError
-from cxrscribe.json_object import read_json_object
+from cxrscribe.json_object import parse_json_object
 
 if TYPE_CHECKING:
     from cxrscribe.reporter import Reporter
@@ -38,7 +39,7 @@ _SHOWN_DIFFERENCES: Final = 4
 class Run:
     """A run whose plan is frozen and whose identity is recorded. Made by `begin_run` and `open_run`."""
 
-    place: Folder
+    place: Place
     plan: Plan
     identity: Identity
     """What it was begun with."""
@@ -78,7 +79,7 @@ class Run:
         others = [difference for difference in found if not difference.is_version]
         if others:
             raise InputError(
-                f"{self.place.path} was begun with something else: {_shown(others)}; give the same again, or "
+                f"{self.place.url} was begun with something else: {_shown(others)}; give the same again, or "
                 "another --run"
             )
         if not versions:
@@ -88,17 +89,17 @@ class Run:
             self.place.create(name, json.dumps(dict(now.versions), indent=1).encode("ascii"))
         elif not self.place.has(name):
             raise InputError(
-                f"{self.place.path} was begun with other software: {_shown(versions)}; install the same, "
+                f"{self.place.url} was begun with other software: {_shown(versions)}; install the same, "
                 "give another --run, or --accept runtime to have parts of both, each of which says its own"
             )
 
 
 def open_run(path: str | os.PathLike[str]) -> Run:
     """Open the run in the folder `path`. Raises InputError when there is none, or it is damaged."""
-    place = Folder(path)
+    place = place_at(path)
     run = _read(place)
     if run is None:
-        raise InputError(f"{place.path} holds no run; `cxrscribe score SOURCE --run {place.path}` begins one")
+        raise InputError(f"{place.url} holds no run; `cxrscribe score SOURCE --run {place.url}` begins one")
     return run
 
 
@@ -123,7 +124,7 @@ def begin_run(
     Raises InputError when a run is there that was begun with anything else, when there is no film, or when
     the place can't keep a run; MissingExtraError when the format's extra isn't installed.
     """
-    place = Folder(path)
+    place = place_at(path)
     there = _read(place)
     if there is None:
         place.probe()
@@ -154,12 +155,24 @@ def begin_run(
     return there
 
 
-def _plan(place: Folder, sources: Sequence[str], shard_films: int | None, stdin: Iterable[bytes]) -> Plan:
+def place_at(path: str | os.PathLike[str]) -> Place:
+    """The place of this path: a folder, or for `s3://`, `gs://` and `az://` a prefix in a bucket.
+
+    Raises MissingExtraError where a bucket needs the extra `store` and it isn't installed.
+    """
+    if is_url(path):
+        from cxrscribe.archive.places.bucket import Bucket
+
+        return Bucket.open(str(path))
+    return Folder(path)
+
+
+def _plan(place: Place, sources: Sequence[str], shard_films: int | None, stdin: Iterable[bytes]) -> Plan:
     """The plan that is there, or a new one. Raises InputError when the one that is there is another."""
     plan = Plan.read(place)
     if plan is None:
         if not sources:
-            raise InputError(f"{place.path} holds no run yet; give the folders, files or lists to score")
+            raise InputError(f"{place.url} holds no run yet; give the folders, files or lists to score")
         found = Sources(sources, stdin)
         plan = make_plan(place, found.films(), found.root, found.names, shard_films or SHARD_FILMS)
     asked = [
@@ -168,25 +181,25 @@ def _plan(place: Folder, sources: Sequence[str], shard_films: int | None, stdin:
     ]
     if found_differences := [difference for difference in asked if difference.was != difference.now]:
         raise InputError(
-            f"{place.path} was planned with something else: {_shown(found_differences)}; give the same "
+            f"{place.url} was planned with something else: {_shown(found_differences)}; give the same "
             "again, or another --run"
         )
     return plan
 
 
-def _read(place: Folder) -> Run | None:
+def _read(place: Place) -> Run | None:
     if not place.has(layout.RUN):
         return None
-    fields = read_json_object(place.path / layout.RUN)
+    fields = parse_json_object(place.read(layout.RUN), place.locate(layout.RUN))
     version = fields.integer("schema")
     if version != _SCHEMA:
         raise InputError(
-            f"{place.path / layout.RUN} is of schema {version}, and this version of cxrscribe reads "
+            f"{place.locate(layout.RUN)} is of schema {version}, and this version of cxrscribe reads "
             f"{_SCHEMA}; go on with the version that made it"
         )
     plan = Plan.read(place)
     if plan is None:
-        raise InputError(f"{place.path} has a {layout.RUN} and no {layout.PLAN}; start a new run")
+        raise InputError(f"{place.url} has a {layout.RUN} and no {layout.PLAN}; start a new run")
     identity = Identity.from_json(fields.object("identity"))
     run = fields.make(
         Run,
@@ -198,7 +211,7 @@ def _read(place: Folder) -> Run | None:
     )
     if identity.plan != plan.sha256 or identity.run_id != run.run_id:
         raise InputError(
-            f"{place.path}: {layout.RUN} and {layout.PLAN} don't belong together, or one of them was "
+            f"{place.url}: {layout.RUN} and {layout.PLAN} don't belong together, or one of them was "
             "changed; start a new run"
         )
     return run

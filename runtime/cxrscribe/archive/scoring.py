@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
@@ -135,15 +136,16 @@ class _Scorer:
         self, stream: RowStream, shards: Iterable[int], batch_size: int, stats: DecodingStats | None
     ) -> Iterator[Receipt]:
         try:
-            for group, row in stream.rows(self._groups(shards), batch_size, stats):
-                if row is None:
-                    yield self._passed_over(group.shard)
-                elif isinstance(row, StorageFaultError):
-                    yield self._left(group.shard, row)
-                else:
-                    self._breaker.film(row.reason)
-                    if len(group.rows) == len(group.films):
-                        yield self._commit(group)
+            with closing(stream.rows(self._groups(shards), batch_size, stats)) as rows:
+                for group, row in rows:
+                    if row is None:
+                        yield self._passed_over(group.shard)
+                    elif isinstance(row, StorageFaultError):
+                        yield self._left(group.shard, row)
+                    else:
+                        self._breaker.film(row.reason)
+                        if len(group.rows) == len(group.films):
+                            yield self._commit(group)
         except (GeneratorExit, KeyboardInterrupt, CxrscribeError):
             for shard in tuple(self._attempts):
                 self._take_back(shard)

@@ -73,7 +73,7 @@ class RowStream:
 
     def rows(
         self, groups: Iterable[Group], batch_size: int, stats: DecodingStats | None = None
-    ) -> Iterator[tuple[Group, Row | StorageFaultError | None]]:
+    ) -> Generator[tuple[Group, Row | StorageFaultError | None], None, None]:
         """The rows of all groups, in order, each with its group.
 
         A group whose films' storage fails ends with a StorageFaultError; one without films gives None.

@@ -48,7 +48,7 @@ class Assignment:
     def request(self) -> dict[str, object]:
         """What a worker reads first."""
         return {
-            "run": str(self.run.place.path.absolute()),
+            "run": self.run.place.url,
             "engine": self.engine.to_json(),
             "generation": self.generation,
             "batch_size": self.batch_size,

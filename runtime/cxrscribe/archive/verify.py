@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from cxrscribe.archive import layout
 from cxrscribe.archive.generation import Generation
-from cxrscribe.archive.place import is_unfinished
+from cxrscribe.archive.places.place import is_unfinished
 from cxrscribe.archive.plan import PlannedFilm
 from cxrscribe.archive.quarantine import QuarantinedError
 from cxrscribe.archive.rows.part import Part, read_part

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from cxrscribe.archive.place import Folder, is_unfinished
+from cxrscribe.archive.places.folder import Folder
+from cxrscribe.archive.places.place import is_unfinished
 from cxrscribe.errors import InputError
 
 RACER = """
 import sys
-from cxrscribe.archive.place import Folder
+from cxrscribe.archive.places.folder import Folder
 place = Folder(sys.argv[1])
 sys.stdin.readline()
 for number in range(50):
@@ -127,7 +128,7 @@ def test_own_link_whose_answer_was_lost_counts_as_made(
 
 FILLED = """
 import resource, signal, sys
-from cxrscribe.archive.place import Folder
+from cxrscribe.archive.places.folder import Folder
 from cxrscribe.errors import InputError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
@@ -151,7 +152,7 @@ def test_disk_that_is_full_leaves_nothing_and_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("killed_at", ["fsync", "link", "unlink"])
 def test_whoever_dies_in_the_middle_leaves_the_whole_file_or_none(tmp_path: Path, killed_at: str) -> None:
     script = (
-        "import os, signal, sys\nfrom cxrscribe.archive.place import Folder\n"
+        "import os, signal, sys\nfrom cxrscribe.archive.places.folder import Folder\n"
         "place = Folder(sys.argv[1])\n"
         f"real = os.{killed_at}\n"
         f"os.{killed_at} = lambda *a, **k: (os.kill(os.getpid(), signal.SIGKILL), real(*a, **k))\n"

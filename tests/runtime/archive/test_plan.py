@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cxrscribe.archive import layout
-from cxrscribe.archive.place import Folder
+from cxrscribe.archive.places.folder import Folder
 from cxrscribe.archive.plan import Listed, Plan, make_plan
 from cxrscribe.errors import InputError
 

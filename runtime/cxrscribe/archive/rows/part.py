@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from cxrscribe.archive.place import Folder
+from cxrscribe.archive.places.place import Place
 from cxrscribe.archive.quarantine import Reason
 from cxrscribe.archive.rows.row import Row
 from cxrscribe.errors import InputError
@@ -215,7 +215,7 @@ def read_header(content: bytes, name: str) -> PartHeader:
     return _header(content[start + 6 : start + 6 + size], name)
 
 
-def part_header(place: Folder, name: str) -> PartHeader:
+def part_header(place: Place, name: str) -> PartHeader:
     """The header of the part `name` of a run, for which little of the file is read. Raises InputError."""
     whole = name.endswith(SUFFIXES[PARQUET])
     return read_header(place.read(name) if whole else place.head(name, HEAD_BYTES), name)

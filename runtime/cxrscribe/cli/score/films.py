@@ -6,7 +6,6 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -23,12 +22,18 @@ if TYPE_CHECKING:
     from cxrscribe.archive.scoring import Receipt
     from cxrscribe.reporter import Reporter
 
-RUN: Final = click.Path(path_type=Path, file_okay=False)
+RUN: Final = click.STRING  # click.Path would take a slash out of s3://
 
 
 @click.command(short_help="Score the films of an archive (may be left out: it is the default).")
 @click.argument("sources", nargs=-1, metavar="[SOURCE]...")
-@click.option("--run", "path", type=RUN, required=True, help="Folder of the run; made if it isn't there.")
+@click.option(
+    "--run",
+    "path",
+    type=RUN,
+    required=True,
+    help="Folder of the run, made if it isn't there; or s3://BUCKET/PREFIX, gs:// or az:// (extra 'store').",
+)
 @click.option(
     "--shard-films",
     type=click.IntRange(1, 100_000),
@@ -53,7 +58,7 @@ RUN: Final = click.Path(path_type=Path, file_okay=False)
 @beam_options
 def films(
     sources: tuple[str, ...],
-    path: Path,
+    path: str,
     shard_films: int | None,
     format_name: str | None,
     token_log_probs: bool,
@@ -107,7 +112,7 @@ def films(
 @click.argument("reasons", nargs=-1, metavar="[REASON]...")
 @way_options
 @engine_options
-def retry(path: Path, reasons: tuple[str, ...], way: WayChoice, engine: EngineChoice) -> None:
+def retry(path: str, reasons: tuple[str, ...], way: WayChoice, engine: EngineChoice) -> None:
     """Score once more the films of RUN that have no report, all or those with one of these REASONs: say
     `missing` after a mount is back, or `timed_out` with more --film-seconds.
 

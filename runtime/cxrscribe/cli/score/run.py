@@ -23,7 +23,7 @@ _SHOWN_PROBLEMS = 20
 @click.command(short_help="Show how far a run is.")
 @click.argument("path", type=RUN, metavar="RUN")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
-def status(path: Path, as_json: bool) -> None:
+def status(path: str, as_json: bool) -> None:
     """Show how far RUN is, how fast it goes, and how long it will take.
 
     Any machine that sees the folder can tell, also while the run goes on.
@@ -76,7 +76,7 @@ def status(path: Path, as_json: bool) -> None:
 )
 @engine_options
 def verify(
-    path: Path,
+    path: str,
     deep: bool,
     sample: int | None,
     drop_broken: bool,
@@ -133,7 +133,7 @@ def verify(
     help="A .csv, .jsonl, .jsonl.gz or .parquet file.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace --out if it exists.")
-def export(path: Path, out: Path, overwrite: bool) -> None:
+def export(path: str, out: Path, overwrite: bool) -> None:
     """Write the row of every film of RUN that is done into one file, in the order of the plan.
 
     A retry's row counts in place of an earlier one. Exit code: 0 all films are in it; 1 some aren't done yet.
@@ -166,7 +166,7 @@ def export(path: Path, out: Path, overwrite: bool) -> None:
     metavar="N",
     help="Rows a file.",
 )
-def compact(path: Path, out: Path, rows: int) -> None:
+def compact(path: str, out: Path, rows: int) -> None:
     """Write the rows of RUN, which has to be done, into files of N rows, in the format of its parts.
 
     RUN stays as it is. Files that are there are kept: an interrupted command can be given again.

@@ -17,9 +17,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from cxrscribe.archive.places.place import UNFINISHED, is_unfinished
 from cxrscribe.errors import InputError
 
-_TEMPORARY: Final = ".tmp-"
 _PRIVATE_FILE: Final = 0o600
 _PRIVATE_FOLDER: Final = 0o700
 _A_DAY: Final = 86_400.0
@@ -28,32 +28,29 @@ _AT_FDCWD: Final = -100
 _RENAME_NOREPLACE: Final = 1
 
 
-def is_unfinished(name: str) -> bool:
-    """Whether a file of this name is one that someone is writing, or was when they died."""
-    return name.rpartition("/")[2].startswith(_TEMPORARY)
-
-
 class Folder:
-    """A folder of a file system: local, NFS, Lustre. Names are relative to it, with forward slashes.
+    """A Place in a file system: local, NFS, Lustre.
 
-    Files and folders that are made are their owner's alone (0600 and 0700): they name films. Every method
-    raises InputError, which names the file, when the system refuses something: a full disk, say.
+    Files and folders that are made are their owner's alone (0600 and 0700): they name films. A file is on the
+    disk before it has its name.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        self.url = str(self.path)
         self._made: set[Path] = set()
 
-    def create(self, name: str, content: bytes) -> bool:
-        """Put a file with this content in place, unless there is one of that name; whether this call did.
+    def locate(self, name: str) -> str:
+        return str(self.path / name)
 
-        Whatever happens, the name means the whole content or nothing, also after a loss of power: the content
-        is on the disk before it has its name. Of any number of callers, on any machines, one makes the file.
-        """
+    def holds(self, folder: Path) -> bool:
+        return folder.resolve().is_relative_to(self.path.resolve())
+
+    def create(self, name: str, content: bytes) -> bool:
         final = self.path / name
         with self._writing(name):
             self._make_folder(final.parent)
-            temporary = final.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
+            temporary = final.with_name(f"{UNFINISHED}{secrets.token_hex(8)}")
             try:
                 _write_durably(temporary, content)
                 made = _give_name(temporary, final)
@@ -64,8 +61,7 @@ class Folder:
             return made
 
     def probe(self) -> None:
-        """Raise InputError unless the place refuses the second of two makers of a file, as `create` needs."""
-        name = f"{_TEMPORARY}probe-{secrets.token_hex(8)}"
+        name = f"{UNFINISHED}probe-{secrets.token_hex(8)}"
         try:
             first, second = self.create(name, b"1"), self.create(name, b"2")
             kept = self.read(name)
@@ -79,14 +75,12 @@ class Folder:
             )
 
     def read(self, name: str) -> bytes:
-        """The content of a file. Raises InputError when there is none, or it can't be read."""
         try:
             return (self.path / name).read_bytes()
         except OSError as error:
             raise _unreadable(self.path / name, error) from None
 
     def head(self, name: str, size: int) -> bytes:
-        """The first `size` bytes of a file. Raises InputError."""
         try:
             with (self.path / name).open("rb") as file:
                 return file.read(size)
@@ -94,7 +88,6 @@ class Folder:
             raise _unreadable(self.path / name, error) from None
 
     def has(self, name: str) -> bool:
-        """Whether there is a file of this name."""
         try:
             (self.path / name).stat()
         except FileNotFoundError:
@@ -104,14 +97,12 @@ class Folder:
         return True
 
     def modified(self, name: str) -> float:
-        """When a file was made: seconds on the clock of whoever keeps the files."""
         try:
             return (self.path / name).stat().st_mtime
         except OSError as error:
             raise _unreadable(self.path / name, error) from None
 
     def names(self, folder: str) -> list[str]:
-        """Names of all files below `folder`, at any depth, relative to the run's folder, sorted."""
         found = []
         for place, folders, files in os.walk(self.path / folder, onerror=_refuse_listing):
             folders.sort()
@@ -119,9 +110,8 @@ class Folder:
         return sorted(found)
 
     def replace(self, name: str, content: bytes) -> None:
-        """Write a file that may be written again, and is no part of the truth; readers see a whole one."""
         final = self.path / name
-        temporary = final.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
+        temporary = final.with_name(f"{UNFINISHED}{secrets.token_hex(8)}")
         with self._writing(name):
             self._make_folder(final.parent)
             try:
@@ -133,32 +123,25 @@ class Folder:
                     temporary.unlink()
 
     def append(self, name: str, line: bytes) -> None:
-        """Add a line to a file that only this process writes, and that is no part of the truth."""
         with self._writing(name):
             self._make_folder((self.path / name).parent)
             with _opened(self.path / name, os.O_APPEND) as file:
                 os.write(file, line)
 
     def remove(self, name: str) -> None:
-        """Remove a file that is no part of the truth, if it is there."""
         with self._writing(name), suppress(FileNotFoundError):
             (self.path / name).unlink()
 
     def set_aside(self, name: str, new_name: str) -> None:
-        """Give a file another name, in a folder that is made where necessary."""
         with self._writing(name):
             self._make_folder((self.path / new_name).parent)
             (self.path / name).rename(self.path / new_name)
             _sync_folder((self.path / name).parent)
 
     def sweep(self) -> int:
-        """Remove unfinished files of more than a day; how many.
-
-        What a killed process leaves behind disturbs nobody. Its age goes by the clock that stamped it.
-        """
         with self._writing(""):
             self._make_folder(self.path)
-            clock = self.path / f"{_TEMPORARY}{secrets.token_hex(8)}"
+            clock = self.path / f"{UNFINISHED}{secrets.token_hex(8)}"
             with _opened(clock, os.O_EXCL) as file:
                 now = os.fstat(file).st_mtime
             clock.unlink()
