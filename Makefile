@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --quiet
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: help demo test test-fast test-runtime lint lean bench demo-model clean
+.PHONY: help demo test test-fast test-runtime test-store lint lean bench demo-model clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -26,6 +26,9 @@ test-fast: $(VENV)/.dev ## Run the tests that take no more than a few seconds ea
 
 test-runtime: $(VENV)/.runtime ## Run the fast tests of the runtime alone, on any Python: make test-runtime VENV=.venv-3.14 PYTHON=python3.14
 	$(BIN)/python -m pytest -m "not slow" tests/runtime
+
+test-store: $(VENV)/.dev $(VENV)-store/.moto ## Run the tests of buckets, on a server that speaks S3
+	MOTO_SERVER=$(abspath $(VENV)-store/bin/moto_server) $(BIN)/python -m pytest tests/runtime/archive/test_bucket.py
 
 lint: $(VENV)/.dev ## Style, types and the layers
 	$(BIN)/ruff check .
@@ -43,7 +46,7 @@ demo-model: $(VENV)/.dev ## Train the embedded demo bundle anew (about 40 minute
 	PATH="$(abspath $(BIN)):$$PATH" bash train/demo-model/make.sh
 
 clean: ## Remove the virtual environment and what tools leave behind
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
+	rm -rf $(VENV) $(VENV)-store build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed: install it, or say make PYTHON=/path/to/python3.11" >&2; exit 1; }
@@ -57,6 +60,12 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) install --constraint constraints.txt --editable '.[dev]'
 	touch $@ $(VENV)/.lean
 
+# An environment of its own: what it depends on quarrels with others.
+$(VENV)-store/.moto: $(BIN)/python
+	$(BIN)/python -m venv $(VENV)-store
+	$(VENV)-store/bin/python -m pip --quiet install 'moto[server]==5.2.5'
+	touch $@
+
 $(VENV)/.runtime: $(BIN)/python pyproject.toml constraints.txt
-	$(PIP) install --constraint constraints.txt --editable '.[cpu,dicom,onefile]' pytest hypothesis
+	$(PIP) install --constraint constraints.txt --editable '.[cpu,dicom,parquet,store,onefile]' pytest hypothesis
 	touch $@

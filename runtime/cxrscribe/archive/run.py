@@ -28,6 +28,7 @@ from cxrscribe.errors import InputError
 from cxrscribe.json_object import parse_json_object
 
 if TYPE_CHECKING:
+    from cxrscribe.archive.sources.objects import ObjectSources
     from cxrscribe.reporter import Reporter
     from cxrscribe.settings import BeamSettings
 
@@ -173,7 +174,7 @@ def _plan(place: Place, sources: Sequence[str], shard_films: int | None, stdin: 
     if plan is None:
         if not sources:
             raise InputError(f"{place.url} holds no run yet; give the folders, files or lists to score")
-        found = Sources(sources, stdin)
+        found = _sources(sources, stdin)
         plan = make_plan(place, found.films(), found.root, found.names, shard_films or SHARD_FILMS)
     asked = [
         Difference("sources", list(plan.sources), list(source_names(sources) or plan.sources)),
@@ -185,6 +186,15 @@ def _plan(place: Place, sources: Sequence[str], shard_films: int | None, stdin: 
             "again, or another --run"
         )
     return plan
+
+
+def _sources(arguments: Sequence[str], stdin: Iterable[bytes]) -> Sources | ObjectSources:
+    """Raises InputError, MissingExtraError."""
+    if not any(map(is_url, arguments)):
+        return Sources(arguments, stdin)
+    from cxrscribe.archive.sources.objects import ObjectSources
+
+    return ObjectSources(arguments)
 
 
 def _read(place: Place) -> Run | None:

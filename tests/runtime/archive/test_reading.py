@@ -12,6 +12,7 @@ import pytest
 
 from cxrscribe.archive.plan import PlannedFilm
 from cxrscribe.archive.quarantine import QuarantinedError, Reason
+from cxrscribe.archive.sources.disk import DiskFilms
 from cxrscribe.archive.sources.listing import Sources
 from cxrscribe.archive.sources.reading import FilmReader, StorageFaultError
 from support.archive_films import small_film, write_tar, write_zip
@@ -223,7 +224,8 @@ def test_few_archives_are_kept_open(tmp_path: Path) -> None:
     for number in range(8):
         write_tar(tmp_path / f"{number}.tar", {"a.png": small_film(number)})
     root, films = planned(tmp_path)
-    with FilmReader(root) as reader:
-        for film in [*films, *reversed(films)]:
-            assert reader.read(film) == small_film(film.row)
-            assert len(reader._archives) <= 4
+    store = DiskFilms(root)
+    for film in [*films, *reversed(films)]:
+        assert store.read(film) == small_film(film.row)
+        assert len(store._archives) <= 4
+    store.close()

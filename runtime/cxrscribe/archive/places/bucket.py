@@ -10,11 +10,15 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from cxrscribe.archive.places.place import UNFINISHED
 from cxrscribe.errors import InputError, MissingExtraError
+
+_RETRIES: Final = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
+"""By the store's client, of requests that may be repeated."""
 
 
 class Bucket:
@@ -128,7 +132,7 @@ def open_store(url: str) -> Any:
     """obstore's store for a bucket and prefix. Raises InputError when the URL is none, MissingExtraError."""
     obstore = require_obstore()
     try:
-        return obstore.store.from_url(url)
+        return obstore.store.from_url(url, retry_config=_RETRIES)
     except (obstore.exceptions.BaseError, ValueError) as error:
         raise InputError(f"{url} can't be opened ({_reason(error)}); give scheme://bucket/prefix") from None
 

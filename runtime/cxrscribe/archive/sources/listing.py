@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import IO, Final, NamedTuple
 
+from cxrscribe.archive.places.place import is_url
 from cxrscribe.archive.plan import Listed, film_id
 from cxrscribe.archive.sources.members import UNLISTED, is_archive, list_members
 from cxrscribe.errors import InputError
@@ -166,6 +167,8 @@ def source_names(arguments: Sequence[str]) -> tuple[str, ...]:
 def _absolute(argument: str) -> str:
     if argument == STDIN:
         return STDIN
+    if is_url(argument):
+        return argument.rstrip("/")
     if _is_list(argument):
         return f"{LIST_PREFIX}{os.path.abspath(argument[len(LIST_PREFIX) :])}"  # noqa: PTH100 (follows no links)
     return os.path.abspath(argument)  # noqa: PTH100

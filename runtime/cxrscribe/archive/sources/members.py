@@ -72,8 +72,8 @@ def _unused(film: str, names: set[bytes]) -> str:
     return name
 
 
-def _looks_like_film(name: str, head: Callable[[], bytes]) -> bool:
-    """As `cxrscribe.films.film.looks_like_film`, of a member whose first bytes `head` gives."""
+def looks_like_film(name: str, head: Callable[[], bytes]) -> bool:
+    """As `cxrscribe.films.film.looks_like_film`, of a film whose first bytes `head` gives."""
     base = name.rpartition("/")[2]
     if not base or base.startswith(".") or base.upper() == "DICOMDIR":
         return False
@@ -89,7 +89,7 @@ def _tar_members(path: str) -> Iterator[tuple[str, int, str]]:
     with tarfile.open(path, mode) as tar:
         while (member := tar.next()) is not None:
             tar.members.clear()  # type: ignore[attr-defined]  # it would keep all of them
-            if member.isreg() and _looks_like_film(member.name, partial(_head, tar, member)):
+            if member.isreg() and looks_like_film(member.name, partial(_head, tar, member)):
                 place = _SPARSE if member.issparse() else str(member.offset_data)
                 yield member.name, member.size, f"{changed}:{place}"
         # tarfile takes a damaged header, and a file that was cut off, for the end.
@@ -107,7 +107,7 @@ def _head(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 def _zip_members(path: str) -> Iterator[tuple[str, int, str]]:
     with zipfile.ZipFile(path) as archive:
         for member in sorted(archive.infolist(), key=lambda member: member.header_offset):
-            if not member.is_dir() and _looks_like_film(member.filename, partial(_zip_head, archive, member)):
+            if not member.is_dir() and looks_like_film(member.filename, partial(_zip_head, archive, member)):
                 yield member.filename, member.file_size, f"{member.header_offset}:{member.CRC:08x}"
 
 

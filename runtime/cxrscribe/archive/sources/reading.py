@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import errno
-import os
 import random
-import stat
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
+from cxrscribe.archive.places.place import is_url
 from cxrscribe.archive.plan import PlannedFilm
 from cxrscribe.archive.quarantine import QuarantinedError, Reason
-from cxrscribe.archive.sources.listing import ABSENT
-from cxrscribe.archive.sources.members import UNLISTED, OpenArchive, check_size, open_archive
+from cxrscribe.archive.sources.disk import DiskFilms
+from cxrscribe.archive.sources.members import check_size
 
-_OPEN_ARCHIVES: Final = 4
 _TRIES: Final = 5
 _SHORTEST_WAIT: Final = 0.5
 _LONGEST_WAIT: Final = 30.0
 _WITNESSES: Final = 3
-_READ_ONLY: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 # What a network or a disk says of itself, and not of one film.
 _TRANSIENT: Final = frozenset(
@@ -57,17 +52,32 @@ class StorageFaultError(Exception):
     """The storage of the films fails, whichever of them is asked for. Says how, and names no film."""
 
 
-class FilmReader:
-    """Reads films of one plan; a context manager that closes the archives that it keeps open.
+class FilmStore(Protocol):
+    """What films are read from."""
 
-    For one thread.
-    """
+    def read(self, film: PlannedFilm) -> bytes:
+        """The bytes of a film. Raises QuarantinedError where it isn't what was planned, OSError."""
+
+    def is_there(self) -> bool:
+        """Whether anything at all is where the films are; if not, it isn't this film that is missing."""
+
+    def forget(self, film: PlannedFilm) -> None:
+        """Open again, for the next read, what this film was read from."""
+
+    def close(self) -> None:
+        """Close what is open."""
+
+
+class FilmReader:
+    """Reads films of one plan, for one thread; a context manager."""
 
     def __init__(self, root: str, sleep: Callable[[float], object] = time.sleep) -> None:
-        """`root`: the folder that the films' names are relative to. `sleep` waits for so many seconds."""
-        self._root = Path(root)
+        """`root`: what the films' names are relative to, a folder or a URL. `sleep` waits so many seconds.
+
+        Raises MissingExtraError.
+        """
+        self._films = _open_films(root)
         self._sleep = sleep
-        self._archives: OrderedDict[str, OpenArchive] = OrderedDict()
 
     def read(self, film: PlannedFilm, others: Sequence[PlannedFilm] = ()) -> bytes:
         """The bytes of a film, if they are those that were planned.
@@ -105,17 +115,17 @@ class FilmReader:
         """The bytes, what is wrong with this film, or a fault of the storage in the system's words."""
         try:
             check_size(film)
-            return self._member(film) if film.archive else self._file(film)
+            return self._films.read(film)
         except QuarantinedError as error:
             return error
         except FileNotFoundError:
-            if not self._has_root():
+            if not self._films.is_there():
                 return "the folder of all films is gone or empty"
             return QuarantinedError(
                 Reason.MISSING, "does not exist any more; put it back, or start a new run without it"
             )
         except OSError as error:
-            self._forget(film.archive)
+            self._films.forget(film)
             if error.errno in _TRANSIENT:
                 return error.strerror or type(error).__name__
             return QuarantinedError(
@@ -125,57 +135,9 @@ class FilmReader:
         except MemoryError:
             return QuarantinedError(Reason.TOO_LARGE, "does not fit in memory; reduce it first")
 
-    def _file(self, film: PlannedFilm) -> bytes:
-        if film.stamp == UNLISTED:
-            raise QuarantinedError(
-                Reason.UNREADABLE,
-                "could not be listed to its end when the run was planned, so films in it may be missing "
-                "here; repair it or its rights, and score it in a new run",
-            )
-        # A pipe that bears a film's name must not be waited for.
-        file = os.open(
-            self._root / film.film, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        )
-        with os.fdopen(file, "rb") as stream:
-            status = os.fstat(stream.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise QuarantinedError(Reason.UNREADABLE, "is not a regular file; give a file")
-            if film.stamp == ABSENT or (status.st_size, str(status.st_mtime_ns)) != (film.size, film.stamp):
-                raise QuarantinedError(
-                    Reason.CHANGED, "is another file than when the run was planned; start a new run for it"
-                )
-            content = stream.read(film.size + 1)
-        if len(content) != film.size:
-            raise QuarantinedError(Reason.CHANGED, "changed while it was read; start a new run for it")
-        return content
-
-    def _member(self, film: PlannedFilm) -> bytes:
-        archive = self._archives.pop(film.archive, None)
-        if archive is None:
-            archive = open_archive(str(self._root / film.archive))
-        self._archives[film.archive] = archive
-        if len(self._archives) > _OPEN_ARCHIVES:
-            _, oldest = self._archives.popitem(last=False)
-            oldest.close()
-        return archive.read(film)
-
-    def _forget(self, archive: str) -> None:
-        found = self._archives.pop(archive, None)
-        if found is not None:
-            found.close()
-
-    def _has_root(self) -> bool:
-        """Whether the folder of all films is there and holds anything: else its file system isn't mounted."""
-        try:
-            with os.scandir(self._root) as entries:
-                return any(entries)
-        except OSError:
-            return False
-
     def close(self) -> None:
-        """Close the archives that are open."""
-        while self._archives:
-            self._archives.popitem()[1].close()
+        """Close what is open."""
+        self._films.close()
 
     def __enter__(self) -> Self:
         return self
@@ -184,3 +146,11 @@ class FilmReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _open_films(root: str) -> FilmStore:
+    if is_url(root):
+        from cxrscribe.archive.sources.objects import ObjectFilms
+
+        return ObjectFilms(root)
+    return DiskFilms(root)
