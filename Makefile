@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --quiet
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: help demo test test-fast test-runtime test-store lint lean bench demo-model clean
+.PHONY: help demo test test-fast test-runtime test-store test-ray lint lean bench demo-model clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,6 +30,9 @@ test-runtime: $(VENV)/.runtime ## Run the fast tests of the runtime alone, on an
 test-store: $(VENV)/.dev $(VENV)-store/.moto ## Run the tests of buckets, on a server that speaks S3
 	MOTO_SERVER=$(abspath $(VENV)-store/bin/moto_server) $(BIN)/python -m pytest tests/runtime/archive/test_bucket.py
 
+test-ray: $(VENV)-ray/.ray ## Run the tests of Ray Data, which is half a gigabyte
+	$(VENV)-ray/bin/python -m pytest tests/runtime/archive/test_ray_data.py
+
 lint: $(VENV)/.dev ## Style, types and the layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -46,7 +49,7 @@ demo-model: $(VENV)/.dev ## Train the embedded demo bundle anew (about 40 minute
 	PATH="$(abspath $(BIN)):$$PATH" bash train/demo-model/make.sh
 
 clean: ## Remove the virtual environment and what tools leave behind
-	rm -rf $(VENV) $(VENV)-store build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
+	rm -rf $(VENV) $(VENV)-store $(VENV)-ray build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed: install it, or say make PYTHON=/path/to/python3.11" >&2; exit 1; }
@@ -64,6 +67,11 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
 $(VENV)-store/.moto: $(BIN)/python
 	$(BIN)/python -m venv $(VENV)-store
 	$(VENV)-store/bin/python -m pip --quiet install 'moto[server]==5.2.5'
+	touch $@
+
+$(VENV)-ray/.ray: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/python -m venv $(VENV)-ray
+	$(VENV)-ray/bin/python -m pip --quiet install --constraint constraints.txt --editable '.[cpu,dicom,ray,onefile]' pytest hypothesis
 	touch $@
 
 $(VENV)/.runtime: $(BIN)/python pyproject.toml constraints.txt

@@ -193,7 +193,13 @@ def _receipts(
         }
     )
     share = max(QUARANTINED_SHARE, way.max_quarantined)
-    if way.workers == 1:
+    assignment = Assignment(run, chosen, generation.number, way.batch_size, way.score_duplicates, share)
+    if way.scheduler == "ray":
+        from cxrscribe.archive.ray_data import score_on_ray
+
+        reporter.close()  # the actors have their own
+        return score_on_ray(assignment, shards, address=way.address, most_actors=way.workers)
+    if way.workers is None or way.workers == 1:
         return score_shards(
             run,
             shards,
@@ -205,11 +211,7 @@ def _receipts(
             engine=chosen,
         )
     reporter.close()  # the workers have their own
-    return supervise(
-        Assignment(run, chosen, generation.number, way.batch_size, way.score_duplicates, share),
-        shards,
-        way.workers,
-    )
+    return supervise(assignment, shards, way.workers)
 
 
 @contextmanager

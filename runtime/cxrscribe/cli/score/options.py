@@ -19,7 +19,9 @@ class WayChoice:
     """By whom and how films are scored, which changes no report."""
 
     batch_size: int = 32
-    workers: int = 1
+    workers: int | None = None
+    scheduler: str = "processes"
+    address: str | None = None
     part: str | None = None
     score_duplicates: bool = False
     max_quarantined: float = 0.0
@@ -42,10 +44,21 @@ _OPTIONS: Final = (
     click.option(
         "--workers",
         type=click.IntRange(1, 1024),
-        default=1,
-        show_default=True,
         metavar="N",
-        help="Processes that score. They share the cores, and are replaced when they die.",
+        help="Processes that score. They share the cores, and are replaced when they die. With Ray the most "
+        "actors. [default: 1, with Ray as many as there is room for]",
+    ),
+    click.option(
+        "--scheduler",
+        type=click.Choice(["processes", "ray"]),
+        default="processes",
+        show_default=True,
+        help="Who hands out shards: this command, to processes on this machine, or Ray Data (extra 'ray').",
+    ),
+    click.option(
+        "--address",
+        metavar="ADDRESS",
+        help="Of the Ray cluster, or auto for that of this machine. [default: one that is started here]",
     ),
     click.option(
         "--part",
@@ -81,14 +94,20 @@ def way_options(command: Command) -> Command:
     def packed(
         *,
         batch_size: int,
-        workers: int,
+        workers: int | None,
+        scheduler: str,
+        address: str | None,
         part: str | None,
         score_duplicates: bool,
         max_quarantined: float,
         accept: str | None,
         **others: Any,
     ) -> Any:
-        way = WayChoice(batch_size, workers, part, score_duplicates, max_quarantined, accept)
+        if address is not None and scheduler != "ray":
+            raise InputError("--address is that of a Ray cluster; give --scheduler ray too")
+        way = WayChoice(
+            batch_size, workers, scheduler, address, part, score_duplicates, max_quarantined, accept
+        )
         return command(way=way, **others)
 
     for option in reversed(_OPTIONS):
