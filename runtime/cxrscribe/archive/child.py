@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 from types import TracebackType
 from typing import BinaryIO, Final, Self
 
@@ -77,6 +77,10 @@ class Child:
         """Ask it to end in good order."""
         self._process.terminate()
 
+    def abandon(self) -> None:
+        """Kill it, and let `receive` tell."""
+        self._process.kill()
+
     def end(self) -> None:
         """As `terminate`, and wait until it is gone; it isn't given long."""
         self.terminate()
@@ -120,6 +124,7 @@ class Parent:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         self._heard = sys.stdin.buffer
         self._said: BinaryIO = os.fdopen(os.dup(1), "wb")
+        self._turn = Lock()
         os.dup2(2, 1)  # libraries print
 
     def request(self) -> JsonObject:
@@ -138,5 +143,6 @@ class Parent:
 
     def say(self, message: Mapping[str, object]) -> None:
         """Tell the parent something."""
-        self._said.write(json.dumps(message).encode("ascii") + b"\n")
-        self._said.flush()
+        with self._turn, suppress(BrokenPipeError):  # if it is gone, this process ends too
+            self._said.write(json.dumps(message).encode("ascii") + b"\n")
+            self._said.flush()

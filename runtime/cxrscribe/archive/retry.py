@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from cxrscribe.archive.generation import Generation, write_retry
 from cxrscribe.archive.quarantine import Reason
-from cxrscribe.archive.rows.part import read_part
+from cxrscribe.archive.rows.part import part_header, read_part
 from cxrscribe.archive.run import Run
 from cxrscribe.errors import InputError
 
@@ -40,6 +40,8 @@ def _without_report(
     found: dict[int, dict[int, Reason]] = {}
     for generation in generations:
         for shard, name in generation.done().items():
+            if generation.number == 0 and not part_header(generation.place, name).quarantined:
+                continue
             rows = found.setdefault(shard, {})
             for row in read_part(generation.place.read(name), name).rows():
                 rows.pop(row.row, None)

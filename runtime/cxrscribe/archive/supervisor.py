@@ -11,8 +11,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Thread
+from time import monotonic
 from typing import Final
 
 from cxrscribe.archive.child import Child
@@ -30,6 +31,12 @@ _SHARDS_IN_HAND: Final = 2
 """Of a worker: the one that it scores and the next, so that its stream goes on."""
 _DEATHS_AT_START: Final = 3
 """In a row, after which it isn't the films."""
+_LOOK_SECONDS: Final = 5.0
+_PATIENCE_SECONDS: Final = 1800.0
+"""In which a worker has to take another film.
+
+One that scores films by themselves may need minutes for one.
+"""
 _VISIBLE_GPUS: Final = "CUDA_VISIBLE_DEVICES"
 
 
@@ -79,6 +86,10 @@ class _Worker:
     child: Child
     in_hand: list[int] = field(default_factory=list)
     is_ready: bool = False
+    films: int = 0
+    """Films that it has taken."""
+    stirred: float = field(default_factory=monotonic)
+    """When it last took one, or was given a shard, on this process' clock."""
 
 
 class _Supervisor:
@@ -98,14 +109,24 @@ class _Supervisor:
             for number in range(self._count if self._shards else 0):
                 self._start(number, processes)
             while self._workers:
-                worker, said = self._said.get()
+                try:
+                    worker, said = self._said.get(timeout=_LOOK_SECONDS)
+                except Empty:
+                    continue
+                finally:
+                    self._kill_those_that_hang()
                 if said is None:
                     self._replace(worker, processes)
                 elif "error" in said.names():
                     raise InputError(said.text("error"))
                 elif "ready" in said.names():
                     worker.is_ready = True
+                    worker.stirred = monotonic()
                     self._deaths_at_start = 0
+                elif "films" in said.names():
+                    films = said.integer("films")
+                    if films != worker.films:
+                        worker.films, worker.stirred = films, monotonic()
                 else:
                     receipt = Receipt.from_json(said.object("receipt"))
                     worker.in_hand.remove(receipt.shard)
@@ -130,11 +151,19 @@ class _Supervisor:
             said = worker.child.receive()
             self._said.put((worker, said))
 
+    def _kill_those_that_hang(self) -> None:
+        """A film that is never done is found like one that kills: by the third attempt at its shard."""
+        for worker in self._workers:
+            if worker.is_ready and worker.in_hand and monotonic() - worker.stirred > _PATIENCE_SECONDS:
+                worker.stirred = monotonic()
+                worker.child.abandon()
+
     def _hand_out(self, worker: _Worker) -> None:
         """Give a worker its next shards, or the word that there are no more."""
         while self._shards and len(worker.in_hand) < _SHARDS_IN_HAND:
             shard = self._shards.popleft()
             worker.in_hand.append(shard)
+            worker.stirred = monotonic()
             worker.child.send({"shard": shard})
         if not worker.in_hand:
             worker.child.send({"shard": None})

@@ -7,7 +7,7 @@ import json
 import math
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -189,63 +189,72 @@ def verify_contents(run: Run) -> Comparison:
 
 
 def verify_sample(run: Run, reporter: Reporter, count: int, seed: int = 0) -> Comparison:
-    """Score `count` films anew that have a report, and compare it with their rows.
+    """Score `count` films anew, those of them that have a report, and compare it with their rows.
 
     To the bit where the same kind of processor computed the row; elsewhere the words, and log-probabilities
     to 0.001. Raises InputError when the reporter isn't what the run was begun with.
     """
     run.check(reporter)
-    chosen = _sample(run, count, seed)
+    chosen = random.Random(seed).sample(range(run.plan.films), min(count, run.plan.films))
+    samples = _samples(run, frozenset(chosen))
     problems = []
     compared = 0
-    groups = [Group(shard, [film for film, _ in each.values()]) for shard, each in chosen.items()]
+    groups = [Group(shard, [each.film for each in rows.values()]) for shard, rows in samples.items()]
     for group, found in RowStream(run, reporter, score_duplicates=True).rows(groups, IMAGES_AT_ONCE):
         if not isinstance(found, Row):
             raise InputError(f"the storage of the films fails ({found}); mount it again")
         compared += 1
-        known, processor = chosen[group.shard][found.row][1]
-        if found != known and (processor == processor_name() or not _nearly(known, found)):
+        known = samples[group.shard][found.row]
+        here = known.processor == processor_name()
+        if found != known.row and (here or not _nearly(known.row, found)):
             problems.append(f"row {found.row}: scored anew, its film has another report")
     return Comparison(compared, tuple(problems))
 
 
+@dataclass(frozen=True)
+class _Known:
+    """A film, its newest row, and the processor that computed it."""
+
+    film: PlannedFilm
+    row: Row
+    processor: str
+
+
 def newest_rows(run: Run) -> Iterator[tuple[PlannedFilm, Row]]:
     """All films that have a row, in the plan's order, each with the row that counts. Raises InputError."""
-    for film, row, _ in _newest(run):
-        yield film, row
-
-
-def _newest(run: Run) -> Iterator[tuple[PlannedFilm, Row, str]]:
-    """As `newest_rows`, with the processor that computed each."""
-    generations = run.generations()
-    done = [generation.done() for generation in generations]
+    done = _done(run)
     for shard in range(len(run.plan.shards)):
-        found: dict[int, tuple[Row, str]] = {}
-        for names in done:
-            if shard in names:
-                part = read_part(run.place.read(names[shard]), names[shard])
-                found |= {row.row: (row, part.header.processor) for row in part.rows()}
-        if found:
-            for film in run.plan.read_shard(run.place, shard):
-                row, processor = found[film.row]
-                yield film, row, processor
+        for known in _newest(run, done, shard):
+            yield known.film, known.row
 
 
-def _sample(
-    run: Run, count: int, seed: int
-) -> Mapping[int, Mapping[int, tuple[PlannedFilm, tuple[Row, str]]]]:
-    """Of the films with a report, any `count`, by shard and row: reservoir sampling (Vitter, 1985, R)."""
-    chance = random.Random(seed)
-    kept: list[tuple[PlannedFilm, Row, str]] = []
-    with_report = (each for each in _newest(run) if each[1].report is not None)
-    for number, each in enumerate(with_report):
-        if number < count:
-            kept.append(each)
-        elif (place := chance.randrange(number + 1)) < count:
-            kept[place] = each
-    found: dict[int, dict[int, tuple[PlannedFilm, tuple[Row, str]]]] = {}
-    for film, row, processor in sorted(kept, key=lambda each: each[1].row):
-        found.setdefault(row.shard, {})[row.row] = (film, (row, processor))
+def _done(run: Run) -> list[dict[int, str]]:
+    """The parts of each generation."""
+    return [generation.done() for generation in run.generations()]
+
+
+def _newest(run: Run, done: Sequence[Mapping[int, str]], shard: int) -> Iterator[_Known]:
+    """The films of a shard that have a row, in order."""
+    found: dict[int, tuple[Row, str]] = {}
+    for names in done:
+        if shard in names:
+            part = read_part(run.place.read(names[shard]), names[shard])
+            found |= {row.row: (row, part.header.processor) for row in part.rows()}
+    if found:
+        for film in run.plan.read_shard(run.place, shard):
+            yield _Known(film, *found[film.row])
+
+
+def _samples(run: Run, rows: frozenset[int]) -> dict[int, dict[int, _Known]]:
+    """Of these rows, those with a report, by shard and row."""
+    done = _done(run)
+    found: dict[int, dict[int, _Known]] = {}
+    for shard, planned in enumerate(run.plan.shards):
+        if rows.isdisjoint(range(planned.first, planned.first + planned.films)):
+            continue
+        known = {each.row.row: each for each in _newest(run, done, shard) if each.row.report is not None}
+        if chosen := {row: each for row, each in known.items() if row in rows}:
+            found[shard] = chosen
     return found
 
 

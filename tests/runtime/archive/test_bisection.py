@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 import sys
@@ -20,26 +19,10 @@ from cxrscribe.archive.rows.row import Row
 from cxrscribe.archive.verify import newest_rows, verify
 from cxrscribe.errors import InputError
 from cxrscribe.reporter import Reporter
-from support.archive_films import small_film, write_films
+from support.archive_films import write_films
+from support.armed_film import KILLER, arm
 
 Begin = Callable[..., Run]
-KILLER = 7
-PATCH = """
-import hashlib, os, time
-from cxrscribe.films import preprocess
-real = preprocess.Preprocessing.read
-def read(self, source, *rest):
-    if isinstance(source, bytes) and hashlib.sha256(source).hexdigest() == DIGEST:
-        HOW
-    return real(self, source, *rest)
-preprocess.Preprocessing.read = read
-"""
-
-
-def arm(folder: Path, how: str) -> None:
-    """Let every Python that starts with this folder on its path do that when it reads film 7."""
-    digest = hashlib.sha256(small_film(KILLER)).hexdigest()
-    (folder / "sitecustomize.py").write_text(PATCH.replace("DIGEST", repr(digest)).replace("HOW", how))
 
 
 @pytest.fixture

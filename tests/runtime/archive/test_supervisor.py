@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from cxrscribe.archive import Run, score_shards
+from cxrscribe.archive import Run, score_shards, supervisor
 from cxrscribe.archive.engine import Engine
 from cxrscribe.archive.supervisor import Assignment, _environment, supervise
 from cxrscribe.archive.verify import verify
@@ -21,6 +21,7 @@ from cxrscribe.errors import InputError
 from cxrscribe.json_object import JsonObject
 from cxrscribe.reporter import Reporter
 from support.archive_films import write_films
+from support.armed_film import arm
 
 Begin = Callable[..., Run]
 
@@ -103,6 +104,20 @@ def test_interruption_ends_the_workers_and_takes_back_what_was_begun(assignment:
     done = assignment.run.generation().done()
     begun = {int(name.rpartition("/")[2][:6]) for name in assignment.run.place.names("attempts")}
     assert begun == set(done)
+
+
+@pytest.mark.slow
+def test_worker_that_hangs_is_killed_and_its_film_found(
+    begin: Begin, archive: Path, reporter: Reporter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arm(tmp_path, "time.sleep(1000) if 'worker' in ' '.join(__import__('sys').orig_argv) else os.abort()")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(supervisor, "_PATIENCE_SECONDS", 8.0)
+    monkeypatch.setattr(supervisor, "_LOOK_SECONDS", 0.2)
+    run = begin(archive, shard_films=5)
+    receipts = list(supervise(Assignment(run, replace(Engine.of(reporter), threads=1)), range(5), 2))
+    assert {receipt.shard for receipt in receipts} == set(range(5))
+    assert dict(verify(run).reasons) == {"killed_the_reader": 1}
 
 
 def test_each_worker_has_one_of_several_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
