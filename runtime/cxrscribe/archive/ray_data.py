@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from logging import ERROR, getLogger
 from typing import TYPE_CHECKING, Any, Final
@@ -39,7 +39,7 @@ def score_on_ray(
     *,
     address: str | None = None,
     most_actors: int | None = None,
-) -> Iterator[Receipt]:
+) -> Generator[Receipt, None, None]:
     """Score these shards on a Ray cluster; a receipt for each, as they get done.
 
     `address`: of the cluster, `auto` for the one that this machine belongs to; None starts one on this

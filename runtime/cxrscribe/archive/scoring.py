@@ -7,7 +7,7 @@ are, does the same: score it, and put the part in place unless there is one.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
@@ -92,7 +92,7 @@ def score_shards(
     breaker: Breaker | None = None,
     engine: Engine | None = None,
     stats: DecodingStats | None = None,
-) -> Iterator[Receipt]:
+) -> Generator[Receipt, None, None]:
     """Score these shards of a run and commit a part for each; a receipt for each, once its part is there.
 
     For whoever distributes shards: `cxrscribe score` itself, Spark, Dask, Flyte. It may be called for any
@@ -134,7 +134,7 @@ class _Scorer:
 
     def receipts(
         self, stream: RowStream, shards: Iterable[int], batch_size: int, stats: DecodingStats | None
-    ) -> Iterator[Receipt]:
+    ) -> Generator[Receipt, None, None]:
         try:
             with closing(stream.rows(self._groups(shards), batch_size, stats)) as rows:
                 for group, row in rows:

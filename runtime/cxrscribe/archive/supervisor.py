@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
@@ -64,7 +64,7 @@ class Assignment:
         }
 
 
-def supervise(assignment: Assignment, shards: Iterable[int], workers: int) -> Iterator[Receipt]:
+def supervise(assignment: Assignment, shards: Iterable[int], workers: int) -> Generator[Receipt, None, None]:
     """Score these shards with so many processes; a receipt for each, as they get done.
 
     The processor's cores are divided among the workers, unless the engine's threads are given. Where
@@ -91,6 +91,11 @@ class _Worker:
     stirred: float = field(default_factory=monotonic)
     """When it last took one, or was given a shard, on this process' clock."""
 
+    def note_films(self, films: int) -> None:
+        """It says that it has taken so many films."""
+        if films != self.films:
+            self.films, self.stirred = films, monotonic()
+
 
 class _Supervisor:
     """One call of `supervise`."""
@@ -103,40 +108,45 @@ class _Supervisor:
         self._workers: list[_Worker] = []
         self._deaths_at_start = 0
 
-    def receipts(self) -> Iterator[Receipt]:
+    def receipts(self) -> Generator[Receipt, None, None]:
         with ExitStack() as processes:
-            processes.callback(self._end_all)
-            for number in range(self._count if self._shards else 0):
-                self._start(number, processes)
-            while self._workers:
-                try:
-                    worker, said = self._said.get(timeout=_LOOK_SECONDS)
-                except Empty:
-                    continue
-                finally:
-                    self._kill_those_that_hang()
-                if said is None:
-                    self._replace(worker, processes)
-                elif "error" in said.names():
-                    raise InputError(said.text("error"))
-                elif "ready" in said.names():
-                    worker.is_ready = True
-                    worker.stirred = monotonic()
-                    self._deaths_at_start = 0
-                elif "films" in said.names():
-                    films = said.integer("films")
-                    if films != worker.films:
-                        worker.films, worker.stirred = films, monotonic()
-                else:
-                    receipt = Receipt.from_json(said.object("receipt"))
-                    worker.in_hand.remove(receipt.shard)
-                    self._hand_out(worker)
-                    yield receipt
+            try:
+                for number in range(self._count if self._shards else 0):
+                    self._start(number, processes)
+                while self._workers:
+                    receipt = self._next(processes)
+                    if receipt is not None:
+                        yield receipt
+            finally:
+                for worker in self._workers:  # at the same time: each takes back what it has begun
+                    worker.child.terminate()
 
-    def _end_all(self) -> None:
-        """Let all workers take back what they have begun, at the same time."""
-        for worker in self._workers:
-            worker.child.terminate()
+    def _next(self, processes: ExitStack) -> Receipt | None:
+        """Wait a while for what a worker says, and see to it; the receipt, if it is one.
+
+        Raises InputError.
+        """
+        self._kill_those_that_hang()
+        try:
+            worker, said = self._said.get(timeout=_LOOK_SECONDS)
+        except Empty:
+            return None
+        if said is None:
+            self._replace(worker, processes)
+        elif "error" in said.names():
+            raise InputError(said.text("error"))
+        elif "ready" in said.names():
+            worker.is_ready = True
+            worker.stirred = monotonic()
+            self._deaths_at_start = 0
+        elif "films" in said.names():
+            worker.note_films(said.integer("films"))
+        else:
+            receipt = Receipt.from_json(said.object("receipt"))
+            worker.in_hand.remove(receipt.shard)
+            self._hand_out(worker)
+            return receipt
+        return None
 
     def _start(self, number: int, processes: ExitStack) -> None:
         child = Child(_WORKER, self._assignment.request(), _environment(number))

@@ -142,19 +142,17 @@ class _Tar:
     """An OpenArchive that reads any member at once."""
 
     def __init__(self, path: str) -> None:
-        self._file = open(path, "rb", buffering=0)  # noqa: SIM115, PTH123 (closed by `close`)
+        self._file = open(path, "rb")  # noqa: SIM115, PTH123 (closed by `close`)
 
     def read(self, film: PlannedFilm) -> bytes:
         place = _place_in_tar(film, os.fstat(self._file.fileno()).st_mtime_ns)
-        content = bytearray()
-        while len(content) < film.size:
-            more = os.pread(self._file.fileno(), film.size - len(content), place + len(content))
-            if not more:
-                raise QuarantinedError(
-                    Reason.TRUNCATED, "its archive ends before it does; fetch the archive again"
-                )
-            content += more
-        return bytes(content)
+        self._file.seek(place)
+        content = self._file.read(film.size)
+        if len(content) < film.size:
+            raise QuarantinedError(
+                Reason.TRUNCATED, "its archive ends before it does; fetch the archive again"
+            )
+        return content
 
     def close(self) -> None:
         self._file.close()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Final
 
@@ -151,8 +151,13 @@ def _score(run: Run, generation: Generation, reporter: Reporter, engine: EngineC
 
     events = EventLog(run.place)
     twice = 0
-    with _terminable(), ScoreBar() as bar, Progress(run, bar.show):
-        for receipt in _receipts(run, generation, reporter, engine, way):
+    with (
+        _terminable(),
+        ScoreBar() as bar,
+        Progress(run, bar.show),
+        closing(_receipts(run, generation, reporter, engine, way)) as receipts,
+    ):
+        for receipt in receipts:
             events.write(receipt)
             twice += not receipt.committed and receipt.attempt > 0 and not receipt.left
             if not receipt.agrees:
@@ -177,7 +182,7 @@ def _score(run: Run, generation: Generation, reporter: Reporter, engine: EngineC
 
 def _receipts(
     run: Run, generation: Generation, reporter: Reporter, engine: EngineChoice, way: WayChoice
-) -> Iterator[Receipt]:
+) -> Generator[Receipt, None, None]:
     from cxrscribe.archive.engine import Engine
     from cxrscribe.archive.quarantine import QUARANTINED_SHARE, Breaker
     from cxrscribe.archive.scoring import score_shards
