@@ -132,7 +132,13 @@ def fill(run: Run, plan: Plan, shard: int, report: Report) -> None:
     films: Sequence[PlannedFilm] = plan.read_shard(run.place, shard)
     rows = {
         film.row: film_row(
-            shard, film, Content(film.film_id * 2), report, run.identity.disclaimer, run.identity.choice
+            shard,
+            film,
+            Content(film.film_id * 2),
+            report,
+            run.identity.disclaimer,
+            run.identity.choice,
+            run.names,
         )
         for film in films
     }

@@ -72,6 +72,7 @@ class _Trial:
             _TRIAL,
             {
                 "run": run.place.url,
+                "key": str(run.key_file) if run.key_file else None,
                 "shard": shard,
                 "rows": [film.row for film in films],
                 "batch_size": _FILMS_AT_ONCE,
@@ -116,4 +117,4 @@ class _Trial:
 def _given_up(run: Run, shard: int, film: PlannedFilm, reason: Reason) -> Row:
     identity = run.identity
     error = QuarantinedError(reason, _MESSAGES[reason])
-    return film_row(shard, film, None, error, identity.disclaimer, identity.choice)
+    return film_row(shard, film, None, error, identity.disclaimer, identity.choice, run.names)

@@ -86,7 +86,7 @@ class RayScorer:
         self._breaker = Breaker(request["share"])
         try:
             self._engine = Engine.from_json(JsonObject(request["engine"], "an engine"))
-            self._run = open_run(request["run"])
+            self._run = open_run(request["run"], request["key"])
             self._reporter = self._engine.load()
             self._run.check(self._reporter)
         except Exception as error:

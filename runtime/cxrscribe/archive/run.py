@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cxrscribe.archive import layout
+from cxrscribe.archive.film_names import HASH, PATH, FilmNames, read_film_names
 from cxrscribe.archive.generation import Generation, read_retry
 from cxrscribe.archive.identity import (
     Difference,
@@ -47,6 +49,20 @@ class Run:
     run_id: str
     started: str
     """When it was begun, ISO 8601."""
+    key_file: Path | None = None
+    """Where the key of its films' names is, if it was given."""
+
+    @property
+    def has_names(self) -> bool:
+        """Whether it can be said what its rows call a film."""
+        return self.identity.choice.film_names == PATH or self.key_file is not None
+
+    @property
+    def names(self) -> FilmNames:
+        """What its rows call films. Raises InputError without the key that they are hashed with."""
+        if not self.has_names:
+            raise InputError(f"the rows of {self.place.url} have hashes for names; give the same --key")
+        return read_film_names(self.key_file)
 
     def generation(self, number: int = 0) -> Generation:
         """The run itself (0), or one of its retries. Raises InputError."""
@@ -95,13 +111,16 @@ class Run:
             )
 
 
-def open_run(path: str | os.PathLike[str]) -> Run:
-    """Open the run in the folder `path`. Raises InputError when there is none, or it is damaged."""
+def open_run(path: str | os.PathLike[str], key_file: str | os.PathLike[str] | None = None) -> Run:
+    """Open the run in the folder `path`, with the key of its films' names where they are hashes.
+
+    Raises InputError when there is none, it is damaged, or the key is another one.
+    """
     place = place_at(path)
     run = _read(place)
     if run is None:
         raise InputError(f"{place.url} holds no run; `cxrscribe score SOURCE --run {place.url}` begins one")
-    return run
+    return _with_key(run, key_file)
 
 
 def begin_run(
@@ -113,6 +132,7 @@ def begin_run(
     shard_films: int | None = None,
     format_name: str | None = None,
     choice: RowChoice | None = None,
+    key_file: str | os.PathLike[str] | None = None,
     accept_runtime: bool = False,
     stdin: Iterable[bytes] = (),
 ) -> Run:
@@ -120,13 +140,18 @@ def begin_run(
 
     `sources`: what to search for films, see `Sources`; none for those of the run that is there. They are
     listed once, when the run is begun. `shard_films`, `format_name` and `choice`: None for what the run has,
-    and for a new one 1,000 films a shard, `jsonl`, and RowChoice().
+    and for a new one 1,000 films a shard, `jsonl`, and RowChoice(). `key_file`: a key, to have hashes for
+    names in the rows.
 
     Raises InputError when a run is there that was begun with anything else, when there is no film, or when
     the place can't keep a run; MissingExtraError when the format's extra isn't installed.
     """
     place = place_at(path)
     there = _read(place)
+    if key_file is not None:
+        names = read_film_names(Path(key_file))
+        given = choice or (there.identity.choice if there else RowChoice())
+        choice = replace(given, film_names=HASH, key_check=names.check)
     if there is None:
         place.probe()
     place.sweep()
@@ -153,7 +178,19 @@ def begin_run(
         assert there is not None
     there.check_identity(chosen, accept_runtime=accept_runtime)
     check_format(chosen.format)
-    return there
+    return _with_key(there, key_file)
+
+
+def _with_key(run: Run, key_file: str | os.PathLike[str] | None) -> Run:
+    """The run, with its key. Raises InputError when the key is another one."""
+    if key_file is None:
+        return run
+    opened = replace(run, key_file=Path(key_file).absolute())
+    if opened.names.check != run.identity.choice.key_check:
+        raise InputError(
+            f"{key_file} isn't the key that the names in {run.place.url} are hashed with; give that one"
+        )
+    return opened
 
 
 def place_at(path: str | os.PathLike[str]) -> Place:

@@ -62,10 +62,14 @@ _Found: TypeAlias = _Scored | _SameAs | QuarantinedError | StorageFaultError | R
 
 
 class RowStream:
-    """Makes rows of films, for one run. Each stream is iterated once."""
+    """Makes rows of films, for one run. Each stream is iterated once.
+
+    Raises InputError when the run's rows have hashes for names, and it was opened without their key.
+    """
 
     def __init__(self, run: Run, reporter: Reporter, *, score_duplicates: bool = False) -> None:
         self._run = run
+        self._names = run.names
         self._reporter = reporter
         self._score_duplicates = score_duplicates
         self._places: deque[tuple[Group, PlannedFilm | None, _Found]] = deque()
@@ -151,7 +155,7 @@ class RowStream:
         else:
             known = outcome if isinstance(outcome, Report) else quarantined(outcome)
         identity = self._run.identity
-        return film_row(group.shard, film, content, known, identity.disclaimer, identity.choice)
+        return film_row(group.shard, film, content, known, identity.disclaimer, identity.choice, self._names)
 
 
 def sop_instance_uid(content: bytes) -> str | None:

@@ -56,6 +56,7 @@ class Assignment:
         """What a worker reads first."""
         return {
             "run": self.run.place.url,
+            "key": str(self.run.key_file) if self.run.key_file else None,
             "engine": self.engine.to_json(),
             "generation": self.generation,
             "batch_size": self.batch_size,

@@ -20,7 +20,7 @@ def main() -> None:
     request = parent.request()
     parent.listen(lambda _: None)
     try:
-        run = open_run(request.text("run"))
+        run = open_run(request.text("run"), None if request.is_null("key") else request.text("key"))
         wanted = frozenset(request.array("rows"))
         films = [
             film for film in run.plan.read_shard(run.place, request.integer("shard")) if film.row in wanted

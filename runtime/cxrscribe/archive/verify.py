@@ -116,12 +116,14 @@ def _check(run: Run, generation: Generation, shard: int, part: Part, environment
     if header.environment not in environments:
         raise InputError(f"{name} was made by software that the run doesn't know ({header.environment})")
     films = generation.films_of(shard)
+    names = run.names if run.has_names else None
     reasons: Counter[str] = Counter()
     if len(films) != len(part.lines):
         raise InputError(f"{name} has {len(part.lines)} rows for {len(films)} films")
     for film, line in zip(films, part.lines, strict=True):
         row = json.loads(line)
-        if (row["shard"], row["row"], row["film_id"]) != (shard, film.row, film.film_id.hex()):
+        film_id = names.film_id(film).hex() if names else row["film_id"]
+        if (row["shard"], row["row"], row["film_id"]) != (shard, film.row, film_id):
             raise InputError(f"{name} has another row where that of film {film.row} should be")
         if row["status"] != (OK if row["text"] is not None else QUARANTINED):
             raise InputError(f"{name}: row {film.row} has a report and is in quarantine, or neither")

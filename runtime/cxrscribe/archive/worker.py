@@ -48,7 +48,7 @@ def main() -> None:
     stats = DecodingStats()
     try:
         engine = Engine.from_json(request.object("engine"))
-        run = open_run(request.text("run"))
+        run = open_run(request.text("run"), None if request.is_null("key") else request.text("key"))
         with engine.load() as reporter:
             receipts = score_shards(
                 run,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cxrscribe.archive.film_names import FilmNames
 from cxrscribe.archive.plan import PlannedFilm
 from cxrscribe.archive.quarantine import QuarantinedError, Reason
 from cxrscribe.archive.rows.part import JSONL, PARQUET, SUFFIXES, PartMaker, read_header, read_part
@@ -34,7 +35,7 @@ def rows() -> dict[int, Row]:
     ends = [REPORT, QuarantinedError(Reason.MISSING, "is gone"), REPORT]
     films = [PlannedFilm(row, f"a\udcff/{row}.png", 100 + row, "7") for row in range(20, 23)]
     return {
-        film.row: film_row(2, film, None if film.row == 21 else content, end, "A draft.", CHOICE)
+        film.row: film_row(2, film, None if film.row == 21 else content, end, "A draft.", CHOICE, FilmNames())
         for film, end in zip(films, ends, strict=True)
     }
 
@@ -127,7 +128,7 @@ def test_row_is_read_as_it_was_written() -> None:
 
 def test_row_keeps_what_was_chosen_only(tmp_path: Path) -> None:
     film = PlannedFilm(0, "a.png", 1, "7")
-    row = film_row(0, film, Content(bytes(32)), REPORT, "A draft.", RowChoice())
+    row = film_row(0, film, Content(bytes(32)), REPORT, "A draft.", RowChoice(), FilmNames())
     assert row.report is not None
     assert row.report.token_log_probs == ()
     assert row.to_json()["token_log_probs"] is None

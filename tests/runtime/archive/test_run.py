@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 
 import cxrscribe
+import cxrscribe.archive
 from cxrscribe.archive import Run, open_run, score_shards
 from cxrscribe.archive import identity as identity_module
 from cxrscribe.archive.rows.row import RowChoice
@@ -127,3 +130,21 @@ def test_threads_and_workers_are_no_part_of_it(begin: Begin, archive: Path) -> N
     with cxrscribe.load(cxrscribe.demo_bundle(), device="cpu", threads=2) as other:
         run.check(other)
     assert replace(run.identity, root="/elsewhere").run_id != run.run_id
+
+
+def test_public_names_are_these() -> None:
+    assert set(cxrscribe.archive.__all__) == {"Receipt", "Run", "begin_run", "open_run", "score_shards"}
+
+
+def test_runtime_does_not_bring_the_archive() -> None:
+    script = "import sys, cxrscribe; cxrscribe.load; print('cxrscribe.archive' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_bundle_that_is_in_no_folder_can_not_begin_a_run(
+    begin: Begin, archive: Path, reporter: Reporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reporter, "folder", None)
+    with pytest.raises(InputError, match="isn't in a folder"):
+        begin(archive)

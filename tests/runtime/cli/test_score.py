@@ -155,6 +155,18 @@ def test_rows_are_exported_and_compacted(run: Run, archive: Path) -> None:
     assert run("score", "compact", "out", "--out", "large", "--rows", 10).stderr == "3 files in large\n"
 
 
+def test_names_may_be_hashes(run: Run, archive: Path) -> None:
+    Path("key").write_text("0123456789abcdef0123456789abcdef")
+    hashed = ("--film-names", "hash", "--key", "key")
+    refused = score(run, archive, "--run", "out", "--film-names", "hash", code=2)
+    assert "give both" in refused.stderr
+    score(run, archive, "--run", "out", *hashed, "--plan-only")
+    assert "give the same --key" in score(run, "--run", "out", code=2).stderr
+    score(run, "--run", "out", *hashed)
+    assert run("score", "verify", "out", "--key", "key").exit_code == 0
+    assert "No film to retry" in score(run, "retry", "out", "--key", "key").stderr
+
+
 def test_parquet_without_its_extra_is_refused_before_anything_is_scored(
     run: Run, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
+from cxrscribe.archive.film_names import PATH, FilmNames
 from cxrscribe.archive.plan import PlannedFilm
 from cxrscribe.archive.quarantine import QuarantinedError, Reason
 from cxrscribe.errors import InputError
@@ -24,16 +25,24 @@ class RowChoice:
     """The log-probability of each token."""
     dicom_uids: bool = False
     """SOPInstanceUID of DICOM films. It identifies an image, and so a patient (PS3.15)."""
+    film_names: str = PATH
+    """`path`, or `hash` for a keyed hash of it."""
+    key_check: str = ""
+    """Which key that is: `FilmNames.check`."""
 
     def to_json(self) -> dict[str, object]:
         """The fields as JSON values."""
-        return {"token_log_probs": self.token_log_probs, "dicom_uids": self.dicom_uids}
+        return asdict(self)
 
     @classmethod
     def from_json(cls, fields: JsonObject) -> RowChoice:
         """Read what `to_json` gave. Raises the document's error."""
         return fields.make(
-            cls, token_log_probs=fields.boolean("token_log_probs"), dicom_uids=fields.boolean("dicom_uids")
+            cls,
+            token_log_probs=fields.boolean("token_log_probs"),
+            dicom_uids=fields.boolean("dicom_uids"),
+            film_names=fields.text("film_names"),
+            key_check=fields.text("key_check"),
         )
 
 
@@ -48,9 +57,9 @@ class Row:
     row: int
     """The film's number in the run."""
     film: str
-    """Its place below the run's root, as text: what isn't UTF-8 is written as \\xNN."""
+    """Its place below the run's root, or a keyed hash of it: see `FilmNames`."""
     film_id: bytes
-    """16 bytes, blake2b of that place as the file system spells it."""
+    """16 bytes that stand for it."""
     content_sha256: bytes | None
     """32 bytes; None where it couldn't be read."""
     bytes: int
@@ -150,14 +159,15 @@ def film_row(
     outcome: Report | QuarantinedError,
     disclaimer: str,
     choice: RowChoice,
+    names: FilmNames,
 ) -> Row:
     """The row of a film: of its report, as far as rows keep it, or of why there is none."""
     error = outcome if isinstance(outcome, QuarantinedError) else None
     return Row(
         shard=shard,
         row=film.row,
-        film=_text(film.film),
-        film_id=film.film_id,
+        film=names.text(film),
+        film_id=names.film_id(film),
         content_sha256=content.sha256 if content else None,
         bytes=film.size,
         report=_kept(outcome, choice) if isinstance(outcome, Report) else None,

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -15,6 +16,7 @@ from cxrscribe.cli.options import BeamChoice, EngineChoice, beam_options, bundle
 from cxrscribe.cli.score.bar import ScoreBar
 from cxrscribe.cli.score.options import WayChoice, way_options
 from cxrscribe.cli.score.summary import exit_code, outcome
+from cxrscribe.errors import InputError
 
 if TYPE_CHECKING:
     from cxrscribe.archive.generation import Generation
@@ -22,6 +24,12 @@ if TYPE_CHECKING:
     from cxrscribe.archive.scoring import Receipt
     from cxrscribe.reporter import Reporter
 
+KEY_OPTION: Final = click.option(
+    "--key",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="The key of --film-names hash: 16 to 64 bytes, which are to be kept secret, and kept.",
+)
 RUN: Final = click.STRING  # click.Path would take a slash out of s3://
 
 
@@ -52,6 +60,14 @@ RUN: Final = click.STRING  # click.Path would take a slash out of s3://
     is_flag=True,
     help="Keep the SOPInstanceUID of each DICOM film. It identifies the image, and so the patient.",
 )
+@click.option(
+    "--film-names",
+    type=click.Choice(["path", "hash"]),
+    default="path",
+    show_default=True,
+    help="What rows call a film: its path, or a keyed hash of it, which names nobody.",
+)
+@KEY_OPTION
 @click.option("--plan-only", is_flag=True, help="List and freeze the films, and score none of them.")
 @way_options
 @engine_options
@@ -63,6 +79,8 @@ def films(
     format_name: str | None,
     token_log_probs: bool,
     dicom_uids: bool,
+    film_names: str,
+    key: Path | None,
     plan_only: bool,
     way: WayChoice,
     engine: EngineChoice,
@@ -87,6 +105,8 @@ def films(
     from cxrscribe.archive.run import begin_run
     from cxrscribe.search.constraints import banned_ids
 
+    if (film_names == "hash") != (key is not None):
+        raise InputError("--film-names hash needs a --key, and a --key needs --film-names hash; give both")
     engine = replace(engine, bundle=bundle_or_demo(engine.bundle))
     with engine.load() as reporter:
         settings = beam.over(reporter.settings)
@@ -99,6 +119,7 @@ def films(
             shard_films=shard_films,
             format_name=format_name,
             choice=RowChoice(token_log_probs, dicom_uids) if token_log_probs or dicom_uids else None,
+            key_file=key,
             accept_runtime=way.accept == "runtime",
             stdin=stdin_lines(),
         )
@@ -110,9 +131,12 @@ def films(
 @click.command(short_help="Score once more the films that have no report.")
 @click.argument("path", type=RUN, metavar="RUN")
 @click.argument("reasons", nargs=-1, metavar="[REASON]...")
+@KEY_OPTION
 @way_options
 @engine_options
-def retry(path: str, reasons: tuple[str, ...], way: WayChoice, engine: EngineChoice) -> None:
+def retry(
+    path: str, reasons: tuple[str, ...], key: Path | None, way: WayChoice, engine: EngineChoice
+) -> None:
     """Score once more the films of RUN that have no report, all or those with one of these REASONs: say
     `missing` after a mount is back, or `timed_out` with more --film-seconds.
 
@@ -128,7 +152,7 @@ def retry(path: str, reasons: tuple[str, ...], way: WayChoice, engine: EngineCho
     unknown = [reason for reason in reasons if reason not in tuple(Reason)]
     if unknown:
         raise click.BadParameter(f"{unknown[0]!r} is no reason; there are {', '.join(Reason)}")
-    run = open_run(path)
+    run = open_run(path, key)
     engine = replace(engine, bundle=bundle_or_demo(engine.bundle))
     with engine.load() as reporter:
         run.check(reporter, accept_runtime=way.accept == "runtime")

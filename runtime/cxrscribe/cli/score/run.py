@@ -11,7 +11,7 @@ import click
 
 from cxrscribe.cli.options import EngineChoice, engine_options
 from cxrscribe.cli.score.bar import progress_line
-from cxrscribe.cli.score.films import RUN
+from cxrscribe.cli.score.films import KEY_OPTION, RUN
 from cxrscribe.cli.score.summary import counts, duration, exit_code, outcome
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ def status(path: str, as_json: bool) -> None:
     metavar="SHARE",
     help="Share of films without a report up to which the exit code is 0.",
 )
+@KEY_OPTION
 @engine_options
 def verify(
     path: str,
@@ -82,6 +83,7 @@ def verify(
     drop_broken: bool,
     as_json: bool,
     max_quarantined: float,
+    key: Path | None,
     engine: EngineChoice,
 ) -> None:
     """Check every part of RUN against its plan: each film has one row, and each row is what was written.
@@ -95,7 +97,7 @@ def verify(
     from cxrscribe.archive import verify as checks
     from cxrscribe.archive.run import open_run
 
-    run = open_run(path)
+    run = open_run(path, key)
     verdict = checks.verify(run)
     comparisons = []
     if deep:
