@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from cxrscribe.errors import CxrscribeError, DecodingError, FilmError, InputError
+from cxrscribe.errors import DecodingError, FilmError, InputError
 
 
 class Reason(StrEnum):
@@ -30,8 +30,8 @@ class Reason(StrEnum):
     TIMED_OUT = "timed_out"
 
 
-class QuarantinedError(CxrscribeError, ValueError):
-    """One film can't be done. The message doesn't name it."""
+class QuarantinedError(Exception):
+    """One film can't be done. The message doesn't name it. It never leaves this room: a row says it."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         self.reason = reason

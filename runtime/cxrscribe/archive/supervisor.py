@@ -31,6 +31,11 @@ _SHARDS_IN_HAND: Final = 2
 """Of a worker: the one that it scores and the next, so that its stream goes on."""
 _DEATHS_AT_START: Final = 3
 """In a row, after which it isn't the films."""
+_DEATHS_A_WORKER: Final = 8
+"""In a row with no shard done between them.
+
+A film that kills costs two, and a worker has two shards in hand.
+"""
 _LOOK_SECONDS: Final = 5.0
 _PATIENCE_SECONDS: Final = 1800.0
 """In which a worker has to take another film.
@@ -108,6 +113,8 @@ class _Supervisor:
         self._said: SimpleQueue[tuple[_Worker, JsonObject | None]] = SimpleQueue()
         self._workers: list[_Worker] = []
         self._deaths_at_start = 0
+        self._deaths = 0
+        """In a row, with shards in hand."""
 
     def receipts(self) -> Generator[Receipt, None, None]:
         with ExitStack() as processes:
@@ -144,6 +151,7 @@ class _Supervisor:
             worker.note_films(said.integer("films"))
         else:
             receipt = Receipt.from_json(said.object("receipt"))
+            self._deaths = 0
             worker.in_hand.remove(receipt.shard)
             self._hand_out(worker)
             return receipt
@@ -191,6 +199,12 @@ class _Supervisor:
                     f"workers die while they start ({worker.child.returncode}); try --workers 1, which says "
                     "more"
                 )
+        self._deaths += bool(worker.in_hand)
+        if self._deaths > _DEATHS_A_WORKER * self._count:
+            raise InputError(
+                f"workers die one after the other ({worker.child.returncode}), and no shard gets done; try "
+                "--workers 1, which says more"
+            )
         if self._shards:
             self._start(worker.number, processes)
 

@@ -95,6 +95,18 @@ def test_workers_that_die_at_once_end_the_run(
         list(supervise(assignment, range(13), 2))
 
 
+@pytest.mark.slow
+def test_workers_that_die_at_all_shards_end_the_run(
+    assignment: Assignment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os\nfrom cxrscribe.archive.rows import part\npart.PartMaker.make = lambda *_: os._exit(5)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InputError, match=r"workers die one after the other \(5\)"):
+        list(supervise(assignment, range(13), 1))
+
+
 @pytest.mark.skipif("sys.platform != 'linux'", reason="finds its children in /proc")
 def test_interruption_ends_the_workers_and_takes_back_what_was_begun(assignment: Assignment) -> None:
     receipts = supervise(assignment, range(13), 2)
