@@ -18,7 +18,7 @@ from cxrscribe.archive.plan import PlannedFilm
 from cxrscribe.archive.quarantine import QuarantinedError, quarantined
 from cxrscribe.archive.rows.row import Content, Row, film_row
 from cxrscribe.archive.run import Run
-from cxrscribe.archive.sources.reading import FilmReader, StorageFaultError
+from cxrscribe.archive.sources.reading import FETCHED_AHEAD, FilmReader, StorageFaultError
 from cxrscribe.errors import FilmError
 from cxrscribe.films.dicom import is_dicom
 from cxrscribe.report import Report
@@ -119,6 +119,7 @@ class RowStream:
         for place, film in enumerate(group.films):
             bytes_read = _NO_FILM
             found: _Found
+            reader.expect(group.films[place : place + FETCHED_AHEAD])
             try:
                 bytes_read = reader.read(film, group.films[place + 1 :] or group.films[:place])
             except (QuarantinedError, StorageFaultError) as error:

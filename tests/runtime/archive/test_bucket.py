@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from threading import Barrier, Lock
 from typing import Any
 
 import pytest
@@ -142,6 +143,32 @@ def test_films_in_a_bucket_have_their_reports(begin: Begin, films: str, reporter
     }
     assert rows["0/03.png"].report is not None
     assert rows["0/03.png"].report.text == reporter.report(small_film(3)).text
+
+
+def test_films_are_fetched_ahead_and_come_in_order(
+    begin: Begin, films: str, reporter: Reporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = begin(films, shard_films=20)
+    get = obstore.get
+    lock, waiting = Lock(), Barrier(4)
+    fetched: list[str] = []
+
+    def slow(store: Any, path: str) -> Any:
+        with lock:
+            fetched.append(path)
+            place = len(fetched)
+        if place <= 4:
+            waiting.wait(60)  # the first four are on their way together, or this breaks
+        return get(store, path)
+
+    monkeypatch.setattr(obstore, "get", slow)
+    (receipt,) = score_shards(run, [0], reporter)
+    monkeypatch.undo()
+    assert sorted(fetched) == [f"{number // 6}/{number:02}.png" for number in range(12)] + ["2/IM0001"]
+    assert receipt.films == 14
+    for film, row in newest_rows(run):
+        if row.report is not None:
+            assert row.report.text == reporter.report(small_film(int(film.film[2:4]))).text
 
 
 def test_bucket_that_is_gone_quarantines_nothing(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,9 @@ class DiskFilms:
         """`root`: the folder that the films' names are relative to."""
         self._root = Path(root)
         self._archives: OrderedDict[str, OpenArchive] = OrderedDict()
+
+    def expect(self, films: Sequence[PlannedFilm]) -> None:
+        return
 
     def read(self, film: PlannedFilm) -> bytes:
         return self._member(film) if film.archive else self._file(film)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import takewhile
 from typing import Any, Final
@@ -22,6 +22,7 @@ PACKED: Final = "packed"
 
 _OBJECTS_AT_ONCE: Final = 1000
 _SNIFFERS: Final = 32
+_FETCHERS: Final = 8
 _SNIFFED_BYTES: Final = 132
 
 
@@ -104,8 +105,23 @@ class ObjectFilms:
         """`root`: the URL that the films' names are relative to. Raises InputError, MissingExtraError."""
         self._obstore = require_obstore()
         self._store = open_store(root)
+        self._pool = ThreadPoolExecutor(_FETCHERS, thread_name_prefix="cxrscribe-object")
+        self._coming: dict[int, Future[bytes]] = {}
+        """Films that are being fetched, by row."""
+
+    def expect(self, films: Sequence[PlannedFilm]) -> None:
+        wanted = {film.row: film for film in films}
+        for row in self._coming.keys() - wanted.keys():
+            self._coming.pop(row).cancel()
+        for row, film in wanted.items():
+            if row not in self._coming:
+                self._coming[row] = self._pool.submit(self._fetch, film)
 
     def read(self, film: PlannedFilm) -> bytes:
+        coming = self._coming.pop(film.row, None)
+        return coming.result() if coming is not None else self._fetch(film)
+
+    def _fetch(self, film: PlannedFilm) -> bytes:
         if film.stamp == PACKED:
             raise QuarantinedError(
                 Reason.UNSUPPORTED,
@@ -132,7 +148,7 @@ class ObjectFilms:
         return
 
     def close(self) -> None:
-        return
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _stamp(meta: Any) -> str:

@@ -19,6 +19,8 @@ _TRIES: Final = 5
 _SHORTEST_WAIT: Final = 0.5
 _LONGEST_WAIT: Final = 30.0
 _WITNESSES: Final = 3
+FETCHED_AHEAD: Final = 8
+"""Films that are on their way at a time, where they come through a network."""
 
 # What a network or a disk says of itself, and not of one film.
 _TRANSIENT: Final = frozenset(
@@ -55,6 +57,9 @@ class StorageFaultError(Exception):
 class FilmStore(Protocol):
     """What films are read from."""
 
+    def expect(self, films: Sequence[PlannedFilm]) -> None:
+        """Begin to fetch these films, and no others, where that takes long: they are read next, in order."""
+
     def read(self, film: PlannedFilm) -> bytes:
         """The bytes of a film. Raises QuarantinedError where it isn't what was planned, OSError."""
 
@@ -78,6 +83,10 @@ class FilmReader:
         """
         self._films = _open_films(root)
         self._sleep = sleep
+
+    def expect(self, films: Sequence[PlannedFilm]) -> None:
+        """Say which films will be read next, in order: `FETCHED_AHEAD` of them."""
+        self._films.expect(films)
 
     def read(self, film: PlannedFilm, others: Sequence[PlannedFilm] = ()) -> bytes:
         """The bytes of a film, if they are those that were planned.
