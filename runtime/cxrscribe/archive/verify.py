@@ -85,7 +85,12 @@ def verify(run: Run) -> Verdict:
                 continue
             name = done[shard]
             try:
-                part = read_part(run.place.read(name), name)
+                content = run.place.read(name)
+            except InputError as error:  # which says nothing of what it holds
+                verdict.problems.append(str(error))
+                continue
+            try:
+                part = read_part(content, name)
                 _check(run, generation, shard, part, environments)
             except InputError as error:
                 verdict.problems.append(str(error))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cxrscribe.archive import Run, open_run, score_shards
+from cxrscribe.archive.places.folder import Folder
 from cxrscribe.archive.rows.part import PartMaker, read_part
 from cxrscribe.archive.verify import drop_broken, verify, verify_contents, verify_sample
 from cxrscribe.errors import InputError
@@ -60,6 +61,22 @@ def test_flipped_byte_is_found_and_its_shard_scored_anew(scored: Run, reporter: 
     assert (verify(scored).missing, verify(scored).problems) == (10, [])
     list(score_shards(scored, scored.generation().missing(), reporter))
     assert verify(scored).fingerprint == before
+
+
+def test_part_that_can_not_be_read_now_is_named_and_not_put_aside(
+    scored: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Folder.read
+
+    def read(self: Folder, name: str) -> bytes:
+        if name.endswith("part-000001.jsonl.gz"):
+            raise InputError(f"{name} can't be read (Input/output error)")
+        return real(self, name)
+
+    monkeypatch.setattr(Folder, "read", read)
+    verdict = verify(scored)
+    assert (verdict.is_whole, verdict.damaged) == (False, [])
+    assert "Input/output error" in verdict.problems[0]
 
 
 def test_part_of_another_run_is_found(scored: Run, begin: Begin, archive: Path, reporter: Reporter) -> None:

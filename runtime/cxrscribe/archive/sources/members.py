@@ -17,7 +17,7 @@ from contextlib import closing
 from functools import partial
 from typing import Final, Protocol
 
-from cxrscribe.archive.plan import Listed, PlannedFilm
+from cxrscribe.archive.plan import Listed, PlannedFilm, film_id
 from cxrscribe.archive.quarantine import QuarantinedError, Reason
 from cxrscribe.films.dicom import is_dicom
 from cxrscribe.films.film import FILM_SUFFIXES
@@ -62,8 +62,6 @@ def list_members(path: str, archive: str) -> Iterator[Listed]:
 
 
 def _unused(film: str, names: set[bytes]) -> str:
-    from cxrscribe.archive.plan import film_id
-
     name, count = film, 1
     while (key := film_id(name)) in names:
         count += 1
