@@ -13,7 +13,7 @@ unexport PYTHONHOME
 # The oldest Pillow that the runtime takes, and the last one before the order of its two passes changed.
 PILLOWS ?= 10.3.0 12.3.0
 
-.PHONY: help demo test test-fast test-runtime test-pillow lint lean bench demo-model clean
+.PHONY: help demo test test-fast test-runtime test-pillow test-store test-ray lint lean bench demo-model clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,12 @@ test-pillow: $(VENV)/.dev ## Hold the definition of the pixels under other relea
 	  PYTHONPATH=$(VENV)/pillow-$$version $(BIN)/python -m pytest tests/runtime/films || exit 1; \
 	done
 
+test-store: $(VENV)/.dev $(VENV)-store/.moto ## Run the tests of buckets, on a server that speaks S3
+	MOTO_SERVER=$(abspath $(VENV)-store/bin/moto_server) $(BIN)/python -m pytest tests/runtime/archive/test_bucket.py
+
+test-ray: $(VENV)-ray/.ray ## Run the tests of Ray Data, which is half a gigabyte
+	$(VENV)-ray/bin/python -m pytest tests/runtime/archive/test_ray_data.py
+
 lint: $(VENV)/.dev ## Style, types and the layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -52,7 +58,7 @@ demo-model: $(VENV)/.dev ## Train the embedded demo bundle anew (about 40 minute
 	PATH="$(abspath $(BIN)):$$PATH" bash train/demo-model/make.sh
 
 clean: ## Remove the virtual environment and what tools leave behind
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
+	rm -rf $(VENV) $(VENV)-store $(VENV)-ray build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed: install it, or say make PYTHON=/path/to/python3.11" >&2; exit 1; }
@@ -66,6 +72,17 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) install --constraint constraints.txt --editable '.[dev]'
 	touch $@ $(VENV)/.lean
 
+# An environment of its own: what it depends on quarrels with others.
+$(VENV)-store/.moto: $(BIN)/python
+	$(BIN)/python -m venv $(VENV)-store
+	$(VENV)-store/bin/python -m pip --quiet install 'moto[server]==5.2.5'
+	touch $@
+
+$(VENV)-ray/.ray: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/python -m venv $(VENV)-ray
+	$(VENV)-ray/bin/python -m pip --quiet install --constraint constraints.txt --editable '.[cpu,dicom,ray,onefile]' pytest hypothesis
+	touch $@
+
 $(VENV)/.runtime: $(BIN)/python pyproject.toml constraints.txt
-	$(PIP) install --constraint constraints.txt --editable '.[cpu,dicom,onefile]' pytest hypothesis
+	$(PIP) install --constraint constraints.txt --editable '.[cpu,dicom,parquet,store,onefile]' pytest hypothesis
 	touch $@

@@ -170,16 +170,28 @@ def read_json_object(
             raise error(
                 f"{path} has {size} bytes, more than the {max_bytes} a description may have; {_REMEDY}"
             )
-        text = path.read_bytes().decode("utf-8")
+        content = path.read_bytes()
     except OSError as problem:
         raise error(f"{path} can't be read ({problem.strerror}); {remedy}") from None
+    return parse_json_object(content, str(path), place=path.name if place is None else place, error=error)
+
+
+def parse_json_object(
+    content: bytes, name: str, *, place: str | None = None, error: ErrorKind = InputError
+) -> JsonObject:
+    """Parse a document whose root has to be an object, and which errors call `name`, or within it `place`.
+
+    Raises `error` when it is not UTF-8 or not strict JSON, as `read_json_object` says.
+    """
+    try:
+        text = content.decode("utf-8")
     except UnicodeDecodeError as problem:
-        raise error(f"{path} is not UTF-8 (byte {problem.start}); {_REMEDY}") from None
+        raise error(f"{name} is not UTF-8 (byte {problem.start}); {_REMEDY}") from None
     try:
         value = json.loads(text, object_pairs_hook=_unique_names, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as problem:
-        raise error(f"{path} is not valid JSON ({problem}); {_REMEDY}") from None
-    return JsonObject(value, path.name if place is None else place, error)
+        raise error(f"{name} is not valid JSON ({problem}); {_REMEDY}") from None
+    return JsonObject(value, name if place is None else place, error)
 
 
 def _unique_names(pairs: list[tuple[str, object]]) -> dict[str, object]:

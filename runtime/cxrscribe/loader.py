@@ -117,6 +117,7 @@ def open_bundle(
         strict=strict,
         isolation=isolation if isolation is not None else Isolation(),
         modalities=rules.modalities,
+        folder=found.path,
     )
 
 

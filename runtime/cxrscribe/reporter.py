@@ -35,6 +35,8 @@ from cxrscribe.stats import DecodingStats
 from cxrscribe.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cxrscribe.films.film import FilmSource, Pixels
 
 Tag = TypeVar("Tag")
@@ -67,6 +69,8 @@ class OpenedBundle:
     """Which films are decoded in processes of their own."""
     modalities: tuple[str, ...] = FILM_MODALITIES
     """Which modalities of DICOM are read; empty for all."""
+    folder: Path | None = None
+    """Where the bundle is; None for one that isn't in a folder."""
 
 
 class Reporter:
@@ -95,6 +99,8 @@ class Reporter:
         """Which films are decoded in processes of their own, and what each may take there."""
         self.modalities = opened.modalities
         """Which modalities of DICOM are read; empty for all."""
+        self.folder = opened.folder
+        """Where the bundle was opened; None for one that isn't in a folder."""
         schedulers = Schedulers(opened.decoder, self.vocabulary, strict=opened.strict)
         self._model = _Model(opened.encoder, schedulers)
 

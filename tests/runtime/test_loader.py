@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+import cxrscribe
 from cxrscribe.bundle.evidence import Precision, Speedups
 from cxrscribe.bundle.files import FileEntry
 from cxrscribe.bundle.manifest import Manifest
@@ -56,3 +58,8 @@ def test_fastest_is_the_largest_recorded_gain_on_the_device(
     precisions: tuple[Precision, ...], device: str, chosen: str
 ) -> None:
     assert choose_precision(manifest_with(*precisions), "fastest", device) == chosen
+
+
+def test_reporter_knows_where_its_bundle_is(small_bundle: Path) -> None:
+    with cxrscribe.load(small_bundle, device="cpu") as reporter:
+        assert reporter.folder == small_bundle

@@ -21,6 +21,7 @@ ENTRY_POINT_GROUP: Final = "cxrscribe.commands"
 _OWN: Final = {
     "demo": "cxrscribe.cli.demo:demo",
     "report": "cxrscribe.cli.report:report",
+    "score": "cxrscribe.cli.score.group:score",
     "preprocess": "cxrscribe.cli.preprocess:preprocess",
     "inspect": "cxrscribe.cli.inspect:inspect",
     "cache": "cxrscribe.cli.cache:cache",

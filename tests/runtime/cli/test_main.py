@@ -95,16 +95,16 @@ def test_own_command_can_not_be_replaced(run: Run, announce: Callable[..., None]
 
 
 def test_broken_command_does_not_break_the_others(run: Run, announce: Callable[..., None]) -> None:
-    announce("score", None)
+    announce("grade", None)
     announce("train", lambda: click.echo("trained"))
     listed = run("--help")
     assert listed.exit_code == 0
-    assert "score" in listed.stdout
+    assert "grade" in listed.stdout
     assert "(can't be loaded)" in listed.stdout
     assert run("train").stdout == "trained\n"
-    result = run("score", "film.png", "--json")
+    result = run("grade", "film.png", "--json")
     assert result.exit_code == 2
-    assert "Error: cxrscribe score can't be loaded" in result.stderr
+    assert "Error: cxrscribe grade can't be loaded" in result.stderr
 
 
 @pytest.mark.parametrize("module", ["paddle", "h5py.h5"])

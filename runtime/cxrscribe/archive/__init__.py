@@ -1,0 +1,8 @@
+"""Archives scored in runs: a plan of films, a part file for each of its shards, none lost and none twice."""
+
+from __future__ import annotations
+
+from cxrscribe.archive.run import Run, begin_run, open_run
+from cxrscribe.archive.scoring import Receipt, score_shards
+
+__all__ = ["Receipt", "Run", "begin_run", "open_run", "score_shards"]

@@ -1,0 +1,83 @@
+"""What another process needs to know to load the same reporter."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from cxrscribe.errors import InputError
+from cxrscribe.json_object import JsonObject
+
+if TYPE_CHECKING:
+    from cxrscribe.reporter import Reporter
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The arguments of `cxrscribe.load`."""
+
+    bundle: str
+    device: str = "auto"
+    precision: str | None = None
+    threads: int | None = None
+    spinning: bool = True
+    cache: bool = True
+    strict: bool = False
+    isolate: str = "compressed"
+    film_seconds: float = 10.0
+    modalities: tuple[str, ...] = ("CR", "DX")
+
+    def load(self) -> Reporter:
+        """Open the bundle. Raises what `cxrscribe.load` does."""
+        import cxrscribe
+
+        return cxrscribe.load(
+            self.bundle,
+            device=self.device,
+            precision=self.precision,
+            threads=self.threads,
+            spinning=self.spinning,
+            cache=self.cache,
+            strict=self.strict,
+            isolation=cxrscribe.Isolation(self.isolate, cpu_seconds=self.film_seconds),
+            modalities=self.modalities,
+        )
+
+    @classmethod
+    def of(cls, reporter: Reporter, *, spinning: bool = True, cache: bool = True) -> Engine:
+        """What loads a reporter like this one. Raises InputError when its bundle isn't in a folder."""
+        if reporter.folder is None:
+            raise InputError("this reporter's bundle isn't in a folder; open one with cxrscribe.load")
+        return cls(
+            str(reporter.folder.absolute()),
+            reporter.device,
+            reporter.precision,
+            reporter.threads,
+            spinning,
+            cache,
+            reporter.strict,
+            reporter.isolation.which,
+            reporter.isolation.cpu_seconds,
+            reporter.modalities,
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """The fields as JSON values."""
+        return asdict(self) | {"modalities": list(self.modalities)}
+
+    @classmethod
+    def from_json(cls, fields: JsonObject) -> Engine:
+        """Read what `to_json` gave. Raises the document's error."""
+        return fields.make(
+            cls,
+            bundle=fields.text("bundle"),
+            device=fields.text("device"),
+            precision=None if fields.is_null("precision") else fields.text("precision"),
+            threads=None if fields.is_null("threads") else fields.integer("threads", 1),
+            spinning=fields.boolean("spinning"),
+            cache=fields.boolean("cache"),
+            strict=fields.boolean("strict"),
+            isolate=fields.text("isolate"),
+            film_seconds=fields.number("film_seconds"),
+            modalities=fields.texts("modalities"),
+        )

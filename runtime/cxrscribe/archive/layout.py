@@ -1,0 +1,63 @@
+"""Names of the files in a run's folder. They depend on the work alone, never on who does it or how often."""
+
+from __future__ import annotations
+
+from typing import Final
+
+RUN: Final = "run.json"
+PLAN: Final = "plan.json"
+PLAN_FOLDER: Final = "plan"
+PARTS_FOLDER: Final = "parts"
+RETRY_FOLDER: Final = "retry"
+ATTEMPTS_FOLDER: Final = "attempts"
+ENVIRONMENTS_FOLDER: Final = "environments"
+BROKEN_FOLDER: Final = "broken"
+EVENTS_FOLDER: Final = "events"
+PROGRESS: Final = "progress.prom"
+
+_PARTS_A_FOLDER: Final = 1000
+_DIGITS_OF_DIGEST: Final = 16
+
+
+def plan_file(shard: int, sha256: str) -> str:
+    """The films of a shard. The digest is in it, so that two planners never write the same file."""
+    return f"{PLAN_FOLDER}/{shard:06}-{sha256[:_DIGITS_OF_DIGEST]}.jsonl.gz"
+
+
+def part_file(generation: int, shard: int, suffix: str) -> str:
+    """The rows of a shard; generation 0 is the run itself, 1 its first retry."""
+    name = f"part-{shard:06}{suffix}"
+    if generation:
+        return f"{generation_folder(generation)}/{name}"
+    return f"{PARTS_FOLDER}/{shard // _PARTS_A_FOLDER:03}/{name}"
+
+
+def generation_folder(generation: int) -> str:
+    """Where a retry is kept: its list of films, and its parts."""
+    return f"{RETRY_FOLDER}/{generation}"
+
+
+def retry_file(generation: int) -> str:
+    """Which films a retry is about."""
+    return f"{generation_folder(generation)}/retry.json"
+
+
+def attempt_file(generation: int, shard: int, attempt: int) -> str:
+    """The empty file that says that a shard has been begun, for the first time, the second, ..."""
+    folder = f"{generation_folder(generation)}/{ATTEMPTS_FOLDER}" if generation else ATTEMPTS_FOLDER
+    return f"{folder}/{shard:06}.{attempt}"
+
+
+def environment_file(digest: str) -> str:
+    """The versions of libraries that some parts were made with."""
+    return f"{ENVIRONMENTS_FOLDER}/{digest}.json"
+
+
+def broken_file(name: str, sha256: str) -> str:
+    """Where a part that can't be read is put."""
+    return f"{BROKEN_FOLDER}/{name.replace('/', '-')}.{sha256[:_DIGITS_OF_DIGEST]}"
+
+
+def events_file(writer: str) -> str:
+    """What one process says of the shards that it has done."""
+    return f"{EVENTS_FOLDER}/{writer}.jsonl"

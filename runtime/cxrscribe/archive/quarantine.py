@@ -1,0 +1,136 @@
+"""Films that can't be done: why, in one word and in a sentence, and when there are too many of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from cxrscribe.errors import DecodingError, FilmError, InputError
+
+
+class Reason(StrEnum):
+    """Why a film has no report."""
+
+    NOT_A_RADIOGRAPH = "not_a_radiograph"
+    """Another kind of picture, or of file."""
+    MISSING = "missing"
+    CHANGED = "changed"
+    """Since the run was planned."""
+    UNREADABLE = "unreadable"
+    """Damaged, or may not be read."""
+    UNSUPPORTED = "unsupported"
+    """In a form that isn't read, or not without an extra."""
+    TOO_LARGE = "too_large"
+    TRUNCATED = "truncated"
+    SEVERAL_FRAMES = "several_frames"
+    SEARCH_FAILED = "search_failed"
+    KILLED_THE_READER = "killed_the_reader"
+    TIMED_OUT = "timed_out"
+
+
+class QuarantinedError(Exception):
+    """One film can't be done. The message doesn't name it. It never leaves this room: a row says it."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        self.reason = reason
+        super().__init__(message)
+
+
+# What the reader of films says, and the reason that it is; the first that fits. tests/runtime/archive/
+# test_quarantine.py holds it against the reader.
+_SAYINGS: Final = (
+    ("made its decoder crash", Reason.KILLED_THE_READER),
+    (" s to decode", Reason.TIMED_OUT),
+    ("of processor time to decode", Reason.TIMED_OUT),
+    ("not a radiograph", Reason.NOT_A_RADIOGRAPH),
+    ("radiograph of another part of the body", Reason.NOT_A_RADIOGRAPH),
+    ("without a picture", Reason.NOT_A_RADIOGRAPH),
+    ("not a film", Reason.NOT_A_RADIOGRAPH),
+    ("nothing to see", Reason.NOT_A_RADIOGRAPH),
+    ("not a grey film", Reason.UNSUPPORTED),
+    ("multi-frame", Reason.SEVERAL_FRAMES),
+    ("animation of several pictures", Reason.SEVERAL_FRAMES),
+    ("too large", Reason.TOO_LARGE),
+    ("more than any film that is read", Reason.TOO_LARGE),
+    ("more than a film has", Reason.TOO_LARGE),
+    ("does not fit in memory", Reason.TOO_LARGE),
+    ("of memory to decode", Reason.TOO_LARGE),
+    ("too small", Reason.NOT_A_RADIOGRAPH),
+    ("cut off", Reason.TRUNCATED),
+    ("truncated", Reason.TRUNCATED),
+    ("is empty", Reason.TRUNCATED),
+    ("shorter than it says", Reason.TRUNCATED),
+    ("needs the extra", Reason.UNSUPPORTED),
+    ("install python-gdcm", Reason.UNSUPPORTED),
+    ("first", Reason.UNSUPPORTED),
+    ("are read", Reason.UNSUPPORTED),
+)
+
+
+def quarantined(error: FilmError) -> QuarantinedError:
+    """What the row of a film says that the reporter gave this error for; the film came as bytes."""
+    _, _, message = str(error).partition(": ")
+    if isinstance(error.__cause__, DecodingError):
+        return QuarantinedError(Reason.SEARCH_FAILED, message)
+    for saying, reason in _SAYINGS:
+        if saying in message:
+            return QuarantinedError(reason, message)
+    return QuarantinedError(Reason.UNREADABLE, message)
+
+
+_WATCHED_FILMS: Final = 2000
+_FEWEST_QUARANTINED: Final = 200
+QUARANTINED_SHARE: Final = 0.2
+_FAULTS_IN_A_ROW: Final = 10
+
+
+class BrokenCircuitError(InputError):
+    """So much goes wrong that it isn't the films: the run stops, for it would only make it worse."""
+
+
+@dataclass
+class Breaker:
+    """Watches what becomes of the films of one process, from its start.
+
+    A wrong mount makes a million films missing, and their rows would be there for ever.
+    """
+
+    share: float = QUARANTINED_SHARE
+    """Of the first 2,000 films, what may be quarantined."""
+    films: int = 0
+    reasons: Counter[Reason] = field(default_factory=Counter)
+    faults: int = 0
+    """Shards in a row that had to be left open."""
+
+    def film(self, reason: Reason | None) -> None:
+        """Count a film. Raises BrokenCircuitError when too many of the first ones have no report."""
+        self.films += 1
+        if reason is not None:
+            self.reasons[reason] += 1
+        failed = self.reasons.total()
+        if (
+            self.films <= _WATCHED_FILMS
+            and failed >= _FEWEST_QUARANTINED
+            and failed > self.share * self.films
+        ):
+            counts = ", ".join(f"{count} {reason}" for reason, count in self.reasons.most_common())
+            raise BrokenCircuitError(
+                f"{failed} of the first {self.films} films can't be done ({counts}), so the run stops "
+                "before more rows say so for ever; check that the films are where they were, or raise "
+                "--max-quarantined"
+            )
+
+    def shard_done(self) -> None:
+        """Count a shard that was committed."""
+        self.faults = 0
+
+    def shard_left(self, fault: str) -> None:
+        """Count a shard that was left open. Raises BrokenCircuitError when it was the tenth in a row."""
+        self.faults += 1
+        if self.faults >= _FAULTS_IN_A_ROW:
+            raise BrokenCircuitError(
+                f"the storage of the films failed in {self.faults} shards in a row ({fault}); mount it "
+                "again, and give the same command: what is committed stays"
+            )

@@ -1,0 +1,1 @@
+"""What a run writes: rows, one a film, in part files, one a shard."""

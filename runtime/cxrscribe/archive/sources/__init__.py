@@ -1,0 +1,1 @@
+"""What a run reads films from: files, folders, lists, and archives whose members are read in place."""

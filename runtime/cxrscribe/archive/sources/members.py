@@ -1,0 +1,242 @@
+"""Members of tar and zip archives: which of them are films, and their bytes, read in place.
+
+Nothing is unpacked, and no member's name is ever used as a path. A tar's member is found again by the place
+of its bytes; a zip's by the place of its header and its checksum. A compressed tar can only be read from its
+beginning: it is read in the order of its members, which is the plan's.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+from typing import Final, Protocol
+
+from cxrscribe.archive.plan import Listed, PlannedFilm, film_id
+from cxrscribe.archive.quarantine import QuarantinedError, Reason
+from cxrscribe.films.dicom import is_dicom
+from cxrscribe.films.film import FILM_SUFFIXES
+from cxrscribe.films.limits import MOST_BYTES
+
+SEPARATOR: Final = "!/"
+"""Between an archive's name and its member's."""
+UNLISTED: Final = "unlisted"
+"""The stamp of a folder or archive of which not all could be listed."""
+
+_TAR: Final = (".tar",)
+_COMPRESSED_TAR: Final = (".tar.gz", ".tgz")
+_ZIP: Final = (".zip",)
+_MOST_MEMBERS: Final = 10_000_000
+_SNIFFED_BYTES: Final = 132
+_BLOCK: Final = 512
+_SPARSE: Final = "sparse"
+_ENCRYPTED: Final = 1  # bit of a zip member's flags (APPNOTE 4.4.4)
+
+
+def is_archive(path: str) -> bool:
+    """Whether a file of this name is an archive whose members are read."""
+    return path.lower().endswith((*_TAR, *_COMPRESSED_TAR, *_ZIP))
+
+
+def list_members(path: str, archive: str) -> Iterator[Listed]:
+    """The films in the archive at `path`, which the plan calls `archive`, in their order.
+
+    Whatever part of it can't be listed becomes one film more, which bears the archive's own name: its row
+    will say so. A name that stands in it twice gets `#2` behind it.
+    """
+    listing = _zip_members if path.lower().endswith(_ZIP) else _tar_members
+    names: set[bytes] = set()
+    try:
+        for count, (name, size, stamp) in enumerate(listing(path), start=1):
+            if count > _MOST_MEMBERS:
+                raise tarfile.ReadError
+            film = _unused(f"{archive}{SEPARATOR}{name}", names)
+            yield Listed(film, size, stamp, archive)
+    except (OSError, tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):
+        yield Listed(archive, -1, UNLISTED)
+
+
+def _unused(film: str, names: set[bytes]) -> str:
+    name, count = film, 1
+    while (key := film_id(name)) in names:
+        count += 1
+        name = f"{film}#{count}"
+    names.add(key)
+    return name
+
+
+def looks_like_film(name: str, head: Callable[[], bytes]) -> bool:
+    """As `cxrscribe.films.film.looks_like_film`, of a film whose first bytes `head` gives."""
+    base = name.rpartition("/")[2]
+    if not base or base.startswith(".") or base.upper() == "DICOMDIR":
+        return False
+    suffix = os.path.splitext(base)[1].lower()  # noqa: PTH122 (of each member)
+    if suffix and not suffix[1:].isdigit():
+        return suffix in FILM_SUFFIXES
+    return is_dicom(head())
+
+
+def _tar_members(path: str) -> Iterator[tuple[str, int, str]]:
+    changed = os.stat(path).st_mtime_ns  # noqa: PTH116
+    mode: Final = "r:" if path.lower().endswith(_TAR) else "r:gz"
+    with tarfile.open(path, mode) as tar:
+        while (member := tar.next()) is not None:
+            tar.members.clear()  # type: ignore[attr-defined]  # it would keep all of them
+            if member.isreg() and looks_like_film(member.name, partial(_head, tar, member)):
+                place = _SPARSE if member.issparse() else str(member.offset_data)
+                yield member.name, member.size, f"{changed}:{place}"
+        # tarfile takes a damaged header, and a file that was cut off, for the end.
+        assert tar.fileobj is not None
+        tar.fileobj.seek(tar.offset)
+        if tar.fileobj.read(_BLOCK) != bytes(_BLOCK):
+            raise tarfile.ReadError
+
+
+def _head(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = tar.extractfile(member)
+    return b"" if file is None else file.read(_SNIFFED_BYTES)
+
+
+def _zip_members(path: str) -> Iterator[tuple[str, int, str]]:
+    with zipfile.ZipFile(path) as archive:
+        for member in sorted(archive.infolist(), key=lambda member: member.header_offset):
+            if not member.is_dir() and looks_like_film(member.filename, partial(_zip_head, archive, member)):
+                yield member.filename, member.file_size, f"{member.header_offset}:{member.CRC:08x}"
+
+
+def _zip_head(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    if member.flag_bits & _ENCRYPTED:
+        return b""
+    with archive.open(member) as file:
+        return file.read(_SNIFFED_BYTES)
+
+
+class OpenArchive(Protocol):
+    """An archive whose members are being read."""
+
+    def read(self, film: PlannedFilm) -> bytes:
+        """The bytes of a member. Raises QuarantinedError where it isn't what was planned, OSError."""
+
+    def close(self) -> None:
+        """Close its file."""
+
+
+def open_archive(path: str) -> OpenArchive:
+    """Open an archive to read members. Raises OSError, QuarantinedError where it is no archive any more."""
+    lower = path.lower()
+    if lower.endswith(_TAR):
+        return _Tar(path)
+    if lower.endswith(_ZIP):
+        return _Zip(path)
+    return _CompressedTar(path)
+
+
+class _Tar:
+    """An OpenArchive that reads any member at once."""
+
+    def __init__(self, path: str) -> None:
+        self._file = open(path, "rb")  # noqa: SIM115, PTH123 (closed by `close`)
+
+    def read(self, film: PlannedFilm) -> bytes:
+        place = _place_in_tar(film, os.fstat(self._file.fileno()).st_mtime_ns)
+        self._file.seek(place)
+        content = self._file.read(film.size)
+        if len(content) < film.size:
+            raise QuarantinedError(
+                Reason.TRUNCATED, "its archive ends before it does; fetch the archive again"
+            )
+        return content
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _CompressedTar:
+    """An OpenArchive that has to read all that stands before a member."""
+
+    def __init__(self, path: str) -> None:
+        self._file = open(path, "rb")  # noqa: SIM115, PTH123 (closed by `close`)
+        self._content = gzip.GzipFile(fileobj=self._file)
+
+    def read(self, film: PlannedFilm) -> bytes:
+        place = _place_in_tar(film, os.fstat(self._file.fileno()).st_mtime_ns)
+        try:
+            self._content.seek(place)
+            content = self._content.read(film.size)
+        except (EOFError, zlib.error, gzip.BadGzipFile):
+            raise QuarantinedError(
+                Reason.UNREADABLE, "its archive is damaged there; fetch the archive again"
+            ) from None
+        if len(content) < film.size:
+            raise QuarantinedError(
+                Reason.TRUNCATED, "its archive ends before it does; fetch the archive again"
+            )
+        return content
+
+    def close(self) -> None:
+        self._content.close()
+        self._file.close()
+
+
+class _Zip:
+    """An OpenArchive that reads any member at once, and checks its checksum."""
+
+    def __init__(self, path: str) -> None:
+        try:
+            self._archive = zipfile.ZipFile(path)
+        except zipfile.BadZipFile:
+            raise QuarantinedError(Reason.CHANGED, _ARCHIVE_CHANGED) from None
+        self._members = {f"{each.header_offset}:{each.CRC:08x}": each for each in self._archive.infolist()}
+
+    def read(self, film: PlannedFilm) -> bytes:
+        member = self._members.get(film.stamp)
+        if member is None or member.file_size != film.size:
+            raise QuarantinedError(Reason.CHANGED, _ARCHIVE_CHANGED)
+        if member.flag_bits & _ENCRYPTED:
+            raise QuarantinedError(
+                Reason.UNSUPPORTED, "is encrypted in its archive; decrypt the archive first"
+            )
+        try:
+            with closing(self._archive.open(member)) as file:
+                content = file.read(film.size + 1)
+        except (zipfile.BadZipFile, zlib.error, EOFError):
+            raise QuarantinedError(
+                Reason.UNREADABLE, "its archive is damaged there; fetch the archive again"
+            ) from None
+        except (NotImplementedError, RuntimeError):
+            raise QuarantinedError(
+                Reason.UNSUPPORTED, "is packed in a way that isn't read; pack the archive anew"
+            ) from None
+        if len(content) != film.size:
+            raise QuarantinedError(
+                Reason.UNREADABLE, "is longer or shorter than its archive says; pack it anew"
+            )
+        return content
+
+    def close(self) -> None:
+        self._archive.close()
+
+
+_ARCHIVE_CHANGED: Final = "its archive has changed since the run was planned; start a new run"
+
+
+def _place_in_tar(film: PlannedFilm, changed: int) -> int:
+    then, _, place = film.stamp.partition(":")
+    if int(then) != changed:
+        raise QuarantinedError(Reason.CHANGED, _ARCHIVE_CHANGED)
+    if place == _SPARSE:
+        raise QuarantinedError(Reason.UNSUPPORTED, "is a sparse member of its archive; pack the archive anew")
+    return int(place)
+
+
+def check_size(film: PlannedFilm) -> None:
+    """Raise QuarantinedError when a film is larger than any that is read."""
+    if film.size > MOST_BYTES:
+        raise QuarantinedError(
+            Reason.TOO_LARGE, f"holds {film.size:,} bytes, more than any film that is read; reduce it first"
+        )

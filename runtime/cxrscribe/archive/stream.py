@@ -1,0 +1,181 @@
+"""Films of the plan through the reporter's one continuous stream, out as rows.
+
+Every film takes one place in the stream, also one that can't be read or needs no scoring, whose place is
+empty. So rows come out in the plan's order, and nothing is read further ahead than the stream allows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
+
+from cxrscribe.archive.plan import PlannedFilm
+from cxrscribe.archive.quarantine import QuarantinedError, quarantined
+from cxrscribe.archive.rows.row import Content, Row, film_row
+from cxrscribe.archive.run import Run
+from cxrscribe.archive.sources.reading import FETCHED_AHEAD, FilmReader, StorageFaultError
+from cxrscribe.errors import FilmError
+from cxrscribe.films.dicom import is_dicom
+from cxrscribe.report import Report
+
+if TYPE_CHECKING:
+    from cxrscribe.reporter import Reporter
+    from cxrscribe.stats import DecodingStats
+
+_NO_FILM: Final = b""
+"""What takes a place in the stream where there is nothing to score."""
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Films of one shard that are scored together."""
+
+    shard: int
+    films: Sequence[PlannedFilm]
+    ready: Iterable[Row | StorageFaultError] | None = None
+    """Their rows, where someone else makes them."""
+    rows: dict[int, Row] = field(default_factory=dict)
+    """Those that have come out, by number."""
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """A film that the stream gives a report or an error for."""
+
+    content: Content
+
+
+@dataclass(frozen=True)
+class _SameAs:
+    """A film whose content an earlier one of its group has."""
+
+    row: int
+    content: Content
+
+
+_Found: TypeAlias = _Scored | _SameAs | QuarantinedError | StorageFaultError | Row | None
+
+
+class RowStream:
+    """Makes rows of films, for one run. Each stream is iterated once.
+
+    Raises InputError when the run's rows have hashes for names, and it was opened without their key.
+    """
+
+    def __init__(self, run: Run, reporter: Reporter, *, score_duplicates: bool = False) -> None:
+        self._run = run
+        self._names = run.names
+        self._reporter = reporter
+        self._score_duplicates = score_duplicates
+        self._places: deque[tuple[Group, PlannedFilm | None, _Found]] = deque()
+        """What has taken a place in the stream and hasn't come out."""
+
+    def rows(
+        self, groups: Iterable[Group], batch_size: int, stats: DecodingStats | None = None
+    ) -> Generator[tuple[Group, Row | StorageFaultError | None], None, None]:
+        """The rows of all groups, in order, each with its group.
+
+        A group whose films' storage fails ends with a StorageFaultError; one without films gives None.
+        `groups` is iterated on the stream's thread.
+        """
+        films = self._films(groups)
+        stream = self._reporter.report_stream(
+            films, self._run.identity.settings, batch_size=batch_size, stats=stats
+        )
+        with closing(cast("Generator[Report | FilmError, None, None]", stream)) as outcomes:
+            for outcome in outcomes:
+                group, film, found = self._places.popleft()
+                if film is None or found is None or isinstance(found, StorageFaultError):
+                    yield group, found if isinstance(found, StorageFaultError) else None
+                    continue
+                row = self._row(group, film, found, outcome)
+                group.rows[row.row] = row
+                yield group, row
+
+    def _films(self, groups: Iterable[Group]) -> Iterator[bytes]:
+        """What takes the places in the stream, one by one."""
+        with FilmReader(self._run.plan.root) as reader:
+            for group in groups:
+                if not group.films:
+                    self._places.append((group, None, None))
+                    yield _NO_FILM
+                elif group.ready is not None:
+                    yield from self._elsewhere(group, group.ready)
+                else:
+                    yield from self._here(group, reader)
+
+    def _elsewhere(self, group: Group, ready: Iterable[Row | StorageFaultError]) -> Iterator[bytes]:
+        for film, row in zip(group.films, ready, strict=False):  # a fault ends them early
+            self._places.append((group, film, row))
+            yield _NO_FILM
+
+    def _here(self, group: Group, reader: FilmReader) -> Iterator[bytes]:
+        first_of: dict[bytes, int] = {}
+        for place, film in enumerate(group.films):
+            bytes_read = _NO_FILM
+            found: _Found
+            reader.expect(group.films[place : place + FETCHED_AHEAD])
+            try:
+                bytes_read = reader.read(film, group.films[place + 1 :] or group.films[:place])
+            except (QuarantinedError, StorageFaultError) as error:
+                found = error.with_traceback(None)
+            else:
+                found = self._found(film, bytes_read, first_of)
+            self._places.append((group, film, found))
+            yield bytes_read if isinstance(found, _Scored) else _NO_FILM
+            if isinstance(found, StorageFaultError):
+                return
+
+    def _found(self, film: PlannedFilm, bytes_read: bytes, first_of: dict[bytes, int]) -> _Scored | _SameAs:
+        digest = hashlib.sha256(bytes_read).digest()
+        uid = sop_instance_uid(bytes_read) if self._run.identity.choice.dicom_uids else None
+        content = Content(digest, uid)
+        first = first_of.setdefault(digest, film.row)
+        return _Scored(content) if first == film.row or self._score_duplicates else _SameAs(first, content)
+
+    def _row(
+        self,
+        group: Group,
+        film: PlannedFilm,
+        found: _Scored | _SameAs | QuarantinedError | Row,
+        outcome: Report | FilmError,
+    ) -> Row:
+        if isinstance(found, Row):
+            return found
+        content = None if isinstance(found, QuarantinedError) else found.content
+        known: Report | QuarantinedError
+        if isinstance(found, QuarantinedError):
+            known = found
+        elif isinstance(found, _SameAs):
+            known = _outcome(group.rows[found.row])
+        else:
+            known = outcome if isinstance(outcome, Report) else quarantined(outcome)
+        identity = self._run.identity
+        return film_row(group.shard, film, content, known, identity.disclaimer, identity.choice, self._names)
+
+
+def sop_instance_uid(content: bytes) -> str | None:
+    """SOPInstanceUID of a DICOM file; None for any other file, or where it can't be read."""
+    if not is_dicom(content):
+        return None
+    try:
+        from pydicom import dcmread
+
+        dataset = dcmread(
+            BytesIO(content), stop_before_pixels=True, specific_tags=["SOPInstanceUID"], force=True
+        )
+        return str(dataset.SOPInstanceUID)
+    except Exception:  # its row will say what is wrong with it
+        return None
+
+
+def _outcome(row: Row) -> Report | QuarantinedError:
+    if row.report is not None:
+        return row.report
+    assert row.reason is not None
+    return QuarantinedError(row.reason, row.message or "")

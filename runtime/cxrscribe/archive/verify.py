@@ -1,0 +1,272 @@
+"""Whether a run is what it claims: every film of the plan has one row, and every row is what was written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import random
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from cxrscribe.archive import layout
+from cxrscribe.archive.generation import Generation
+from cxrscribe.archive.places.place import is_unfinished
+from cxrscribe.archive.plan import PlannedFilm
+from cxrscribe.archive.quarantine import QuarantinedError
+from cxrscribe.archive.rows.part import Part, read_part
+from cxrscribe.archive.rows.row import OK, QUARANTINED, Row
+from cxrscribe.archive.run import Run, known_environments
+from cxrscribe.archive.sources.reading import FilmReader, StorageFaultError
+from cxrscribe.archive.stream import Group, RowStream
+from cxrscribe.errors import InputError
+from cxrscribe.search.scheduler import IMAGES_AT_ONCE
+from cxrscribe.sessions.device import processor_name
+
+if TYPE_CHECKING:
+    from cxrscribe.reporter import Reporter
+
+_SAME_LOG_PROB: Final = 1e-3
+"""How far log-probabilities may lie apart that different kinds of processors computed."""
+
+
+@dataclass
+class Verdict:
+    """What was found. `planned` films are those with a report, those in quarantine, and those missing."""
+
+    planned: int = 0
+    ok: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    """Films in quarantine, for each reason."""
+    repeated: int = 0
+    """Rows that stand in the run more than once."""
+    missing_shards: int = 0
+    duplicates: int = 0
+    """Films whose content an earlier film of their shard has."""
+    unfinished_files: int = 0
+    """Left by processes that were killed; they disturb nothing."""
+    problems: list[str] = field(default_factory=list)
+    """What is broken: a sentence each."""
+    damaged: list[str] = field(default_factory=list)
+    """Parts that can't be read, or don't hold what they should."""
+    fingerprint: str = ""
+    """Of all rows: the same for the same run, whoever scored it."""
+
+    @property
+    def quarantined(self) -> int:
+        """Films without a report."""
+        return self.reasons.total()
+
+    @property
+    def missing(self) -> int:
+        """Films without a row."""
+        return self.planned - self.ok - self.quarantined
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is broken."""
+        return not self.problems and not self.repeated
+
+
+def verify(run: Run) -> Verdict:
+    """Check every file of a run: plan, parts, rows. Raises InputError when the plan is damaged."""
+    verdict = Verdict(planned=run.plan.films)
+    environments = known_environments(run)
+    digest = hashlib.sha256()
+    for generation in run.generations():
+        done = generation.done()
+        for shard in generation.shards:
+            if shard not in done:
+                if generation.number == 0:
+                    generation.films_of(shard)  # whether the plan is whole
+                verdict.missing_shards += 1
+                continue
+            name = done[shard]
+            try:
+                content = run.place.read(name)
+            except InputError as error:  # which says nothing of what it holds
+                verdict.problems.append(str(error))
+                continue
+            try:
+                part = read_part(content, name)
+                _check(run, generation, shard, part, environments)
+            except InputError as error:
+                verdict.problems.append(str(error))
+                verdict.damaged.append(name)
+                continue
+            _count(verdict, generation, part)
+            digest.update(f"{generation.number} {shard} {part.header.rows_sha256}\n".encode("ascii"))
+        _look_for_others(verdict, run, generation, frozenset(done.values()))
+    verdict.fingerprint = digest.hexdigest()
+    return verdict
+
+
+def drop_broken(run: Run, verdict: Verdict) -> None:
+    """Put the damaged parts aside, so that their shards are scored anew."""
+    for name in verdict.damaged:
+        sha256 = hashlib.sha256(run.place.read(name)).hexdigest()
+        run.place.set_aside(name, layout.broken_file(name, sha256))
+
+
+def _check(run: Run, generation: Generation, shard: int, part: Part, environments: frozenset[str]) -> None:
+    """Raise InputError unless a part is the one of this shard and has exactly the rows of its films."""
+    header, name = part.header, generation.part(shard)
+    expected = (run.run_id, generation.number, shard, run.identity.disclaimer)
+    if (header.run, header.generation, header.shard, header.disclaimer) != expected:
+        raise InputError(
+            f"{name} is of another run or shard; `cxrscribe score verify --drop-broken` puts it aside"
+        )
+    if header.environment not in environments:
+        raise InputError(f"{name} was made by software that the run doesn't know ({header.environment})")
+    films = generation.films_of(shard)
+    names = run.names if run.has_names else None
+    reasons: Counter[str] = Counter()
+    if len(films) != len(part.lines):
+        raise InputError(f"{name} has {len(part.lines)} rows for {len(films)} films")
+    for film, line in zip(films, part.lines, strict=True):
+        row = json.loads(line)
+        film_id = names.film_id(film).hex() if names else row["film_id"]
+        if (row["shard"], row["row"], row["film_id"]) != (shard, film.row, film_id):
+            raise InputError(f"{name} has another row where that of film {film.row} should be")
+        if row["status"] != (OK if row["text"] is not None else QUARANTINED):
+            raise InputError(f"{name}: row {film.row} has a report and is in quarantine, or neither")
+        if row["reason"] is not None:
+            reasons[row["reason"]] += 1
+    if reasons != header.reasons:
+        raise InputError(f"{name} has other films in quarantine than its header says")
+
+
+def _count(verdict: Verdict, generation: Generation, part: Part) -> None:
+    """Add a part's films; a retry's count in the place of what they were before."""
+    header = part.header
+    if generation.rows is not None:
+        before = Counter(str(reason) for reason in generation.rows[header.shard].values())
+        verdict.reasons.subtract(before)
+    else:
+        verdict.duplicates += header.duplicates
+    verdict.reasons.update(header.reasons)
+    verdict.reasons = +verdict.reasons
+    verdict.ok += header.films - header.quarantined
+
+
+def _look_for_others(verdict: Verdict, run: Run, generation: Generation, known: frozenset[str]) -> None:
+    """Files among the parts that are none of this run's."""
+    folder = layout.generation_folder(generation.number) if generation.number else layout.PARTS_FOLDER
+    allowed = {layout.retry_file(generation.number)} if generation.number else set()
+    markers = f"{folder}/{layout.ATTEMPTS_FOLDER}/"
+    for name in run.place.names(folder):
+        if is_unfinished(name):
+            verdict.unfinished_files += 1
+        elif name not in known and name not in allowed and not name.startswith(markers):
+            verdict.problems.append(f"{name} isn't a file of this run; move it elsewhere")
+            try:
+                verdict.repeated += len(read_part(run.place.read(name), name).lines)
+            except InputError:
+                continue
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What became of rows that were compared with their films."""
+
+    compared: int
+    problems: tuple[str, ...]
+    """A sentence for each that is different now."""
+
+
+def verify_contents(run: Run) -> Comparison:
+    """Read all films again, and compare their contents with what their rows say was scored."""
+    compared = 0
+    problems = []
+    with FilmReader(run.plan.root) as reader:
+        for film, row in newest_rows(run):
+            if row.content_sha256 is None:
+                continue
+            compared += 1
+            try:
+                same = hashlib.sha256(reader.read(film)).digest() == row.content_sha256
+            except (QuarantinedError, StorageFaultError) as error:
+                problems.append(f"row {row.row}: {error}")
+                continue
+            if not same:
+                problems.append(f"row {row.row}: its film has another content than the one that was scored")
+    return Comparison(compared, tuple(problems))
+
+
+def verify_sample(run: Run, reporter: Reporter, count: int, seed: int = 0) -> Comparison:
+    """Score `count` films anew, those of them that have a report, and compare it with their rows.
+
+    To the bit where the same kind of processor computed the row; elsewhere the words, and log-probabilities
+    to 0.001. Raises InputError when the reporter isn't what the run was begun with.
+    """
+    run.check(reporter)
+    chosen = random.Random(seed).sample(range(run.plan.films), min(count, run.plan.films))
+    samples = _samples(run, frozenset(chosen))
+    problems = []
+    compared = 0
+    groups = [Group(shard, [each.film for each in rows.values()]) for shard, rows in samples.items()]
+    for group, found in RowStream(run, reporter, score_duplicates=True).rows(groups, IMAGES_AT_ONCE):
+        if not isinstance(found, Row):
+            raise InputError(f"the storage of the films fails ({found}); mount it again")
+        compared += 1
+        known = samples[group.shard][found.row]
+        here = known.processor == processor_name()
+        if found != known.row and (here or not _nearly(known.row, found)):
+            problems.append(f"row {found.row}: scored anew, its film has another report")
+    return Comparison(compared, tuple(problems))
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A film, its newest row, and the processor that computed it."""
+
+    film: PlannedFilm
+    row: Row
+    processor: str
+
+
+def newest_rows(run: Run) -> Iterator[tuple[PlannedFilm, Row]]:
+    """All films that have a row, in the plan's order, each with the row that counts. Raises InputError."""
+    done = _done(run)
+    for shard in range(len(run.plan.shards)):
+        for known in _newest(run, done, shard):
+            yield known.film, known.row
+
+
+def _done(run: Run) -> list[dict[int, str]]:
+    """The parts of each generation."""
+    return [generation.done() for generation in run.generations()]
+
+
+def _newest(run: Run, done: Sequence[Mapping[int, str]], shard: int) -> Iterator[_Known]:
+    """The films of a shard that have a row, in order."""
+    found: dict[int, tuple[Row, str]] = {}
+    for names in done:
+        if shard in names:
+            part = read_part(run.place.read(names[shard]), names[shard])
+            found |= {row.row: (row, part.header.processor) for row in part.rows()}
+    if found:
+        for film in run.plan.read_shard(run.place, shard):
+            yield _Known(film, *found[film.row])
+
+
+def _samples(run: Run, rows: frozenset[int]) -> dict[int, dict[int, _Known]]:
+    """Of these rows, those with a report, by shard and row."""
+    done = _done(run)
+    found: dict[int, dict[int, _Known]] = {}
+    for shard, planned in enumerate(run.plan.shards):
+        if rows.isdisjoint(range(planned.first, planned.first + planned.films)):
+            continue
+        known = {each.row.row: each for each in _newest(run, done, shard) if each.row.report is not None}
+        if chosen := {row: each for row, each in known.items() if row in rows}:
+            found[shard] = chosen
+    return found
+
+
+def _nearly(known: Row, found: Row) -> bool:
+    if known.report is None or found.report is None:
+        return False
+    same = replace(found, report=known.report) == known and found.report.text == known.report.text
+    return same and math.isclose(found.report.log_prob, known.report.log_prob, abs_tol=_SAME_LOG_PROB)

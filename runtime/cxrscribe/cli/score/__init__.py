@@ -1,0 +1,1 @@
+"""`cxrscribe score`: an archive into a run, and what can be done with a run."""

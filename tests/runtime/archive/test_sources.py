@@ -1,0 +1,210 @@
+"""Which films the arguments of a command mean, and that no part of an archive is passed over in silence."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+import zipfile
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from cxrscribe.archive.plan import Listed
+from cxrscribe.archive.sources.listing import Sources, source_names
+from cxrscribe.errors import InputError
+from support.archive_films import small_film, write_tar, write_zip
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """b.png, a/c.JPG, a/readme.txt, .hidden.png, and a folder reached by a link that leads back."""
+    place = tmp_path / "films"
+    (place / "a").mkdir(parents=True)
+    (place / "b.png").write_bytes(small_film(0))
+    (place / "a" / "c.JPG").write_bytes(small_film(1))
+    (place / "a" / "readme.txt").write_text("no film")
+    (place / ".hidden.png").write_bytes(small_film(2))
+    (place / "a" / "loop").symlink_to(place)
+    return place
+
+
+def found(*arguments: Path | str, stdin: list[bytes] | None = None) -> list[Listed]:
+    return list(Sources([str(argument) for argument in arguments], stdin or []).films())
+
+
+def names(*arguments: Path | str, stdin: list[bytes] | None = None) -> list[str]:
+    return [film.film for film in found(*arguments, stdin=stdin)]
+
+
+def test_folder_stands_for_all_films_in_it_by_name(folder: Path) -> None:
+    films = found(folder)
+    assert [film.film for film in films] == ["a/c.JPG", "b.png"]
+    assert films[1].size == (folder / "b.png").stat().st_size
+    assert films[1].stamp == str((folder / "b.png").stat().st_mtime_ns)
+
+
+def test_dicom_without_suffix_is_found_by_its_content(tmp_path: Path) -> None:
+    (tmp_path / "IM0001").write_bytes(bytes(128) + b"DICM")
+    (tmp_path / "1.2.840.1").write_bytes(bytes(128) + b"DICM")
+    (tmp_path / "DICOMDIR").write_bytes(bytes(128) + b"DICM")
+    (tmp_path / "NOTES").write_bytes(b"words")
+    assert names(tmp_path) == ["1.2.840.1", "IM0001"]
+
+
+def test_names_are_relative_to_what_all_sources_share(folder: Path, tmp_path: Path) -> None:
+    assert Sources([str(folder)]).root == str(folder)
+    assert names(folder / "b.png") == ["b.png"]
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "b.png").write_bytes(small_film(3))
+    assert Sources([str(folder), str(tmp_path / "more")]).root == str(tmp_path)
+    assert names(folder, tmp_path / "more") == ["films/a/c.JPG", "films/b.png", "more/b.png"]
+
+
+@pytest.mark.parametrize("twice", ["b.png", "a", "*.png", "."])
+def test_film_that_is_meant_twice_is_given_once(folder: Path, twice: str) -> None:
+    assert sorted(names(folder, folder / twice)) == ["a/c.JPG", "b.png"]
+
+
+def test_glob(folder: Path) -> None:
+    (folder / "a" / "loop").unlink()
+    assert names(f"{folder}/*.png") == ["b.png"]
+    assert names(f"{folder}/**/*.JPG") == ["a/c.JPG"]
+    assert names(f"{folder}/[ab]") == ["a/c.JPG"]
+    assert Sources([f"{folder}/[ab]"]).root == str(folder)
+
+
+def test_lists_name_files_archives_and_what_is_not_there(folder: Path, tmp_path: Path) -> None:
+    write_zip(tmp_path / "c.zip", {"x.png": small_film(4)})
+    lines = [f"{path}\n".encode() for path in (folder / "b.png", tmp_path / "c.zip", tmp_path / "no.png")]
+    expected = ["films/b.png", "c.zip!/x.png", "no.png"]
+    assert names("-", stdin=[*lines, b"\n", lines[0]]) == expected
+    (tmp_path / "list").write_bytes(b"".join(lines))
+    assert names(f"@{tmp_path / 'list'}") == expected
+    assert found("-", stdin=lines)[2] == Listed("no.png", -1, "absent")
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("nothing", "no such file"),
+        ("@nothing", "can't be read"),
+        ("-", "the list is empty"),
+    ],
+)
+def test_argument_that_is_nothing_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argument: str, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=f"{argument}.*{message}"):
+        Sources([argument])
+
+
+def test_sources_are_compared_as_absolute_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert source_names(["films/", "@list", "-", "a*.png"]) == (
+        str(tmp_path / "films"),
+        f"@{tmp_path / 'list'}",
+        "-",
+        str(tmp_path / "a*.png"),
+    )
+
+
+Write = Callable[[Path, dict[str, bytes]], Path]
+ARCHIVES: dict[str, Write] = {
+    "x.tar": write_tar,
+    "x.tar.gz": lambda path, members: write_tar(path, members, "w:gz"),
+    "x.tgz": lambda path, members: write_tar(path, members, "w:gz"),
+    "x.zip": write_zip,
+}
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_archive_stands_for_the_films_in_it(tmp_path: Path, name: str) -> None:
+    members = {
+        "d/b.png": small_film(0),
+        "d/a.png": small_film(1),
+        "IM1": bytes(128) + b"DICM",
+        "notes": b"words",
+        "inner.tar": b"not opened",
+        ".a.png": small_film(2),
+    }
+    archive = ARCHIVES[name](tmp_path / name, members)
+    expected = [f"{name}!/{member}" for member in ("d/b.png", "d/a.png", "IM1")]
+    assert names(archive) == expected
+    assert names(tmp_path) == expected
+    assert [film.size for film in found(archive)] == [
+        len(members[key]) for key in ("d/b.png", "d/a.png", "IM1")
+    ]
+    assert {film.archive for film in found(archive)} == {name}
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("name", ["x.tar", "x.zip"])
+def test_member_that_stands_twice_is_two_films(tmp_path: Path, name: str) -> None:
+    if name == "x.tar":
+        with tarfile.open(tmp_path / name, "w") as tar:
+            for number in range(2):
+                member = tarfile.TarInfo("a.png")
+                member.size = len(small_film(number))
+                tar.addfile(member, BytesIO(small_film(number)))
+    else:
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            for number in range(2):
+                archive.writestr("a.png", small_film(number))
+    first, second = found(tmp_path / name)
+    assert [first.film, second.film] == [f"{name}!/a.png", f"{name}!/a.png#2"]
+    assert first.stamp != second.stamp
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+@pytest.mark.parametrize("damage", ["cut", "nothing"])
+def test_archive_that_ends_early_has_a_row_that_will_say_so(tmp_path: Path, name: str, damage: str) -> None:
+    members = {f"{number}.png": os.urandom(3000) for number in range(8)}
+    archive = ARCHIVES[name](tmp_path / name, members)
+    content = archive.read_bytes()
+    archive.write_bytes(content[: len(content) * 2 // 3] if damage == "cut" else b"")
+    films = found(archive)
+    assert films[-1] == Listed(name, -1, "unlisted")
+    assert {film.film for film in films[:-1]} <= {f"{name}!/{member}" for member in members}
+
+
+def test_tar_with_a_damaged_header_does_not_end_there_in_silence(tmp_path: Path) -> None:
+    archive = write_tar(tmp_path / "x.tar", {f"{number}.png": bytes(512) for number in range(4)})
+    content = bytearray(archive.read_bytes())
+    content[2 * 1024 : 2 * 1024 + 20] = b"nonsense nonsense no"
+    archive.write_bytes(content)
+    assert names(archive) == ["x.tar!/0.png", "x.tar!/1.png", "x.tar"]
+
+
+def test_links_and_folders_in_a_tar_are_no_films(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "x.tar", "w") as tar:
+        for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE):
+            member = tarfile.TarInfo("a.png")
+            member.type, member.linkname = kind, "/etc/passwd"
+            tar.addfile(member)
+    assert names(tmp_path / "x.tar") == []
+
+
+def test_folder_that_can_not_be_searched_has_a_row_that_will_say_so(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.scandir
+
+    def scandir(path: str) -> object:
+        if str(path) == str(folder / "a"):
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert found(folder)[0] == Listed("a", -1, "unlisted")
+    assert names(folder) == ["a", "b.png"]
+
+
+@pytest.mark.skipif("sys.platform != 'linux'", reason="names are text elsewhere")
+def test_name_that_is_no_text_is_kept(tmp_path: Path) -> None:
+    path = os.path.join(os.fsencode(tmp_path), b"\xff.png")  # noqa: PTH118
+    with open(path, "wb") as file:  # noqa: PTH123
+        file.write(small_film(0))
+    assert os.fsencode(names(tmp_path)[0]) == b"\xff.png"
