@@ -84,5 +84,6 @@ $(VENV)-ray/.ray: $(BIN)/python pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.runtime: $(BIN)/python pyproject.toml constraints.txt
-	$(PIP) install --constraint constraints.txt --editable '.[cpu,dicom,parquet,store,onefile]' pytest hypothesis
+	$(PIP) install --constraint constraints.txt --editable '.[cpu,dicom,parquet,store,onefile]' pytest hypothesis \
+	  pylibjpeg pylibjpeg-openjpeg python-gdcm
 	touch $@

@@ -18,6 +18,7 @@ SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _DAMAGED: Final = "is a damaged PNG file"
 _REMEDY: Final = "fetch it again"
 _PIECE: Final = 1 << 20
+_MOST_CHUNKS: Final = 1_000_000
 _PALETTE: Final = 3
 _MAY_TURN: Final = frozenset((b"eXIf", b"tEXt", b"zTXt", b"iTXt"))
 _SAMPLES: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
@@ -111,7 +112,9 @@ def check_rows(content: bytes, head: PngHead) -> None:
 def _chunks(content: bytes) -> Iterator[tuple[bytes, slice]]:
     """Kind of each chunk and where its data is, up to IEND."""
     place = len(SIGNATURE)
-    while place + 12 <= len(content):
+    for _ in range(_MOST_CHUNKS):
+        if place + 12 > len(content):
+            break
         length, kind = struct.unpack_from(">I4s", content, place)
         end = place + 8 + length
         if end + 4 > len(content):
@@ -123,4 +126,6 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, slice]]:
         if kind == b"IEND":
             return
         place = end + 4
+    else:
+        raise FilmError(f"is a PNG file of more than {_MOST_CHUNKS:,} chunks; save it anew")
     raise FilmError(f"{_DAMAGED} (it is cut off at byte {len(content):,}); {_REMEDY}")

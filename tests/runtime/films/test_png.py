@@ -110,3 +110,13 @@ def test_too_few_rows_are_refused_whatever_colour_the_missing_ones_have() -> Non
     )
     with pytest.raises(FilmError, match="of 1,960 bytes of rows"):
         read_film(content)
+
+
+def test_chunks_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = zlib.compress(rows(PIXELS))
+    pieces = [chunk(b"IDAT", packed[place : place + 20]) for place in range(0, len(packed), 20)]
+    content = png(header(48, 40), *pieces)
+    assert np.array_equal(read_film(content), PIXELS)
+    monkeypatch.setattr("cxrscribe.films.png._MOST_CHUNKS", 50)
+    with pytest.raises(FilmError, match="more than 50 chunks"):
+        read_film(content)
