@@ -93,7 +93,7 @@ def measure_resume(folder: Path, films: int) -> dict[str, float]:
             path.write_bytes(film.read_bytes())
             os.utime(path, ns=(0, int(planned.stamp)))
         with timed(figures, "resume"):
-            again = begin_run(run.place.path, (), reporter, reporter.settings)
+            again = begin_run(run.place.url, (), reporter, reporter.settings)
             receipts = list(score_shards(again, again.generation().missing(), reporter))
     if [receipt.quarantined for receipt in receipts] != [0]:
         raise click.ClickException("the last shard isn't what it should be")
@@ -120,7 +120,7 @@ def filled_run(folder: Path, films: int, reporter: Reporter, left: int) -> Run:
         "identity": identity.to_json(),
     }
     place.create("run.json", json.dumps(document).encode("ascii"))
-    run = open_run(place.path)
+    run = open_run(place.url)
     report = reporter.report(cxrscribe.demo_films()[0])
     for shard in range(len(plan.shards) - left):
         fill(run, plan, shard, report)
