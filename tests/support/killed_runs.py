@@ -44,18 +44,8 @@ class KilledRun:
         self._run(killed=False)
 
     def _run(self, killed: bool) -> None:
-        command = [
-            sys.executable,
-            "-m",
-            "cxrscribe",
-            "score",
-            self.archive,
-            "--run",
-            self.path,
-            "--device",
-            "cpu",
-        ]
-        command += ["--shard-films", "3", "--workers", self.workers, "--no-spinning"]
+        command = [sys.executable, "-m", "cxrscribe", "score", self.archive, "--run", self.path]
+        command += ["--device", "cpu", "--shard-films", "3", "--workers", self.workers, "--no-spinning"]
         process = subprocess.Popen(
             [str(word) for word in command],
             stdout=subprocess.DEVNULL,
@@ -76,7 +66,7 @@ class KilledRun:
         self._look()
 
     def _wait_for_a_moment(self, process: subprocess.Popen[bytes]) -> None:
-        """Wait until there are some more parts, and then a moment; or at the beginning, for any moment."""
+        """Wait until there are some parts more, and for a moment; or at the beginning, for any moment."""
         wanted = len(self._names()) + self.chance.randint(0, 5)
         if wanted == len(self._names()):
             time.sleep(self.chance.uniform(0.0, 1.0))

@@ -120,7 +120,7 @@ def filled_run(folder: Path, films: int, reporter: Reporter, left: int) -> Run:
         "identity": identity.to_json(),
     }
     place.create("run.json", json.dumps(document).encode("ascii"))
-    run = open_run(place.path)
+    run = open_run(place.url)
     report = reporter.report(cxrscribe.demo_films()[0])
     for shard in range(len(plan.shards) - left):
         fill(run, plan, shard, report)
