@@ -108,25 +108,31 @@ def naming(source: FilmSource) -> Iterator[None]:
         ) from error
 
 
-def looks_like_film(path: str) -> bool:
+def looks_like_film(path: str, head: Callable[[], bytes] | None = None) -> bool:
     """Whether a file of a folder is taken for a film: by its suffix, or, without one, by how it begins.
 
     DICOM from CDs and archives has no suffix, or the last number of a UID in its place. Their directory,
-    DICOMDIR, is no film.
+    DICOMDIR, is no film. `head`: what gives its first bytes, where there is no such file but something else
+    of that name.
     """
     name = os.path.basename(path)  # noqa: PTH119 (of each file of an archive)
-    if name.startswith(".") or name.upper() == "DICOMDIR":
+    if not name or name.startswith(".") or name.upper() == "DICOMDIR":
         return False
     suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122
     if suffix and not suffix[1:].isdigit():
         return suffix in FILM_SUFFIXES
+    return is_dicom(head() if head is not None else _first_bytes(path))
+
+
+def _first_bytes(path: str) -> bytes:
+    """Of a file; none where it isn't one that can be read."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 (opening a pipe would wait)
-            return False
+            return b""
         with open(path, "rb") as file:  # noqa: PTH123
-            return is_dicom(file.read(_SNIFFED_BYTES))
+            return file.read(_SNIFFED_BYTES)
     except OSError:
-        return False
+        return b""
 
 
 def film_name(source: FilmSource) -> str:

@@ -12,15 +12,14 @@ import os
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from typing import Final, Protocol
 
 from cxrscribe.archive.plan import Listed, PlannedFilm, film_id
 from cxrscribe.archive.quarantine import QuarantinedError, Reason
-from cxrscribe.films.dicom import is_dicom
-from cxrscribe.films.film import FILM_SUFFIXES
+from cxrscribe.films.film import looks_like_film
 from cxrscribe.films.limits import MOST_BYTES
 
 SEPARATOR: Final = "!/"
@@ -68,17 +67,6 @@ def _unused(film: str, names: set[bytes]) -> str:
         name = f"{film}#{count}"
     names.add(key)
     return name
-
-
-def looks_like_film(name: str, head: Callable[[], bytes]) -> bool:
-    """As `cxrscribe.films.film.looks_like_film`, of a film whose first bytes `head` gives."""
-    base = name.rpartition("/")[2]
-    if not base or base.startswith(".") or base.upper() == "DICOMDIR":
-        return False
-    suffix = os.path.splitext(base)[1].lower()  # noqa: PTH122 (of each member)
-    if suffix and not suffix[1:].isdigit():
-        return suffix in FILM_SUFFIXES
-    return is_dicom(head())
 
 
 def _tar_members(path: str) -> Iterator[tuple[str, int, str]]:

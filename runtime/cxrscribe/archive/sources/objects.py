@@ -14,8 +14,9 @@ from cxrscribe.archive.places.place import is_url
 from cxrscribe.archive.plan import Listed, PlannedFilm, film_id
 from cxrscribe.archive.quarantine import QuarantinedError, Reason
 from cxrscribe.archive.sources.listing import source_names
-from cxrscribe.archive.sources.members import is_archive, looks_like_film
+from cxrscribe.archive.sources.members import is_archive
 from cxrscribe.errors import InputError
+from cxrscribe.films.film import looks_like_film
 
 PACKED: Final = "packed"
 """The stamp of an archive in a bucket, which isn't opened."""
