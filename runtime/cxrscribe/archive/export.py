@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -14,7 +15,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol, TypeAlias
 
-from cxrscribe.archive.rows.part import SUFFIXES
+from cxrscribe.archive.rows.part import SUFFIXES, part_header
 from cxrscribe.archive.rows.row import Row
 from cxrscribe.archive.run import Run
 from cxrscribe.archive.verify import newest_rows
@@ -35,6 +36,7 @@ CSV_COLUMNS: Final = (
     "disclaimer",
 )
 
+_COMPACTION: Final = "compact.json"
 _ROWS_AT_ONCE: Final = 10_000
 _PRIVATE_FILE: Final = 0o600
 
@@ -70,9 +72,9 @@ def export(run: Run, path: Path, *, overwrite: bool = False) -> int:
 def compact(run: Run, folder: Path, rows: int = COMPACT_ROWS) -> list[Path]:
     """Write all rows into files of so many each, in the format of the run's parts, into a folder; the files.
 
-    A file that is there is left as it is, so that an interrupted compaction can be gone on with. Raises
-    InputError when films are missing, for files that are there would be left without them, or the folder is
-    that of the run.
+    A file that is there is left as it is, so that an interrupted compaction can be gone on with:
+    `compact.json` says of what it is. Raises InputError when films are missing, for files that are there
+    would be left without them, when the folder has files of another compaction, or is that of the run.
     """
     if any(generation.missing() for generation in run.generations()):
         raise InputError(
@@ -81,6 +83,7 @@ def compact(run: Run, folder: Path, rows: int = COMPACT_ROWS) -> list[Path]:
     if run.place.holds(folder):
         raise InputError(f"{folder} is in the folder of the run; give another one")
     suffix = SUFFIXES[run.identity.format]
+    _begin_compaction(run, folder, rows, suffix)
     left = (row for _, row in newest_rows(run))
     written: list[Path] = []
     while (first := next(left, None)) is not None:
@@ -93,6 +96,29 @@ def compact(run: Run, folder: Path, rows: int = COMPACT_ROWS) -> list[Path]:
             _write(run, each, path, _WRITERS[suffix])
         written.append(path)
     return written
+
+
+def _begin_compaction(run: Run, folder: Path, rows: int, suffix: str) -> None:
+    """Say in a folder of what its files are. Raises InputError where they are of something else."""
+    parts = hashlib.sha256()
+    for generation in run.generations():
+        for name in generation.done().values():
+            parts.update(f"{name} {part_header(run.place, name).rows_sha256}\n".encode("ascii"))
+    document = {"run": run.run_id, "rows": rows, "parts": parts.hexdigest()}
+    path = folder / _COMPACTION
+    try:
+        known = json.loads(path.read_text(encoding="ascii")) if path.exists() else None
+    except (OSError, ValueError):
+        known = {}
+    if known == document:
+        return
+    if known is not None or any(folder.glob(f"rows-*{suffix}")):
+        raise InputError(
+            f"{folder} has the files of another run, of other --rows, or of before a retry; give another "
+            "--out"
+        )
+    with _appearing(path) as file:
+        file.write(json.dumps(document).encode("ascii"))
 
 
 def _write(run: Run, rows: Iterator[Row], path: Path, opened: OpenWriter) -> int:

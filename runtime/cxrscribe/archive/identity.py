@@ -167,7 +167,7 @@ def identity_of(
         precision=reporter.precision,
         strict=reporter.strict,
         settings=settings,
-        modalities=reporter.modalities,
+        modalities=tuple(sorted(reporter.modalities)),
         preprocessing=reporter.manifest.preprocessing.to_json(),
         disclaimer=reporter.disclaimer,
         format=format_name,

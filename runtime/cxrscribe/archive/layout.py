@@ -15,6 +15,17 @@ BROKEN_FOLDER: Final = "broken"
 EVENTS_FOLDER: Final = "events"
 PROGRESS: Final = "progress.prom"
 
+FOLDERS: Final = (
+    PLAN_FOLDER,
+    PARTS_FOLDER,
+    RETRY_FOLDER,
+    ATTEMPTS_FOLDER,
+    ENVIRONMENTS_FOLDER,
+    BROKEN_FOLDER,
+    EVENTS_FOLDER,
+)
+"""All folders of a run."""
+
 _PARTS_A_FOLDER: Final = 1000
 _DIGITS_OF_DIGEST: Final = 16
 

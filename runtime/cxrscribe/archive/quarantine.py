@@ -84,6 +84,8 @@ _WATCHED_FILMS: Final = 2000
 _FEWEST_QUARANTINED: Final = 200
 QUARANTINED_SHARE: Final = 0.2
 _FAULTS_IN_A_ROW: Final = 10
+_LOST: Final = (Reason.MISSING, Reason.CHANGED, Reason.UNREADABLE)
+_LOST_IN_A_ROW: Final = 200
 
 
 class BrokenCircuitError(InputError):
@@ -103,12 +105,21 @@ class Breaker:
     reasons: Counter[Reason] = field(default_factory=Counter)
     faults: int = 0
     """Shards in a row that had to be left open."""
+    lost: int = 0
+    """Films in a row that aren't there as they were planned, or can't be read."""
 
     def film(self, reason: Reason | None) -> None:
         """Count a film. Raises BrokenCircuitError when too many of the first ones have no report."""
         self.films += 1
         if reason is not None:
             self.reasons[reason] += 1
+        self.lost = self.lost + 1 if reason in _LOST else 0
+        if self.lost >= _LOST_IN_A_ROW and self.share < 1:
+            raise BrokenCircuitError(
+                f"{self.lost} films in a row are missing, changed or unreadable, so the run stops before "
+                "more rows say so for ever; check that the films are where they were, or give "
+                "--max-quarantined 1"
+            )
         failed = self.reasons.total()
         if (
             self.films <= _WATCHED_FILMS

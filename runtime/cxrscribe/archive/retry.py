@@ -18,9 +18,10 @@ def begin_retry(run: Run, reasons: Collection[Reason] = ()) -> Generation | None
     where there is no such film. Raises InputError when the run itself isn't done yet.
     """
     generations = run.generations()
-    newest = generations[-1]
+    newest = next((each for each in generations if each.missing()), generations[-1])
     if missing := newest.missing():
         if newest.number:
+            _check_reasons(newest, reasons)
             return newest
         raise InputError(
             f"{run.place.url} has {len(missing)} shards left to score; give the command that began the run "
@@ -31,6 +32,16 @@ def begin_retry(run: Run, reasons: Collection[Reason] = ()) -> Generation | None
         return None
     write_retry(run.place, newest.number + 1, rows)
     return run.generation(newest.number + 1)
+
+
+def _check_reasons(generation: Generation, reasons: Collection[Reason]) -> None:
+    """Raise InputError when a retry that isn't done is about other reasons than these."""
+    begun = {reason for rows in (generation.rows or {}).values() for reason in rows.values()}
+    if reasons and not begun <= set(reasons):
+        raise InputError(
+            f"retry {generation.number} isn't done, and is about {', '.join(sorted(begun))}; give no reason "
+            "to go on with it"
+        )
 
 
 def _without_report(
@@ -47,7 +58,7 @@ def _without_report(
                 rows.pop(row.row, None)
                 if row.reason is not None:
                     rows[row.row] = row.reason
-    chosen = frozenset(reasons) or frozenset(Reason)
+    chosen = frozenset(reasons) or frozenset(Reason) - {Reason.CHANGED}  # that one stays changed
     wanted = {
         shard: {row: reason for row, reason in sorted(rows.items()) if reason in chosen}
         for shard, rows in found.items()

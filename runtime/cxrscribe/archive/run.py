@@ -154,7 +154,8 @@ def begin_run(
         choice = replace(given, film_names=HASH, key_check=names.check)
     if there is None:
         place.probe()
-    place.sweep()
+    if place.has(layout.PLAN):  # else nothing here need be ours
+        place.sweep(layout.FOLDERS)
     plan = _plan(place, sources, shard_films, stdin)
     chosen = identity_of(
         reporter,

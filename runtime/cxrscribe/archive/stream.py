@@ -20,7 +20,7 @@ from cxrscribe.archive.rows.row import Content, Row, film_row
 from cxrscribe.archive.run import Run
 from cxrscribe.archive.sources.reading import FETCHED_AHEAD, FilmReader, StorageFaultError
 from cxrscribe.errors import FilmError
-from cxrscribe.films.dicom import is_dicom
+from cxrscribe.films.dicom import is_dicom, silence_pydicom
 from cxrscribe.report import Report
 
 if TYPE_CHECKING:
@@ -166,6 +166,7 @@ def sop_instance_uid(content: bytes) -> str | None:
     try:
         from pydicom import dcmread
 
+        silence_pydicom()  # its remarks quote values
         dataset = dcmread(
             BytesIO(content), stop_before_pixels=True, specific_tags=["SOPInstanceUID"], force=True
         )

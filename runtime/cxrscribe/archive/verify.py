@@ -74,33 +74,65 @@ def verify(run: Run) -> Verdict:
     """Check every file of a run: plan, parts, rows. Raises InputError when the plan is damaged."""
     verdict = Verdict(planned=run.plan.films)
     environments = known_environments(run)
+    generations = run.generations()
+    done = [generation.done() for generation in generations]
     digest = hashlib.sha256()
-    for generation in run.generations():
-        done = generation.done()
-        for shard in generation.shards:
-            if shard not in done:
-                if generation.number == 0:
-                    generation.films_of(shard)  # whether the plan is whole
+    for shard in range(len(run.plan.shards)):
+        newest: dict[int, str | None] = {}
+        for generation, names in zip(generations, done, strict=True):
+            if generation.rows is not None and shard not in generation.rows:
+                continue
+            try:
+                films = generation.films_of(shard)
+            except InputError as error:  # it is the plan that is damaged: the part may be good
+                verdict.problems.append(str(error))
+                verdict.missing_shards += shard not in names
+                continue
+            if shard not in names:
                 verdict.missing_shards += 1
                 continue
-            name = done[shard]
-            try:
-                content = run.place.read(name)
-            except InputError as error:  # which says nothing of what it holds
-                verdict.problems.append(str(error))
+            part = _checked(verdict, run, generation, shard, films, environments)
+            if part is None:
                 continue
-            try:
-                part = read_part(content, name)
-                _check(run, generation, shard, part, environments)
-            except InputError as error:
-                verdict.problems.append(str(error))
-                verdict.damaged.append(name)
-                continue
-            _count(verdict, generation, part)
+            newest |= {row["row"]: row["reason"] for row in map(json.loads, part.lines)}
+            verdict.duplicates += part.header.duplicates if generation.number == 0 else 0
             digest.update(f"{generation.number} {shard} {part.header.rows_sha256}\n".encode("ascii"))
-        _look_for_others(verdict, run, generation, frozenset(done.values()))
+        verdict.ok += sum(reason is None for reason in newest.values())
+        verdict.reasons.update(reason for reason in newest.values() if reason is not None)
+    for generation, names in zip(generations, done, strict=True):
+        _look_for_others(verdict, run, generation, frozenset(names.values()))
     verdict.fingerprint = digest.hexdigest()
     return verdict
+
+
+def _checked(
+    verdict: Verdict,
+    run: Run,
+    generation: Generation,
+    shard: int,
+    films: Sequence[PlannedFilm],
+    environments: frozenset[str],
+) -> Part | None:
+    """The part of a shard; None, and the verdict says why, where it isn't what it should be."""
+    name = generation.part(shard)
+    try:
+        content = run.place.read(name)
+    except InputError as error:  # which says nothing of what it holds
+        verdict.problems.append(str(error))
+        return None
+    try:
+        part = read_part(content, name)
+        _check(run, generation, shard, films, part)
+    except InputError as error:
+        verdict.problems.append(str(error))
+        verdict.damaged.append(name)
+        return None
+    if part.header.environment not in environments:
+        verdict.problems.append(
+            f"{name} was made by software that the run doesn't know ({part.header.environment}); "
+            f"bring {layout.ENVIRONMENTS_FOLDER}/ back"
+        )
+    return part
 
 
 def drop_broken(run: Run, verdict: Verdict) -> None:
@@ -110,7 +142,7 @@ def drop_broken(run: Run, verdict: Verdict) -> None:
         run.place.set_aside(name, layout.broken_file(name, sha256))
 
 
-def _check(run: Run, generation: Generation, shard: int, part: Part, environments: frozenset[str]) -> None:
+def _check(run: Run, generation: Generation, shard: int, films: Sequence[PlannedFilm], part: Part) -> None:
     """Raise InputError unless a part is the one of this shard and has exactly the rows of its films."""
     header, name = part.header, generation.part(shard)
     expected = (run.run_id, generation.number, shard, run.identity.disclaimer)
@@ -118,9 +150,6 @@ def _check(run: Run, generation: Generation, shard: int, part: Part, environment
         raise InputError(
             f"{name} is of another run or shard; `cxrscribe score verify --drop-broken` puts it aside"
         )
-    if header.environment not in environments:
-        raise InputError(f"{name} was made by software that the run doesn't know ({header.environment})")
-    films = generation.films_of(shard)
     names = run.names if run.has_names else None
     reasons: Counter[str] = Counter()
     if len(films) != len(part.lines):
@@ -136,19 +165,6 @@ def _check(run: Run, generation: Generation, shard: int, part: Part, environment
             reasons[row["reason"]] += 1
     if reasons != header.reasons:
         raise InputError(f"{name} has other films in quarantine than its header says")
-
-
-def _count(verdict: Verdict, generation: Generation, part: Part) -> None:
-    """Add a part's films; a retry's count in the place of what they were before."""
-    header = part.header
-    if generation.rows is not None:
-        before = Counter(str(reason) for reason in generation.rows[header.shard].values())
-        verdict.reasons.subtract(before)
-    else:
-        verdict.duplicates += header.duplicates
-    verdict.reasons.update(header.reasons)
-    verdict.reasons = +verdict.reasons
-    verdict.ok += header.films - header.quarantined
 
 
 def _look_for_others(verdict: Verdict, run: Run, generation: Generation, known: frozenset[str]) -> None:
@@ -249,7 +265,8 @@ def _newest(run: Run, done: Sequence[Mapping[int, str]], shard: int) -> Iterator
             found |= {row.row: (row, part.header.processor) for row in part.rows()}
     if found:
         for film in run.plan.read_shard(run.place, shard):
-            yield _Known(film, *found[film.row])
+            if film.row in found:  # a retry's alone, where the run's own part was put aside
+                yield _Known(film, *found[film.row])
 
 
 def _samples(run: Run, rows: frozenset[int]) -> dict[int, dict[int, _Known]]:

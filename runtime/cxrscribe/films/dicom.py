@@ -157,7 +157,7 @@ def read_dicom(
         import pydicom
     except ModuleNotFoundError:
         raise MissingExtraError("reading DICOM", "dicom") from None
-    _silence_pydicom()
+    silence_pydicom()
     syntax = transfer_syntax(content)
     if syntax == _DEFLATED:
         content = _inflated(content)
@@ -259,7 +259,7 @@ def _displayed(stored: StoredValues, dataset: Dataset, rules: FilmRules) -> Pict
 
 
 @cache
-def _silence_pydicom() -> None:
+def silence_pydicom() -> None:
     """Keep pydicom quiet from its first use here on; who wants to hear it may say so afterwards.
 
     Its remarks may quote values of the file, patient attributes among them, and what a film can't do without

@@ -106,6 +106,18 @@ def test_compaction_has_all_rows_in_few_files(run: Run, tmp_path: Path) -> None:
     assert verify(run) == before
 
 
+def test_compaction_is_not_mixed_with_another_one(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "few"
+    compact(run, out, 10)
+    (out / "rows-000001.jsonl.gz").unlink()
+    assert len(compact(run, out, 10)) == 3
+    with pytest.raises(InputError, match="has the files of another run, of other --rows"):
+        compact(run, out, 5)
+    (out / "compact.json").unlink()
+    with pytest.raises(InputError, match="has the files of another run"):
+        compact(run, out, 10)
+
+
 def test_run_that_is_not_done_is_not_compacted(begin: Begin, archive: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="isn't done"):
         compact(begin(archive), tmp_path / "large")

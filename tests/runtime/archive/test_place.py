@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from cxrscribe.archive import begin_run
 from cxrscribe.archive.places.folder import Folder
 from cxrscribe.archive.places.place import is_unfinished
 from cxrscribe.errors import InputError
+from cxrscribe.reporter import Reporter
 
 RACER = """
 import sys
@@ -168,13 +170,25 @@ def test_whoever_dies_in_the_middle_leaves_the_whole_file_or_none(tmp_path: Path
 
 def test_unfinished_files_go_after_a_day(tmp_path: Path) -> None:
     place = Folder(tmp_path)
-    old, new = tmp_path / "parts" / ".tmp-old", tmp_path / "parts" / ".tmp-new"
-    old.parent.mkdir()
-    old.write_bytes(b"")
-    new.write_bytes(b"")
-    os.utime(old, (old.stat().st_atime, old.stat().st_mtime - 90_000))
-    assert place.sweep() == 1
-    assert leftovers(tmp_path) == [new]
+    old = tmp_path / "parts" / ".tmp-0123456789abcdef"
+    new = tmp_path / "parts" / ".tmp-fedcba9876543210"
+    others = [tmp_path / ".tmp-precious", tmp_path / "mine" / ".tmp-0123456789abcdef"]
+    for path in (old, new, *others):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"")
+        if path != new:
+            os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 90_000))
+    assert place.sweep(["parts", "plan"]) == 1
+    assert sorted(leftovers(tmp_path)) == sorted([new, *others])
+
+
+def test_nothing_is_swept_where_no_run_is(tmp_path: Path, reporter: Reporter) -> None:
+    precious = tmp_path / ".tmp-0123456789abcdef"
+    precious.write_bytes(b"")
+    os.utime(precious, (0, 0))
+    with pytest.raises(InputError, match="no such file or folder"):
+        begin_run(tmp_path, ["nothing-of-this-name"], reporter, reporter.settings)
+    assert precious.exists()
 
 
 def test_reader_of_a_file_that_is_written_again_sees_a_whole_one(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from cxrscribe.archive.quarantine import QuarantinedError, Reason
 from cxrscribe.archive.sources.disk import DiskFilms
 from cxrscribe.archive.sources.listing import Sources
 from cxrscribe.archive.sources.reading import FilmReader, StorageFaultError
-from support.archive_films import small_film, write_tar, write_zip
+from support.archive_films import small_film, write_films, write_tar, write_zip
 
 Waits = list[float]
 
@@ -215,7 +215,10 @@ def test_root_that_is_not_mounted_is_a_fault(tmp_path: Path, waits: Waits, how: 
     (folder / "a.png").unlink()
     if how == "gone":
         folder.rmdir()
-    with FilmReader(root, waits.append) as reader, pytest.raises(StorageFaultError, match="gone or empty"):
+    with (
+        FilmReader(root, waits.append) as reader,
+        pytest.raises(StorageFaultError, match="all folders are gone"),
+    ):
         reader.read(film)
     assert len(waits) == 4
 
@@ -229,3 +232,31 @@ def test_few_archives_are_kept_open(tmp_path: Path) -> None:
         assert store.read(film) == small_film(film.row)
         assert len(store._archives) <= 4
     store.close()
+
+
+@pytest.mark.parametrize("name", ["a.tar", "a.tar.gz"])
+def test_archive_of_the_same_time_and_other_content_is_another_one(tmp_path: Path, name: str) -> None:
+    mode = "w:gz" if name.endswith("gz") else "w"
+    path = write_tar(tmp_path / name, {"0.png": small_film(0), "1.png": small_film(1)}, mode)
+    before = path.stat()
+    root, (first, _) = planned(path)
+    other = {"9.png": small_film(0)[:-1] + b"x", "1.png": small_film(1)}
+    write_tar(path, other, mode)
+    if path.stat().st_size == before.st_size:  # of a tar: its blocks are as many
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert reason_of(root, first) == Reason.CHANGED
+
+
+def test_disk_that_is_lost_below_the_root_is_a_fault(tmp_path: Path, waits: Waits) -> None:
+    write_films(tmp_path / "disk1", 2)
+    write_films(tmp_path / "disk2", 2)
+    root, films = planned(tmp_path)
+    for path in sorted((tmp_path / "disk1").rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    with FilmReader(root, waits.append) as reader:
+        with pytest.raises(StorageFaultError, match="its folder is empty"):
+            reader.read(films[0])
+        reader.read(films[2])
+        (tmp_path / "disk2" / "000" / "00000.png").unlink()
+        with pytest.raises(QuarantinedError, match="does not exist any more"):
+            reader.read(films[2])

@@ -96,3 +96,13 @@ def test_run_that_is_not_done_is_not_retried(begin: Begin, archive: Path, report
     list(score_shards(run, [0], reporter))
     with pytest.raises(InputError, match="2 shards left to score"):
         begin_retry(run)
+
+
+def test_retry_that_is_not_done_is_about_what_it_was_begun_for(
+    run: Run, own_archive: Path, reporter: Reporter
+) -> None:
+    generation = begin_retry(run)
+    assert generation is not None
+    assert begin_retry(run) == generation
+    with pytest.raises(InputError, match="retry 1 isn't done, and is about"):
+        begin_retry(run, [Reason.TIMED_OUT])

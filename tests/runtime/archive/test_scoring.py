@@ -239,7 +239,7 @@ def test_archive_that_is_gone_quarantines_nothing(
     run = begin(own_archive, shard_films=2)
     shutil.rmtree(own_archive)
     own_archive.mkdir()  # an empty mount point
-    with pytest.raises(BrokenCircuitError, match="gone or empty"):
+    with pytest.raises(BrokenCircuitError, match="all folders are gone"):
         score(run, reporter)
     assert run.generation().done() == {}
 
@@ -249,10 +249,27 @@ def test_too_many_films_without_a_report_stop_the_run() -> None:
     for _ in range(900):
         breaker.film(None)
     for _ in range(224):
-        breaker.film(Reason.MISSING)
+        breaker.film(Reason.UNSUPPORTED)
     breaker.film(Reason.TRUNCATED)
-    with pytest.raises(BrokenCircuitError, match=r"226 of the first 1126 films .*225 missing, 1 truncated"):
+    with pytest.raises(
+        BrokenCircuitError, match=r"226 of the first 1126 films .*225 unsupported, 1 truncated"
+    ):
+        breaker.film(Reason.UNSUPPORTED)
+
+
+def test_a_disk_that_is_lost_late_stops_the_run() -> None:
+    breaker = Breaker()
+    for _ in range(50_000):
+        breaker.film(None)
+    for number in range(199):
+        breaker.film((Reason.MISSING, Reason.CHANGED, Reason.UNREADABLE)[number % 3])
+    breaker.film(None)
+    for _ in range(199):
         breaker.film(Reason.MISSING)
+    with pytest.raises(BrokenCircuitError, match="200 films in a row are missing, changed or unreadable"):
+        breaker.film(Reason.UNREADABLE)
+    for _ in range(5000):
+        Breaker(share=1.0).film(Reason.MISSING)
 
 
 def test_breaker_is_as_patient_as_it_is_told_and_not_for_ever() -> None:
@@ -263,7 +280,7 @@ def test_breaker_is_as_patient_as_it_is_told_and_not_for_ever() -> None:
     for _ in range(2000):
         late.film(None)
     for _ in range(5000):
-        late.film(Reason.MISSING)
+        late.film(Reason.UNSUPPORTED)
     assert late.reasons.total() == 5000
 
 

@@ -208,3 +208,56 @@ def test_name_that_is_no_text_is_kept(tmp_path: Path) -> None:
     with open(path, "wb") as file:  # noqa: PTH123
         file.write(small_film(0))
     assert os.fsencode(names(tmp_path)[0]) == b"\xff.png"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have no such pipes")
+@pytest.mark.parametrize("name", ["x.tar", "x.tar.gz", "x.zip"])
+def test_pipe_that_bears_an_archives_name_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    assert [(film.film, film.stamp) for film in found(tmp_path)] == [(name, "unlisted")]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"size": b"\x80" + b"\xff" * 11},
+        {"size": b"\xff" * 12},  # below 0
+        {"typeflag": b"x", "content": b"30 GNU.sparse.map=SMITH,b\n" + b"\n" * 4},
+    ],
+)
+def test_archive_that_makes_its_reader_fail_costs_itself_only(
+    tmp_path: Path, header: dict[str, bytes]
+) -> None:
+    member = tarfile.TarInfo("a.png")
+    content = header.get("content", b"")
+    member.size = len(content)
+    member.type = header.get("typeflag", tarfile.REGTYPE)
+    block = bytearray(member.tobuf())
+    if "size" in header:
+        block[124:136] = header["size"]
+        block[148:156] = b"%06o\0 " % tarfile.calc_chksums(bytes(block))[0]  # type: ignore[attr-defined]
+    padded = content + bytes(-len(content) % 512)
+    (tmp_path / "a.tar").write_bytes(bytes(block) + padded + bytes(1024))
+    (tmp_path / "b.png").write_bytes(small_film(0))
+    films = found(tmp_path)
+    assert [film.film for film in films][-1] == "b.png"
+    assert "unlisted" in {film.stamp for film in films} or len(films) == 1
+
+
+def test_member_of_which_nobody_can_tell_is_listed(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "a.zip", {f"IM{number}": bytes(128) + b"DICM" for number in range(4)})
+    content = bytearray(path.read_bytes())
+    second = content.index(b"IM1") - 30
+    content[second : second + 4] = b"PK\0\0"  # the header before the second member
+    path.write_bytes(content)
+    assert names(path) == [f"a.zip!/IM{number}" for number in range(4)]
+
+
+@pytest.mark.parametrize("prefix", [b"", b"\xef\xbb\xbf"])
+def test_lists_may_begin_with_a_mark_of_their_encoding(folder: Path, prefix: bytes) -> None:
+    assert names("-", stdin=[prefix + os.fsencode(folder / "b.png") + b"\r\n"]) == ["b.png"]
+
+
+def test_list_of_another_encoding_is_refused(folder: Path) -> None:
+    with pytest.raises(InputError, match="line 1 is no path; save the list as UTF-8"):
+        names("-", stdin=[str(folder / "b.png").encode("utf-16")])

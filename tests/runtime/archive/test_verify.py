@@ -12,8 +12,9 @@ import pytest
 
 from cxrscribe.archive import Run, open_run, score_shards
 from cxrscribe.archive.places.folder import Folder
+from cxrscribe.archive.retry import begin_retry
 from cxrscribe.archive.rows.part import PartMaker, read_part
-from cxrscribe.archive.verify import drop_broken, verify, verify_contents, verify_sample
+from cxrscribe.archive.verify import drop_broken, newest_rows, verify, verify_contents, verify_sample
 from cxrscribe.errors import InputError
 from cxrscribe.reporter import Reporter
 from support.archive_films import small_film
@@ -77,6 +78,30 @@ def test_part_that_can_not_be_read_now_is_named_and_not_put_aside(
     verdict = verify(scored)
     assert (verdict.is_whole, verdict.damaged) == (False, [])
     assert "Input/output error" in verdict.problems[0]
+
+
+def test_what_is_damaged_beside_a_part_costs_no_part(scored: Run) -> None:
+    plan = scored.place.path / scored.plan.shards[1].file
+    plan.write_bytes(plan.read_bytes()[:-1] + b"?")
+    verdict = verify(scored)
+    assert (verdict.is_whole, verdict.damaged) == (False, [])
+    assert "the plan is damaged" in verdict.problems[0]
+
+
+@pytest.mark.parametrize("changed", [b'"films":10', b'"processor":"', b'"duplicates":0'])
+def test_header_that_was_changed_is_found(scored: Run, changed: bytes) -> None:
+    content = bytearray(part(scored, 1).read_bytes())
+    content[content.index(changed) + len(changed) - 1] ^= 1
+    part(scored, 1).write_bytes(content)
+    assert verify(scored).damaged == ["parts/000/part-000001.jsonl.gz"]
+
+
+@pytest.mark.parametrize("place", range(10))
+def test_every_byte_before_the_header_is_compared(scored: Run, place: int) -> None:
+    content = bytearray(part(scored, 1).read_bytes())
+    content[place] ^= 1
+    part(scored, 1).write_bytes(content)
+    assert verify(scored).damaged == ["parts/000/part-000001.jsonl.gz"]
 
 
 def test_part_of_another_run_is_found(scored: Run, begin: Begin, archive: Path, reporter: Reporter) -> None:
@@ -166,6 +191,30 @@ def test_sample_finds_a_report_that_is_not_the_films(scored: Run, reporter: Repo
     maker = PartMaker(scored.run_id, 0, 0, identity.environment, "another processor", identity.disclaimer)
     part(scored, 0).write_bytes(maker.make(rows, range(10), "jsonl")[1])
     assert verify_sample(scored, reporter, 25).problems == ()
+
+
+def test_film_that_came_back_twice_is_counted_once(
+    begin: Begin, own_archive: Path, reporter: Reporter
+) -> None:
+    film = own_archive / "000" / "00003.png"
+    run = begin(own_archive)
+    film.rename(own_archive / "away")
+    list(score_shards(run, range(3), reporter))
+    (own_archive / "away").rename(film)
+    retry = begin_retry(run)
+    assert retry is not None
+    list(score_shards(run, retry.missing(), reporter, generation=1))
+    content = bytearray(part(run, 0).read_bytes())
+    content[-5] ^= 1
+    part(run, 0).write_bytes(content)
+    drop_broken(run, verify(run))
+    assert verify(run).missing == 9  # the retry has one of them
+    assert [row.row for _, row in newest_rows(run)] == [3, *range(10, 25)]
+    with pytest.raises(InputError, match="has 1 shards left to score"):
+        begin_retry(run)
+    list(score_shards(run, [0], reporter))
+    verdict = verify(run)
+    assert (verdict.planned, verdict.ok, verdict.quarantined, verdict.missing) == (25, 25, 0, 0)
 
 
 def test_environment_that_the_run_does_not_know_is_found(scored: Run) -> None:

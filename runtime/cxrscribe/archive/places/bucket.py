@@ -8,7 +8,7 @@ and refused.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -111,7 +111,7 @@ class Bucket:
         self.replace(new_name, self.read(name))
         self.remove(name)
 
-    def sweep(self) -> int:
+    def sweep(self, folders: Sequence[str]) -> int:
         return 0  # nothing is ever unfinished there
 
     @contextmanager

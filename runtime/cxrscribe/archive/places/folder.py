@@ -10,16 +10,18 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import re
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from cxrscribe.archive.places.place import UNFINISHED, is_unfinished
+from cxrscribe.archive.places.place import UNFINISHED
 from cxrscribe.errors import InputError
 
+_OUR_UNFINISHED: Final = re.compile(re.escape(UNFINISHED) + "[0-9a-f]{16}")
 _PRIVATE_FILE: Final = 0o600
 _PRIVATE_FOLDER: Final = 0o700
 _A_DAY: Final = 86_400.0
@@ -138,17 +140,19 @@ class Folder:
             (self.path / name).rename(self.path / new_name)
             _sync_folder((self.path / name).parent)
 
-    def sweep(self) -> int:
+    def sweep(self, folders: Sequence[str]) -> int:
+        if not self.path.is_dir():
+            return 0
         with self._writing(""):
-            self._make_folder(self.path)
             clock = self.path / f"{UNFINISHED}{secrets.token_hex(8)}"
             with _opened(clock, os.O_EXCL) as file:
                 now = os.fstat(file).st_mtime
             clock.unlink()
+        beside = [entry.name for entry in self.path.iterdir()]
         swept = 0
-        for name in self.names("."):
+        for name in [*beside, *(name for folder in folders for name in self.names(folder))]:
             path = self.path / name
-            if is_unfinished(name):
+            if _OUR_UNFINISHED.fullmatch(path.name):
                 with suppress(OSError):  # someone else has just removed it, or finished it
                     if now - path.stat().st_mtime > _A_DAY:
                         path.unlink()

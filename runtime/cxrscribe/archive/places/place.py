@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -64,8 +65,8 @@ class Place(Protocol):
     def set_aside(self, name: str, new_name: str) -> None:
         """Give a file another name."""
 
-    def sweep(self) -> int:
-        """Remove unfinished files of more than a day; how many.
+    def sweep(self, folders: Sequence[str]) -> int:
+        """Remove unfinished files of more than a day, from these folders and beside them; how many.
 
         What a killed process leaves behind disturbs nobody. Its age goes by the clock that stamped it.
         """

@@ -34,6 +34,7 @@ _GZIP_START: Final = struct.pack(
     "<4BIBB", 0x1F, 0x8B, 8, 4, 0, 0, 255
 )  # deflate, FEXTRA, no time, unknown system
 _SUBFIELD: Final = b"CX"
+_DIGEST_OF_HEADER: Final = "header_sha256"
 _LEVEL: Final = 6
 
 
@@ -65,7 +66,11 @@ class PartHeader:
         return sum(self.reasons.values())
 
     def to_json(self) -> dict[str, object]:
-        """The fields as JSON values."""
+        """The fields as JSON values, and a digest of them."""
+        fields = self._fields()
+        return fields | {_DIGEST_OF_HEADER: _digest([json.dumps(fields, sort_keys=True)])}
+
+    def _fields(self) -> dict[str, object]:
         return {
             "schema": _SCHEMA,
             "run": self.run,
@@ -89,8 +94,8 @@ class PartHeader:
             raise InputError(
                 f"{fields.place} is of schema {version}, and this version of cxrscribe reads {_SCHEMA}"
             )
-        reasons = fields.object("reasons")
-        return fields.make(
+        reasons, digest = fields.object("reasons"), fields.text(_DIGEST_OF_HEADER)
+        header = fields.make(
             cls,
             run=fields.text("run"),
             generation=fields.integer("generation"),
@@ -104,6 +109,9 @@ class PartHeader:
             processor=fields.text("processor"),
             disclaimer=fields.text("disclaimer"),
         )
+        if digest != header.to_json()[_DIGEST_OF_HEADER]:
+            raise InputError(f"{fields.place}: its header isn't what was written")
+        return header
 
 
 @dataclass(frozen=True)
@@ -207,7 +215,7 @@ def read_header(content: bytes, name: str) -> PartHeader:
     start = len(_GZIP_START)
     if (
         len(content) < start + 6
-        or content[:4] != _GZIP_START[:4]
+        or content[:start] != _GZIP_START
         or content[start + 2 : start + 4] != _SUBFIELD
     ):
         raise damaged(name, "it doesn't begin as parts do")

@@ -12,10 +12,9 @@ from typing import Final
 from cxrscribe.archive.plan import PlannedFilm
 from cxrscribe.archive.quarantine import QuarantinedError, Reason
 from cxrscribe.archive.sources.listing import ABSENT
-from cxrscribe.archive.sources.members import UNLISTED, OpenArchive, open_archive
+from cxrscribe.archive.sources.members import DAMAGED_THERE, READ_ONLY, UNLISTED, OpenArchive, open_archive
 
 _OPEN_ARCHIVES: Final = 4
-_READ_ONLY: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 class DiskFilms:
@@ -32,9 +31,13 @@ class DiskFilms:
     def read(self, film: PlannedFilm) -> bytes:
         return self._member(film) if film.archive else self._file(film)
 
-    def is_there(self) -> bool:
+    def is_there(self, film: PlannedFilm) -> bool:
+        # A disk that isn't mounted leaves an empty folder behind; one that someone has removed leaves others.
+        place = (self._root / (film.archive or film.film)).parent
+        while not place.is_dir() and place != self._root:
+            place = place.parent
         try:
-            with os.scandir(self._root) as entries:
+            with os.scandir(place) as entries:
                 return any(entries)
         except OSError:
             return False
@@ -56,9 +59,7 @@ class DiskFilms:
                 "here; repair it or its rights, and score it in a new run",
             )
         # A pipe that bears a film's name must not be waited for.
-        file = os.open(
-            self._root / film.film, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        )
+        file = os.open(self._root / film.film, READ_ONLY)
         with os.fdopen(file, "rb") as stream:
             status = os.fstat(stream.fileno())
             if not stat.S_ISREG(status.st_mode):
@@ -73,11 +74,19 @@ class DiskFilms:
         return content
 
     def _member(self, film: PlannedFilm) -> bytes:
-        archive = self._archives.pop(film.archive, None)
+        try:
+            return self._archive(film.archive).read(film)
+        except (QuarantinedError, OSError, MemoryError):
+            raise
+        except Exception:  # those who read archives raise whatever comes to them
+            raise QuarantinedError(Reason.UNREADABLE, DAMAGED_THERE) from None
+
+    def _archive(self, name: str) -> OpenArchive:
+        archive = self._archives.pop(name, None)
         if archive is None:
-            archive = open_archive(str(self._root / film.archive))
-        self._archives[film.archive] = archive
+            archive = open_archive(str(self._root / name))
+        self._archives[name] = archive
         if len(self._archives) > _OPEN_ARCHIVES:
             _, oldest = self._archives.popitem(last=False)
             oldest.close()
-        return archive.read(film)
+        return archive

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import glob
 import os
 import sys
@@ -210,8 +211,11 @@ def _list(name: str, lines: Iterable[bytes]) -> _Source:
         "w+", encoding=sys.getfilesystemencoding(), errors="surrogateescape", newline="\n"
     )
     base = ""
-    for line in lines:
-        path = os.fsdecode(line.rstrip(b"\r\n"))
+    for number, line in enumerate(lines):
+        if b"\0" in line:
+            paths.close()
+            raise InputError(f"{name}: line {number + 1} is no path; save the list as UTF-8, one path a line")
+        path = os.fsdecode(line.removeprefix(codecs.BOM_UTF8 if not number else b"").rstrip(b"\r\n"))
         if not path:
             continue
         path = os.path.abspath(path)  # noqa: PTH100

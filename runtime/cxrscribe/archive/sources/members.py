@@ -7,15 +7,17 @@ beginning: it is read in the order of its members, which is the plan's.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
+import stat
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
-from typing import Final, Protocol
+from typing import BinaryIO, Final, Protocol
 
 from cxrscribe.archive.plan import Listed, PlannedFilm, film_id
 from cxrscribe.archive.quarantine import QuarantinedError, Reason
@@ -34,6 +36,10 @@ _MOST_MEMBERS: Final = 10_000_000
 _SNIFFED_BYTES: Final = 132
 _BLOCK: Final = 512
 _SPARSE: Final = "sparse"
+_CHECKSUM: Final = slice(148, 156)  # of a tar's header (POSIX.1-2017, pax, ustar)
+READ_ONLY: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+"""How files are opened that may be something else: a pipe isn't waited for."""
+DAMAGED_THERE: Final = "its archive is damaged there; fetch the archive again"
 _ENCRYPTED: Final = 1  # bit of a zip member's flags (APPNOTE 4.4.4)
 
 
@@ -52,11 +58,11 @@ def list_members(path: str, archive: str) -> Iterator[Listed]:
     names: set[bytes] = set()
     try:
         for count, (name, size, stamp) in enumerate(listing(path), start=1):
-            if count > _MOST_MEMBERS:
+            if count > _MOST_MEMBERS or size < 0:
                 raise tarfile.ReadError
             film = _unused(f"{archive}{SEPARATOR}{name}", names)
             yield Listed(film, size, stamp, archive)
-    except (OSError, tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):
+    except Exception:  # those who read archives raise whatever comes to them
         yield Listed(archive, -1, UNLISTED)
 
 
@@ -69,20 +75,34 @@ def _unused(film: str, names: set[bytes]) -> str:
     return name
 
 
+def open_regular(path: str) -> BinaryIO:
+    """Open a file to read it. Raises OSError, also where it is no regular file: a pipe isn't waited for."""
+    file = os.fdopen(os.open(path, READ_ONLY), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    return file
+
+
 def _tar_members(path: str) -> Iterator[tuple[str, int, str]]:
-    changed = os.stat(path).st_mtime_ns  # noqa: PTH116
     mode: Final = "r:" if path.lower().endswith(_TAR) else "r:gz"
-    with tarfile.open(path, mode) as tar:
+    with open_regular(path) as file, tarfile.open(fileobj=file, mode=mode) as tar:
+        archive = _archive_stamp(file)
         while (member := tar.next()) is not None:
             tar.members.clear()  # type: ignore[attr-defined]  # it would keep all of them
             if member.isreg() and looks_like_film(member.name, partial(_head, tar, member)):
-                place = _SPARSE if member.issparse() else str(member.offset_data)
-                yield member.name, member.size, f"{changed}:{place}"
+                place = _SPARSE if member.issparse() else f"{member.offset_data}:{member.chksum}"
+                yield member.name, member.size, f"{archive}:{place}"
         # tarfile takes a damaged header, and a file that was cut off, for the end.
         assert tar.fileobj is not None
         tar.fileobj.seek(tar.offset)
         if tar.fileobj.read(_BLOCK) != bytes(_BLOCK):
             raise tarfile.ReadError
+
+
+def _archive_stamp(file: BinaryIO) -> str:
+    status = os.fstat(file.fileno())
+    return f"{status.st_mtime_ns}:{status.st_size}"
 
 
 def _head(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
@@ -91,15 +111,21 @@ def _head(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 
 def _zip_members(path: str) -> Iterator[tuple[str, int, str]]:
-    with zipfile.ZipFile(path) as archive:
+    with open_regular(path) as file, zipfile.ZipFile(file) as archive:
         for member in sorted(archive.infolist(), key=lambda member: member.header_offset):
-            if not member.is_dir() and looks_like_film(member.filename, partial(_zip_head, archive, member)):
+            if not member.is_dir() and _may_be_film(archive, member):
                 yield member.filename, member.file_size, f"{member.header_offset}:{member.CRC:08x}"
 
 
+def _may_be_film(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
+    """Whether a member looks like a film, or nobody can tell: then its row will say why."""
+    try:
+        return looks_like_film(member.filename, partial(_zip_head, archive, member))
+    except Exception:  # damaged, encrypted, packed in a way that isn't read
+        return True
+
+
 def _zip_head(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    if member.flag_bits & _ENCRYPTED:
-        return b""
     with archive.open(member) as file:
         return file.read(_SNIFFED_BYTES)
 
@@ -117,53 +143,31 @@ class OpenArchive(Protocol):
 def open_archive(path: str) -> OpenArchive:
     """Open an archive to read members. Raises OSError, QuarantinedError where it is no archive any more."""
     lower = path.lower()
-    if lower.endswith(_TAR):
-        return _Tar(path)
     if lower.endswith(_ZIP):
         return _Zip(path)
-    return _CompressedTar(path)
+    return _Tar(path, is_compressed=not lower.endswith(_TAR))
 
 
 class _Tar:
-    """An OpenArchive that reads any member at once."""
+    """An OpenArchive of a tar: any member at once, of a compressed one after all that stands before it."""
 
-    def __init__(self, path: str) -> None:
-        self._file = open(path, "rb")  # noqa: SIM115, PTH123 (closed by `close`)
-
-    def read(self, film: PlannedFilm) -> bytes:
-        place = _place_in_tar(film, os.fstat(self._file.fileno()).st_mtime_ns)
-        self._file.seek(place)
-        content = self._file.read(film.size)
-        if len(content) < film.size:
-            raise QuarantinedError(
-                Reason.TRUNCATED, "its archive ends before it does; fetch the archive again"
-            )
-        return content
-
-    def close(self) -> None:
-        self._file.close()
-
-
-class _CompressedTar:
-    """An OpenArchive that has to read all that stands before a member."""
-
-    def __init__(self, path: str) -> None:
-        self._file = open(path, "rb")  # noqa: SIM115, PTH123 (closed by `close`)
-        self._content = gzip.GzipFile(fileobj=self._file)
+    def __init__(self, path: str, *, is_compressed: bool) -> None:
+        self._file = open_regular(path)
+        self._content = gzip.GzipFile(fileobj=self._file) if is_compressed else self._file
 
     def read(self, film: PlannedFilm) -> bytes:
-        place = _place_in_tar(film, os.fstat(self._file.fileno()).st_mtime_ns)
+        place, checksum = _place_in_tar(film, _archive_stamp(self._file))
         try:
-            self._content.seek(place)
-            content = self._content.read(film.size)
+            self._content.seek(place - _BLOCK)
+            header, content = self._content.read(_BLOCK), self._content.read(film.size)
         except (EOFError, zlib.error, gzip.BadGzipFile):
-            raise QuarantinedError(
-                Reason.UNREADABLE, "its archive is damaged there; fetch the archive again"
-            ) from None
+            raise QuarantinedError(Reason.UNREADABLE, DAMAGED_THERE) from None
         if len(content) < film.size:
             raise QuarantinedError(
                 Reason.TRUNCATED, "its archive ends before it does; fetch the archive again"
             )
+        if tarfile.nti(header[_CHECKSUM]) != checksum:  # type: ignore[attr-defined]
+            raise QuarantinedError(Reason.CHANGED, _ARCHIVE_CHANGED)
         return content
 
     def close(self) -> None:
@@ -175,9 +179,11 @@ class _Zip:
     """An OpenArchive that reads any member at once, and checks its checksum."""
 
     def __init__(self, path: str) -> None:
+        self._file = open_regular(path)
         try:
-            self._archive = zipfile.ZipFile(path)
+            self._archive = zipfile.ZipFile(self._file)
         except zipfile.BadZipFile:
+            self._file.close()
             raise QuarantinedError(Reason.CHANGED, _ARCHIVE_CHANGED) from None
         self._members = {f"{each.header_offset}:{each.CRC:08x}": each for each in self._archive.infolist()}
 
@@ -193,9 +199,7 @@ class _Zip:
             with closing(self._archive.open(member)) as file:
                 content = file.read(film.size + 1)
         except (zipfile.BadZipFile, zlib.error, EOFError):
-            raise QuarantinedError(
-                Reason.UNREADABLE, "its archive is damaged there; fetch the archive again"
-            ) from None
+            raise QuarantinedError(Reason.UNREADABLE, DAMAGED_THERE) from None
         except (NotImplementedError, RuntimeError):
             raise QuarantinedError(
                 Reason.UNSUPPORTED, "is packed in a way that isn't read; pack the archive anew"
@@ -208,18 +212,20 @@ class _Zip:
 
     def close(self) -> None:
         self._archive.close()
+        self._file.close()
 
 
 _ARCHIVE_CHANGED: Final = "its archive has changed since the run was planned; start a new run"
 
 
-def _place_in_tar(film: PlannedFilm, changed: int) -> int:
-    then, _, place = film.stamp.partition(":")
-    if int(then) != changed:
+def _place_in_tar(film: PlannedFilm, archive: str) -> tuple[int, int]:
+    """Where a member's bytes are, and the checksum of the header before them."""
+    changed, size, place, *checksum = film.stamp.split(":")
+    if f"{changed}:{size}" != archive:
         raise QuarantinedError(Reason.CHANGED, _ARCHIVE_CHANGED)
     if place == _SPARSE:
         raise QuarantinedError(Reason.UNSUPPORTED, "is a sparse member of its archive; pack the archive anew")
-    return int(place)
+    return int(place), int(checksum[0])
 
 
 def check_size(film: PlannedFilm) -> None:

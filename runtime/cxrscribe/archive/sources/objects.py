@@ -139,7 +139,7 @@ class ObjectFilms:
         except self._obstore.exceptions.BaseError as error:
             raise OSError(errno.EIO, f"the store says {type(error).__name__}") from None
 
-    def is_there(self) -> bool:
+    def is_there(self, film: PlannedFilm) -> bool:
         try:
             return any(self._obstore.list(self._store, chunk_size=1))
         except (self._obstore.exceptions.BaseError, OSError):

@@ -63,8 +63,8 @@ class FilmStore(Protocol):
     def read(self, film: PlannedFilm) -> bytes:
         """The bytes of a film. Raises QuarantinedError where it isn't what was planned, OSError."""
 
-    def is_there(self) -> bool:
-        """Whether anything at all is where the films are; if not, it isn't this film that is missing."""
+    def is_there(self, film: PlannedFilm) -> bool:
+        """Whether anything at all is where this film was; if not, it isn't this film that is missing."""
 
     def forget(self, film: PlannedFilm) -> None:
         """Open again, for the next read, what this film was read from."""
@@ -128,8 +128,8 @@ class FilmReader:
         except QuarantinedError as error:
             return error
         except FileNotFoundError:
-            if not self._films.is_there():
-                return "the folder of all films is gone or empty"
+            if not self._films.is_there(film):
+                return "its folder is empty, or all folders are gone"
             return QuarantinedError(
                 Reason.MISSING, "does not exist any more; put it back, or start a new run without it"
             )

@@ -19,7 +19,7 @@ class ScoreBar:
 
     def __init__(self) -> None:
         self._width = 0
-        self._is_shown = sys.stderr.isatty()
+        self._is_shown = sys.stderr is not None and sys.stderr.isatty()
 
     def show(self, status: Status) -> None:
         """Show how far the run is now."""

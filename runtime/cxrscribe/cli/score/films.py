@@ -221,7 +221,8 @@ def _receipts(
             "modalities": reporter.modalities,
         }
     )
-    share = max(QUARANTINED_SHARE, way.max_quarantined)
+    # Films that had no report before may well have none again.
+    share = 1.0 if generation.number else max(QUARANTINED_SHARE, way.max_quarantined)
     assignment = Assignment(run, chosen, generation.number, way.batch_size, way.score_duplicates, share)
     if way.scheduler == "ray":
         from cxrscribe.archive.ray_data import score_on_ray
