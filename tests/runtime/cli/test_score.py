@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -40,6 +41,14 @@ def test_archive_is_scored_in_one_command(run: Run, archive: Path) -> None:
         "planned 25 = 25 ok + 0 quarantined + 0 missing",
     )
     assert run("score", "status", "out").stdout.startswith("25 of 25 films (100 %), 0 quarantined\n")
+
+
+def test_folder_may_be_called_as_a_command_is(run: Run, archive: Path) -> None:
+    shutil.copytree(archive, "status")
+    scored = run("score", "status", "--run", "RUN", "--threads", 1)
+    assert scored.exit_code == 0, scored.output
+    assert run("score", "status", "RUN").exit_code == 0
+    assert "No such option '--run'" in run("score", "verify", "--run", "RUN").stderr
 
 
 def test_same_command_goes_on_and_needs_no_source(run: Run, archive: Path) -> None:

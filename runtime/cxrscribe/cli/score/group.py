@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 import click
@@ -17,9 +18,15 @@ class ScoreGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put the name of the command that scores where none stands."""
-        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+        if args and args[0] not in ctx.help_option_names and not self._begins_with_command(args):
             args = [_FILMS, *args]
         return super().parse_args(ctx, args)
+
+    def _begins_with_command(self, args: list[str]) -> bool:
+        """Whether the first word is a command, and not a folder of that name: only scoring takes --run."""
+        has_run = any(arg == "--run" or arg.startswith("--run=") for arg in args)
+        is_source = args[0] != _FILMS and has_run and Path(args[0]).exists()
+        return args[0] in self.commands and not is_source
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The help of the command that scores, then the other commands."""
