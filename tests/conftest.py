@@ -12,7 +12,9 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fuzz-films", type=int, default=2000, metavar="N", help="damaged films to read")
-    parser.addoption("--archive-trials", type=int, default=15, metavar="N", help="killed runs of each kind")
+    parser.addoption(
+        "--archive-trials", type=int, metavar="N", help="killed runs of each kind; 15, and 2 by Ray, without"
+    )
     parser.addoption("--fuzz-seed", type=int, default=0, metavar="SEED", help="which ones")
 
 

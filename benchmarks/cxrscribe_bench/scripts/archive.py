@@ -5,6 +5,9 @@
     python -m cxrscribe_bench.scripts.archive resume --films 1000000
     python -m cxrscribe_bench.scripts.archive overhead [BUNDLE] --films 64 --rounds 15
     python -m cxrscribe_bench.scripts.archive memory [BUNDLE] --films 100000
+    python -m cxrscribe_bench.scripts.archive ray [BUNDLE] --films 96 --shard-films 4 --rounds 4
+    python -m cxrscribe_bench.scripts.archive ray-shards [BUNDLE] --films 128 --rounds 4
+    python -m cxrscribe_bench.scripts.archive share [BUNDLE] --films 128 --rounds 5
 
 Each in a process of its own, for its memory is measured too. Films are empty files, rows without a file, or
 drawn, as the question needs; nothing is left behind.
@@ -14,7 +17,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -39,10 +41,12 @@ from cxrscribe.archive.verify import verify
 from cxrscribe.report import Report
 from cxrscribe.reporter import Reporter
 from cxrscribe_bench.material.drawn_films import write_drawn_films
+from cxrscribe_bench.scripts.archive_engines import measure_ray, measure_ray_shards, measure_share
 from cxrscribe_bench.timing.memory import peak_bytes, resident_bytes
+from cxrscribe_bench.timing.rounds import interval
 
 _FILES_A_FOLDER = 100
-_RESAMPLES = 2000
+QUESTIONS = ("listing", "verify", "resume", "overhead", "memory", "ray", "ray-shards", "share")
 
 
 @contextmanager
@@ -185,13 +189,6 @@ def measure_overhead(
     }
 
 
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """95 % bootstrap interval of the median."""
-    chance = random.Random(0)
-    medians = sorted(median(chance.choices(values, k=len(values))) for _ in range(_RESAMPLES))
-    return medians[_RESAMPLES // 40], medians[-_RESAMPLES // 40]
-
-
 def measure_memory(folder: Path, films: int, bundle: Path) -> dict[str, float]:
     """What is resident after 2,000 films, and the most after that."""
     from PIL import Image
@@ -222,11 +219,15 @@ def measure_memory(folder: Path, films: int, bundle: Path) -> dict[str, float]:
 
 
 @click.command()
-@click.argument("question", type=click.Choice(["listing", "verify", "resume", "overhead", "memory"]))
+@click.argument("question", type=click.Choice(QUESTIONS))
 @click.argument("bundle", required=False, type=click.Path(path_type=Path))
 @click.option("--films", default=100_000, show_default=True, help="Films of the archive.")
-@click.option("--rounds", "count", default=15, show_default=True, help="Rounds of `overhead`.")
-@click.option("--shard-films", default=1000, show_default=True, help="Films a shard, for `overhead`.")
+@click.option(
+    "--rounds", "count", default=15, show_default=True, help="Rounds, where things have their turns."
+)
+@click.option(
+    "--shard-films", default=1000, show_default=True, help="Films a shard, for `overhead` and `ray`."
+)
 @click.option(
     "--scratch", type=click.Path(path_type=Path, file_okay=False), help="Folder for temporary files."
 )
@@ -245,6 +246,12 @@ def main(
             found = measure_resume(folder, films)
         elif question == "overhead":
             found = measure_overhead(folder, films, chosen, count, shard_films)
+        elif question == "ray":
+            found = measure_ray(folder, films, chosen, count, shard_films)
+        elif question == "ray-shards":
+            found = measure_ray_shards(folder, films, chosen, count)
+        elif question == "share":
+            found = measure_share(folder, films, chosen, count)
         else:
             found = measure_memory(folder, films, chosen)
     click.echo(json.dumps({"question": question, **found}, indent=1))

@@ -15,6 +15,7 @@ from support.archive_films import small_film
 from support.killed_runs import KilledRun
 
 FILMS = 48
+TRIALS = 15
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def test_killed_runs_lose_nothing_and_repeat_nothing(
     list(score_shards(whole, whole.generation().missing(), reporter))
     fingerprint = verify(whole).fingerprint
     kills = 0
-    for trial in range(pytestconfig.getoption("--archive-trials")):
+    for trial in range(pytestconfig.getoption("--archive-trials") or TRIALS):
         run = KilledRun(large_archive, tmp_path / f"killed-{trial}", workers, random.Random(trial))
         verdict = run.score()
         kills += run.kills

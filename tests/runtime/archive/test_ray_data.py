@@ -8,13 +8,16 @@ from __future__ import annotations
 import json
 import os
 import platform
+import random
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 
@@ -27,7 +30,12 @@ from cxrscribe.reporter import Reporter
 from support.archive_films import small_film, write_films
 
 Begin = Callable[..., Run]
-FILMS = 60
+Kill = Callable[[random.Random], object]
+Parts = dict[str, tuple[int, bytes]]
+FILMS = 120
+MOST_PARTS = 40
+"""Of 60, after which a run is broken off."""
+TRIALS = 2
 
 
 def test_without_the_extra_it_is_named(
@@ -53,31 +61,98 @@ def large_archive(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def assignment(begin: Begin, large_archive: Path, reporter: Reporter) -> Assignment:
-    run = begin(large_archive, shard_films=2)
+    return assigned(begin(large_archive, shard_films=2), reporter)
+
+
+def assigned(run: Run, reporter: Reporter) -> Assignment:
     return Assignment(run, replace(Engine.of(reporter, spinning=False), threads=1))
 
 
-def check(run: Run, begin: Begin, archive: Path, reporter: Reporter) -> None:
-    """Nothing is lost, nothing there twice, and the rows are those of one process."""
-    alone = begin(archive, path=archive.parent / "alone", shard_films=2)
-    list(score_shards(alone, alone.generation().missing(), reporter))
-    verdict = verify(run)
+@pytest.fixture
+def trials(pytestconfig: pytest.Config) -> list[random.Random]:
+    """The chance of each trial of a test that kills."""
+    return [random.Random(trial) for trial in range(pytestconfig.getoption("--archive-trials") or TRIALS)]
+
+
+@pytest.fixture
+def whole(begin: Begin, large_archive: Path, reporter: Reporter) -> str:
+    """The fingerprint of the rows that one process makes."""
+    run = begin(large_archive, path=large_archive.parent / "alone", shard_films=2)
+    list(score_shards(run, run.generation().missing(), reporter))
+    return verify(run).fingerprint
+
+
+def check(path: Path, whole: str, before: Parts) -> None:
+    """Nothing is lost, twice, or in another part than before, and the rows are those of one process."""
+    verdict = verify(open_run(path))
     assert (verdict.ok, verdict.missing, verdict.repeated, verdict.problems) == (FILMS, 0, 0, [])
-    assert verdict.fingerprint == verify(alone).fingerprint
+    assert verdict.fingerprint == whole
+    assert before.items() <= parts(path).items()
+
+
+def parts(path: Path) -> Parts:
+    """Inode and content of each part that is there."""
+    there = [part for part in path.glob("parts/*/part-*") if part.is_file()]
+    return {part.name: (part.stat().st_ino, part.read_bytes()) for part in there}
+
+
+def wait_for_parts(path: Path, chance: random.Random, goes_on: Callable[[], bool]) -> Parts:
+    """Wait until a random number of parts is there, or nothing goes on any more; gives them."""
+    wanted = chance.randint(1, MOST_PARTS)
+    while goes_on() and len(list(path.glob("parts/*/part-*"))) < wanted:
+        time.sleep(0.002)
+    return parts(path)
+
+
+def score_and_break(assignment: Assignment, chance: random.Random, kill: Kill, **options: object) -> Parts:
+    """Score by Ray, and meanwhile kill, once a random number of parts is there; gives those."""
+    from cxrscribe.archive.ray_data import score_on_ray
+
+    path = Path(assignment.run.place.url)
+    found: Parts = {}
+    ended = Event()
+
+    def break_off() -> None:
+        found.update(wait_for_parts(path, chance, lambda: not ended.is_set()))
+        kill(chance)
+
+    breaker = Thread(target=break_off)
+    breaker.start()
+    try:
+        for _ in score_on_ray(assignment, range(FILMS // 2), most_actors=2, **options):  # type: ignore[arg-type]
+            pass
+    finally:
+        ended.set()
+        breaker.join()
+    return found
+
+
+def run_and_kill(command: list[str], path: Path, chance: random.Random) -> bool:
+    """Kill a command and its group, once a random number of parts is there; whether it was still at work."""
+    process = subprocess.Popen(
+        command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    wait_for_parts(path, chance, lambda: process.poll() is None)
+    at_work = process.poll() is None
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    return at_work
 
 
 def actors() -> list[int]:
-    """The processes of Ray's actors on this machine."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                words = (folder / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if words.startswith(b"ray::MapWorker"):
-                found.append(int(folder.name))
-    return sorted(found)
+    """The processes of our own Ray's actors: children of children of this process."""
+    return [
+        actor
+        for child in children(os.getpid())
+        for actor in children(child)
+        if Path(f"/proc/{actor}/cmdline").read_bytes().startswith(b"ray::MapWorker")
+    ]
+
+
+def children(process: int) -> list[int]:
+    """The processes that this one has started, on any of its threads."""
+    lists = Path(f"/proc/{process}/task").glob("*/children")
+    return sorted(int(child) for each in lists for child in each.read_text(encoding="ascii").split())
 
 
 def test_one_actor_gives_receipts_and_its_first_error_for_ever(
@@ -103,17 +178,27 @@ class TestOnRay:
     """With a cluster."""
 
     def test_actor_that_is_killed_costs_nothing(
-        self, assignment: Assignment, begin: Begin, large_archive: Path, reporter: Reporter
+        self,
+        begin: Begin,
+        large_archive: Path,
+        reporter: Reporter,
+        tmp_path: Path,
+        trials: list[random.Random],
+        whole: str,
     ) -> None:
-        from cxrscribe.archive.ray_data import score_on_ray
+        killed: list[int] = []
 
-        killed = 0
-        for _ in score_on_ray(assignment, range(FILMS // 2), most_actors=2):
-            if not killed and (alive := actors()):
-                os.kill(alive[0], signal.SIGKILL)
-                killed += 1
-        assert killed
-        check(assignment.run, begin, large_archive, reporter)
+        def kill(chance: random.Random) -> None:
+            for actor in chance.sample(found := actors(), min(1, len(found))):
+                os.kill(actor, signal.SIGKILL)
+                killed.append(actor)
+
+        for trial, chance in enumerate(trials):
+            path = tmp_path / f"run-{trial}"
+            run = begin(large_archive, path=path, shard_films=2)
+            before = score_and_break(assigned(run, reporter), chance, kill)
+            check(path, whole, before)
+        assert len(killed) == len(trials)
 
     def test_actor_without_the_bundle_ends_the_run_and_names_its_machine(
         self, assignment: Assignment, tmp_path: Path
@@ -125,47 +210,52 @@ class TestOnRay:
             list(score_on_ray(lost, range(4)))
 
     def test_node_that_dies_costs_nothing(
-        self, assignment: Assignment, begin: Begin, large_archive: Path, reporter: Reporter
+        self,
+        begin: Begin,
+        large_archive: Path,
+        reporter: Reporter,
+        tmp_path: Path,
+        trials: list[random.Random],
+        whole: str,
     ) -> None:
         import ray
         from ray.cluster_utils import Cluster
 
-        from cxrscribe.archive.ray_data import score_on_ray
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+        nodes = [cluster.add_node(num_cpus=1)]
 
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-        node = cluster.add_node(num_cpus=1)
+        def kill(chance: random.Random) -> None:
+            cluster.remove_node(nodes.pop(chance.randrange(2)), allow_graceful=False)
+
         try:
-            dead = False
-            for _ in score_on_ray(assignment, range(FILMS // 2), address=cluster.address, most_actors=2):
-                if not dead:
-                    cluster.remove_node(node, allow_graceful=False)
-                    dead = True
-            assert dead
+            for trial, chance in enumerate(trials):
+                nodes.append(cluster.add_node(num_cpus=1))
+                path = tmp_path / f"run-{trial}"
+                run = begin(large_archive, path=path, shard_films=2)
+                before = score_and_break(assigned(run, reporter), chance, kill, address=cluster.address)
+                check(path, whole, before)
         finally:
             ray.shutdown()
             cluster.shutdown()
-        check(assignment.run, begin, large_archive, reporter)
 
     def test_driver_that_is_killed_is_gone_on_with(
-        self, large_archive: Path, tmp_path: Path, begin: Begin, reporter: Reporter
+        self, large_archive: Path, tmp_path: Path, trials: list[random.Random], whole: str
     ) -> None:
-        path = tmp_path / "run-by-ray"
-        words = [sys.executable, "-m", "cxrscribe", "score", large_archive, "--run", path, "--device", "cpu"]
-        words += ["--shard-films", 2, "--scheduler", "ray", "--threads", 1, "--no-spinning"]
-        command = [str(word) for word in words]
-        process = subprocess.Popen(
-            command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        while not list(path.glob("parts/*/part-*")):
-            assert process.poll() is None
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-        assert (done.returncode, done.stdout) == (
-            0,
-            f"{FILMS} films = {FILMS} ok + 0 quarantined + 0 missing\n",
-        )
-        check(open_run(path), begin, large_archive, reporter)
+        killed = 0
+        for trial, chance in enumerate(trials):
+            path = tmp_path / f"run-{trial}"
+            words = [sys.executable, "-m", "cxrscribe", "score", large_archive, "--run", path]
+            words += ["--device", "cpu", "--shard-films", 2, "--scheduler", "ray", "--threads", 1]
+            command = [str(word) for word in [*words, "--no-spinning"]]
+            killed += run_and_kill(command, path, chance)
+            before = parts(path)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+            assert (done.returncode, done.stdout) == (
+                0,
+                f"{FILMS} films = {FILMS} ok + 0 quarantined + 0 missing\n",
+            )
+            check(path, whole, before)
+        assert killed > 0
 
     def test_names_of_films_are_not_in_rays_logs(self, tmp_path: Path) -> None:
         folder = tmp_path / "films" / "Doe_Jane"
