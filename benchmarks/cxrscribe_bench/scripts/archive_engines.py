@@ -104,6 +104,7 @@ def measure_ray(folder: Path, films: int, bundle: Path, count: int, shard_films:
             local, ray = (
                 (found[by, films][0] - found[by, few][0]) / (films - few) for by in ("local", "ray")
             )
+            click.echo(f"round {number}: {1e3 * local:.1f} ms a film, by Ray {1e3 * ray:.1f} ms", err=True)
             ratios.append(local / ray)
             costs.append((local, ray))
     if not ratios:
@@ -138,6 +139,7 @@ def measure_ray_shards(folder: Path, films: int, bundle: Path, count: int) -> di
                 cost = {size: archive.cost(by, films, size, 1)[0] for size in sizes}
                 if number:  # the first round warms up
                     found.append(1e3 * (cost[1] - cost[few]) / (films - -(-films // few)))
+                    click.echo(f"round {number}, {by}: {found[-1]:.1f} ms a shard", err=True)
     figures: dict[str, float] = {"films": films, "rounds": count}
     for by, found in costs.items():
         low, high = interval(found)
