@@ -21,7 +21,7 @@ from typing import BinaryIO, Final, Self
 from cxrscribe.errors import InputError
 from cxrscribe.json_object import JsonObject
 
-_FAREWELL_SECONDS: Final = 5.0
+_FAREWELL_SECONDS: Final = 20.0
 
 
 class SilentError(Exception):

@@ -44,10 +44,8 @@ def die_at_once(exchange: Exchange) -> None:
 
 @pytest.mark.parametrize("work", [fail_at_once, die_at_once])
 def test_a_helper_that_ends_stops_the_training(work: object, capfd: pytest.CaptureFixture[str]) -> None:
-    started = time.monotonic()
     with pytest.raises(CxrscribeError, match="--resume"), shared_exchange(2, 3, work) as exchange:  # type: ignore[arg-type]
         exchange.sum(np.zeros(3, np.float32))
-    assert time.monotonic() - started < 30
     assert ("on purpose" in capfd.readouterr().err) == (work is fail_at_once)
 
 
