@@ -10,6 +10,7 @@ import os
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from cxrscribe.archive.attempts import ISOLATED_FROM, begin_attempt, take_back_attempt
@@ -131,6 +132,9 @@ class _Scorer:
         self._breaker = breaker
         self._attempts: dict[int, int] = {}
         """Of the shards that have been begun, and are neither committed nor left."""
+        self._beginning = Lock()
+        self._has_ended = False
+        """Whether no shard is begun any more; the stream's thread may outlive the call for a moment."""
 
     def receipts(
         self, stream: RowStream, shards: Iterable[int], batch_size: int, stats: DecodingStats | None
@@ -147,8 +151,10 @@ class _Scorer:
                         if len(group.rows) == len(group.films):
                             yield self._commit(group)
         except (GeneratorExit, KeyboardInterrupt, CxrscribeError):
-            for shard in tuple(self._attempts):
-                self._take_back(shard)
+            with self._beginning:
+                self._has_ended = True
+                for shard in tuple(self._attempts):
+                    self._take_back(shard)
             raise
 
     def _groups(self, shards: Iterable[int]) -> Iterator[Group]:
@@ -158,7 +164,10 @@ class _Scorer:
                 yield Group(shard, ())
                 continue
             films = self._generation.films_of(shard)
-            attempt = self._attempts[shard] = begin_attempt(self._generation, shard)
+            with self._beginning:
+                if self._has_ended:
+                    return
+                attempt = self._attempts[shard] = begin_attempt(self._generation, shard)
             ready = None
             if attempt >= ISOLATED_FROM:
                 ready = isolated_rows(self._run, shard, films, self._engine)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from queue import SimpleQueue
 from threading import Thread
 from typing import Final
@@ -61,10 +62,11 @@ def main() -> None:
                 engine=engine,
                 stats=stats,
             )
-            parent.say({"ready": True})
-            Thread(target=tell, name="cxrscribe-pulse", daemon=True).start()
-            for receipt in receipts:
-                parent.say({"receipt": receipt.to_json()})
+            with closing(receipts):  # an end that comes between two of them takes back what was begun
+                parent.say({"ready": True})
+                Thread(target=tell, name="cxrscribe-pulse", daemon=True).start()
+                for receipt in receipts:
+                    parent.say({"receipt": receipt.to_json()})
     except CxrscribeError as error:
         parent.say({"error": str(error)})
     except KeyboardInterrupt:

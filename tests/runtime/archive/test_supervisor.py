@@ -115,7 +115,7 @@ def test_interruption_ends_the_workers_and_takes_back_what_was_begun(assignment:
     assert workers_of(os.getpid()) == set()
     done = assignment.run.generation().done()
     begun = {int(name.rpartition("/")[2][:6]) for name in assignment.run.place.names("attempts")}
-    assert begun == set(done)
+    assert begun <= set(done)  # of a shard that was committed just then it may be taken back too
 
 
 @pytest.mark.slow
