@@ -43,9 +43,10 @@ def test_archive_is_scored_in_one_command(run: Run, archive: Path) -> None:
     assert run("score", "status", "out").stdout.startswith("25 of 25 films (100 %), 0 quarantined\n")
 
 
-def test_folder_may_be_called_as_a_command_is(run: Run, archive: Path) -> None:
-    shutil.copytree(archive, "status")
-    scored = run("score", "status", "--run", "RUN", "--threads", 1)
+@pytest.mark.parametrize("name", ["status", "films"])
+def test_folder_may_be_called_as_a_command_is(run: Run, archive: Path, name: str) -> None:
+    shutil.copytree(archive, name)
+    scored = run("score", name, "--run", "RUN", "--threads", 1)
     assert scored.exit_code == 0, scored.output
     assert run("score", "status", "RUN").exit_code == 0
     assert "No such option '--run'" in run("score", "verify", "--run", "RUN").stderr

@@ -33,7 +33,7 @@ KEY_OPTION: Final = click.option(
 RUN: Final = click.STRING  # click.Path would take a slash out of s3://
 
 
-@click.command(short_help="Score the films of an archive (may be left out: it is the default).")
+@click.command(hidden=True)
 @click.argument("sources", nargs=-1, metavar="[SOURCE]...")
 @click.option(
     "--run",

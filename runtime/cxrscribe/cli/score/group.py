@@ -10,7 +10,8 @@ import click
 from cxrscribe.cli.score.films import films, retry
 from cxrscribe.cli.score.run import compact, export, status, verify
 
-_FILMS: Final = "films"
+_FILMS: Final = "films of an archive"
+"""The name of the command that scores: no word, so that no folder has it."""
 
 
 class ScoreGroup(click.Group):
@@ -25,8 +26,7 @@ class ScoreGroup(click.Group):
     def _begins_with_command(self, args: list[str]) -> bool:
         """Whether the first word is a command, and not a folder of that name: only scoring takes --run."""
         has_run = any(arg == "--run" or arg.startswith("--run=") for arg in args)
-        is_source = args[0] != _FILMS and has_run and Path(args[0]).exists()
-        return args[0] in self.commands and not is_source
+        return args[0] in self.commands and not (has_run and Path(args[0]).exists())
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The help of the command that scores, then the other commands."""
