@@ -22,6 +22,7 @@ from cxrscribe.films.rules import FilmRules
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
+    from pydicom.tag import BaseTag
 
 # Of files that don't tell their modality: CR, DX for presentation and for processing, secondary capture.
 _FILM_CLASSES: Final = ("1", "1.1", "1.1.1", "7")
@@ -48,6 +49,7 @@ _TRANSFER_SYNTAX: Final = 0x10
 _PIXEL_DATA: Final = (0x7FE0, 0x0010)
 _MOST_READS: Final = 100_000  # a film has about a thousand
 _MOST_META_ELEMENTS: Final = 1000
+_HEADER: Final = 12  # bytes before the value of an element whose length has four
 _UNDEFINED: Final = 0xFFFFFFFF
 _PALETTE: Final = "PALETTE COLOR"
 _NO_PICTURE: Final = "is a DICOM file without a picture; give the file of a radiograph"
@@ -98,9 +100,12 @@ def _has_preamble(content: bytes) -> bool:
 
 
 def transfer_syntax(content: bytes) -> str | None:
-    """Its UID, from the file meta information (PS3.10, 7.1); None where that can't be understood."""
-    found, _ = _read_meta(content)
-    return found[0] if len(found) == 1 else None
+    """Its UID, from the file meta information (PS3.10, 7.1).
+
+    `content`: the file, or how it begins. None where that can't be understood, or doesn't have all of it.
+    """
+    found, end = _read_meta(content)
+    return found[0] if len(found) == 1 and end + _HEADER <= len(content) else None
 
 
 def _read_meta(content: bytes) -> tuple[list[str], int]:
@@ -108,7 +113,7 @@ def _read_meta(content: bytes) -> tuple[list[str], int]:
     place = _PREAMBLE + len(_MARK) if _has_preamble(content) else 0
     found: list[str] = []
     for _ in range(_MOST_META_ELEMENTS):
-        if place + 12 > len(content):
+        if place + _HEADER > len(content):
             break
         group, element, kind, short = struct.unpack_from("<HH2sH", content, place)
         if group != _META_GROUP:
@@ -166,7 +171,7 @@ def read_dicom(
         content = bytes(_PREAMBLE) + _MARK + content
     buffer = _Bounded(content)
     try:
-        dataset = pydicom.dcmread(buffer, specific_tags=list(_ATTRIBUTES), stop_before_pixels=True)
+        dataset = pydicom.dcmread(buffer, specific_tags=_tags(), stop_before_pixels=True)
         if syntax is not None and syntax != dataset.file_meta.get("TransferSyntaxUID"):
             # By the one it was decided which process may decode the film, by the other it would be decoded.
             raise FilmError("is a DICOM file whose transfer syntax can be read in two ways; fetch it again")
@@ -181,6 +186,14 @@ def read_dicom(
         raise FilmError(f"is a damaged DICOM file ({type(error).__name__}); fetch it again") from None
     with room_for(int(dataset.Rows), int(dataset.Columns)):
         return _picture(dataset, data, size_hint if rules.reduces_dicom else None, rules)
+
+
+@cache
+def _tags() -> list[BaseTag]:
+    """Of `_ATTRIBUTES`: to look up their names takes as long as to read a header does."""
+    from pydicom.tag import Tag
+
+    return [Tag(name) for name in _ATTRIBUTES]
 
 
 class _Bounded(BytesIO):

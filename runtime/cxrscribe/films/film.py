@@ -62,7 +62,7 @@ _ORIENTATION_TAG: Final = 274
 _AS_STORED: Final = "as stored"
 _STRIP: Final = 1 << 16  # samples
 _SNIFFED_BYTES: Final = 132
-_FIRST_BYTES: Final = 512
+_FIRST_BYTES: Final = 4096  # with the file meta information of DICOM, as a rule
 _UPRIGHT: Final[dict[int, Callable[[Pixels], Pixels]]] = {
     2: lambda pixels: pixels[:, ::-1],
     3: lambda pixels: pixels[::-1, ::-1],
@@ -144,15 +144,18 @@ def film_name(source: FilmSource) -> str:
     return "film array" if isinstance(source, np.ndarray) else f"film of type {type(source).__name__}"
 
 
-def open_source(source: FilmSource) -> FilmSource:
+def open_source(source: FilmSource, leave: Callable[[bytes], bool] | None = None) -> FilmSource:
     """The bytes of a file, whatever says which; an array or a PIL image as it is.
 
-    Raises FilmError, which doesn't name the film, when the file is missing or can't be read.
+    `leave`: whether a file that begins like this is left for another process to read; then its absolute path
+    is returned. Raises FilmError, which doesn't name the film, when the file is missing or can't be read.
     """
     if isinstance(source, bytes | bytearray | memoryview):
         return bytes(source)
     if isinstance(source, str | os.PathLike):
-        return _content(Path(source))
+        path = Path(source)
+        content = _content(path, leave)
+        return path.absolute() if content is None else content
     return source
 
 
@@ -168,8 +171,8 @@ def decode(
     return _from_image(opened, rules.png_range)
 
 
-def _content(path: Path) -> bytes:
-    """The bytes of a regular file of a sane size."""
+def _content(path: Path, leave: Callable[[bytes], bool] | None) -> bytes | None:
+    """The bytes of a regular file of a sane size; none where it is left."""
     try:
         # From Python 3.14 on, `Path.exists` and its like take whatever goes wrong for an absent file.
         status = path.stat()
@@ -182,7 +185,10 @@ def _content(path: Path) -> bytes:
                 f"holds {status.st_size:,} bytes, more than any film that is read; reduce it first"
             )
         with path.open("rb") as file:
-            _check_format(file.read(_FIRST_BYTES))  # before the rest is read
+            start = file.read(_FIRST_BYTES)
+            _check_format(start)  # before the rest is read
+            if leave is not None and leave(start):
+                return None
             file.seek(0)
             return file.read()
     except FileNotFoundError:

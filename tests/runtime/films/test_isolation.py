@@ -20,7 +20,7 @@ from pydicom.uid import JPEG2000, ExplicitVRBigEndian, ExplicitVRLittleEndian, J
 import cxrscribe
 from cxrscribe.errors import FilmError, InputError
 from cxrscribe.films import isolation as module
-from cxrscribe.films.dicom import transfer_syntax
+from cxrscribe.films.dicom import is_dicom, transfer_syntax
 from cxrscribe.films.frames import NATIVE_SYNTAXES
 from cxrscribe.films.isolation import Isolation
 from cxrscribe.films.preprocess import Preprocessing
@@ -57,6 +57,41 @@ def test_film_is_the_same_in_a_process_of_its_own_and_here() -> None:
     assert PREPROCESSING.read(content).tobytes() == here.tobytes()
     assert len(module._idle) == 1
     assert PREPROCESSING.read(written(dicom(FILM)), Isolation("all")).shape == (24, 32)
+
+
+def test_file_is_read_where_it_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = compressed()
+    expected = PREPROCESSING.read(content).tobytes()
+    monkeypatch.chdir(tmp_path)
+    names = ["film.dcm", "Müller, 肺.dcm", "\udcff.dcm" if sys.platform == "linux" else "f.dcm"]
+    for name in names:
+        (tmp_path / name).write_bytes(content)
+        assert PREPROCESSING.read(name).tobytes() == expected  # from wherever the other process was started
+    later = tmp_path / "later"
+    later.mkdir()
+    monkeypatch.chdir(later)
+    with pytest.raises(FilmError, match=r"film.dcm: file does not exist"):
+        PREPROCESSING.read("film.dcm")
+    (later / "film.dcm").write_bytes(compressed(jpeg(FILM[:40])))
+    with pytest.raises(FilmError, match=r"^film.dcm: .*another size"):
+        PREPROCESSING.read(Path("film.dcm"))
+
+
+def test_file_that_goes_between_its_first_bytes_and_the_rest_is_that_films_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = tmp_path / "film.dcm"
+    film.write_bytes(compressed())
+    reads = module._Worker.read
+
+    def late(self: module._Worker, film: bytes | Path, *more: object) -> object:
+        assert isinstance(film, Path)
+        film.unlink()
+        return reads(self, film, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module._Worker, "read", late)
+    with pytest.raises(FilmError, match=r"film.dcm: file does not exist"):
+        PREPROCESSING.read(film)
 
 
 @pytest.mark.parametrize(
@@ -306,6 +341,16 @@ def test_process_that_can_not_be_started_is_that_films_error(monkeypatch: pytest
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(FilmError, match="no process could be started for it"):
         PREPROCESSING.read(compressed())
+
+
+@pytest.mark.parametrize("cut", [*range(128, 420, 7), 512])
+def test_beginning_of_a_file_isolates_whatever_all_of_it_would(cut: int) -> None:
+    content = compressed()
+    place = content.index(b"\x02\x00\x10\x00UI")
+    native = b"\x02\x00\x10\x00UI\x14\x001.2.840.10008.1.2.1\0"
+    for whole in (content, content[:place] + native + content[place:]):
+        assert transfer_syntax(whole) not in NATIVE_SYNTAXES
+        assert not is_dicom(whole[:cut]) or Isolation().concerns(whole[:cut])
 
 
 def test_film_of_a_picture_or_an_array_stays_here() -> None:
