@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, Union
 import numpy as np
 import numpy.typing as npt
 
-from cxrscribe.errors import FilmError, MissingExtraError
+from cxrscribe.errors import FilmError, MissingExtraError, Reason
 from cxrscribe.films import png
 from cxrscribe.films.codestream import read_codestream
 from cxrscribe.films.dicom import is_dicom, read_dicom
@@ -98,10 +98,14 @@ def naming(source: FilmSource) -> Iterator[None]:
     """Let whatever goes wrong with a film be a FilmError that names it."""
     try:
         yield
-    except (FilmError, MissingExtraError) as error:
-        raise FilmError(f"{film_name(source)}: {error}") from error
+    except FilmError as error:
+        raise FilmError(f"{film_name(source)}: {error}", error.reason) from error
+    except MissingExtraError as error:
+        raise FilmError(f"{film_name(source)}: {error}", Reason.UNSUPPORTED) from error
     except MemoryError:
-        raise FilmError(f"{film_name(source)}: does not fit in memory; reduce it first") from None
+        raise FilmError(
+            f"{film_name(source)}: does not fit in memory; reduce it first", Reason.TOO_LARGE
+        ) from None
     except Exception as error:
         raise FilmError(
             f"{film_name(source)}: can't be read ({type(error).__name__}: {error}); fetch it again"
@@ -182,7 +186,8 @@ def _content(path: Path, leave: Callable[[bytes], bool] | None) -> bytes | None:
             raise FilmError("is not a regular file; give a file")
         if status.st_size > MOST_BYTES:
             raise FilmError(
-                f"holds {status.st_size:,} bytes, more than any film that is read; reduce it first"
+                f"holds {status.st_size:,} bytes, more than any film that is read; reduce it first",
+                Reason.TOO_LARGE,
             )
         with path.open("rb") as file:
             start = file.read(_FIRST_BYTES)
@@ -192,7 +197,7 @@ def _content(path: Path, leave: Callable[[bytes], bool] | None) -> bytes | None:
             file.seek(0)
             return file.read()
     except FileNotFoundError:
-        raise FilmError("file does not exist; check the path") from None
+        raise FilmError("file does not exist; check the path", Reason.MISSING) from None
     except OSError as error:
         raise FilmError(
             f"can't be opened ({error.strerror or type(error).__name__}); check its rights"
@@ -206,9 +211,9 @@ def _content(path: Path, leave: Callable[[bytes], bool] | None) -> bytes | None:
 def _check_format(start: bytes) -> None:
     """Raise FilmError when a file that begins like this is none that is read."""
     if not start:
-        raise FilmError("is empty; fetch the file again")
+        raise FilmError("is empty; fetch the file again", Reason.TRUNCATED)
     if not (start.startswith((png.SIGNATURE, _JPEG)) or is_dicom(start)):
-        raise FilmError(f"is {_format_name(start)}, not a film; {_ACCEPTED}")
+        raise FilmError(f"is {_format_name(start)}, not a film; {_ACCEPTED}", Reason.NOT_A_RADIOGRAPH)
 
 
 def _from_bytes(content: bytes, size_hint: tuple[int, int] | None, rules: FilmRules) -> Picture:
@@ -229,7 +234,9 @@ def _check_scans(content: bytes) -> None:
     if head is not None and head.components == 1 and not head.is_progressive:
         return  # what comes after the first one is left alone
     if content.count(_JPEG_SCAN) > _MOST_SCANS and (scans := _scans(content)) > _MOST_SCANS:
-        raise FilmError(f"is a JPEG of {scans} scans, and {_MOST_SCANS} are read; save it anew")
+        raise FilmError(
+            f"is a JPEG of {scans} scans, and {_MOST_SCANS} are read; save it anew", Reason.UNSUPPORTED
+        )
 
 
 def _scans(content: bytes) -> int:
@@ -287,7 +294,9 @@ def _from_file(
         width, height = image.size
         check_size(height, width)
         if getattr(image, "n_frames", 1) > 1:
-            raise FilmError("is an animation of several pictures; give one film a file")
+            raise FilmError(
+                "is an animation of several pictures; give one film a file", Reason.SEVERAL_FRAMES
+            )
         if image.format == "PNG":
             _scale_transparency(image, content[_PNG_DEPTH])
         if size_hint is not None and image.mode in ("L", "RGB"):
@@ -306,7 +315,8 @@ def _scale_transparency(image: ImageFile, depth: int) -> None:
     transparent = image.info.get("transparency")
     if image.mode == "RGB" and depth == 16 and transparent is not None:
         raise FilmError(
-            "has 16-bit colours, of which one is transparent; convert it to 8 bits or to grey first"
+            "has 16-bit colours, of which one is transparent; convert it to 8 bits or to grey first",
+            Reason.UNSUPPORTED,
         )
     if image.mode == "L" and depth < 8 and isinstance(transparent, int):
         image.info["transparency"] = transparent * 255 // ((1 << depth) - 1)
@@ -327,7 +337,9 @@ def _from_image(image: object, png_range: str) -> Picture:
     except MemoryError:
         raise
     except Exception as error:
-        raise FilmError(f"is damaged or truncated ({_reason(error)}); fetch the file again") from None
+        raise FilmError(
+            f"is damaged or truncated ({_reason(error)}); fetch the file again", Reason.TRUNCATED
+        ) from None
     pixels = picture.pixels
     if orientation in _UPRIGHT:
         pixels = _UPRIGHT[orientation](pixels)
@@ -337,7 +349,10 @@ def _from_image(image: object, png_range: str) -> Picture:
 def _grey(image: Image.Image, png_range: str) -> Picture:
     """Grey pixels of an image of any mode whose range is known."""
     if image.mode == "F":
-        raise FilmError("has floating-point pixels, whose range is unknown; scale them to 8 or 16 bit first")
+        raise FilmError(
+            "has floating-point pixels, whose range is unknown; scale them to 8 or 16 bit first",
+            Reason.UNSUPPORTED,
+        )
     if image.mode == "I" or image.mode.startswith("I;16"):
         return _grey_16_bit(image, png_range)
     if image.mode in ("P", "PA"):
@@ -350,7 +365,7 @@ def _grey(image: Image.Image, png_range: str) -> Picture:
 def _grey_16_bit(image: Image.Image, png_range: str) -> Picture:
     values = _samples(image, np.int32 if image.mode == "I" else np.uint16)
     if image.mode == "I" and (values.min() < 0 or values.max() > 65535):
-        raise FilmError("has pixels outside 0 to 65535; scale them to 8 or 16 bit first")
+        raise FilmError("has pixels outside 0 to 65535; scale them to 8 or 16 bit first", Reason.UNSUPPORTED)
     transparent = image.info.get("transparency")
     return show_16_bit(values, png_range, transparent if isinstance(transparent, int) else None)
 

@@ -25,7 +25,7 @@ from typing import IO, Any, Final
 
 import numpy as np
 
-from cxrscribe.errors import FilmError, InputError
+from cxrscribe.errors import FilmError, InputError, Reason
 from cxrscribe.films.deadlines import deadlines
 from cxrscribe.films.dicom import is_dicom, transfer_syntax
 from cxrscribe.films.frames import NATIVE_SYNTAXES
@@ -102,13 +102,13 @@ def read_isolated(
         try:
             return _read_by(reused, film, request, isolation)
         except _WorkerLostError as lost:
-            if lost.is_overrun:
-                raise FilmError(str(lost)) from None
+            if lost.reason == Reason.TIMED_OUT:
+                raise FilmError(str(lost), lost.reason) from None
             # Who knows what the films before this one have left in there: once more, in a new one.
     try:
         return _read_by(_Worker(), film, request, isolation)
     except _WorkerLostError as lost:
-        raise FilmError(str(lost)) from None
+        raise FilmError(str(lost), lost.reason) from None
 
 
 def _read_by(
@@ -129,10 +129,9 @@ def _read_by(
 class _WorkerLostError(Exception):
     """The process has ended: why, in words for the film that it had."""
 
-    def __init__(self, why: str, *, is_overrun: bool) -> None:
+    def __init__(self, why: str, reason: Reason) -> None:
         super().__init__(why)
-        self.is_overrun = is_overrun
-        """Whether the film took more than it may."""
+        self.reason = reason
 
 
 class _Worker:
@@ -214,7 +213,7 @@ class _Worker:
         if reply is None or timed_out.is_set() or ("bytes" in reply and len(pixels) < reply["bytes"]):
             raise self._lost(isolation, timed_out.is_set())
         if "error" in reply:
-            raise FilmError(reply["error"])
+            raise FilmError(reply["error"], Reason(reply["reason"]))
         return Picture(np.frombuffer(pixels, np.uint8).reshape(reply["shape"]).copy(), reply["display"])
 
     def is_there(self) -> bool:
@@ -261,8 +260,8 @@ class _Worker:
             except ValueError:
                 how = f"exit code {code}"
             why = f"made its decoder crash ({how}); the file is damaged: fetch it again"
-            return _WorkerLostError(why, is_overrun=False)
-        return _WorkerLostError(why, is_overrun=True)
+            return _WorkerLostError(why, Reason.KILLED_THE_READER)
+        return _WorkerLostError(why, Reason.TIMED_OUT)
 
 
 def _enlarge(pipe: IO[bytes] | None) -> None:

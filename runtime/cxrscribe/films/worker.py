@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from cxrscribe.errors import FilmError, MissingExtraError
+from cxrscribe.errors import FilmError, MissingExtraError, Reason
 from cxrscribe.films.film import open_source
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.json_object import JsonObject
@@ -51,11 +51,16 @@ def _answer(request: dict[str, Any], content: bytes | None, replies: BinaryIO) -
         pixels = picture.pixels.tobytes()
         reply = {"bytes": len(pixels), "shape": picture.pixels.shape, "display": picture.display}
     except MemoryError:
-        reply = {"error": request["no_memory"]}
-    except (FilmError, MissingExtraError) as error:
-        reply = {"error": str(error)}
+        reply = {"error": request["no_memory"], "reason": Reason.TOO_LARGE}
+    except FilmError as error:
+        reply = {"error": str(error), "reason": error.reason}
+    except MissingExtraError as error:
+        reply = {"error": str(error), "reason": Reason.UNSUPPORTED}
     except Exception as error:
-        reply = {"error": f"can't be read ({type(error).__name__}); fetch it again"}
+        reply = {
+            "error": f"can't be read ({type(error).__name__}); fetch it again",
+            "reason": Reason.UNREADABLE,
+        }
     replies.write(json.dumps(reply).encode() + b"\n" + pixels)
     replies.flush()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000, ExplicitVRBigEndian, ExplicitVRLittleEndian, JPEGBaseline8Bit, RLELossless
 
 import cxrscribe
-from cxrscribe.errors import FilmError, InputError
+from cxrscribe.errors import FilmError, InputError, Reason
 from cxrscribe.films import isolation as module
 from cxrscribe.films.dicom import is_dicom, transfer_syntax
 from cxrscribe.films.frames import NATIVE_SYNTAXES
@@ -124,22 +125,33 @@ def test_transfer_syntax_is_found_behind_whatever_stands_before_it(syntax: str) 
 
 @pytest.mark.skipif("os.name != 'posix'", reason="other systems have no such signals")
 @pytest.mark.parametrize(
-    ("how", "said"),
+    ("how", "said", "reason"),
     [
-        ("os.abort()", r"crash \(SIGABRT\)"),
-        ("os.kill(os.getpid(), signal.SIGSEGV)", r"crash \(SIGSEGV\)"),
-        ("os._exit(3)", r"crash \(exit code 3\)"),
-        ("os.write(1, b'noise') and os.write(2, b'noise') and (_ for _ in ()).throw(KeyError())", "KeyError"),
-        ("(_ for _ in ()).throw(MemoryError())", "more than 2.1 GB of memory"),
+        ("os.abort()", r"crash \(SIGABRT\)", Reason.KILLED_THE_READER),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", r"crash \(SIGSEGV\)", Reason.KILLED_THE_READER),
+        ("os._exit(3)", r"crash \(exit code 3\)", Reason.KILLED_THE_READER),
+        (
+            "os.write(1, b'noise') and os.write(2, b'noise') and (_ for _ in ()).throw(KeyError())",
+            "KeyError",
+            Reason.UNREADABLE,
+        ),
+        ("(_ for _ in ()).throw(MemoryError())", "more than 2.1 GB of memory", Reason.TOO_LARGE),
+        (
+            "(_ for _ in ()).throw(d.MissingExtraError('DICOM', 'dicom'))",
+            "needs the extra 'dicom'",
+            Reason.UNSUPPORTED,
+        ),
     ],
 )
 def test_crash_is_that_films_error_and_the_next_film_is_read(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: str, said: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: str, said: str, reason: Reason
 ) -> None:
     with monkeypatch.context() as broken:
         crash(broken, tmp_path, how)
-        with pytest.raises(FilmError, match=rf"film of \d+ bytes: .*{said}"):
+        with pytest.raises(FilmError, match=rf"film of \d+ bytes: .*{said}") as caught:
             PREPROCESSING.read(compressed())
+        assert caught.value.reason == reason
+        assert pickle.loads(pickle.dumps(caught.value)).reason == reason
     module._end_all()
     assert PREPROCESSING.read(compressed()).shape == (24, 32)
 
@@ -149,8 +161,9 @@ def test_film_that_takes_more_processor_time_than_it_may_is_given_up(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     crash(monkeypatch, tmp_path, "any(iter(int, 1))")
-    with pytest.raises(FilmError, match=r"takes more than 1 s of processor time to decode"):
+    with pytest.raises(FilmError, match=r"takes more than 1 s of processor time to decode") as caught:
         PREPROCESSING.read(compressed(), Isolation(cpu_seconds=1))
+    assert caught.value.reason == Reason.TIMED_OUT
     (tmp_path / "sitecustomize.py").write_text("")
     assert PREPROCESSING.read(compressed()).shape == (24, 32)
 
@@ -159,8 +172,9 @@ def test_film_that_takes_longer_than_it_may_is_given_up(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     crash(monkeypatch, tmp_path, "__import__('time').sleep(600)")
-    with pytest.raises(FilmError, match=r"takes more than 0.5 s to decode"):
+    with pytest.raises(FilmError, match=r"takes more than 0.5 s to decode") as caught:
         PREPROCESSING.read(compressed(), Isolation(wall_seconds=0.5))
+    assert caught.value.reason == Reason.TIMED_OUT
 
 
 @pytest.mark.skipif("not sys.platform.startswith('linux')", reason="the limits are Linux'")

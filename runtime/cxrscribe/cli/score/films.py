@@ -16,7 +16,7 @@ from cxrscribe.cli.options import BeamChoice, EngineChoice, beam_options, bundle
 from cxrscribe.cli.score.bar import ScoreBar
 from cxrscribe.cli.score.options import WayChoice, way_options
 from cxrscribe.cli.score.summary import exit_code, outcome
-from cxrscribe.errors import InputError
+from cxrscribe.errors import InputError, Reason
 
 if TYPE_CHECKING:
     from cxrscribe.archive.generation import Generation
@@ -145,7 +145,6 @@ def retry(
 
     Exit code: as `cxrscribe score`.
     """
-    from cxrscribe.archive.quarantine import Reason
     from cxrscribe.archive.retry import begin_retry
     from cxrscribe.archive.run import open_run
 
