@@ -38,6 +38,7 @@ _JPEG_2000: Final = tuple(f"1.2.840.10008.1.2.4.{last}" for last in (90, 91, 201
 _ITEM: Final = 0xE000FFFE
 _DELIMITER: Final = 0xE0DDFFFE
 _MOST_ITEMS: Final = 10_000
+_GDCM_BITS: Final = 16
 _END_OF_JPEG: Final = b"\xff\xd9"
 _PADDING: Final = 16  # bytes that may follow it
 _YBR: Final = ("YBR_FULL", "YBR_FULL_422")
@@ -142,7 +143,12 @@ def _compressed(
             raise FilmError("has DICOM pixels that are cut off; fetch the file again", Reason.TRUNCATED)
         return _unpacked(_imagecodecs().jpeg8_decode(frame), dataset), 0
     if syntax in _JPEG and head.bits != 8:
-        return _by_gdcm(dataset, frame, head.bits), 0
+        if head.bits != _GDCM_BITS:  # of others GDCM throws where nobody can catch it
+            raise FilmError(
+                f"has JPEG pixels of {head.bits} bits, where the standard allows 8 and 12; fetch the file "
+                "again"
+            )
+        return _by_gdcm(dataset, frame), 0
     if syntax in _JPEG and is_grey:
         return _jpeg(frame, dataset, smallest), 0
     # Without an offset table: there is one frame, wherever a table says that it begins.
@@ -172,8 +178,8 @@ def _by_pydicom(dataset: Dataset, kind: str, data: bytes, decoder: str) -> Value
     return values
 
 
-def _by_gdcm(dataset: Dataset, frame: bytes, bits: int) -> Values:
-    """Pixels of JPEG whose samples have so many bits: the standard has 8 and 12, GDCM writes others too.
+def _by_gdcm(dataset: Dataset, frame: bytes) -> Values:
+    """Pixels of JPEG of `_GDCM_BITS`: the standard has 8 and 12, GDCM writes these too.
 
     GDCM reads them out of a file, which has what is read here of a film, and nothing of a patient.
     """
@@ -183,8 +189,8 @@ def _by_gdcm(dataset: Dataset, frame: bytes, bits: int) -> Values:
         import gdcm
     except ModuleNotFoundError:
         raise FilmError(
-            f"has JPEG pixels of {bits} bits, where the standard allows 8 and 12; only GDCM reads them: "
-            "install python-gdcm",
+            f"has JPEG pixels of {_GDCM_BITS} bits, where the standard allows 8 and 12; only GDCM reads "
+            "them: install python-gdcm",
             Reason.UNSUPPORTED,
         ) from None
     dataset.add_new("PixelData", "OB", encapsulate([frame], has_bot=False))
