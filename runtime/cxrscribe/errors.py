@@ -32,11 +32,14 @@ class SettingsError(CxrscribeError, ValueError):
 
 
 class BundleError(CxrscribeError, ValueError):
-    """A bundle is damaged, incomplete, unsafe, or of an unknown schema."""
+    """A bundle is damaged, incomplete, unsafe, of an unknown schema, or its graphs don't do what they say."""
 
 
 class DecodingError(CxrscribeError, RuntimeError):
-    """A beam search ended without any report: the settings forbid all of them, or the network gave NaN."""
+    """A beam search ended without any report.
+
+    The settings forbid all of them, or the network gave NaN or words that aren't there.
+    """
 
 
 class DeviceError(CxrscribeError, RuntimeError):

@@ -32,8 +32,8 @@ from cxrscribe.sessions.cache_folder import (
 from cxrscribe.sessions.device import import_onnxruntime, processor
 from cxrscribe.sessions.session import SessionSettings, write_optimized
 
-_LAYOUT: Final = 1
-"""Of what is written; another number makes new entries."""
+_LAYOUT: Final = 2
+"""Of what is written; another number makes new entries. Those of 1 are of graphs with any operators."""
 _SUM_DIGITS: Final = 32
 
 
@@ -54,7 +54,14 @@ class GraphCache:
         """Optimize a graph, whose files have been checked, and add it. None where that can't be done.
 
         Why doesn't matter: a folder that can't be written to, a full disk, a graph that onnxruntime refuses.
+        Files of a bundle that isn't verified are verified here: who verifies relies on what is in the cache.
         """
+        if not source.bundle.verify:
+            try:
+                for file in files:
+                    source.bundle.check_sha256(file)
+            except BundleError:
+                return None
         made_meanwhile = self._sound(source)
         if made_meanwhile is not None:
             return made_meanwhile

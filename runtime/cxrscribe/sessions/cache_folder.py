@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from cxrscribe.bundle.bundle import GraphFile
-from cxrscribe.bundle.external_data import external_files
 from cxrscribe.bundle.files import is_bundle_path
+from cxrscribe.bundle.graph_contents import external_files
 from cxrscribe.errors import BundleError
 from cxrscribe.json_object import JsonObject, read_json_object
 
