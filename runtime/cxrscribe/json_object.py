@@ -187,11 +187,10 @@ def read_json_object(
     try:
         with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
-            # No more is read than fits, whatever the file has become meanwhile.
-            content = file.read(max_bytes + 1) if size <= max_bytes else b""
+            content = file.read(size) if size <= max_bytes else b""  # no more, even if it grows meanwhile
     except OSError as problem:
         raise error(f"{path} can't be read ({problem.strerror}); {remedy}") from None
-    if max(size, len(content)) > max_bytes:
+    if size > max_bytes:
         raise error(f"{path} has {size} bytes, more than the {max_bytes} a description may have; {_REMEDY}")
     return parse_json_object(content, str(path), place=path.name if place is None else place, error=error)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 # A pipe put in the place of a file after it was looked at must not be waited for either.
 _FLAGS: Final = (
@@ -15,15 +16,15 @@ _FLAGS: Final = (
 _BINARY: Final = getattr(os, "O_BINARY", 0)
 
 
-def open_regular(path: Path, *, follow: bool = True) -> BinaryIO:
-    """Open a regular file to read its bytes; `follow`: or a link that leads to one.
+def open_regular(path: Path, *, follow: bool = True) -> FileIO:
+    """Open a regular file to read its bytes, without a buffer; `follow`: or a link that leads to one.
 
     Raises OSError, also for a pipe, socket, device or folder, none of which is opened.
     """
     if not stat.S_ISREG((path.stat() if follow else path.lstat()).st_mode):
         raise _not_regular(path)  # opening a device may do something by itself
     flags = _FLAGS | _BINARY | (0 if follow else getattr(os, "O_NOFOLLOW", 0))
-    file = open(path, "rb", opener=lambda name, _: os.open(name, flags))  # noqa: SIM115
+    file = FileIO(os.open(path, flags))
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise _not_regular(path)

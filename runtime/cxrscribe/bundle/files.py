@@ -9,8 +9,9 @@ import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 from cxrscribe.errors import BundleError, InputError
 from cxrscribe.json_object import ErrorKind, JsonObject
@@ -194,7 +195,7 @@ def sha256_of(file: Path, error: ErrorKind = InputError) -> str:
         raise error(f"{file} can't be read: {problem.strerror or problem}; check the path") from problem
 
 
-def stream_sha256(stream: BinaryIO) -> str:
+def stream_sha256(stream: FileIO) -> str:
     """Checksum of what is left to read of an open file, as `sha256_of`. Raises OSError."""
     import hashlib  # brings 4 MB of OpenSSL, which a bundle that is in the cache doesn't need
 
