@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cxrscribe.bundle.files import content_sha256
+from cxrscribe.bundle import files
 from cxrscribe.bundle.manifest import MANIFEST_NAME
 
 
@@ -18,5 +18,5 @@ def edit_manifest(bundle: Path, change: Callable[[dict[str, Any]], object]) -> N
     before = fields.get("sha256")
     change(fields)
     if before is not None and fields.get("sha256") == before:
-        fields["sha256"] = content_sha256({name: fields[name] for name in fields if name != "sha256"})
+        fields["sha256"] = files.content_sha256({name: fields[name] for name in fields if name != "sha256"})
     file.write_text(json.dumps(fields), "utf-8")
