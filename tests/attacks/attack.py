@@ -58,12 +58,12 @@ def words(bundle: Path, **options: object) -> list[str]:
 
 
 def texts(outcomes: Iterable[cxrscribe.Report | FilmError]) -> list[str]:
-    """Words of the reports. Raises the first error among them."""
+    """Words of the reports, and how likely they are. Raises the first error among them."""
     found = []
     for outcome in outcomes:
         if isinstance(outcome, FilmError):
             raise outcome
-        found.append(outcome.text)
+        found.append(f"{outcome.text} ({outcome.log_prob:.4f})")
     return found
 
 

@@ -224,28 +224,52 @@ def _ends_in(nodes: list[Any], constants: dict[str, NDArray[Any]], output: str) 
     return change
 
 
-def _wrong_shape(graph: str, output: str, axis: int, kind: SmallBundle, *, more: bool) -> Attack:
-    """An output with one row for all, or with one row more: no report may come of it."""
+def _unforeseen(model: ModelProto, number: float) -> list[Any]:
+    """Nodes that give `number` as int64 [1], called `unforeseen`, in a way that no reader can foresee."""
+    data = model.graph.input[0].name
+    model.graph.initializer.append(numpy_helper.from_array(np.float32([0]), "nothing"))
+    model.graph.initializer.append(numpy_helper.from_array(np.float32([number]), "number"))
+    return [
+        helper.make_node("Cast", [data], ["data_numbers"], to=TensorProto.FLOAT),
+        helper.make_node("Flatten", ["data_numbers"], ["data_row"], axis=0),
+        helper.make_node("ReduceMax", ["data_row"], ["data_most"], axes=[1], keepdims=0),
+        helper.make_node("Mul", ["data_most", "nothing"], ["data_nothing"]),
+        helper.make_node("Add", ["data_nothing", "number"], ["data_number"]),
+        helper.make_node("Cast", ["data_number"], ["unforeseen"], to=TensorProto.INT64),
+    ]
+
+
+def _wrong_shape(
+    graph: str, output: str, axis: int, kind: SmallBundle, *, more: bool, open_size: bool
+) -> Attack:
+    """An output with one row for all, or with twice as many: no report may come of it."""
+
+    def change(model: ModelProto) -> None:
+        constants = {"start": np.array([0]), "axis": np.array([axis])}
+        if open_size:
+            nodes = _unforeseen(model, 1e6 if more else 1)
+        else:
+            nodes, constants["unforeseen"] = [], np.array([10**6 if more else 1])
+        nodes.append(helper.make_node("Slice", ["before", "start", "unforeseen", "axis"], ["part"]))
+        parts = ["part", "part"] if more else ["part"]
+        nodes.append(helper.make_node("Concat", parts, [output], axis=axis))
+        _ends_in(nodes, constants, output)(model)
 
     def attempt(folder: Path) -> None:
         bundle = kind.write(folder / "bundle")
-        node = (
-            helper.make_node("Concat", ["before", "before"], [output], axis=axis)
-            if more
-            else helper.make_node("Gather", ["before", "first"], [output], axis=axis)
-        )
-        edit_graph(bundle, graph, _ends_in([node], {"first": np.array([0])}, output))
+        edit_graph(bundle, graph, change)
         try:
             words(bundle)
         except (BundleError, DeviceError):
             return
         raise FaultError("reports")
 
-    return Attack(f"{graph}: {output} with axis {axis} {'twice as long' if more else 'of 1'}", attempt)
+    size = "twice as long" if more else "of 1"
+    return Attack(f"{graph}: {output} with axis {axis} {size}{', unforeseen' * open_size}", attempt)
 
 
 SHAPES = tuple(
-    _wrong_shape(graph, output, axis, kind, more=more)
+    _wrong_shape(graph, output, axis, kind, more=more, open_size=open_size)
     for graph, output, axis, kind in (
         (ENCODER, "features", 0, FUSED),
         (DECODER_INIT, "hidden", 1, CANONICAL),
@@ -263,6 +287,7 @@ SHAPES = tuple(
         (BEAM_STEP, "state_out", 0, FUSED),
     )
     for more in (False, True)
+    for open_size in (False, True)
 )
 
 
@@ -311,20 +336,12 @@ def _open_axes(name: str, **sizes: int) -> Attack:
         bundle = FUSED.write(folder / "bundle")
 
         def change(model: ModelProto) -> None:
-            # All of the last output's numbers, in a way that no reader of the graph can foresee.
-            image, output = model.graph.input[0].name, model.graph.output[-1].name
+            output = model.graph.output[-1].name
             nodes = [
-                helper.make_node("Shape", [image], ["image_shape"]),
-                helper.make_node("Cast", [image], ["image_numbers"], to=TensorProto.FLOAT),
-                helper.make_node("Flatten", ["image_numbers"], ["image_row"], axis=0),
-                helper.make_node("ReduceMax", ["image_row"], ["image_most"], axes=[1], keepdims=0),
-                helper.make_node("Abs", ["image_most"], ["image_size"]),
-                helper.make_node("Add", ["image_size", "large"], ["end_number"]),
-                helper.make_node("Cast", ["end_number"], ["end"], to=TensorProto.INT64),
-                helper.make_node("Slice", ["before", "start", "end", "axis"], [output]),
+                *_unforeseen(model, 1e6),
+                helper.make_node("Slice", ["before", "start", "unforeseen", "axis"], [output]),
             ]
-            constants = {"large": np.float32([1e6]), "start": np.array([0]), "axis": np.array([1])}
-            _ends_in(nodes, constants, output)(model)
+            _ends_in(nodes, {"start": np.array([0]), "axis": np.array([1])}, output)(model)
             for number, value in enumerate([*model.graph.input, *model.graph.output]):
                 for place, axis in enumerate(value.type.tensor_type.shape.dim):
                     axis.Clear()

@@ -2,8 +2,8 @@
 
     python tests/attacks/run.py [TOPIC...]
 
-Topics: manifests, graphs, links, caches. They run in a process of their own, which may hang, crash, take long or
-run out of memory: each of these is a fault, and so is whatever isn't an error of cxrscribe.
+Topics: manifests, graphs, links, caches. They run in a process of their own, which may hang, crash, take
+long or run out of memory: each of these is a fault, and so is whatever isn't an error of cxrscribe.
 """
 
 from __future__ import annotations

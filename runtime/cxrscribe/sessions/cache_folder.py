@@ -21,7 +21,7 @@ from cxrscribe.bundle.graph_contents import external_files
 from cxrscribe.errors import BundleError
 from cxrscribe.json_object import JsonObject, read_json_object
 from cxrscribe.regular_file import open_regular
-from cxrscribe.sessions.trusted_folder import folder_problem, member_problem
+from cxrscribe.sessions.trusted_folder import close_to_others, folder_problem, member_problem
 
 GRAPH_NAME: Final = "graph.onnx"
 WEIGHTS_NAME: Final = "weights.data"
@@ -131,7 +131,9 @@ class CacheRecord:
 
     def write(self, folder: Path) -> None:
         """Write the record into `folder`, beside the files. Raises OSError."""
-        (folder / RECORD_NAME).write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
+        file = folder / RECORD_NAME
+        file.write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
+        close_to_others(file)
 
     @classmethod
     def read(cls, folder: Path) -> CacheRecord:
@@ -285,6 +287,8 @@ class CacheFolder:
             made = scratch / "made"
             made.mkdir()
             yield made
+            for path in (made, *made.iterdir()):  # whatever the umask, else they aren't taken
+                close_to_others(path)
             self._publish(made, self.path / f"{key}{_SUFFIX}", scratch / "replaced")
 
     def remove(self, entry: CacheEntry) -> bool:

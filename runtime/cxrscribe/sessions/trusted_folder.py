@@ -36,6 +36,12 @@ def member_problem(path: Path, status: os.stat_result) -> str | None:
     return None if sys.platform == "win32" else _problem(path, status, sticky_will_do=False)
 
 
+def close_to_others(path: Path) -> None:
+    """Let nobody but its owner write to a file or folder. Raises OSError."""
+    if sys.platform != "win32":
+        path.chmod(stat.S_IMODE(path.lstat().st_mode) & ~(stat.S_IWGRP | stat.S_IWOTH))
+
+
 def _problem_on_the_way(folder: Path) -> str | None:
     at = Path("/")
     waiting = [*reversed(Path.cwd().joinpath(folder).parts[1:])]
