@@ -16,6 +16,7 @@ from cxrscribe.regular_file import open_regular
 Made = TypeVar("Made")
 Given = ParamSpec("Given")
 ErrorKind: TypeAlias = Callable[[str], CxrscribeError]
+_Fields: TypeAlias = dict[str, object]
 
 _DEEPEST: Final = 64
 """Objects and arrays within each other: Python recurses to show, hash or write them."""
@@ -117,7 +118,7 @@ class JsonObject:
         """Leave these fields alone: whoever reads the document has no use for them."""
         self._read.update(names)
 
-    def without(self, name: str) -> dict[str, object]:
+    def without(self, name: str) -> _Fields:
         """All fields but that one, as they stand in the document."""
         return {each: value for each, value in self._fields.items() if each != name}
 

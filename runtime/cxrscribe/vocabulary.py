@@ -46,7 +46,7 @@ class Vocabulary:
             )
         for index, word in enumerate(self.words):
             found = unprintable(word)
-            if found is not None or not word:
+            if found is not None or not word.strip():
                 raise InputError(
                     f"vocabulary has {word!r} as word {index}, which "
                     f"{f'holds the control character {found}' if found else 'is empty'}; remove it from the "

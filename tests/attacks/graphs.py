@@ -317,7 +317,7 @@ def _wrong_value(output: str, value: float | int, place: int | None) -> Attack:
     return Attack(f"{output} is {value} at {'every place' if place is None else place}", attempt)
 
 
-VALUES = tuple(
+_CANDIDATES = tuple(
     _wrong_value(output, value, place)
     for output, values in (
         ("candidate_index", (36, -1, -36, 10**9, -(10**9), 2**62, -(2**63))),
@@ -355,6 +355,21 @@ def _open_axes(name: str, **sizes: int) -> Attack:
     return Attack(f"open sizes and {name}", attempt)
 
 
+def _wrong_log_prob(value: float) -> Attack:
+    """The canonical step gives a word a log-probability that none can have."""
+
+    def attempt(folder: Path) -> None:
+        bundle = CANONICAL.write(folder / "bundle")
+        one = np.zeros((1, CANONICAL.words), np.float32)
+        one[0, 7] = value
+        node = helper.make_node("Add", ["before", "one"], ["log_probs"])
+        edit_graph(bundle, DECODER_STEP, _ends_in([node], {"one": one}, "log_probs"))
+        undecided(bundle)
+
+    return Attack(f"log_probs are {value}", attempt)
+
+
+VALUES = (*_CANDIDATES, *map(_wrong_log_prob, (float("nan"), float("inf"))))
 OPEN = (
     _open_axes("a million million features", feature_size=10**12),
     _open_axes("a million million layers", layers=10**12),

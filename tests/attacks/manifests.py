@@ -134,6 +134,7 @@ CONTENTS = (
         if name != "line end"
     ),
     _changed("empty word", _set("vocabulary", 5, to="")),
+    _changed("word of spaces", _set("vocabulary", 5, to=" \u00a0\u3000")),
     _changed("producer with escape", _set("producer", to="\x1b[2J")),
     _changed("name of a figure with escape", _set("provenance", "sha256", to={"\x1b[2J": "0"})),
     _changed("path with escape", _set("files", 0, "path", to="\x1b[2J.onnx")),

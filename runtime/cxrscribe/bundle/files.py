@@ -205,7 +205,8 @@ def stream_sha256(stream: FileIO) -> str:
 def content_sha256(fields: Mapping[str, object]) -> str:
     """Checksum of a JSON object, however it is spaced and escaped and in whatever order its names stand."""
     canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
-    return _small_sha256()(canonical.encode("ascii")).hexdigest()
+    digest: str = _small_sha256()(canonical.encode("ascii")).hexdigest()
+    return digest
 
 
 def _small_sha256() -> Callable[[bytes], Any]:

@@ -76,7 +76,7 @@ def _placement_lines(device: str | None, found: tuple[str, tuple[Placement, ...]
 
 
 def _as_json(manifest: Manifest, inspection: Inspection) -> dict[str, object]:
-    """The manifest's fields, each file with what was found of it, and `intact`."""
+    """The manifest's fields and checksum, each file with what was found of it, and `intact`."""
     files = [
         {
             **(check.entry.to_json() if check.entry is not None else {"path": check.path}),
@@ -85,7 +85,8 @@ def _as_json(manifest: Manifest, inspection: Inspection) -> dict[str, object]:
         }
         for check in inspection.files
     ]
-    return {**manifest.to_json(), "files": files, "intact": inspection.intact}
+    fields = {**manifest.to_json(), "sha256": manifest.sha256}
+    return {**fields, "files": files, "intact": inspection.intact}
 
 
 def _lines(manifest: Manifest, inspection: Inspection) -> Iterator[str]:
@@ -93,6 +94,8 @@ def _lines(manifest: Manifest, inspection: Inspection) -> Iterator[str]:
     architecture = manifest.architecture
     options = "".join(f", {name} {value}" for name, value in architecture.backbone_options.items())
     preprocessing, settings = manifest.preprocessing, manifest.settings
+    checksum = manifest.sha256 and f"sha256 {manifest.sha256}"
+    yield f"manifest       {checksum or 'no checksum, as of an earlier version: export the bundle again'}"
     yield f"producer       {manifest.producer}"
     yield f"architecture   {architecture.backbone}{options}; features {architecture.feature_size}"
     yield (

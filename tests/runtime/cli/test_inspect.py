@@ -78,6 +78,7 @@ def test_intact_bundle_as_json(run: Run, copy: Path) -> None:
     found = json.loads(result.stdout)
     manifest = Manifest.read(copy).to_json()
     assert found.pop("intact") is True
+    assert found.pop("sha256") == Manifest.read(copy).sha256
     for file in found["files"]:
         assert (file.pop("state"), file.pop("problem")) == ("intact", None)
     assert found == manifest
