@@ -369,7 +369,20 @@ def _wrong_log_prob(value: float) -> Attack:
     return Attack(f"log_probs are {value}", attempt)
 
 
-VALUES = (*_CANDIDATES, *map(_wrong_log_prob, (float("nan"), float("inf"))))
+def _wrong_feature(value: float) -> Attack:
+    """The encoder gives a film features that are no numbers."""
+
+    def attempt(folder: Path) -> None:
+        bundle = FUSED.write(folder / "bundle")
+        one = np.full((1, FUSED.features), value, np.float32)
+        node = helper.make_node("Add", ["before", "one"], ["features"])
+        edit_graph(bundle, ENCODER, _ends_in([node], {"one": one}, "features"))
+        undecided(bundle)
+
+    return Attack(f"features are {value}", attempt)
+
+
+VALUES = (*_CANDIDATES, *map(_wrong_log_prob, (float("nan"), float("inf"))), _wrong_feature(float("nan")))
 OPEN = (
     _open_axes("a million million features", feature_size=10**12),
     _open_axes("a million million layers", layers=10**12),
