@@ -18,13 +18,16 @@ def unprintable(text: str, allowed: str = "") -> str | None:
     """
     if text.isprintable():  # stricter than what follows, and decides nearly always
         return None
+    found = (each for each in text if _is_refused(each) and each not in allowed)
+    return next((f"U+{ord(character):04X}" for character in found), None)
+
+
+def shown(text: str) -> str:
+    """`text` with a backslash and a number for each of these: names of files, say, that anybody chose."""
+    return "".join(ascii(each)[1:-1] if _is_refused(each) else each for each in text)
+
+
+def _is_refused(character: str) -> bool:
     from unicodedata import category
 
-    return next(
-        (
-            f"U+{ord(character):04X}"
-            for character in text
-            if category(character) in _REFUSED and character not in _JOINERS and character not in allowed
-        ),
-        None,
-    )
+    return category(character) in _REFUSED and character not in _JOINERS

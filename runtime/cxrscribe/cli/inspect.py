@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cxrscribe.cli.options import bundle_or_demo
+from cxrscribe.printable import shown
 
 if TYPE_CHECKING:
     from cxrscribe.bundle.bundle import Bundle, FileCheck, Inspection
@@ -135,7 +136,7 @@ def _lines(manifest: Manifest, inspection: Inspection) -> Iterator[str]:
 
 def _file_lines(check: FileCheck) -> Iterator[str]:
     if check.entry is None:
-        yield f"file           {check.path}: {check.state} ({check.problem}; it is never opened)"
+        yield f"file           {shown(check.path)}: {check.state} ({check.problem}; it is never opened)"
         return
     entry = check.entry
     opset = f", opset {entry.opset}" if entry.opset is not None else ""
