@@ -6,10 +6,12 @@ A is the number of images that are searched for, K the largest beam width among 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+_INFINITE: Final = float("inf")
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,14 @@ class CandidateCheck:
         """Give each image the score NaN that has an index which names no row and word, a NaN, or a share of a
         live candidate that isn't finite.
         """
-        # Quick looks, which take about 2 microseconds a step; NaN is the largest and the smallest at once.
+        # To find a place and look there takes a third of the time that a maximum takes, in all about a
+        # microsecond a step. NaN is the largest and the smallest at once.
+        numbers, scores, shares = self._numbers, self._scores, self._shares
         if (
-            np.maximum.reduce(self._numbers) < self._continuations
-            and np.maximum.reduce(self._scores) < np.inf
-            and np.maximum.reduce(self._shares) < np.inf
-            and np.minimum.reduce(self._shares) > -np.inf
+            numbers.item(numbers.argmax()) < self._continuations
+            and scores.item(scores.argmax()) < _INFINITE
+            and shares.item(shares.argmax()) < _INFINITE
+            and shares.item(shares.argmin()) > -_INFINITE
         ):
             return
         found = self._candidates
