@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -37,6 +41,33 @@ def refused(action: Callable[[], object]) -> None:
         str(error).encode()  # it can be shown
         return
     raise FaultError("accepted")
+
+
+@contextmanager
+def frugal() -> Iterator[None]:
+    """Raise FaultError where what is done here takes a gigabyte of memory more than anything before it."""
+    before = _peak_bytes()
+    yield
+    if _peak_bytes() - before > 1e9:
+        raise FaultError("more than a gigabyte of memory")
+
+
+def _peak_bytes() -> int:
+    import resource  # not on every system
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def bind_socket(path: Path) -> None:
+    """Put a socket there."""
+    before = Path.cwd()
+    os.chdir(path.parent)  # the names of sockets are short
+    try:
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(path.name)
+    finally:
+        os.chdir(before)
 
 
 def load(bundle: Path, **options: object) -> cxrscribe.Reporter:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import struct
 import tempfile
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from attacks.attack import Attack, FaultError, unharmed, words
+from attacks.attack import Attack, FaultError, bind_socket, unharmed, words
 from cxrscribe.sessions.cache_folder import GRAPH_NAME, RECORD_NAME, WEIGHTS_NAME, CachedFile
 from support.small_bundle import SmallBundle
 
@@ -175,20 +174,10 @@ def _in_place(put: Callable[[Path], object]) -> Trouble:
     return trouble
 
 
-def _socket(path: Path) -> None:
-    before = Path.cwd()
-    os.chdir(path.parent)  # the names of sockets are short
-    try:
-        with socket.socket(socket.AF_UNIX) as listening:
-            listening.bind(path.name)
-    finally:
-        os.chdir(before)
-
-
 _DEEP = "[" * 950 + "]" * 950
 _THINGS: dict[str, Callable[[Path], object]] = {
     "pipes": os.mkfifo,
-    "sockets": _socket,
+    "sockets": bind_socket,
     "files": lambda path: path.write_bytes(b"x"),
     "links to what was there": lambda path: path.symlink_to(f"{path.name}.kept"),
     "links to endless zeros": lambda path: path.symlink_to("/dev/zero"),

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -66,7 +67,8 @@ def _some(topic: str, first: int, count: int) -> list[str]:
 
 
 def _try(topic: str, first: int) -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+    with suppress(ValueError, OSError):  # a system that doesn't know this limit
+        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     for attack in attacks(topic)[first:]:
         folder = Path(tempfile.mkdtemp(prefix="attack-"))
         began = time.process_time()
