@@ -4,7 +4,7 @@
     ├── FilmError         (ValueError)    one film has no report: it can't be read, or its search found none
     ├── InputError        (ValueError)    a file, folder or option given to a command or function is wrong
     ├── SettingsError     (ValueError)    beam settings contradict each other or are out of range
-    ├── BundleError       (ValueError)    a bundle is damaged, unsafe, or of another schema
+    ├── BundleError       (ValueError)    a bundle is damaged, unsafe, of another schema, or not what it says
     ├── DecodingError     (RuntimeError)  a search ended without any report
     ├── DeviceError       (RuntimeError)  the device that was asked for is not there, or fails at its work
     └── MissingExtraError (ImportError)   an optional dependency is not installed, or broken
