@@ -11,6 +11,7 @@ from cxrscribe.bundle.evidence import Evaluation, Provenance
 from cxrscribe.bundle.files import sha256_of
 from cxrscribe.errors import InputError
 from cxrscribe.json_object import JsonObject, read_json_object
+from cxrscribe.printable import unprintable
 from cxrscribe.settings import BeamSettings
 from cxrscribe_train.run import DECODER_FILE, ENCODER_FILE, Run
 
@@ -49,6 +50,13 @@ class Label:
     evaluation: Evaluation | None
     licence: str
     disclaimer: str
+
+    def __post_init__(self) -> None:
+        """Raise InputError for what no manifest may hold: before an export has taken an hour."""
+        for name, text in (("licence", self.licence), ("disclaimer", self.disclaimer)):
+            found = unprintable(text, "\n")
+            if found is not None:
+                raise InputError(f"--{name} has the control character {found} in it; remove it")
 
 
 def provenance_of(run: Run) -> Provenance:

@@ -4,7 +4,7 @@
     ├── FilmError         (ValueError)    one film has no report: it can't be read, or its search found none
     ├── InputError        (ValueError)    a file, folder or option given to a command or function is wrong
     ├── SettingsError     (ValueError)    beam settings contradict each other or are out of range
-    ├── BundleError       (ValueError)    a bundle is damaged, unsafe, or of another schema
+    ├── BundleError       (ValueError)    a bundle is damaged, unsafe, of another schema, or not what it says
     ├── DecodingError     (RuntimeError)  a search ended without any report
     ├── DeviceError       (RuntimeError)  the device that was asked for is not there, or fails at its work
     └── MissingExtraError (ImportError)   an optional dependency is not installed, or broken
@@ -58,11 +58,14 @@ class SettingsError(CxrscribeError, ValueError):
 
 
 class BundleError(CxrscribeError, ValueError):
-    """A bundle is damaged, incomplete, unsafe, or of an unknown schema."""
+    """A bundle is damaged, incomplete, unsafe, of an unknown schema, or its graphs don't do what they say."""
 
 
 class DecodingError(CxrscribeError, RuntimeError):
-    """A beam search ended without any report: the settings forbid all of them, or the network gave NaN."""
+    """A beam search ended without any report.
+
+    The settings forbid all of them, or the network gave NaN or words that aren't there.
+    """
 
 
 class DeviceError(CxrscribeError, RuntimeError):

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, Never, ParamSpec, SupportsFloat, TypeAlias, TypeVar
 
 from cxrscribe.errors import CxrscribeError, InputError
+from cxrscribe.printable import unprintable
+from cxrscribe.regular_file import open_regular
 
 Made = TypeVar("Made")
 Given = ParamSpec("Given")
 ErrorKind: TypeAlias = Callable[[str], CxrscribeError]
+_Fields: TypeAlias = dict[str, object]
 
+_DEEPEST: Final = 64
+"""Objects and arrays within each other: Python recurses to show, hash or write them."""
 _REMEDY: Final = "the file is damaged or from another version of cxrscribe: make it again"
 
 
@@ -112,6 +118,21 @@ class JsonObject:
         """Leave these fields alone: whoever reads the document has no use for them."""
         self._read.update(names)
 
+    def without(self, name: str) -> _Fields:
+        """All fields but that one, as they stand in the document."""
+        return {each: value for each, value in self._fields.items() if each != name}
+
+    def check_printable(self, allowed: str) -> None:
+        """Refuse control characters and their like in every name and text, nested ones too.
+
+        `allowed`: those that may be there.
+        """
+        for place, text in _texts(self._fields, ""):
+            found = unprintable(text, allowed)
+            if found is not None:
+                where = self._path(place.removeprefix(".")) if place else self.place
+                raise self._error(f"{where} has the control character {found} in {_shown(text)}; {_REMEDY}")
+
     def make(self, kind: Callable[Given, Made], *values: Given.args, **named: Given.kwargs) -> Made:
         """`kind` of these values, once all fields are read.
 
@@ -161,18 +182,17 @@ def read_json_object(
 
     `place`: what errors call the document, by default the file's name; `error`: what they are.
 
-    Raises `error` when the file is missing, larger than `max_bytes`, not UTF-8 or not strict JSON (a name
-    that stands twice in an object, NaN and Infinity are refused).
+    Raises `error` when the file is missing, no regular file, larger than `max_bytes`, not UTF-8 or not strict
+    JSON (a name that stands twice in an object, NaN and Infinity are refused).
     """
     try:
-        size = path.stat().st_size
-        if size > max_bytes:
-            raise error(
-                f"{path} has {size} bytes, more than the {max_bytes} a description may have; {_REMEDY}"
-            )
-        content = path.read_bytes()
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            content = file.read(size) if size <= max_bytes else b""  # no more, even if it grows meanwhile
     except OSError as problem:
         raise error(f"{path} can't be read ({problem.strerror}); {remedy}") from None
+    if size > max_bytes:
+        raise error(f"{path} has {size} bytes, more than the {max_bytes} a description may have; {_REMEDY}")
     return parse_json_object(content, str(path), place=path.name if place is None else place, error=error)
 
 
@@ -191,16 +211,55 @@ def parse_json_object(
         value = json.loads(text, object_pairs_hook=_unique_names, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as problem:
         raise error(f"{name} is not valid JSON ({problem}); {_REMEDY}") from None
+    if _deeper(value, _DEEPEST):
+        raise error(f"{name} is not a description (nested deeper than {_DEEPEST} levels); {_REMEDY}")
     return JsonObject(value, name if place is None else place, error)
 
 
 def _unique_names(pairs: list[tuple[str, object]]) -> dict[str, object]:
     fields = dict(pairs)
     if len(fields) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = repeated(name for name, _ in pairs)
         raise ValueError(f"the field {twice!r} stands twice in one object")
     return fields
+
+
+def repeated(names: Iterable[str]) -> str | None:
+    """The first name that has been there before; None where each stands once."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
+
+
+def _deeper(value: object, levels: int) -> bool:
+    """Whether objects and arrays stand more than so many levels within each other."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(levels):
+        if not level:
+            return False
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+    return bool(level)
+
+
+def _texts(value: object, place: str) -> Iterator[tuple[str, str]]:
+    """Every name and every text in a value, each with its place as errors call it."""
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield place, name
+            yield from _texts(inner, f"{place}.{name}")
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _texts(inner, f"{place}[{number}]")
 
 
 def _refuse_constant(constant: str) -> Never:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
 from cxrscribe.errors import InputError
+from cxrscribe.printable import unprintable
 
 PAD: Final = 0
 START: Final = 1
@@ -23,8 +25,8 @@ _GLUED: Final = frozenset({SENTENCE_END, ",", ";", ":"})
 class Vocabulary:
     """The words a model knows; a word's place in `words` is its id.
 
-    `words` holds the four special tokens first (ids 0 to 3). Raises InputError when it doesn't,
-    or when a word stands twice.
+    `words` holds the four special tokens first (ids 0 to 3). Raises InputError when it doesn't, when a word
+    stands twice, or when one is empty or has control characters or their like in it.
     """
 
     words: tuple[str, ...]
@@ -38,10 +40,18 @@ class Vocabulary:
             )
         ids = {word: index for index, word in enumerate(self.words)}
         if len(ids) != len(self.words):
-            twice = sorted({word for word in self.words if self.words.count(word) > 1})
+            twice = sorted(word for word, times in Counter(self.words).items() if times > 1)
             raise InputError(
                 f"vocabulary holds these words twice: {', '.join(twice[:5])}; remove one of each"
             )
+        for index, word in enumerate(self.words):
+            found = unprintable(word)
+            if found is not None or not word.strip():
+                raise InputError(
+                    f"vocabulary has {word!r} as word {index}, which "
+                    f"{f'holds the control character {found}' if found else 'is empty'}; remove it from the "
+                    "training reports"
+                )
         object.__setattr__(self, "_ids", ids)
 
     def __len__(self) -> int:

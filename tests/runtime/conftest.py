@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cxrscribe.bundle.manifest import MANIFEST_NAME
+from support import edited_manifest
 from support.small_bundle import SmallBundle
 
 
@@ -23,15 +22,8 @@ def own_bundle(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def edit_manifest() -> Callable[[Path, Callable[[dict[str, Any]], object]], None]:
-    """Change a bundle's manifest as JSON."""
-
-    def edit(bundle: Path, change: Callable[[dict[str, Any]], object]) -> None:
-        file = bundle / MANIFEST_NAME
-        fields = json.loads(file.read_text())
-        change(fields)
-        file.write_text(json.dumps(fields))
-
-    return edit
+    """Change a bundle's manifest as JSON, and make its checksum fit again."""
+    return edited_manifest.edit_manifest
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import onnx
 
 from cxrscribe.bundle.contract import GraphInterface
 from cxrscribe.bundle.files import FP32, FileEntry, TensorEntry
+from cxrscribe.bundle.operators import foreign_operators
 from cxrscribe_export.graphs.conversion import OPSET, ConversionError
 from cxrscribe_export.graphs.naming import ELEMENT_TYPES
 
@@ -42,9 +43,9 @@ def _problem(model: onnx.ModelProto, interface: GraphInterface) -> str | None:
     opsets = {(entry.domain, entry.version) for entry in model.opset_import}
     if opsets != {("", OPSET)}:
         return f"uses {sorted(opsets)}, not the standard domain at opset {OPSET}"
-    foreign = sorted({node.op_type for node in model.graph.node if node.domain})
+    foreign = foreign_operators(frozenset((node.domain, node.op_type) for node in model.graph.node))
     if foreign:
-        return f"uses operators outside the standard domain ({', '.join(foreign)})"
+        return f"uses operators that no graph of a bundle may ({', '.join(foreign)})"
     for kind, values, tensors in (
         ("inputs", model.graph.input, interface.inputs),
         ("outputs", model.graph.output, interface.outputs),

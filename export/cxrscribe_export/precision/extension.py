@@ -75,7 +75,7 @@ def _copy(bundle: Bundle, without: tuple[str, ...], folder: Path) -> Manifest:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(bundle.path / entry.path, target)
     others = tuple(record for record in manifest.precisions if record.name not in without)
-    manifest = replace(manifest, files=kept, precisions=others)
+    manifest = replace(manifest, files=kept, precisions=others, sha256=None)
     manifest.write(folder)
     return manifest
 

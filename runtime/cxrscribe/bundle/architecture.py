@@ -5,9 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from cxrscribe.errors import BundleError
 from cxrscribe.json_object import JsonObject
+
+# Memory is reserved by these before a graph has shown that it is as large as it says.
+_LARGEST_SIZE: Final = 1 << 20
+_MOST_LAYERS: Final = 64
 
 
 @dataclass(frozen=True)
@@ -40,8 +45,9 @@ class Architecture:
             raise BundleError("backbone is empty; name an image network, say 'resnet101'")
         for name in ("feature_size", "embedding_size", "hidden_size", "layers", "vocabulary_size"):
             least = 5 if name == "vocabulary_size" else 1
-            if getattr(self, name) < least:
-                raise BundleError(f"{name} is {getattr(self, name)}; it has to be at least {least}")
+            most = _MOST_LAYERS if name == "layers" else _LARGEST_SIZE
+            if not least <= getattr(self, name) <= most:
+                raise BundleError(f"{name} is {getattr(self, name)}; it has to be from {least} to {most}")
         if not (math.isfinite(self.dropout) and 0.0 <= self.dropout < 1.0):
             raise BundleError(f"dropout is {self.dropout}; it has to be from 0 to below 1")
 

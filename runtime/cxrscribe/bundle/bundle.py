@@ -8,10 +8,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
-from cxrscribe.bundle.external_data import external_files
-from cxrscribe.bundle.files import FP32, FileEntry, file_inside, is_bundle_path, opening, sha256_of
+from cxrscribe.bundle.files import (
+    FP32,
+    FileEntry,
+    is_bundle_path,
+    lies_inside,
+    opening,
+    regular_file_of,
+    stream_sha256,
+)
+from cxrscribe.bundle.graph_contents import GraphContents
 from cxrscribe.bundle.manifest import MANIFEST_NAME, Manifest
+from cxrscribe.bundle.operators import check_contents
 from cxrscribe.errors import BundleError
+from cxrscribe.regular_file import open_regular
 
 
 class FileState(StrEnum):
@@ -66,7 +76,10 @@ class Bundle:
     """The folder."""
     manifest: Manifest
     verify: bool
-    """Whether `graph` checks sha256; sizes and paths it checks always."""
+    """Whether `graph` checks the sha256 of files that lie in the folder.
+
+    Sizes, paths and operators it checks always, and the sha256 of what is behind a link that leads out.
+    """
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, verify: bool = True) -> Bundle:
@@ -77,17 +90,17 @@ class Bundle:
     def graph(self, name: str, precision: str = FP32) -> Path:
         """The file of a graph, say `encoder.onnx`, checked, and the external data that it names checked too.
 
-        Raises BundleError when the bundle has no such graph or precision, or a file isn't what the manifest
-        says: missing, of another size or checksum, or reached through a path that leaves the bundle.
+        Raises BundleError when the bundle has no such graph or precision, a file isn't what the manifest says
+        (missing, of another size or checksum), or the graph has operators that no graph of a bundle may have.
         """
         return self.graph_files(name, precision)[0].path
 
     def graph_files(self, name: str, precision: str = FP32) -> tuple[GraphFile, ...]:
         """The file of a graph and then those of its external data, checked as `graph` says."""
         entry = self.graph_entry(name, precision)
-        graph = self._file(entry, self.verify)
+        graph = self._checked(entry)
         data = self._external_entries(entry, graph.path)
-        return (graph, *(self._file(each, self.verify) for each in data))
+        return (graph, *map(self._checked, data))
 
     def unread_graph_files(self, name: str, precision: str, external: Sequence[str]) -> tuple[GraphFile, ...]:
         """As `graph_files`, of a graph known to name just the files `external`: nothing is read.
@@ -148,7 +161,9 @@ class Bundle:
         """Entries of the files that hold weights of `graph`, whose names stand relative to its folder."""
         if not graph.is_graph:
             return []
-        return [self._external_entry(graph, file, name) for name in external_files(file)]
+        contents = GraphContents.read(file)
+        check_contents(file, contents)
+        return [self._external_entry(graph, file, name) for name in contents.external]
 
     def _external_entry(self, graph: FileEntry, file: Path, name: str) -> FileEntry:
         if not is_bundle_path(name):
@@ -164,19 +179,24 @@ class Bundle:
             )
         # onnxruntime may start from where the graph really lies, if it is a link.
         beside = Path(os.path.realpath(file)).parent / name
-        if os.path.realpath(beside) != os.path.realpath(self.path / entry.path):
+        if os.path.lexists(beside) and os.path.realpath(beside) != os.path.realpath(self.path / entry.path):
             raise BundleError(
                 f"{file} is a link to a folder with another {name!r}; put the file itself there"
             )
         return entry
 
+    def _checked(self, entry: FileEntry) -> GraphFile:
+        """As `_file`. What a link brings in from elsewhere is always hashed, whatever `verify` says."""
+        elsewhere = not self.verify and not lies_inside(self.path, self.path / entry.path)
+        return self._file(entry, hashed=self.verify or elsewhere)
+
     def _file(self, entry: FileEntry, hashed: bool) -> GraphFile:
         """The file of an entry. Raises BundleError when it isn't what the entry says."""
-        file = file_inside(self.path, entry.path)
-        with opening(file), file.open("rb") as stream:
+        file = regular_file_of(self.path, entry.path)
+        with opening(file), open_regular(file) as stream:
             status = os.fstat(stream.fileno())
             size = status.st_size
-            found = sha256_of(file, BundleError) if hashed and size == entry.bytes else entry.sha256
+            found = stream_sha256(stream) if hashed and size == entry.bytes else entry.sha256
         if size != entry.bytes:
             raise BundleError(
                 f"{file} has {size} bytes, but {MANIFEST_NAME} says {entry.bytes}; "

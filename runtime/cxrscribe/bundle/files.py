@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Any, Final
 
 from cxrscribe.errors import BundleError, InputError
 from cxrscribe.json_object import ErrorKind, JsonObject
+from cxrscribe.printable import unprintable
+from cxrscribe.regular_file import open_regular
 
 FP32: Final = "fp32"
 
@@ -138,30 +142,34 @@ class FileEntry:
 def is_bundle_path(path: str) -> bool:
     """Whether `path` can only lead below the folder that it starts from.
 
-    It has to be relative and normalized, with forward slashes: without `..`, `.` and empty parts.
+    It has to be relative and normalized, with forward slashes: without `..`, `.` and empty parts. What is no
+    name everywhere isn't one here; onnxruntime, too, takes some with an asterisk for addresses in memory.
     """
     parts = PurePosixPath(path).parts
     is_relative = path != "" and not path.startswith("/")
     is_normalized = path == "/".join(parts) and ".." not in parts
-    return is_relative and is_normalized and not set(path) & set("\\:\0")
+    return is_relative and is_normalized and not set(path) & set('\\:*?"<>|') and unprintable(path) is None
 
 
-def file_inside(bundle: Path, path: str) -> Path:
-    """The file at `path` below the folder `bundle`.
+def regular_file_of(bundle: Path, path: str) -> Path:
+    """The file at `path` below the folder `bundle`, or behind a link there, wherever that leads.
 
-    Raises BundleError unless it is a regular file that really lies there: a pipe would be waited for, and a
-    link could lead out.
+    Raises BundleError unless it is a regular file: a pipe would be waited for.
     """
     file = bundle / path
     with opening(file):
-        real = Path(os.path.realpath(file, strict=True))
-        inside = real.is_relative_to(os.path.realpath(bundle, strict=True))
-        is_regular = stat.S_ISREG(real.stat().st_mode)
-    if not inside:
-        raise BundleError(f"{file} is a link that leaves the bundle; put the file itself there")
+        is_regular = stat.S_ISREG(file.stat().st_mode)
     if not is_regular:
         raise BundleError(f"{file} is not a regular file; copy or export the bundle again")
     return file
+
+
+def lies_inside(bundle: Path, file: Path) -> bool:
+    """Whether a file that was named below the folder `bundle` is there itself, and not behind a link that
+    leads out. Raises BundleError when it can't be found.
+    """
+    with opening(file):
+        return Path(os.path.realpath(file, strict=True)).is_relative_to(os.path.realpath(bundle, strict=True))
 
 
 @contextmanager
@@ -180,10 +188,34 @@ def sha256_of(file: Path, error: ErrorKind = InputError) -> str:
 
     Raises `error` when the file can't be read.
     """
-    import hashlib  # brings 4 MB of OpenSSL, which a bundle that is in the cache doesn't need
-
     try:
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        with open_regular(file) as stream:
+            return stream_sha256(stream)
     except OSError as problem:
         raise error(f"{file} can't be read: {problem.strerror or problem}; check the path") from problem
+
+
+def stream_sha256(stream: FileIO) -> str:
+    """Checksum of what is left to read of an open file, as `sha256_of`. Raises OSError."""
+    import hashlib  # brings 4 MB of OpenSSL, which a bundle that is in the cache doesn't need
+
+    return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def content_sha256(fields: Mapping[str, object]) -> str:
+    """Checksum of a JSON object, however it is spaced and escaped and in whatever order its names stand."""
+    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    digest: str = _small_sha256()(canonical.encode("ascii")).hexdigest()
+    return digest
+
+
+def _small_sha256() -> Callable[[bytes], Any]:
+    """hashlib's, or the interpreter's own, slower and without OpenSSL, where the standard library has it."""
+    from importlib import import_module
+
+    for name in ("_sha2", "_sha256", "hashlib"):  # from Python 3.12 on, in 3.11, and in any other
+        try:
+            return import_module(name).sha256  # type: ignore[no-any-return]
+        except (ImportError, AttributeError):
+            continue
+    raise AssertionError("hashlib has no sha256")

@@ -1,26 +1,33 @@
-"""What a bundle says of itself: `manifest.json`."""
+"""What a bundle says of itself: `manifest.json`, which holds the checksum of its own content."""
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.bundle.evidence import Evaluation, Parity, Precision, Provenance
-from cxrscribe.bundle.files import FP32, FileEntry, file_inside
+from cxrscribe.bundle.files import FP32, FileEntry, content_sha256, regular_file_of
 from cxrscribe.errors import BundleError, CxrscribeError
 from cxrscribe.films.preprocess import Preprocessing
-from cxrscribe.json_object import JsonObject, read_json_object
+from cxrscribe.json_object import JsonObject, read_json_object, repeated
+from cxrscribe.printable import unprintable
 from cxrscribe.settings import BeamSettings
 from cxrscribe.vocabulary import Vocabulary
 
 MANIFEST_NAME: Final = "manifest.json"
-SCHEMA_VERSION: Final = 2
-"""What is written. Version 1 had no `precisions`, and is read as having none."""
-_READ_VERSIONS: Final = (1, 2)
+SCHEMA_VERSION: Final = 3
+"""What is written. Version 1 had no `precisions`, and is read as having none; version 2 had no `sha256`."""
+_READ_VERSIONS: Final = (1, 2, 3)
+_FIRST_WITH_SHA256: Final = 3
+_SHA256: Final = "sha256"
+_MOST_BYTES: Final = 8 << 20  # a vocabulary of 100,000 words takes 2
+_LINE_ENDS: Final = "\n\t"
+"""Controls that a licence or a description may have in it."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,9 @@ class Manifest:
     """What every report made with this bundle has to say of itself."""
     precisions: tuple[Precision, ...] = ()
     """What each precision but fp32 costs and gains; one that wasn't measured is not among them."""
+    sha256: str | None = field(default=None, compare=False)
+    """Of the content of the file that this was read from, as it says and as it is; None for a manifest that
+    wasn't read from a file, or from one of version 1 or 2, which has none."""
 
     def __post_init__(self) -> None:
         if len(self.vocabulary) != self.architecture.vocabulary_size:
@@ -63,23 +73,27 @@ class Manifest:
                 "remove it"
             )
         paths = [entry.path for entry in self.files]
-        twice = [path for path in paths if paths.count(path) > 1]
-        if twice:
-            raise BundleError(f"{MANIFEST_NAME}: files has {twice[0]!r} twice; remove one")
+        twice = repeated(paths)
+        if twice is not None:
+            raise BundleError(f"{MANIFEST_NAME}: files has {twice!r} twice; remove one")
         if MANIFEST_NAME in paths:
             raise BundleError(
                 f"{MANIFEST_NAME}: files has {MANIFEST_NAME!r}, which can't hold its own checksum"
             )
         if not self.disclaimer.strip():
             raise BundleError(f"{MANIFEST_NAME}: disclaimer is empty; every report has to carry one")
+        found = unprintable(self.disclaimer, "\n")
+        if found is not None:
+            raise BundleError(f"{MANIFEST_NAME}: disclaimer has the control character {found}; remove it")
         self._check_precisions()
 
     def _check_precisions(self) -> None:
         names = [precision.name for precision in self.precisions]
-        twice = [name for name in names if names.count(name) > 1]
-        if twice:
-            raise BundleError(f"{MANIFEST_NAME}: precisions has {twice[0]!r} twice; remove one")
-        without = [name for name in names if name not in self.graph_precisions]
+        twice = repeated(names)
+        if twice is not None:
+            raise BundleError(f"{MANIFEST_NAME}: precisions has {twice!r} twice; remove one")
+        graphs = set(self.graph_precisions)
+        without = [name for name in names if name not in graphs]
         if without:
             raise BundleError(
                 f"{MANIFEST_NAME}: precisions has {without[0]!r}, of which files has no graph; "
@@ -94,10 +108,14 @@ class Manifest:
 
     def entry(self, path: str) -> FileEntry | None:
         """The entry of the file at `path`, if the bundle has one."""
-        return next((entry for entry in self.files if entry.path == path), None)
+        return self._by_path.get(path)
+
+    @cached_property
+    def _by_path(self) -> dict[str, FileEntry]:
+        return {entry.path: entry for entry in self.files}
 
     def to_json(self) -> dict[str, object]:
-        """The fields as JSON values."""
+        """The fields as JSON values, without the checksum that `write` adds."""
         return {
             "schema_version": SCHEMA_VERSION,
             "producer": self.producer,
@@ -115,9 +133,21 @@ class Manifest:
         }
 
     def write(self, bundle: Path) -> None:
-        """Write `manifest.json` into the folder `bundle`, where the files that it names already are."""
-        text = json.dumps(self.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
-        (bundle / MANIFEST_NAME).write_text(text + "\n", encoding="utf-8")
+        """Write `manifest.json` into the folder `bundle`, where the files that it names already are.
+
+        Raises BundleError when it couldn't be read again: it has control characters in it, or is too large.
+        """
+        fields = self.to_json()
+        JsonObject(fields, MANIFEST_NAME, BundleError).check_printable(_LINE_ENDS)
+        version = {"schema_version": fields.pop("schema_version")}
+        signed = {**version, _SHA256: content_sha256(version | fields), **fields}
+        content = (json.dumps(signed, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+        if len(content) > _MOST_BYTES:
+            raise BundleError(
+                f"{MANIFEST_NAME} would have {len(content)} bytes, more than the {_MOST_BYTES} that are "
+                "read; shorten the vocabulary or the description"
+            )
+        (bundle / MANIFEST_NAME).write_bytes(content)
 
     @classmethod
     def read(cls, bundle: Path) -> Manifest:
@@ -128,7 +158,8 @@ class Manifest:
             )
         return cls.from_json(
             read_json_object(
-                file_inside(bundle, MANIFEST_NAME),
+                regular_file_of(bundle, MANIFEST_NAME),
+                _MOST_BYTES,
                 error=BundleError,
                 remedy="give the folder that an export made",
             )
@@ -144,6 +175,8 @@ class Manifest:
                 f"{' and '.join(map(str, _READ_VERSIONS))}; "
                 "export the bundle again, or install the cxrscribe version that wrote it"
             )
+        sha256 = _checked_sha256(fields) if version >= _FIRST_WITH_SHA256 else None
+        fields.check_printable(_LINE_ENDS)
         manifest = cls(
             producer=fields.text("producer"),
             architecture=Architecture.from_json(fields.object("architecture")),
@@ -159,9 +192,21 @@ class Manifest:
             licence=fields.text("licence"),
             disclaimer=fields.text("disclaimer"),
             precisions=() if version == 1 else tuple(map(Precision.from_json, fields.objects("precisions"))),
+            sha256=sha256,
         )
         fields.finish()
         return manifest
+
+
+def _checked_sha256(fields: JsonObject) -> str:
+    """The checksum that the document says it has. Raises BundleError when it has another."""
+    said, found = fields.text(_SHA256), content_sha256(fields.without(_SHA256))
+    if said != found:
+        raise BundleError(
+            f"{fields.place} has content with the sha256 {found}, but says {said[:64]!r}; "
+            "it is changed or damaged: copy or export the bundle again"
+        )
+    return said
 
 
 def _vocabulary(fields: JsonObject) -> Vocabulary:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cxrscribe.cli.options import bundle_or_demo
+from cxrscribe.printable import shown
 
 if TYPE_CHECKING:
     from cxrscribe.bundle.bundle import Bundle, FileCheck, Inspection
@@ -76,7 +77,7 @@ def _placement_lines(device: str | None, found: tuple[str, tuple[Placement, ...]
 
 
 def _as_json(manifest: Manifest, inspection: Inspection) -> dict[str, object]:
-    """The manifest's fields, each file with what was found of it, and `intact`."""
+    """The manifest's fields and checksum, each file with what was found of it, and `intact`."""
     files = [
         {
             **(check.entry.to_json() if check.entry is not None else {"path": check.path}),
@@ -85,7 +86,8 @@ def _as_json(manifest: Manifest, inspection: Inspection) -> dict[str, object]:
         }
         for check in inspection.files
     ]
-    return {**manifest.to_json(), "files": files, "intact": inspection.intact}
+    fields = {**manifest.to_json(), "sha256": manifest.sha256}
+    return {**fields, "files": files, "intact": inspection.intact}
 
 
 def _lines(manifest: Manifest, inspection: Inspection) -> Iterator[str]:
@@ -93,6 +95,8 @@ def _lines(manifest: Manifest, inspection: Inspection) -> Iterator[str]:
     architecture = manifest.architecture
     options = "".join(f", {name} {value}" for name, value in architecture.backbone_options.items())
     preprocessing, settings = manifest.preprocessing, manifest.settings
+    checksum = manifest.sha256 and f"sha256 {manifest.sha256}"
+    yield f"manifest       {checksum or 'no checksum, as of an earlier version: export the bundle again'}"
     yield f"producer       {manifest.producer}"
     yield f"architecture   {architecture.backbone}{options}; features {architecture.feature_size}"
     yield (
@@ -132,7 +136,7 @@ def _lines(manifest: Manifest, inspection: Inspection) -> Iterator[str]:
 
 def _file_lines(check: FileCheck) -> Iterator[str]:
     if check.entry is None:
-        yield f"file           {check.path}: {check.state} ({check.problem}; it is never opened)"
+        yield f"file           {shown(check.path)}: {check.state} ({check.problem}; it is never opened)"
         return
     entry = check.entry
     opset = f", opset {entry.opset}" if entry.opset is not None else ""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.bundle.contract import beam_init_interface, beam_step_interface
-from cxrscribe.search.expander import Candidates, Frontier
+from cxrscribe.search.expander import CandidateCheck, Candidates, Frontier
 from cxrscribe.sessions.binding import Binding, Block, HostBlock, empty_block
 from cxrscribe.sessions.device import Memory
 from cxrscribe.sessions.session import Session
@@ -73,7 +73,10 @@ class FusedExpander:
             self._cache.admit(entering)
 
     def expand(self, frontier: Frontier) -> Candidates:
-        """The 2K best continuations of each image. The next call writes to the same arrays."""
+        """The 2K best continuations of each image. The next call writes to the same arrays.
+
+        What can't be a continuation gives its image NaN, as a network does that has gone wrong.
+        """
         used, places = frontier.score.shape
         images = max(used, self._padded_images)
         self.rows = images * places
@@ -200,6 +203,7 @@ class _BoundStep:
         """The one that it is bound to."""
         self._bound: Frontier | None = None  # the same, or padded
         self._found = _candidates(0)
+        self._check: CandidateCheck | None = None
         self.candidates = self._found
         """Of the frontier's images, as of the last run."""
 
@@ -223,6 +227,7 @@ class _BoundStep:
         binding.write("candidate_log_prob", found.token_log_prob)
         binding.write_rows("state_out", self._address, (images * places, self._cache.width))
         self.frontier, self._bound, self.candidates = frontier, bound, found.first(used)
+        self._check = CandidateCheck(self.candidates, places * bound.bias.shape[1])
 
     def run(self) -> float:
         """Compute `candidates`; gives the seconds that the network took."""
@@ -232,7 +237,10 @@ class _BoundStep:
             _fill(self._bound, self.frontier)
         started = perf_counter()
         self._binding.run()
-        return perf_counter() - started
+        seconds = perf_counter() - started
+        assert self._check is not None
+        self._check.run()
+        return seconds
 
 
 def _candidates(count: int) -> Candidates:

@@ -26,8 +26,8 @@ IMAGES_AT_ONCE: Final = 32
 _IDLE_KEPT: Final = 4
 _LARGE_BYTES: Final = 64 << 20
 _NAN: Final = (
-    "the decoder's log-probabilities have NaN in them; check that the features are finite and come from this "
-    "bundle's encoder, and that the export passed its parity checks"
+    "the decoder's log-probabilities have NaN in them, or it chose words that don't exist; check that the "
+    "features are finite and come from this bundle's encoder, and that the export passed its parity checks"
 )
 
 Finished: TypeAlias = tuple[int, Report | DecodingError]

@@ -64,7 +64,7 @@ def best_candidates(log_probs: NDArray[np.float32], frontier: Frontier) -> Candi
     """
     images, places = frontier.score.shape
     words = log_probs.shape[1]
-    is_nan = np.isnan(log_probs)
+    is_nan = ~(log_probs < np.inf)  # or above every number, which is no better
     has_nan: NDArray[np.bool_] = np.logical_or.reduce(is_nan.reshape(images, -1), axis=1)
     if has_nan.any():  # NaN has no place in an order
         log_probs = np.where(is_nan, np.float32(-np.inf), log_probs)

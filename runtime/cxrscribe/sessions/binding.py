@@ -47,7 +47,7 @@ class Binding:
         self._binding.bind_output(name, self._memory.value, 0, np.float32, shape, address)
 
     def run(self) -> None:
-        """Compute. Raises DeviceError when onnxruntime fails."""
+        """Compute. Raises DeviceError when onnxruntime fails, BundleError for an output of another shape."""
         try:
             for name, array in self._copied.items():
                 self._read(name, array)

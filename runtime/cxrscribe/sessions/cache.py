@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import logging
 import os
 import time
 import zlib
@@ -22,6 +23,7 @@ from cxrscribe.bundle.bundle import GraphFile, GraphSource
 from cxrscribe.errors import BundleError, InputError
 from cxrscribe.sessions.cache_folder import (
     GRAPH_NAME,
+    VARIABLE,
     WEIGHTS_NAME,
     CacheEntry,
     CacheFolder,
@@ -32,9 +34,10 @@ from cxrscribe.sessions.cache_folder import (
 from cxrscribe.sessions.device import import_onnxruntime, processor
 from cxrscribe.sessions.session import SessionSettings, write_optimized
 
-_LAYOUT: Final = 1
-"""Of what is written; another number makes new entries."""
+_LAYOUT: Final = 2
+"""Of what is written; another number makes new entries. Those of 1 are of graphs with any operators."""
 _SUM_DIGITS: Final = 32
+_log: Final = logging.getLogger(__name__)
 
 
 class GraphCache:
@@ -54,7 +57,14 @@ class GraphCache:
         """Optimize a graph, whose files have been checked, and add it. None where that can't be done.
 
         Why doesn't matter: a folder that can't be written to, a full disk, a graph that onnxruntime refuses.
+        Files of a bundle that isn't verified are verified here: who verifies relies on what is in the cache.
         """
+        if not source.bundle.verify:
+            try:
+                for file in files:
+                    source.bundle.check_sha256(file)
+            except BundleError:
+                return None
         made_meanwhile = self._sound(source)
         if made_meanwhile is not None:
             return made_meanwhile
@@ -177,12 +187,26 @@ def _runtime() -> str:
 def open_cache(cache: bool | str | os.PathLike[str], default: Path | None) -> GraphCache | None:
     """The cache that `load` was asked for: False for none, True for the one in `default`, or a folder.
 
-    Raises InputError when it is the empty string.
+    None, and a warning in the log, for a folder that others could have put graphs into. Raises InputError
+    when it is the empty string.
     """
     if cache == "":
         raise InputError("cache is ''; give a folder, True for the user's own, or False for none")
     folder = default if cache is True else None if cache is False else Path(cache)
-    return None if folder is None else GraphCache(CacheFolder(folder))
+    if folder is None:
+        return None
+    found = CacheFolder(folder)
+    problem = found.problem
+    if problem is not None:
+        _log.warning(
+            "the cache in %s is not used: %s. Close it to others (chmod go-w), or name a folder of your own "
+            "in %s; until then every start optimizes the graphs anew",
+            folder,
+            problem,
+            VARIABLE,
+        )
+        return None
+    return GraphCache(found)
 
 
 def return_freed_memory() -> None:

@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Final
 
 from cxrscribe.bundle.bundle import GraphFile
-from cxrscribe.bundle.external_data import external_files
 from cxrscribe.bundle.files import is_bundle_path
+from cxrscribe.bundle.graph_contents import external_files
 from cxrscribe.errors import BundleError
 from cxrscribe.json_object import JsonObject, read_json_object
+from cxrscribe.regular_file import open_regular
+from cxrscribe.sessions.trusted_folder import close_to_others, folder_problem, member_problem
 
 GRAPH_NAME: Final = "graph.onnx"
 WEIGHTS_NAME: Final = "weights.data"
@@ -129,7 +131,9 @@ class CacheRecord:
 
     def write(self, folder: Path) -> None:
         """Write the record into `folder`, beside the files. Raises OSError."""
-        (folder / RECORD_NAME).write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
+        file = folder / RECORD_NAME
+        file.write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
+        close_to_others(file)
 
     @classmethod
     def read(cls, folder: Path) -> CacheRecord:
@@ -163,7 +167,7 @@ def described(files: Sequence[Path]) -> tuple[CachedFile, ...]:
 def crc32_of(file: Path) -> int:
     """Checksum of a file, read piece by piece into one small buffer. Raises OSError."""
     checksum, buffer = 0, memoryview(bytearray(_READ_BYTES))
-    with file.open("rb", buffering=0) as stream:
+    with open_regular(file, follow=False) as stream:
         while size := stream.readinto(buffer):
             checksum = zlib.crc32(buffer[:size], checksum)
     return checksum
@@ -209,11 +213,14 @@ class CacheEntry:
 
     @property
     def intact(self) -> bool:
-        """Whether the files are regular and of the right size, and the graph takes weights from no other."""
+        """Whether the files are regular, this user's and of the right size, and the graph names no others."""
         try:
             for file in self.record.files:
-                status = (self.folder / file.name).lstat()
+                path = self.folder / file.name
+                status = path.lstat()
                 if not stat.S_ISREG(status.st_mode) or status.st_size != file.bytes:
+                    return False
+                if member_problem(path, status) is not None:
                     return False
             return set(external_files(self.graph)) == {file.name for file in self.record.files[1:]}
         except (OSError, BundleError):
@@ -241,21 +248,7 @@ class CacheFolder:
     @property
     def problem(self) -> str | None:
         """Why nothing may be read from the folder; None where something may, or where it isn't there."""
-        try:
-            status = self.path.stat()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            return f"it can't be looked at ({error.strerror})"
-        if not stat.S_ISDIR(status.st_mode):
-            return "it is not a folder"
-        if hasattr(os, "geteuid"):
-            # Graphs that others could put there would write reports in this user's name.
-            if status.st_uid not in (os.geteuid(), 0):
-                return "it belongs to another user"
-            if status.st_mode & stat.S_IWOTH:
-                return "everyone may write to it"
-        return None
+        return folder_problem(self.path)
 
     @property
     def is_writable(self) -> bool:
@@ -283,7 +276,9 @@ class CacheFolder:
         was there and is damaged is replaced. Raises OSError when there is no place to write to, or when an
         entry of about that size would leave less free than it takes.
         """
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
+        for folder in reversed(missing):
+            folder.mkdir(mode=0o700, exist_ok=True)
         if self.problem is not None:
             raise PermissionError(f"{self.path}: {self.problem}")
         self._tidy()
@@ -292,6 +287,8 @@ class CacheFolder:
             made = scratch / "made"
             made.mkdir()
             yield made
+            for path in (made, *made.iterdir()):  # whatever the umask, else they aren't taken
+                close_to_others(path)
             self._publish(made, self.path / f"{key}{_SUFFIX}", scratch / "replaced")
 
     def remove(self, entry: CacheEntry) -> bool:
@@ -377,8 +374,10 @@ class CacheFolder:
 
 def _read(folder: Path) -> CacheEntry | None:
     try:
-        if folder.is_symlink() or (folder / RECORD_NAME).is_symlink():
-            return None
+        for path in (folder, folder / RECORD_NAME):
+            status = path.lstat()
+            if stat.S_ISLNK(status.st_mode) or member_problem(path, status) is not None:
+                return None
         return CacheEntry(folder, CacheRecord.read(folder))
     except (OSError, BundleError):
         return None

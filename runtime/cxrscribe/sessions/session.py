@@ -30,6 +30,8 @@ from cxrscribe.sessions.openvino import openvino_options, openvino_processors
 
 _FATAL_ONLY: Final = 4
 """Severity of what onnxruntime logs to the terminal. Its errors are raised, and say the same."""
+# Of outputs that are to go to an array of another size, in onnxruntime's words.
+_WRONG_SHAPE: Final = ("Got invalid dimensions for output", "Shape mismatch attempting to re-use buffer")
 _SMALLEST_WEIGHT: Final = 1024
 """Bytes from which on a tensor goes into the file of weights: smaller ones would only make it longer."""
 
@@ -113,6 +115,7 @@ class Session:
         self.placement = Placement.of(name or graph.name, self._session.get_provider_graph_assignment_info())
         """Where the nodes really run."""
         self._attest(settings)
+        self._interface: GraphInterface | None = None
 
     @property
     def native(self) -> Any:
@@ -122,25 +125,59 @@ class Session:
     def expect(self, interface: GraphInterface) -> None:
         """Raise BundleError unless the graph has the interface's inputs and outputs, in any order.
 
-        An axis that has a size here may be left open by the graph; one that has a name here must be.
+        An axis that has a size here may be left open by the graph; one that has a name here must be. What a
+        graph says of its outputs binds it to nothing: `run` looks at what they are.
         """
         self._expect("inputs", self._session.get_inputs(), interface.inputs)
         self._expect("outputs", self._session.get_outputs(), interface.outputs)
+        self._interface = interface
 
     def run(self, outputs: tuple[str, ...], inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
-        """Values of the named outputs, in this order. Raises DeviceError when onnxruntime fails."""
+        """Values of the named outputs, in this order.
+
+        Raises DeviceError when onnxruntime fails, BundleError when an output isn't of the type and shape that
+        the interface has for these inputs.
+        """
         try:
             values: list[NDArray[np.float32]] = self._session.run(list(outputs), dict(inputs))
         except Exception as error:  # see `_open`
             raise self.failure(error) from error
+        if self._interface is not None:
+            self._check_outputs(self._interface, inputs, dict(zip(outputs, values, strict=True)))
         return values
 
-    def failure(self, error: Exception) -> DeviceError:
+    def failure(self, error: Exception) -> DeviceError | BundleError:
         """What to raise when onnxruntime failed in this graph."""
+        if any(said in str(error) for said in _WRONG_SHAPE):
+            return BundleError(
+                f"{self.graph} gave an output of another shape than its inputs ask for ({_line(error)}); "
+                "export the bundle again"
+            )
         return DeviceError(
             f"device {self.device.name!r} failed in {self.graph} ({_line(error)}); take smaller batches "
             "if its memory is full, else check it or export the bundle again"
         )
+
+    def _check_outputs(
+        self,
+        interface: GraphInterface,
+        inputs: Mapping[str, NDArray[Any]],
+        outputs: Mapping[str, NDArray[Any]],
+    ) -> None:
+        """Raise BundleError unless outputs have the sizes that the inputs' axes have, and the right types."""
+        sizes: dict[int | str, int] = {}
+        for tensor in interface.inputs:
+            sizes.update(zip(tensor.shape, inputs[tensor.name].shape, strict=True))
+        for tensor in interface.outputs:
+            found = outputs.get(tensor.name)
+            if found is None:
+                continue
+            wanted = tuple(axis if isinstance(axis, int) else sizes.get(axis, -1) for axis in tensor.shape)
+            if found.shape != wanted or found.dtype != tensor.dtype:
+                raise BundleError(
+                    f"{self.graph} gave {tensor.name!r} as {found.dtype} {list(found.shape)}, where "
+                    f"{tensor.dtype} {list(wanted)} is due; export the bundle again"
+                )
 
     def _attest(self, settings: SessionSettings) -> None:
         """Raise DeviceError where the device runs nothing of the graph.

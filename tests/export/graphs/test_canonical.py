@@ -149,7 +149,14 @@ def test_a_graph_with_another_opset_is_refused(exported: Exported) -> None:
 def test_a_graph_with_another_domain_is_refused(exported: Exported) -> None:
     model = changed(exported.graphs[2])
     model.graph.node[0].domain = "com.microsoft"
-    with pytest.raises(ConversionError, match="standard domain"):
+    with pytest.raises(ConversionError, match=r"may \(com\.microsoft\."):
+        check(model, exported.graphs[2].interface)
+
+
+def test_a_graph_with_an_operator_that_no_bundle_has_is_refused(exported: Exported) -> None:
+    model = changed(exported.graphs[2])
+    model.graph.node[0].op_type = "RandomNormalLike"
+    with pytest.raises(ConversionError, match=r"may \(RandomNormalLike\)"):
         check(model, exported.graphs[2].interface)
 
 

@@ -22,6 +22,7 @@ from cxrscribe.archive.rows.row import RowChoice
 from cxrscribe.errors import InputError
 from cxrscribe.json_object import JsonObject
 from cxrscribe.reporter import Reporter
+from support.edited_manifest import edit_manifest
 
 Begin = Callable[..., Run]
 
@@ -69,8 +70,7 @@ def test_other_bundle_is_refused(begin: Begin, archive: Path, tmp_path: Path, re
     run = begin(archive)
     folder = tmp_path / "bundle"
     shutil.copytree(cxrscribe.demo_bundle(), folder)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps({**manifest, "licence": "another"}))
+    edit_manifest(folder, lambda fields: fields.update(licence="another"))
     with cxrscribe.load(folder, device="cpu") as other:
         with pytest.raises(InputError, match=r"bundle was .* and is "):
             run.check(other)

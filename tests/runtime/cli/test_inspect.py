@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -78,6 +79,7 @@ def test_intact_bundle_as_json(run: Run, copy: Path) -> None:
     found = json.loads(result.stdout)
     manifest = Manifest.read(copy).to_json()
     assert found.pop("intact") is True
+    assert found.pop("sha256") == Manifest.read(copy).sha256
     for file in found["files"]:
         assert (file.pop("state"), file.pop("problem")) == ("intact", None)
     assert found == manifest
@@ -121,6 +123,16 @@ def test_file_that_the_manifest_does_not_name_is_shown(run: Run, copy: Path) -> 
     assert "notes.txt: unlisted" in result.stdout
     found = json.loads(run("inspect", copy, "--json").stdout)
     assert found["files"][-1] == {"path": "notes.txt", "state": "unlisted", "problem": "not in the manifest"}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="files have no such names here")
+def test_names_of_unlisted_files_are_shown_without_what_terminals_obey(run: Run, copy: Path) -> None:
+    (copy / "\x1b[2J").write_text("")
+    Path(os.fsdecode(os.fsencode(copy) + b"/\xff")).write_text("")
+    result = run("inspect", copy)
+    assert result.exit_code == 0
+    assert "file           \\x1b[2J: unlisted" in result.stdout
+    assert "file           \\udcff: unlisted" in result.stdout
 
 
 @pytest.mark.parametrize("manifest", [None, "", "{}", "[1]"])

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from cxrscribe.bundle.manifest import MANIFEST_NAME
 from cxrscribe.cli.main import main
 from cxrscribe.disclaimer import with_disclaimer
 from cxrscribe_train.corpus.table import read_reports
+from support.edited_manifest import edit_manifest
 
 WEIGHTS = "ab" * 32
 DECODER = "cd" * 32
@@ -28,9 +28,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from support.small_bundle import SmallBundle
 
     folder = SmallBundle().write(tmp_path_factory.mktemp("bundles") / "small")
-    manifest = json.loads((folder / MANIFEST_NAME).read_text())
-    manifest["provenance"]["sha256"] |= {"encoder.safetensors": WEIGHTS, "decoder.safetensors": DECODER}
-    (folder / MANIFEST_NAME).write_text(json.dumps(manifest))
+    sums = {"encoder.safetensors": WEIGHTS, "decoder.safetensors": DECODER}
+    edit_manifest(folder, lambda fields: fields["provenance"]["sha256"].update(sums))
     return folder
 
 
