@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import hashlib
-import io
 import json
 import os
 import secrets
@@ -19,6 +17,7 @@ from cxrscribe.archive.rows.part import SUFFIXES, part_header
 from cxrscribe.archive.rows.row import Row
 from cxrscribe.archive.run import Run
 from cxrscribe.archive.verify import newest_rows
+from cxrscribe.csv_cells import csv_line
 from cxrscribe.errors import InputError
 
 COMPACT_ROWS: Final = 250_000
@@ -141,6 +140,8 @@ def _appearing(path: Path) -> Iterator[BinaryIO]:
         number = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE_FILE)
         with os.fdopen(number, "wb") as file:
             yield file
+            file.flush()
+            os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
         raise InputError(f"{path} can't be written ({error.strerror or error}); free some room") from None
@@ -150,37 +151,31 @@ def _appearing(path: Path) -> Iterator[BinaryIO]:
 
 
 class _Csv:
-    """A RowWriter for RFC 4180, UTF-8."""
+    """A RowWriter for `csv_line`."""
 
     def __init__(self, file: BinaryIO, run: Run) -> None:
         self._file = file
-        self._line(CSV_COLUMNS)
+        file.write(csv_line(CSV_COLUMNS))
 
     def write(self, row: Row) -> None:
         report = row.report
-        self._line(
-            (
-                row.film,
-                row.status,
-                row.reason or "",
-                row.message or "",
-                report.text if report else "",
-                repr(report.log_prob) if report else "",
-                repr(report.score) if report else "",
-                ("true" if report.finished else "false") if report else "",
-                json.dumps([each.text for each in report.alternatives]) if report else "",
-                row.content_sha256.hex() if row.content_sha256 else "",
-                row.disclaimer,
-            )
+        cells = (
+            row.film,
+            row.status,
+            row.reason,
+            row.message,
+            report.text if report else None,
+            report.log_prob if report else None,
+            report.score if report else None,
+            report.finished if report else None,
+            json.dumps([each.text for each in report.alternatives]) if report else None,
+            row.content_sha256.hex() if row.content_sha256 else None,
+            row.disclaimer,
         )
+        self._file.write(csv_line(cells))
 
     def close(self) -> None:
         self._file.flush()
-
-    def _line(self, cells: tuple[str, ...]) -> None:
-        line = io.StringIO(newline="")
-        csv.writer(line).writerow(cells)
-        self._file.write(line.getvalue().encode("utf-8"))
 
 
 class _Lines:

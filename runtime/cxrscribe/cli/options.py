@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
+from cxrscribe.cli.terminal import note
+
 if TYPE_CHECKING:
     from cxrscribe.reporter import Reporter
     from cxrscribe.settings import BeamSettings
@@ -73,10 +75,9 @@ def bundle_or_demo(bundle: Path | None) -> Path:
         return bundle
     from cxrscribe.embedded import demo_bundle
 
-    click.echo(
+    note(
         "No bundle given: using the embedded demo bundle. It was trained on drawings and knows nothing "
-        "about patients.",
-        err=True,
+        "about patients."
     )
     return demo_bundle()
 
