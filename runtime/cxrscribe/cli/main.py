@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import entry_points
 from typing import Any, Final, NoReturn
 
@@ -93,37 +95,12 @@ class CommandLine(click.Group):
 
         Without `standalone_mode`: as click does it, for programs that have this one within them.
         """
+        run: Any = super().main
         if not standalone_mode:
-            return super().main(*args, standalone_mode=False, **named)
+            return run(*args, standalone_mode=False, **named)
         with own_streams(), interruptible() as interruption:
-            code = self._exit_code(interruption, args, named)
+            code = _exit_code(partial(run, *args, standalone_mode=False, **named), interruption)
         sys.exit(code)
-
-    def _exit_code(self, interruption: Interruption, args: tuple[Any, ...], named: dict[str, Any]) -> int:
-        try:
-            code = super().main(*args, standalone_mode=False, **named)
-            sys.stdout.flush()
-        except (KeyboardInterrupt, click.Abort):
-            return _interrupted()
-        except click.ClickException as error:
-            error.message = printable(error.message)
-            error.show()
-            return error.exit_code
-        except StdoutLostError as error:
-            if not error.reader_has_gone:
-                note(f"Error: {error}")
-            return NOT_DONE
-        except Exception as error:
-            if interruption.has_come:  # in the middle of an import, say
-                return _interrupted()
-            if isinstance(error, OSError | MemoryError):  # of the machine, and no defect of the program
-                what = str(error) or "there is not enough memory"
-                note(f"Error: {what}; free some room, or check the rights")
-                return NOT_DONE
-            raise
-        if interruption.has_come and code not in (0, INTERRUPTED):
-            return _interrupted()
-        return int(code)
 
     def make_context(self, *args: Any, **named: Any) -> click.Context:
         """As click does it, which prints the help in here."""
@@ -147,6 +124,32 @@ class CommandLine(click.Group):
                 raise
             _fail(ctx, missing)
         return 0
+
+
+def _exit_code(run: Callable[[], int], interruption: Interruption) -> int:
+    """Run, and say what there is to say of how it ended."""
+    try:
+        code = run()
+        sys.stdout.flush()
+    except (KeyboardInterrupt, click.Abort):
+        return _interrupted()
+    except click.ClickException as error:
+        vars(error)["message"] = printable(error.message)
+        error.show()
+        return error.exit_code
+    except StdoutLostError as error:
+        if not error.reader_has_gone:
+            note(f"Error: {error}")
+        return NOT_DONE
+    except Exception as error:
+        if interruption.has_come:  # in the middle of an import, say
+            return _interrupted()
+        if isinstance(error, OSError | MemoryError):  # of the machine, and no defect of the program
+            what = str(error) or "there is not enough memory"
+            note(f"Error: {what}; free some room, or check the rights")
+            return NOT_DONE
+        raise
+    return _interrupted() if interruption.has_come and code not in (0, INTERRUPTED) else code
 
 
 def _fail(ctx: click.Context, error: CxrscribeError) -> NoReturn:

@@ -1,8 +1,8 @@
 """A file that one process writes and no other one does meanwhile, and that soon is on the disk.
 
 The lock is the system's, and goes with the process however that ends: flock on Linux and macOS, a locked byte
-on Windows. On NFS it holds between machines as far as the mount's locks do. Where a file system has none, there
-is no protection.
+on Windows. On NFS it holds between machines as far as the mount's locks do. Where a file system has none,
+there is no protection.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def _lock_byte(file: BinaryIO) -> None:
 
 
 class _Syncing:
-    """A thread that puts what was written on the disk, a second after the first of it; no row waits for it."""
+    """A thread that puts on the disk what was written, a second after the first of it; no row waits."""
 
     def __init__(self, number: int, folder: Path | None) -> None:
         """`number`: of the open file; `folder`: where its name is new."""

@@ -60,7 +60,7 @@ class ReportRow:
         ]
 
     def to_lines(self) -> list[str]:
-        """A paragraph for people: film, text, alternatives if any, disclaimer, or the error; an empty line."""
+        """A paragraph for people: film, text, alternatives if any, disclaimer, or the error; a blank line."""
         if not isinstance(self.outcome, Report):
             return [self.film, f"Error: {self.error}", ""]
         lines = [self.film, *_text_lines(self.outcome)]
