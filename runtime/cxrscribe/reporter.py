@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from threading import RLock
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Never, Self, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +22,7 @@ from cxrscribe.films.isolation import Isolation
 from cxrscribe.films.levels import Picture
 from cxrscribe.films.read_ahead import FilmFeed, film_feed, read_batches
 from cxrscribe.films.rules import FILM_MODALITIES
+from cxrscribe.forks import Owner, keep_from_forks
 from cxrscribe.networks.encoder import FILMS_AT_ONCE, Encoder
 from cxrscribe.report import Report
 from cxrscribe.search.constraints import banned_ids
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 Tag = TypeVar("Tag")
 Chosen = TypeVar("Chosen")
 Films = TypeVar("Films", bound=Iterable["FilmSource"])
+Item = TypeVar("Item")
 
 _Encode: TypeAlias = Callable[["list[Pixels]", DecodingStats], NDArray[np.float32]]
 _NamedSettings: TypeAlias = tuple[str, BeamSettings]
@@ -175,7 +177,8 @@ class Reporter:
         self._model.require_open()
         pairs = zip(_several(images), settings_of_stream(self._chosen(settings)), strict=False)
         named = ((film, (film_name(film), each)) for film, each in pairs)
-        return self._reports(named, isinstance(images, Sequence), batch_size, counted)
+        reports = self._reports(named, isinstance(images, Sequence), batch_size, counted)
+        return _Stream(self._model, reports)
 
     def encode(
         self, images: Iterable[FilmSource], *, stats: DecodingStats | None = None
@@ -228,7 +231,7 @@ class Reporter:
         self._model.require_open()
         size = self.manifest.architecture.feature_size
         source = FeatureRows(features, self._chosen(settings), self.vocabulary, batch_size, size)
-        return raising(self._search(source, batch_size, stats))
+        return _Stream(self._model, raising(self._search(source, batch_size, stats)))
 
     def warmup(self, images: int = 1, settings: BeamSettings | None = None) -> None:
         """Run the model on `images` black films, so that the first films don't pay for what comes but once.
@@ -245,7 +248,10 @@ class Reporter:
             pass
 
     def close(self) -> None:
-        """Free the model; further calls raise InputError. Waits for the batch that is being worked on."""
+        """Free the model; further calls raise InputError. Waits for the batch that is being worked on.
+
+        Raises InputError in a process that was forked off: the model isn't its own.
+        """
         self._model.close()
 
     def __enter__(self) -> Self:
@@ -254,7 +260,11 @@ class Reporter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        if self._model.is_here:  # a forked process may leave the `with` too, and has nothing to free
+            self.close()
+
+    def __reduce__(self) -> Never:
+        raise InputError("a reporter can't be copied or sent to another process; load its bundle there")
 
     def _reports(
         self,
@@ -262,7 +272,7 @@ class Reporter:
         all_there: bool,
         batch_size: int,
         stats: DecodingStats,
-    ) -> Iterator[Report | FilmError]:
+    ) -> Generator[Report | FilmError, None, None]:
         read = self._read
         with film_feed(named, read, self.threads, batch_size) as feed:
             source = _FilmRequests(feed, self._encode, all_there, batch_size, stats)
@@ -307,6 +317,25 @@ class Reporter:
         if isinstance(chosen, BeamSettings):
             banned_ids(chosen, self.vocabulary)
         return chosen
+
+
+class _Stream(Iterator[Item]):
+    """What a call gives, item by item; for the process that made the call only."""
+
+    def __init__(self, model: _Model, items: Generator[Item, None, None]) -> None:
+        self._model = model
+        self._items = items
+        # In another process, closing it would wait for threads and locks that nobody there lets go.
+        keep_from_forks(items)
+
+    def __next__(self) -> Item:
+        self._model.require_here()
+        return next(self._items)
+
+    def close(self) -> None:
+        """End it, whatever is left."""
+        if self._model.is_here:
+            self._items.close()
 
 
 class _FilmRequests:
@@ -376,12 +405,21 @@ def _check_batch_size(batch_size: int, name: str = "batch_size") -> None:
 class _Model:
     """A reporter's networks. Calls take turns with them, each by entering; they are gone once it is closed.
 
-    Raises InputError wherever they are used after that.
+    Raises InputError wherever they are used after that, or in a process that was forked off since.
     """
 
     def __init__(self, encoder: Encoder, schedulers: Schedulers) -> None:
         self._turn = RLock()
         self._parts: tuple[Encoder, Schedulers] | None = (encoder, schedulers)
+        self._owner = Owner()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it was loaded in this process."""
+        return self._owner.is_here
+
+    def require_here(self) -> None:
+        self._owner.require("this reporter")
 
     @property
     def encoder(self) -> Encoder:
@@ -392,15 +430,18 @@ class _Model:
         return self.require_open()[1]
 
     def require_open(self) -> tuple[Encoder, Schedulers]:
+        self.require_here()
         if self._parts is None:
             raise InputError("this reporter is closed; load the bundle again")
         return self._parts
 
     def close(self) -> None:
+        self.require_here()
         with self._turn:
             self._parts = None
 
     def __enter__(self) -> None:
+        self.require_here()  # the lock may be a thread's that isn't here
         self._turn.acquire()
         try:
             self.require_open()

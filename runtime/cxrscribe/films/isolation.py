@@ -25,6 +25,7 @@ from typing import IO, Any, Final
 import numpy as np
 
 from cxrscribe.errors import FilmError, InputError
+from cxrscribe.forks import Owner, keep_from_forks
 from cxrscribe.films.dicom import is_dicom, transfer_syntax
 from cxrscribe.films.frames import NATIVE_SYNTAXES
 from cxrscribe.films.levels import Picture
@@ -130,7 +131,8 @@ class _Worker:
     """One process, which reads one film at a time."""
 
     def __init__(self) -> None:
-        self.owner = os.getpid()
+        self.owner = Owner()
+        keep_from_forks(self)
         if not sys.executable or getattr(sys, "frozen", False):
             raise FilmError(
                 "can't be decoded in a process of its own, for this program isn't one that Python runs; "
@@ -276,7 +278,7 @@ def _idle_worker() -> _Worker | None:
             worker = _idle.pop()
         except IndexError:
             return None
-        if worker.owner != os.getpid():
+        if not worker.owner.is_here:
             continue
         if worker.is_there():
             return worker
