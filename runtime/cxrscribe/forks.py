@@ -1,8 +1,9 @@
 """What a process that is forked off leaves alone: the native objects of the process that made them.
 
-The threads of onnxruntime don't come along into a forked process, so that using a session there hangs or aborts,
-and so does freeing it, in the middle of the work or when the process ends. There is no harm in not freeing it:
-the memory is shared with the parent. So objects that are registered here never die in a forked process.
+The threads of onnxruntime don't come along into a forked process, so that using a session there hangs or
+aborts, and so does freeing it, in the middle of the work or when the process ends. There is no harm in not
+freeing it: the memory is shared with the parent. So objects that are registered here never die in a forked
+process.
 """
 
 from __future__ import annotations
@@ -36,13 +37,14 @@ class Owner:
         """Raise InputError in a process that was forked off."""
         if not self.is_here:
             raise InputError(
-                f"{what} was loaded before this process was forked, and can't be used here; load it after the "
-                "fork: gunicorn without --preload or in post_fork, multiprocessing with the start method 'spawn'"
+                f"{what} was loaded before this process was forked, and can't be used here; load it after "
+                "the fork: gunicorn without --preload or in post_fork, multiprocessing with the start method "
+                "'spawn'"
             )
 
 
 class ForkSafeLock:
-    """A lock that is free in a process that is forked off, also when another thread holds it at that moment."""
+    """A lock that nobody holds in a process that is forked off, whoever holds it at that moment."""
 
     def __init__(self) -> None:
         self.renew()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Never, Self, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cxrscribe.arguments import MOST_AT_ONCE, several, shown, whole_number
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.disclaimer import with_disclaimer
 from cxrscribe.errors import DecodingError, FilmError, InputError
@@ -153,7 +154,11 @@ class Reporter:
         The FilmError of a film whose search ended without any report has the DecodingError as its cause.
         `settings` is one BeamSettings, one for each film, or None for the bundle's.
         """
-        each = settings_of_each(self._chosen(settings), len(_several(images)))
+        if not hasattr(type(_several(images)), "__len__"):
+            raise InputError(
+                f"images is {shown(images)}, whose number isn't known; give a list, or call `report_stream`"
+            )
+        each = settings_of_each(self._chosen(settings), len(images))
         return list(self.report_stream(images, each, stats=stats))
 
     def report_stream(
@@ -166,14 +171,15 @@ class Reporter:
     ) -> Iterator[Report | FilmError]:
         """As `report_batch`, for any iterable, endless ones too: items come in order, each once it is done.
 
-        `batch_size` films are searched for at a time; as soon as one is done, the next one takes its place.
+        `batch_size` films, 1 to 4096, are searched for at a time; as soon as one is done, the next one takes
+        its place.
         Of an iterable that is no sequence, those are searched for that it has given by then. Memory is
         bounded: at most `batch_size` films are read ahead, and a few times as many reports wait for one
         before them. `images` is iterated on a thread of its own. What it raises comes after the items of all
         films that it gave before.
         """
-        counted = stats if stats is not None else DecodingStats()
-        _check_batch_size(batch_size)
+        counted = _counted(stats)
+        batch_size = whole_number("batch_size", batch_size, 1, MOST_AT_ONCE)
         self._model.require_open()
         pairs = zip(_several(images), settings_of_stream(self._chosen(settings)), strict=False)
         named = ((film, (film_name(film), each)) for film, each in pairs)
@@ -184,7 +190,7 @@ class Reporter:
         self, images: Iterable[FilmSource], *, stats: DecodingStats | None = None
     ) -> NDArray[np.float32]:
         """Features float32 [N, F] of the films, for `decode_features`. Raises FilmError at a bad one."""
-        counted = stats if stats is not None else DecodingStats()
+        counted = _counted(stats)
         self._model.require_open()
         parts = [np.empty((0, self.manifest.architecture.feature_size), np.float32)]
         tagged = ((image, None) for image in _several(images))
@@ -213,7 +219,7 @@ class Reporter:
         rows = feature_matrix(features, self.manifest.architecture.feature_size)
         each = settings_of_each(self._chosen(settings), len(rows))
         source = FeatureMatrix(rows, each, self.vocabulary, IMAGES_AT_ONCE)
-        return list(raising(self._search(source, IMAGES_AT_ONCE, stats)))
+        return list(raising(self._search(source, IMAGES_AT_ONCE, _counted(stats))))
 
     def decode_stream(
         self,
@@ -227,7 +233,8 @@ class Reporter:
 
         `batch_size` images are searched for at a time; rows are taken so many at once, as there is room.
         """
-        _check_batch_size(batch_size)
+        stats = _counted(stats)
+        batch_size = whole_number("batch_size", batch_size, 1, MOST_AT_ONCE)
         self._model.require_open()
         size = self.manifest.architecture.feature_size
         source = FeatureRows(features, self._chosen(settings), self.vocabulary, batch_size, size)
@@ -237,11 +244,12 @@ class Reporter:
         """Run the model on `images` black films, so that the first films don't pay for what comes but once.
 
         That is memory, threads, and on a GPU the choice of kernels for these sizes. `settings` matters by its
-        beam width. Raises InputError unless `images` is at least 1.
+        beam width. Raises InputError unless `images` is from 1 to 4096.
         """
-        _check_batch_size(images, "images")
+        images = whole_number("images", images, 1, MOST_AT_ONCE)
+        (settings,) = settings_of_each(self.settings if settings is None else settings, 1)
         size = (self.manifest.preprocessing.height, self.manifest.preprocessing.width)
-        brief = replace(settings or self.settings, max_length=2, min_length=0)
+        brief = replace(settings, max_length=2, min_length=0)
         features = self._encode([np.zeros(size, np.uint8)] * images, DecodingStats())
         source = FeatureMatrix(features, [brief] * images, self.vocabulary, images)
         for _ in self._search(source, IMAGES_AT_ONCE, None):
@@ -394,12 +402,19 @@ def _several(images: Films) -> Films:
     """`images`, unless it is one film in the place of several: the letters of a path would pass for paths."""
     if isinstance(images, str | bytes | bytearray | memoryview | os.PathLike):
         raise InputError(f"images is one film ({film_name(images)}); put it in a list, or call `report`")
+    if isinstance(images, np.ndarray) and images.ndim < 3 and images.dtype.kind in "biuf":
+        raise InputError(f"images is one array {list(images.shape)}; put it in a list, or call `report`")
+    several("images", images, "films")
     return images
 
 
-def _check_batch_size(batch_size: int, name: str = "batch_size") -> None:
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise InputError(f"{name} is {batch_size!r}; give a whole number of at least 1")
+def _counted(stats: DecodingStats | None) -> DecodingStats:
+    """What a call adds to. Raises InputError when that is something else."""
+    if stats is None:
+        return DecodingStats()
+    if not isinstance(stats, DecodingStats):
+        raise InputError(f"stats is {shown(stats)}; give a cxrscribe.DecodingStats, or None")
+    return stats
 
 
 class _Model:

@@ -17,6 +17,8 @@ from cxrscribe.archive.rows.part import SUFFIXES, part_header
 from cxrscribe.archive.rows.row import Row
 from cxrscribe.archive.run import Run
 from cxrscribe.archive.verify import newest_rows
+from cxrscribe.arguments import path as checked_path
+from cxrscribe.arguments import whole_number
 from cxrscribe.csv_cells import csv_line
 from cxrscribe.errors import InputError
 
@@ -60,6 +62,7 @@ def export(run: Run, path: Path, *, overwrite: bool = False) -> int:
     Raises InputError when the suffix is another one, the file is there, or can't be written;
     MissingExtraError.
     """
+    path = checked_path("path", path)
     kind = next((kind for kind in _WRITERS if path.name.lower().endswith(kind)), None)
     if kind is None:
         raise InputError(f"{path}: unknown suffix; give a name in {', '.join(_WRITERS)}")
@@ -75,6 +78,8 @@ def compact(run: Run, folder: Path, rows: int = COMPACT_ROWS) -> list[Path]:
     `compact.json` says of what it is. Raises InputError when films are missing, for files that are there
     would be left without them, when the folder has files of another compaction, or is that of the run.
     """
+    folder = checked_path("folder", folder)
+    rows = whole_number("rows", rows, 1)
     if any(generation.missing() for generation in run.generations()):
         raise InputError(
             f"{run.place.url} isn't done; compact it once it is, or use `cxrscribe score export`"

@@ -6,10 +6,14 @@ Each argument is a line: what names and words in it could do to a terminal is es
 from __future__ import annotations
 
 import json
+import re
+from typing import Final
 
 import click
 
 from cxrscribe.printable import printable
+
+_OUTSIDE_ASCII: Final = re.compile(r"[^\n -~]")
 
 
 def say(*lines: str) -> None:
@@ -23,10 +27,14 @@ def say_json(value: object, indent: int | None = None) -> None:
 
 
 def say_json_text(text: str) -> None:
-    """Print what is JSON in ASCII already. DEL is the one control character that JSON lets pass."""
-    click.echo(text.replace("\x7f", "\\u007f"))
+    """Print what is JSON already."""
+    click.echo(_OUTSIDE_ASCII.sub(_json_escape, text))
 
 
 def note(*lines: str) -> None:
     """Print what isn't a result: errors, remarks, how far it is."""
     click.echo("\n".join(map(printable, lines)), err=True)
+
+
+def _json_escape(found: re.Match[str]) -> str:
+    return "\\u007f" if found[0] == "\x7f" else json.dumps(found[0])[1:-1]  # DEL is nothing to JSON

@@ -5,7 +5,6 @@ Only the attributes that this needs are parsed: names and numbers of patients ar
 
 from __future__ import annotations
 
-import logging
 import struct
 import warnings
 import zlib
@@ -18,6 +17,7 @@ from cxrscribe.films.display import RANGE, is_square, shown, square, through_pal
 from cxrscribe.films.frames import PixelData, StoredValues, stored_values
 from cxrscribe.films.levels import Picture, luma
 from cxrscribe.films.limits import MOST_PIXELS, check_size, room_for
+from cxrscribe.films.quiet import watch_loggers
 from cxrscribe.films.rules import FilmRules
 
 if TYPE_CHECKING:
@@ -260,14 +260,14 @@ def _displayed(stored: StoredValues, dataset: Dataset, rules: FilmRules) -> Pict
 
 @cache
 def silence_pydicom() -> None:
-    """Keep pydicom quiet from its first use here on; who wants to hear it may say so afterwards.
+    """Keep pydicom's warnings from its first use here on; who wants to see them may say so afterwards.
 
-    Its remarks may quote values of the file, patient attributes among them, and what a film can't do without
-    is checked here anyway. `warnings.catch_warnings` around each call would be no help, for films are read on
-    several threads.
+    They may quote values of the file, patient attributes among them, and what a film can't do without is
+    checked here anyway. `warnings.catch_warnings` around each call would be no help, for films are read on
+    several threads. What it logs, `quiet_libraries` drops.
     """
     warnings.filterwarnings("ignore", module="pydicom")
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+    watch_loggers()
 
 
 def _check_kind(dataset: Dataset, modalities: tuple[str, ...]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import math
 import os
 import signal
 import subprocess
@@ -24,11 +25,13 @@ from typing import IO, Any, Final
 
 import numpy as np
 
+from cxrscribe.arguments import shown
 from cxrscribe.errors import FilmError, InputError
-from cxrscribe.forks import Owner, keep_from_forks
 from cxrscribe.films.dicom import is_dicom, transfer_syntax
 from cxrscribe.films.frames import NATIVE_SYNTAXES
 from cxrscribe.films.levels import Picture
+from cxrscribe.forks import Owner, keep_from_forks
+from cxrscribe.json_object import finite_number
 
 _WORKER: Final = "cxrscribe.films.worker"
 _PIPE_BYTES: Final = 1 << 20
@@ -63,13 +66,15 @@ class Isolation:
     """For a film of 100 megapixels, 1.2 GB were enough."""
 
     def __post_init__(self) -> None:
-        if self.which not in tuple(Isolate):
-            raise InputError(f"isolation is {self.which!r}; there are {', '.join(Isolate)}")
+        if not isinstance(self.which, str) or self.which not in tuple(Isolate):
+            raise InputError(f"isolation is {shown(self.which)}; there are {', '.join(Isolate)}")
         for name, most in (("cpu_seconds", 1e6), ("wall_seconds", 1e6), ("memory_bytes", 1 << 50)):
-            if not 0 < getattr(self, name) <= most:
-                raise InputError(
-                    f"isolation {name} is {getattr(self, name)!r}; give more than 0 and at most {most:,.0f}"
-                )
+            number = finite_number(getattr(self, name))
+            if number is None or not 0 < number <= most:
+                given = shown(getattr(self, name))
+                raise InputError(f"isolation {name} is {given}; give more than 0 and at most {most:,.0f}")
+            object.__setattr__(self, name, number)
+        object.__setattr__(self, "memory_bytes", math.ceil(self.memory_bytes))
 
     def concerns(self, content: bytes) -> bool:
         """Whether a file of this content is decoded in a process of its own."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Final
 
+from cxrscribe.arguments import is_flag, path
 from cxrscribe.bundle.bundle import GraphFile, GraphSource
 from cxrscribe.errors import BundleError, InputError
 from cxrscribe.sessions.cache_folder import (
@@ -177,11 +178,11 @@ def _runtime() -> str:
 def open_cache(cache: bool | str | os.PathLike[str], default: Path | None) -> GraphCache | None:
     """The cache that `load` was asked for: False for none, True for the one in `default`, or a folder.
 
-    Raises InputError when it is the empty string.
+    Raises InputError when it is the empty string, or no path.
     """
     if cache == "":
         raise InputError("cache is ''; give a folder, True for the user's own, or False for none")
-    folder = default if cache is True else None if cache is False else Path(cache)
+    folder = (default if cache else None) if is_flag(cache) else path("cache", cache)
     return None if folder is None else GraphCache(CacheFolder(folder))
 
 
