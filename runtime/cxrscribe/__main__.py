@@ -13,7 +13,8 @@ INTERRUPTED: Final = 130  # 128 + SIGINT, as shells count
 def start() -> NoReturn:
     """Run the command line. An interruption is quiet from here on, while modules are imported too."""
     try:
-        signal.signal(signal.SIGTERM, _interrupt)
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, _interrupt)
         from cxrscribe.cli.main import main
 
         main(prog_name="cxrscribe")

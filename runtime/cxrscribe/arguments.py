@@ -75,6 +75,12 @@ def path(name: str, value: object, error: ErrorKind = InputError) -> Path:
     raise error(f"{name} is {shown(value)}; give a path")
 
 
+def none_or(kind: type, name: str, value: object, error: ErrorKind = InputError) -> None:
+    """Raise `error` unless `value` is None or of this kind."""
+    if value is not None and not isinstance(value, kind):
+        raise error(f"{name} is {shown(value)}; give a {kind.__name__}, or None")
+
+
 def several(name: str, value: object, of: str, error: ErrorKind = InputError) -> None:
     """Raise `error` unless one can iterate over `value`. In place of `of`, a text's letters would pass."""
     if isinstance(value, str | bytes | bytearray | memoryview | os.PathLike):

@@ -7,14 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from cxrscribe.arguments import flag, path, shown, text
+from cxrscribe.arguments import flag, none_or, path, text
 from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.bundle.bundle import Bundle, GraphSource
 from cxrscribe.bundle.contract import BEAM_INIT, BEAM_STEP, DECODER_INIT, DECODER_STEP, ENCODER
 from cxrscribe.bundle.evidence import FASTEST, FP16
 from cxrscribe.bundle.files import FP32
 from cxrscribe.bundle.manifest import Manifest
-from cxrscribe.errors import BundleError, InputError
+from cxrscribe.errors import BundleError
 from cxrscribe.films.isolation import Isolation
 from cxrscribe.films.rules import FILM_MODALITIES, FilmRules
 from cxrscribe.networks.encoder import Encoder
@@ -96,8 +96,7 @@ def open_bundle(
     if precision is not None:
         text("precision", precision)
     spinning, strict, verify = flag("spinning", spinning), flag("strict", strict), flag("verify", verify)
-    if isolation is not None and not isinstance(isolation, Isolation):
-        raise InputError(f"isolation is {shown(isolation)}; give a cxrscribe.Isolation, or None")
+    none_or(Isolation, "isolation", isolation)
     rules = FilmRules(modalities=modalities)
     found = Bundle.open(bundle, verify=verify)
     sessions = SessionFactory(

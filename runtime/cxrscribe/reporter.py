@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Never, Self, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cxrscribe.arguments import MOST_AT_ONCE, several, shown, whole_number
+from cxrscribe.arguments import MOST_AT_ONCE, none_or, several, shown, whole_number
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.disclaimer import with_disclaimer
 from cxrscribe.errors import DecodingError, FilmError, InputError
@@ -410,11 +410,8 @@ def _several(images: Films) -> Films:
 
 def _counted(stats: DecodingStats | None) -> DecodingStats:
     """What a call adds to. Raises InputError when that is something else."""
-    if stats is None:
-        return DecodingStats()
-    if not isinstance(stats, DecodingStats):
-        raise InputError(f"stats is {shown(stats)}; give a cxrscribe.DecodingStats, or None")
-    return stats
+    none_or(DecodingStats, "stats", stats)
+    return DecodingStats() if stats is None else stats
 
 
 class _Model:

@@ -157,8 +157,7 @@ def begin_run(
         shard_films = arguments.whole_number("shard_films", shard_films, 1, MOST_SHARD_FILMS)
     if format_name is not None and arguments.text("format_name", format_name) not in SUFFIXES:
         raise InputError(f"format_name is {format_name!r}; there are {', '.join(SUFFIXES)}")
-    if choice is not None and not isinstance(choice, RowChoice):
-        raise InputError(f"choice is {arguments.shown(choice)}; give a RowChoice, or None")
+    arguments.none_or(RowChoice, "choice", choice)
     (settings,) = settings_of_each(settings, 1)
     accept_runtime = arguments.flag("accept_runtime", accept_runtime)
     place = place_at(path)

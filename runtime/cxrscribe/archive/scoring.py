@@ -22,7 +22,7 @@ from cxrscribe.archive.rows.part import PartHeader, PartMaker, part_header
 from cxrscribe.archive.run import Run, environment_here, open_run
 from cxrscribe.archive.sources.reading import StorageFaultError
 from cxrscribe.archive.stream import Group, RowStream
-from cxrscribe.arguments import MOST_AT_ONCE, flag, several, whole_number
+from cxrscribe.arguments import MOST_AT_ONCE, flag, none_or, several, whole_number
 from cxrscribe.errors import CxrscribeError
 from cxrscribe.json_object import JsonObject
 from cxrscribe.search.scheduler import IMAGES_AT_ONCE
@@ -116,6 +116,8 @@ def score_shards(
     """
     batch_size = whole_number("batch_size", batch_size, 1, MOST_AT_ONCE)
     several("shards", shards, "numbers of shards")
+    none_or(Breaker, "breaker", breaker)
+    none_or(Engine, "engine", engine)
     opened = run if isinstance(run, Run) else open_run(run)
     opened.check(reporter)
     scorer = _Scorer(
