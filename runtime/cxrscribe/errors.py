@@ -15,6 +15,8 @@ Each message says what was wrong, where, and what to do. None carries a patient 
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from cxrscribe.printable import printable
 
 
@@ -25,8 +27,32 @@ class CxrscribeError(Exception):
         return printable(super().__str__())
 
 
+class Reason(StrEnum):
+    """Why a film has no report, in one word."""
+
+    NOT_A_RADIOGRAPH = "not_a_radiograph"
+    """Another kind of picture, or of file."""
+    MISSING = "missing"
+    CHANGED = "changed"
+    """Since an archive's run was planned."""
+    UNREADABLE = "unreadable"
+    """Damaged, or may not be read."""
+    UNSUPPORTED = "unsupported"
+    """In a form that isn't read, or not without an extra."""
+    TOO_LARGE = "too_large"
+    TRUNCATED = "truncated"
+    SEVERAL_FRAMES = "several_frames"
+    SEARCH_FAILED = "search_failed"
+    KILLED_THE_READER = "killed_the_reader"
+    TIMED_OUT = "timed_out"
+
+
 class FilmError(CxrscribeError, ValueError):
     """One film can't be read, or its search ended without any report; the other films are not concerned."""
+
+    def __init__(self, message: str, reason: Reason = Reason.UNREADABLE) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class InputError(CxrscribeError, ValueError):

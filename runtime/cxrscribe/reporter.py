@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from cxrscribe.arguments import MOST_AT_ONCE, none_or, several, shown, whole_number
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.disclaimer import with_disclaimer
-from cxrscribe.errors import DecodingError, FilmError, InputError
+from cxrscribe.errors import DecodingError, FilmError, InputError, Reason
 from cxrscribe.films.film import film_name
 from cxrscribe.films.isolation import Isolation
 from cxrscribe.films.levels import Picture
@@ -393,7 +393,7 @@ def _pixels(picture: Picture | FilmError) -> Pixels:
 
 
 def _film_error(error: DecodingError, name: str) -> FilmError:
-    film_error = FilmError(f"{name}: {error}")
+    film_error = FilmError(f"{name}: {error}", Reason.SEARCH_FAILED)
     film_error.__cause__ = error
     return film_error
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 import pytest
 
-from cxrscribe.archive.quarantine import Reason
 from cxrscribe.archive.rows.row import Row
 from cxrscribe.cli.main import main
+from cxrscribe.errors import Reason
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "archive.md").read_text(encoding="utf-8")

@@ -3,7 +3,8 @@
     python tests/fuzz/fuzzer.py FILMS [SEED]
 
 Film number i is the same under the same seed, whatever the number of films. A film that is no FilmError and
-isn't read is listed with its number and encoding; a process that ends takes this program with it.
+isn't read is listed with its number and encoding, and so is one that ended its decoder's process or took more
+than it may; a process that ends takes this program with it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import numpy as np
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from cxrscribe.errors import FilmError
+from cxrscribe.errors import FilmError, Reason
 from cxrscribe.films import isolation
 from cxrscribe.films.isolation import Isolation
 from cxrscribe.films.preprocess import Preprocessing
@@ -30,6 +31,7 @@ from fuzz.seeds import seeds
 
 LIMITS = Isolation(cpu_seconds=10, wall_seconds=60, memory_bytes=1 << 30)
 PREPROCESSING = Preprocessing(48, 48)
+_STOPPED = {Reason.KILLED_THE_READER: "crashed", Reason.TIMED_OUT: "over a limit"}
 
 
 def run(films: int, seed: int) -> dict[str, object]:
@@ -38,6 +40,7 @@ def run(films: int, seed: int) -> dict[str, object]:
     names = list(originals)
     outcomes: Counter[str] = Counter()
     escaped: list[str] = []
+    stopped: list[str] = []
     slow: list[str] = []
 
     def read(number: int) -> None:
@@ -48,8 +51,9 @@ def run(films: int, seed: int) -> dict[str, object]:
         try:
             PREPROCESSING.read(content, LIMITS)
         except FilmError as error:
-            said = str(error)
-            outcome = "crashed" if "crash" in said else "over a limit" if "takes more" in said else "refused"
+            outcome = _STOPPED.get(error.reason, "refused")
+            if outcome != "refused":
+                stopped.append(f"film {number}, {name}: {error}")
         except BaseException as error:
             outcome = "escaped"
             escaped.append(f"film {number}, {name}: {type(error).__name__}: {error}")
@@ -69,7 +73,14 @@ def run(films: int, seed: int) -> dict[str, object]:
         "own_peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "decoders_peak_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
     }
-    return {"films": films, "outcomes": outcomes, "escaped": escaped, "slow": slow, **peaks}
+    return {
+        "films": films,
+        "outcomes": outcomes,
+        "escaped": escaped,
+        "stopped": stopped,
+        "slow": slow,
+        **peaks,
+    }
 
 
 if __name__ == "__main__":

@@ -19,9 +19,9 @@ import click
 
 import cxrscribe
 from cxrscribe.archive import begin_run, score_shards
-from cxrscribe.archive.engine import Engine
 from cxrscribe.archive.ray_data import score_on_ray
 from cxrscribe.archive.supervisor import Assignment, supervise
+from cxrscribe.engine import Engine
 from cxrscribe.reporter import Reporter
 from cxrscribe.sessions.device import usable_threads
 from cxrscribe_bench.material.drawn_films import write_drawn_films

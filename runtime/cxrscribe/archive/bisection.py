@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from cxrscribe.archive.child import Child, SilentError
-from cxrscribe.archive.engine import Engine
 from cxrscribe.archive.plan import PlannedFilm
-from cxrscribe.archive.quarantine import QuarantinedError, Reason
+from cxrscribe.archive.quarantine import QuarantinedError
 from cxrscribe.archive.rows.row import Row, film_row
 from cxrscribe.archive.run import Run
 from cxrscribe.archive.sources.reading import StorageFaultError
-from cxrscribe.errors import InputError
+from cxrscribe.engine import Engine
+from cxrscribe.errors import InputError, Reason
 
 FILM_SECONDS: Final = 60.0
 """What a film may take, alone in its process."""

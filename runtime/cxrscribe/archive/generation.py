@@ -14,8 +14,7 @@ from typing import Final
 from cxrscribe.archive import layout
 from cxrscribe.archive.places.place import Place
 from cxrscribe.archive.plan import Plan, PlannedFilm
-from cxrscribe.archive.quarantine import Reason
-from cxrscribe.errors import InputError
+from cxrscribe.errors import InputError, Reason
 from cxrscribe.json_object import parse_json_object
 
 _SCHEMA: Final = 1

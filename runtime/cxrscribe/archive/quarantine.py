@@ -4,30 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Final
 
-from cxrscribe.errors import DecodingError, FilmError, InputError
-
-
-class Reason(StrEnum):
-    """Why a film has no report."""
-
-    NOT_A_RADIOGRAPH = "not_a_radiograph"
-    """Another kind of picture, or of file."""
-    MISSING = "missing"
-    CHANGED = "changed"
-    """Since the run was planned."""
-    UNREADABLE = "unreadable"
-    """Damaged, or may not be read."""
-    UNSUPPORTED = "unsupported"
-    """In a form that isn't read, or not without an extra."""
-    TOO_LARGE = "too_large"
-    TRUNCATED = "truncated"
-    SEVERAL_FRAMES = "several_frames"
-    SEARCH_FAILED = "search_failed"
-    KILLED_THE_READER = "killed_the_reader"
-    TIMED_OUT = "timed_out"
+from cxrscribe.errors import FilmError, InputError, Reason
 
 
 class QuarantinedError(Exception):
@@ -38,46 +17,10 @@ class QuarantinedError(Exception):
         super().__init__(message)
 
 
-# What the reader of films says, and the reason that it is; the first that fits. tests/runtime/archive/
-# test_quarantine.py holds it against the reader.
-_SAYINGS: Final = (
-    ("made its decoder crash", Reason.KILLED_THE_READER),
-    (" s to decode", Reason.TIMED_OUT),
-    ("of processor time to decode", Reason.TIMED_OUT),
-    ("not a radiograph", Reason.NOT_A_RADIOGRAPH),
-    ("radiograph of another part of the body", Reason.NOT_A_RADIOGRAPH),
-    ("without a picture", Reason.NOT_A_RADIOGRAPH),
-    ("not a film", Reason.NOT_A_RADIOGRAPH),
-    ("nothing to see", Reason.NOT_A_RADIOGRAPH),
-    ("not a grey film", Reason.UNSUPPORTED),
-    ("multi-frame", Reason.SEVERAL_FRAMES),
-    ("animation of several pictures", Reason.SEVERAL_FRAMES),
-    ("too large", Reason.TOO_LARGE),
-    ("more than any film that is read", Reason.TOO_LARGE),
-    ("more than a film has", Reason.TOO_LARGE),
-    ("does not fit in memory", Reason.TOO_LARGE),
-    ("of memory to decode", Reason.TOO_LARGE),
-    ("too small", Reason.NOT_A_RADIOGRAPH),
-    ("cut off", Reason.TRUNCATED),
-    ("truncated", Reason.TRUNCATED),
-    ("is empty", Reason.TRUNCATED),
-    ("shorter than it says", Reason.TRUNCATED),
-    ("needs the extra", Reason.UNSUPPORTED),
-    ("install python-gdcm", Reason.UNSUPPORTED),
-    ("first", Reason.UNSUPPORTED),
-    ("are read", Reason.UNSUPPORTED),
-)
-
-
 def quarantined(error: FilmError) -> QuarantinedError:
     """What the row of a film says that the reporter gave this error for; the film came as bytes."""
     _, _, message = str(error).partition(": ")
-    if isinstance(error.__cause__, DecodingError):
-        return QuarantinedError(Reason.SEARCH_FAILED, message)
-    for saying, reason in _SAYINGS:
-        if saying in message:
-            return QuarantinedError(reason, message)
-    return QuarantinedError(Reason.UNREADABLE, message)
+    return QuarantinedError(error.reason, message)
 
 
 _WATCHED_FILMS: Final = 2000

@@ -15,11 +15,11 @@ from contextlib import contextmanager
 from logging import ERROR, getLogger
 from typing import TYPE_CHECKING, Any, Final
 
-from cxrscribe.archive.engine import Engine
 from cxrscribe.archive.quarantine import Breaker
 from cxrscribe.archive.run import Run, open_run
 from cxrscribe.archive.scoring import Receipt, score_shards
 from cxrscribe.archive.supervisor import Assignment
+from cxrscribe.engine import Engine
 from cxrscribe.errors import CxrscribeError, InputError, MissingExtraError
 from cxrscribe.json_object import JsonObject
 from cxrscribe.sessions.device import usable_threads

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from cxrscribe.archive.generation import Generation, write_retry
-from cxrscribe.archive.quarantine import Reason
 from cxrscribe.archive.rows.part import part_header, read_part
 from cxrscribe.archive.run import Run
-from cxrscribe.errors import InputError
+from cxrscribe.errors import InputError, Reason
 
 
 def begin_retry(run: Run, reasons: Collection[Reason] = ()) -> Generation | None:

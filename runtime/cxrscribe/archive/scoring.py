@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from cxrscribe.archive.attempts import ISOLATED_FROM, begin_attempt, take_back_attempt
 from cxrscribe.archive.bisection import isolated_rows
-from cxrscribe.archive.engine import Engine
 from cxrscribe.archive.generation import Generation
 from cxrscribe.archive.quarantine import Breaker
 from cxrscribe.archive.rows.part import PartHeader, PartMaker, part_header
@@ -23,6 +22,7 @@ from cxrscribe.archive.run import Run, environment_here, open_run
 from cxrscribe.archive.sources.reading import StorageFaultError
 from cxrscribe.archive.stream import Group, RowStream
 from cxrscribe.arguments import MOST_AT_ONCE, flag, none_or, several, whole_number
+from cxrscribe.engine import Engine
 from cxrscribe.errors import CxrscribeError
 from cxrscribe.json_object import JsonObject
 from cxrscribe.search.scheduler import IMAGES_AT_ONCE

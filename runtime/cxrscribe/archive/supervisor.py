@@ -17,10 +17,10 @@ from time import monotonic
 from typing import Final
 
 from cxrscribe.archive.child import Child
-from cxrscribe.archive.engine import Engine
 from cxrscribe.archive.quarantine import QUARANTINED_SHARE
 from cxrscribe.archive.run import Run
 from cxrscribe.archive.scoring import Receipt
+from cxrscribe.engine import Engine
 from cxrscribe.errors import InputError
 from cxrscribe.json_object import JsonObject
 from cxrscribe.search.scheduler import IMAGES_AT_ONCE

@@ -7,10 +7,10 @@ there is one.
 from __future__ import annotations
 
 from cxrscribe.archive.child import Parent
-from cxrscribe.archive.engine import Engine
 from cxrscribe.archive.rows.row import Row
 from cxrscribe.archive.run import open_run
 from cxrscribe.archive.stream import Group, RowStream
+from cxrscribe.engine import Engine
 from cxrscribe.errors import CxrscribeError
 
 

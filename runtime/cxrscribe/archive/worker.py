@@ -15,10 +15,10 @@ from threading import Thread
 from typing import Final
 
 from cxrscribe.archive.child import Parent
-from cxrscribe.archive.engine import Engine
 from cxrscribe.archive.quarantine import Breaker
 from cxrscribe.archive.run import open_run
 from cxrscribe.archive.scoring import score_shards
+from cxrscribe.engine import Engine
 from cxrscribe.errors import CxrscribeError
 from cxrscribe.json_object import JsonObject
 from cxrscribe.stats import DecodingStats

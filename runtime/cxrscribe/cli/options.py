@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import click
 
 from cxrscribe.cli.terminal import note
+from cxrscribe.engine import Engine
 
 if TYPE_CHECKING:
     from cxrscribe.reporter import Reporter
@@ -37,42 +38,15 @@ class BeamChoice:
         return replace(defaults, **{name: value for name, value in chosen.items() if value is not None})
 
 
-@dataclass(frozen=True)
-class EngineChoice:
-    """The bundle to open and what to run it on."""
-
-    bundle: Path | None
-    device: str
-    precision: str | None
-    threads: int | None
-    spinning: bool = True
-    cache: bool = True
-    strict: bool = False
-    isolate: str = "compressed"
-    film_seconds: float = 10.0
-    modalities: tuple[str, ...] = ("CR", "DX")
-
-    def load(self) -> Reporter:
-        """Open the bundle; without one, the embedded demo bundle, which is said on stderr."""
-        import cxrscribe
-
-        return cxrscribe.load(
-            bundle_or_demo(self.bundle),
-            device=self.device,
-            precision=self.precision,
-            threads=self.threads,
-            spinning=self.spinning,
-            cache=self.cache,
-            strict=self.strict,
-            isolation=cxrscribe.Isolation(self.isolate, cpu_seconds=self.film_seconds),
-            modalities=self.modalities,
-        )
+def load(engine: Engine) -> Reporter:
+    """Open the bundle; without one, the embedded demo bundle, which is said on stderr."""
+    return replace(engine, bundle=str(bundle_or_demo(engine.bundle))).load()
 
 
-def bundle_or_demo(bundle: Path | None) -> Path:
+def bundle_or_demo(bundle: str | Path | None) -> Path:
     """The bundle given, or the embedded one, and then say so on stderr."""
     if bundle is not None:
-        return bundle
+        return Path(bundle)
     from cxrscribe.embedded import demo_bundle
 
     note(
@@ -110,27 +84,12 @@ def modality_option(command: Command) -> Command:
 
 
 def engine_options(command: Command) -> Command:
-    """Add the options of EngineChoice, one each; the command gets `engine: EngineChoice`."""
+    """Add the options of Engine, one each; the command gets `engine: Engine`."""
 
     @functools.wraps(command)
-    def packed(
-        *,
-        bundle: Path | None,
-        device: str,
-        precision: str | None,
-        threads: int | None,
-        spinning: bool,
-        cache: bool,
-        strict: bool,
-        isolate: str,
-        film_seconds: float,
-        modalities: tuple[str, ...],
-        **others: Any,
-    ) -> Any:
-        engine = EngineChoice(
-            bundle, device, precision, threads, spinning, cache, strict, isolate, film_seconds, modalities
-        )
-        return command(engine=engine, **others)
+    def packed(*, bundle: Path | None, **given: Any) -> Any:
+        chosen = {field.name: given.pop(field.name) for field in fields(Engine) if field.name != "bundle"}
+        return command(engine=Engine(None if bundle is None else str(bundle), **chosen), **given)
 
     return _with(
         packed,

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import click
 
 from cxrscribe.cli.films import FilmArguments, stdin_lines
-from cxrscribe.cli.options import BeamChoice, EngineChoice, beam_options, engine_options
+from cxrscribe.cli.options import BeamChoice, beam_options, engine_options, load
 from cxrscribe.cli.progress import progress
 from cxrscribe.cli.report_file import Existing, ReportFile, open_report_file
 from cxrscribe.cli.report_row import ReportRow
 from cxrscribe.cli.terminal import note, say, say_json_text
+from cxrscribe.engine import Engine
 from cxrscribe.errors import InputError
 from cxrscribe.report import Report
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 @click.option("--overwrite", is_flag=True, help="Replace --out if it exists.")
 def report(
     films: tuple[str, ...],
-    engine: EngineChoice,
+    engine: Engine,
     beam: BeamChoice,
     batch_size: int,
     as_json: bool,
@@ -60,7 +61,7 @@ def report(
     from cxrscribe.search.constraints import banned_ids  # brings numpy, which the help doesn't need
 
     existing = _existing(out, resume, overwrite)
-    reporter = engine.load()
+    reporter = load(engine)
     settings = beam.over(reporter.settings)
     banned_ids(settings, reporter.vocabulary)  # a wrong word must not cost the file that --overwrite replaces
     with reporter, open_report_file(out, existing) if out else nullcontext() as file:

@@ -12,7 +12,7 @@ from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
-from cxrscribe.errors import FilmError, MissingExtraError
+from cxrscribe.errors import FilmError, MissingExtraError, Reason
 from cxrscribe.films.display import RANGE, is_square, shown, square, through_palette
 from cxrscribe.films.frames import PixelData, StoredValues, stored_values
 from cxrscribe.films.levels import Picture, luma
@@ -22,6 +22,7 @@ from cxrscribe.films.rules import FilmRules
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
+    from pydicom.tag import BaseTag
 
 # Of files that don't tell their modality: CR, DX for presentation and for processing, secondary capture.
 _FILM_CLASSES: Final = ("1", "1.1", "1.1.1", "7")
@@ -48,6 +49,7 @@ _TRANSFER_SYNTAX: Final = 0x10
 _PIXEL_DATA: Final = (0x7FE0, 0x0010)
 _MOST_READS: Final = 100_000  # a film has about a thousand
 _MOST_META_ELEMENTS: Final = 1000
+_HEADER: Final = 12  # bytes before the value of an element whose length has four
 _UNDEFINED: Final = 0xFFFFFFFF
 _PALETTE: Final = "PALETTE COLOR"
 _NO_PICTURE: Final = "is a DICOM file without a picture; give the file of a radiograph"
@@ -98,9 +100,12 @@ def _has_preamble(content: bytes) -> bool:
 
 
 def transfer_syntax(content: bytes) -> str | None:
-    """Its UID, from the file meta information (PS3.10, 7.1); None where that can't be understood."""
-    found, _ = _read_meta(content)
-    return found[0] if len(found) == 1 else None
+    """Its UID, from the file meta information (PS3.10, 7.1).
+
+    `content`: the file, or how it begins. None where that can't be understood, or doesn't have all of it.
+    """
+    found, end = _read_meta(content)
+    return found[0] if len(found) == 1 and end + _HEADER <= len(content) else None
 
 
 def _read_meta(content: bytes) -> tuple[list[str], int]:
@@ -108,7 +113,7 @@ def _read_meta(content: bytes) -> tuple[list[str], int]:
     place = _PREAMBLE + len(_MARK) if _has_preamble(content) else 0
     found: list[str] = []
     for _ in range(_MOST_META_ELEMENTS):
-        if place + 12 > len(content):
+        if place + _HEADER > len(content):
             break
         group, element, kind, short = struct.unpack_from("<HH2sH", content, place)
         if group != _META_GROUP:
@@ -133,10 +138,11 @@ def _inflated(content: bytes) -> bytes:
     if len(dataset) >= _MOST_INFLATED:
         raise FilmError(
             f"is a deflated DICOM file of more than {_MOST_INFLATED:,} bytes, more than a film has; inflate "
-            "and reduce it first"
+            "and reduce it first",
+            Reason.TOO_LARGE,
         )
     if not inflate.eof:
-        raise FilmError("is a deflated DICOM file that is cut off; fetch it again")
+        raise FilmError("is a deflated DICOM file that is cut off; fetch it again", Reason.TRUNCATED)
     uid = _EXPLICIT_LITTLE_ENDIAN.encode() + b"\0"
     meta = struct.pack("<HH2sH", _META_GROUP, _TRANSFER_SYNTAX, b"UI", len(uid)) + uid
     return bytes(_PREAMBLE) + _MARK + meta + dataset
@@ -166,7 +172,7 @@ def read_dicom(
         content = bytes(_PREAMBLE) + _MARK + content
     buffer = _Bounded(content)
     try:
-        dataset = pydicom.dcmread(buffer, specific_tags=list(_ATTRIBUTES), stop_before_pixels=True)
+        dataset = pydicom.dcmread(buffer, specific_tags=_tags(), stop_before_pixels=True)
         if syntax is not None and syntax != dataset.file_meta.get("TransferSyntaxUID"):
             # By the one it was decided which process may decode the film, by the other it would be decoded.
             raise FilmError("is a DICOM file whose transfer syntax can be read in two ways; fetch it again")
@@ -181,6 +187,14 @@ def read_dicom(
         raise FilmError(f"is a damaged DICOM file ({type(error).__name__}); fetch it again") from None
     with room_for(int(dataset.Rows), int(dataset.Columns)):
         return _picture(dataset, data, size_hint if rules.reduces_dicom else None, rules)
+
+
+@cache
+def _tags() -> list[BaseTag]:
+    """Of `_ATTRIBUTES`: to look up their names takes as long as to read a header does."""
+    from pydicom.tag import Tag
+
+    return [Tag(name) for name in _ATTRIBUTES]
 
 
 class _Bounded(BytesIO):
@@ -208,11 +222,11 @@ def _pixel_data(content: bytes, place: int, dataset: Dataset) -> PixelData:
     kind = content[place + 4 : place + 6]
     begin = place + (12 if kind in _LONG else 8)
     if begin > len(content) or struct.unpack_from(f"{order}HH", content, place) != _PIXEL_DATA:
-        raise FilmError(_NO_PICTURE)
+        raise FilmError(_NO_PICTURE, Reason.NOT_A_RADIOGRAPH)
     (length,) = struct.unpack_from(f"{order}L", content, begin - 4)
     end = len(content) if length == _UNDEFINED else begin + length
     if end > len(content):
-        raise FilmError("is a DICOM file that is cut off in its pixels; fetch it again")
+        raise FilmError("is a DICOM file that is cut off in its pixels; fetch it again", Reason.TRUNCATED)
     shown_kind = kind.decode("ascii") if kind in _LONG else "OW"  # implied (PS3.5, A.1)
     return PixelData(shown_kind, memoryview(content)[begin:end], length == _UNDEFINED)
 
@@ -279,39 +293,47 @@ def _check_kind(dataset: Dataset, modalities: tuple[str, ...]) -> None:
     if not modality and sop_class and sop_class.removeprefix(_STORAGE) not in _FILM_CLASSES:
         raise FilmError(
             f"is a DICOM file of the SOP class {sop_class}, not a radiograph; --modality any reads it, and "
-            "so does load(modalities=())"
+            "so does load(modalities=())",
+            Reason.NOT_A_RADIOGRAPH,
         )
     if modality and modality not in modalities:
         raise FilmError(
             f"is a DICOM file of modality {modality}, not a radiograph ({', '.join(modalities)}); "
-            f"--modality {modality} reads it, and so does load(modalities=)"
+            f"--modality {modality} reads it, and so does load(modalities=)",
+            Reason.NOT_A_RADIOGRAPH,
         )
     part = str(dataset.get("BodyPartExamined") or "").strip().upper()
     if part in _OTHER_PARTS:
         raise FilmError(
             f"is a radiograph of another part of the body ({part}); --modality any reads it, and so does "
-            "load(modalities=())"
+            "load(modalities=())",
+            Reason.NOT_A_RADIOGRAPH,
         )
 
 
 def _check_picture(dataset: Dataset) -> None:
     """Refuse what is not one film, from the header alone."""
     if "Rows" not in dataset or "Columns" not in dataset:
-        raise FilmError(_NO_PICTURE)
+        raise FilmError(_NO_PICTURE, Reason.NOT_A_RADIOGRAPH)
     frames = int(dataset.get("NumberOfFrames") or 1)
     if frames != 1:
-        raise FilmError(f"is a multi-frame DICOM file of {frames} frames; give one film a file")
+        raise FilmError(
+            f"is a multi-frame DICOM file of {frames} frames; give one film a file", Reason.SEVERAL_FRAMES
+        )
     check_size(int(dataset.Rows), int(dataset.Columns))
     photometric = str(dataset.get("PhotometricInterpretation", ""))
     if int(dataset.get("SamplesPerPixel", 1)) == 1:
         if photometric not in ("MONOCHROME1", "MONOCHROME2", _PALETTE):
             raise FilmError(
-                f"is a DICOM file of the photometric interpretation {photometric!r}, not a grey film"
+                f"is a DICOM file of the photometric interpretation {photometric!r}, not a grey film",
+                Reason.UNSUPPORTED,
             )
         if photometric == _PALETTE and "RedPaletteColorLookupTableDescriptor" not in dataset:
             raise FilmError("is a DICOM file of the colours of a palette, but without one; fetch it again")
     elif int(dataset.BitsAllocated) != 8:
-        raise FilmError("is a DICOM file with colours of more than 8 bits; convert it to grey first")
+        raise FilmError(
+            "is a DICOM file with colours of more than 8 bits; convert it to grey first", Reason.UNSUPPORTED
+        )
     _check_bits(dataset)
 
 
@@ -322,5 +344,6 @@ def _check_bits(dataset: Dataset) -> None:
     if highest != stored - 1:  # the standard allows nothing else any more (PS3.3, table C.7-11c)
         raise FilmError(
             f"has DICOM pixels of {stored} bits with the high bit {highest}, not {stored - 1}; "
-            "shift them to the right first"
+            "shift them to the right first",
+            Reason.UNSUPPORTED,
         )

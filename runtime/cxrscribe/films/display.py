@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from cxrscribe.errors import FilmError
+from cxrscribe.errors import FilmError, Reason
 from cxrscribe.films.frames import StoredValues
 from cxrscribe.films.levels import Picture, look_up, luma, stretched
 from cxrscribe.films.limits import check_size
@@ -52,7 +52,7 @@ def shown(stored: StoredValues, dataset: Dataset, rules: int = NEWEST_RULES) -> 
     """
     bits = int(dataset.BitsStored)
     if not 1 <= bits <= 16:
-        raise FilmError(f"has DICOM pixels of {bits} bits; 1 to 16 are read")
+        raise FilmError(f"has DICOM pixels of {bits} bits; 1 to 16 are read", Reason.UNSUPPORTED)
     is_signed = bool(int(dataset.get("PixelRepresentation", 0)))
     lowest = -(1 << (bits - 1)) if is_signed else 0
     codes = np.arange(lowest, lowest + (1 << bits), dtype=np.int64)
@@ -275,7 +275,9 @@ def _look_up(
     else:
         numbers = np.atleast_1d(np.asarray(data, dtype=np.int64)) & 0xFFFF
     if len(numbers) < entries:
-        raise FilmError("has a DICOM LUT that is shorter than it says; fetch the file again")
+        raise FilmError(
+            "has a DICOM LUT that is shorter than it says; fetch the file again", Reason.TRUNCATED
+        )
     highest = (1 << bits) - 1
     if by_largest and (largest := int(numbers[:entries].max())).bit_length() < bits:
         highest = largest

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, Union
 import numpy as np
 import numpy.typing as npt
 
-from cxrscribe.errors import FilmError, MissingExtraError
+from cxrscribe.errors import FilmError, MissingExtraError, Reason
 from cxrscribe.films import png
 from cxrscribe.films.codestream import read_codestream
 from cxrscribe.films.dicom import is_dicom, read_dicom
@@ -63,7 +63,7 @@ _ORIENTATION_TAG: Final = 274
 _AS_STORED: Final = "as stored"
 _STRIP: Final = 1 << 16  # samples
 _SNIFFED_BYTES: Final = 132
-_FIRST_BYTES: Final = 512
+_FIRST_BYTES: Final = 4096  # with the file meta information of DICOM, as a rule
 _UPRIGHT: Final[dict[int, Callable[[Pixels], Pixels]]] = {
     2: lambda pixels: pixels[:, ::-1],
     3: lambda pixels: pixels[::-1, ::-1],
@@ -99,10 +99,14 @@ def naming(source: FilmSource) -> Iterator[None]:
     """Let whatever goes wrong with a film be a FilmError that names it."""
     try:
         yield
-    except (FilmError, MissingExtraError) as error:
-        raise FilmError(f"{film_name(source)}: {error}") from error
+    except FilmError as error:
+        raise FilmError(f"{film_name(source)}: {error}", error.reason) from error
+    except MissingExtraError as error:
+        raise FilmError(f"{film_name(source)}: {error}", Reason.UNSUPPORTED) from error
     except MemoryError:
-        raise FilmError(f"{film_name(source)}: does not fit in memory; reduce it first") from None
+        raise FilmError(
+            f"{film_name(source)}: does not fit in memory; reduce it first", Reason.TOO_LARGE
+        ) from None
     except Exception as error:
         raise FilmError(
             f"{film_name(source)}: can't be read ({type(error).__name__}: {error}); fetch it again"
@@ -146,15 +150,18 @@ def film_name(source: FilmSource) -> str:
     return "film array" if isinstance(source, np.ndarray) else f"film of type {type(source).__name__}"
 
 
-def open_source(source: FilmSource) -> FilmSource:
+def open_source(source: FilmSource, leave: Callable[[bytes], bool] | None = None) -> FilmSource:
     """The bytes of a file, whatever says which; an array or a PIL image as it is.
 
-    Raises FilmError, which doesn't name the film, when the file is missing or can't be read.
+    `leave`: whether a file that begins like this is left for another process to read; then its absolute path
+    is returned. Raises FilmError, which doesn't name the film, when the file is missing or can't be read.
     """
     if isinstance(source, bytes | bytearray | memoryview):
         return bytes(source)
     if isinstance(source, str | os.PathLike):
-        return _content(Path(source))
+        path = Path(source)
+        content = _content(path, leave)
+        return path.absolute() if content is None else content
     return source
 
 
@@ -171,8 +178,8 @@ def decode(
         return _from_image(opened, rules.png_range)
 
 
-def _content(path: Path) -> bytes:
-    """The bytes of a regular file of a sane size."""
+def _content(path: Path, leave: Callable[[bytes], bool] | None) -> bytes | None:
+    """The bytes of a regular file of a sane size; none where it is left."""
     try:
         # From Python 3.14 on, `Path.exists` and its like take whatever goes wrong for an absent file.
         status = path.stat()
@@ -182,14 +189,18 @@ def _content(path: Path) -> bytes:
             raise FilmError("is not a regular file; give a file")
         if status.st_size > MOST_BYTES:
             raise FilmError(
-                f"holds {status.st_size:,} bytes, more than any film that is read; reduce it first"
+                f"holds {status.st_size:,} bytes, more than any film that is read; reduce it first",
+                Reason.TOO_LARGE,
             )
         with path.open("rb") as file:
-            _check_format(file.read(_FIRST_BYTES))  # before the rest is read
+            start = file.read(_FIRST_BYTES)
+            _check_format(start)  # before the rest is read
+            if leave is not None and leave(start):
+                return None
             file.seek(0)
             return file.read()
     except FileNotFoundError:
-        raise FilmError("file does not exist; check the path") from None
+        raise FilmError("file does not exist; check the path", Reason.MISSING) from None
     except OSError as error:
         raise FilmError(
             f"can't be opened ({error.strerror or type(error).__name__}); check its rights"
@@ -203,9 +214,9 @@ def _content(path: Path) -> bytes:
 def _check_format(start: bytes) -> None:
     """Raise FilmError when a file that begins like this is none that is read."""
     if not start:
-        raise FilmError("is empty; fetch the file again")
+        raise FilmError("is empty; fetch the file again", Reason.TRUNCATED)
     if not (start.startswith((png.SIGNATURE, _JPEG)) or is_dicom(start)):
-        raise FilmError(f"is {_format_name(start)}, not a film; {_ACCEPTED}")
+        raise FilmError(f"is {_format_name(start)}, not a film; {_ACCEPTED}", Reason.NOT_A_RADIOGRAPH)
 
 
 def _from_bytes(content: bytes, size_hint: tuple[int, int] | None, rules: FilmRules) -> Picture:
@@ -226,7 +237,9 @@ def _check_scans(content: bytes) -> None:
     if head is not None and head.components == 1 and not head.is_progressive:
         return  # what comes after the first one is left alone
     if content.count(_JPEG_SCAN) > _MOST_SCANS and (scans := _scans(content)) > _MOST_SCANS:
-        raise FilmError(f"is a JPEG of {scans} scans, and {_MOST_SCANS} are read; save it anew")
+        raise FilmError(
+            f"is a JPEG of {scans} scans, and {_MOST_SCANS} are read; save it anew", Reason.UNSUPPORTED
+        )
 
 
 def _scans(content: bytes) -> int:
@@ -284,7 +297,9 @@ def _from_file(
         width, height = image.size
         check_size(height, width)
         if getattr(image, "n_frames", 1) > 1:
-            raise FilmError("is an animation of several pictures; give one film a file")
+            raise FilmError(
+                "is an animation of several pictures; give one film a file", Reason.SEVERAL_FRAMES
+            )
         if image.format == "PNG":
             _scale_transparency(image, content[_PNG_DEPTH])
         if size_hint is not None and image.mode in ("L", "RGB"):
@@ -303,7 +318,8 @@ def _scale_transparency(image: ImageFile, depth: int) -> None:
     transparent = image.info.get("transparency")
     if image.mode == "RGB" and depth == 16 and transparent is not None:
         raise FilmError(
-            "has 16-bit colours, of which one is transparent; convert it to 8 bits or to grey first"
+            "has 16-bit colours, of which one is transparent; convert it to 8 bits or to grey first",
+            Reason.UNSUPPORTED,
         )
     if image.mode == "L" and depth < 8 and isinstance(transparent, int):
         image.info["transparency"] = transparent * 255 // ((1 << depth) - 1)
@@ -324,7 +340,9 @@ def _from_image(image: object, png_range: str) -> Picture:
     except MemoryError:
         raise
     except Exception as error:
-        raise FilmError(f"is damaged or truncated ({_reason(error)}); fetch the file again") from None
+        raise FilmError(
+            f"is damaged or truncated ({_reason(error)}); fetch the file again", Reason.TRUNCATED
+        ) from None
     pixels = picture.pixels
     if orientation in _UPRIGHT:
         pixels = _UPRIGHT[orientation](pixels)
@@ -334,7 +352,10 @@ def _from_image(image: object, png_range: str) -> Picture:
 def _grey(image: Image.Image, png_range: str) -> Picture:
     """Grey pixels of an image of any mode whose range is known."""
     if image.mode == "F":
-        raise FilmError("has floating-point pixels, whose range is unknown; scale them to 8 or 16 bit first")
+        raise FilmError(
+            "has floating-point pixels, whose range is unknown; scale them to 8 or 16 bit first",
+            Reason.UNSUPPORTED,
+        )
     if image.mode == "I" or image.mode.startswith("I;16"):
         return _grey_16_bit(image, png_range)
     if image.mode in ("P", "PA"):
@@ -347,7 +368,7 @@ def _grey(image: Image.Image, png_range: str) -> Picture:
 def _grey_16_bit(image: Image.Image, png_range: str) -> Picture:
     values = _samples(image, np.int32 if image.mode == "I" else np.uint16)
     if image.mode == "I" and (values.min() < 0 or values.max() > 65535):
-        raise FilmError("has pixels outside 0 to 65535; scale them to 8 or 16 bit first")
+        raise FilmError("has pixels outside 0 to 65535; scale them to 8 or 16 bit first", Reason.UNSUPPORTED)
     transparent = image.info.get("transparency")
     return show_16_bit(values, png_range, transparent if isinstance(transparent, int) else None)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from cxrscribe.errors import FilmError, MissingExtraError
+from cxrscribe.errors import FilmError, MissingExtraError, Reason
 from cxrscribe.films.codestream import Codestream, read_codestream
 from cxrscribe.films.resample import Resolution
 
@@ -38,6 +38,7 @@ _JPEG_2000: Final = tuple(f"1.2.840.10008.1.2.4.{last}" for last in (90, 91, 201
 _ITEM: Final = 0xE000FFFE
 _DELIMITER: Final = 0xE0DDFFFE
 _MOST_ITEMS: Final = 10_000
+_GDCM_BITS: Final = 16
 _END_OF_JPEG: Final = b"\xff\xd9"
 _PADDING: Final = 16  # bytes that may follow it
 _YBR: Final = ("YBR_FULL", "YBR_FULL_422")
@@ -88,7 +89,7 @@ def stored_values(dataset: Dataset, data: PixelData, smallest: tuple[int, int] |
         transfer = getattr(dataset.file_meta.get("TransferSyntaxUID", "unknown"), "name", "unknown")
         raise FilmError(
             f"has DICOM pixels that can't be decoded (transfer syntax {transfer!r}, {type(error).__name__}); "
-            "the file is damaged or truncated, or its compression is not supported"
+            "the file is damaged or truncated, or its compression is not supported",
         ) from None
     whole = (dataset.Rows, dataset.Columns)
     if values.ndim not in (2, 3) or not all(map(_lies_between, smallest or whole, values.shape, whole)):
@@ -139,10 +140,15 @@ def _compressed(
         return _unpacked(_imagecodecs().jpegls_decode(frame), dataset), 0
     if syntax in _JPEG_LOSSLESS or (syntax in _JPEG and head.bits == 12):
         if _END_OF_JPEG not in frame[-_PADDING:]:  # the decoder makes up what is missing
-            raise FilmError("has DICOM pixels that are cut off; fetch the file again")
+            raise FilmError("has DICOM pixels that are cut off; fetch the file again", Reason.TRUNCATED)
         return _unpacked(_imagecodecs().jpeg8_decode(frame), dataset), 0
     if syntax in _JPEG and head.bits != 8:
-        return _by_gdcm(dataset, frame, head.bits), 0
+        if head.bits != _GDCM_BITS:  # of others GDCM throws where nobody can catch it
+            raise FilmError(
+                f"has JPEG pixels of {head.bits} bits, where the standard allows 8 and 12; fetch the file "
+                "again"
+            )
+        return _by_gdcm(dataset, frame), 0
     if syntax in _JPEG and is_grey:
         return _jpeg(frame, dataset, smallest), 0
     # Without an offset table: there is one frame, wherever a table says that it begins.
@@ -159,7 +165,7 @@ def _run_lengths(frame: bytes, dataset: Dataset) -> Values:
     for place, (start, end) in enumerate(pairwise([*starts[:count], len(frame)])):
         unpacked = _imagecodecs().packbits_decode(memoryview(frame)[start:end])
         if len(unpacked) < pixels:
-            raise FilmError("has DICOM pixels that are cut off; fetch the file again")
+            raise FilmError("has DICOM pixels that are cut off; fetch the file again", Reason.TRUNCATED)
         samples[:, count - 1 - place] = np.frombuffer(unpacked, np.uint8, pixels)
     return samples.view(f"<u{count}").reshape(-1)
 
@@ -172,8 +178,8 @@ def _by_pydicom(dataset: Dataset, kind: str, data: bytes, decoder: str) -> Value
     return values
 
 
-def _by_gdcm(dataset: Dataset, frame: bytes, bits: int) -> Values:
-    """Pixels of JPEG whose samples have so many bits: the standard has 8 and 12, GDCM writes others too.
+def _by_gdcm(dataset: Dataset, frame: bytes) -> Values:
+    """Pixels of JPEG of `_GDCM_BITS`: the standard has 8 and 12, GDCM writes these too.
 
     GDCM reads them out of a file, which has what is read here of a film, and nothing of a patient.
     """
@@ -183,8 +189,9 @@ def _by_gdcm(dataset: Dataset, frame: bytes, bits: int) -> Values:
         import gdcm
     except ModuleNotFoundError:
         raise FilmError(
-            f"has JPEG pixels of {bits} bits, where the standard allows 8 and 12; only GDCM reads them: "
-            "install python-gdcm"
+            f"has JPEG pixels of {_GDCM_BITS} bits, where the standard allows 8 and 12; only GDCM reads "
+            "them: install python-gdcm",
+            Reason.UNSUPPORTED,
         ) from None
     dataset.add_new("PixelData", "OB", encapsulate([frame], has_bot=False))
     dataset["PixelData"].is_undefined_length = True
@@ -226,7 +233,7 @@ def _jpeg_2000(
     # Pillow shifts samples up to 8 or 16 bits, and what is signed up to begin at 0.
     room = 8 * values.dtype.itemsize
     if head.bits > room:
-        raise FilmError(f"has JPEG 2000 pixels of {head.bits} bits, and 1 to 16 are read")
+        raise FilmError(f"has JPEG 2000 pixels of {head.bits} bits, and 1 to 16 are read", Reason.UNSUPPORTED)
     samples = (values >> (room - head.bits)).astype(np.int32)
     if head.is_signed:
         samples -= 1 << (head.bits - 1)
@@ -313,7 +320,10 @@ def _only_frame(data: memoryview) -> bytes:
         if tag == _DELIMITER:
             break
         if tag != _ITEM or place + 8 + length > len(data) or len(items) == _MOST_ITEMS:
-            raise FilmError("has compressed DICOM pixels that are cut off or damaged; fetch the file again")
+            raise FilmError(
+                "has compressed DICOM pixels that are cut off or damaged; fetch the file again",
+                Reason.TRUNCATED,
+            )
         items.append(data[place + 8 : place + 8 + length])
         place += 8 + length
     return b"".join(items[1:])

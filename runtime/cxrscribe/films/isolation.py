@@ -18,15 +18,17 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
-from threading import Event, Timer
+from threading import Event
 from typing import IO, Any, Final
 
 import numpy as np
 
 from cxrscribe.arguments import shown
-from cxrscribe.errors import FilmError, InputError
+from cxrscribe.errors import FilmError, InputError, Reason
+from cxrscribe.films.deadlines import deadlines
 from cxrscribe.films.dicom import is_dicom, transfer_syntax
 from cxrscribe.films.frames import NATIVE_SYNTAXES
 from cxrscribe.films.levels import Picture
@@ -37,6 +39,10 @@ _WORKER: Final = "cxrscribe.films.worker"
 _PIPE_BYTES: Final = 1 << 20
 _IDLE_KEPT: Final = 4  # as many as there are readers
 _FAREWELL_SECONDS: Final = 1.0
+_ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1"}
+# What a film took is kept for the next one. Else glibc gives it back, and has it zeroed anew, for each film:
+# that took longer than all of the talk between the processes. More than the second number is given back.
+_KEPT_MEMORY: Final = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
 _REMEDY: Final = "it is damaged, or reduce it first"
 
 
@@ -77,7 +83,7 @@ class Isolation:
         object.__setattr__(self, "memory_bytes", math.ceil(self.memory_bytes))
 
     def concerns(self, content: bytes) -> bool:
-        """Whether a file of this content is decoded in a process of its own."""
+        """Whether a file of this content, or that begins like this, is decoded in a process of its own."""
         if self.which != Isolate.COMPRESSED:
             return self.which == Isolate.ALL
         # What can't be understood here may be understood, and unpacked, by the decoder.
@@ -85,34 +91,37 @@ class Isolation:
 
 
 def read_isolated(
-    content: bytes,
+    film: bytes | Path,
     preprocessing: Mapping[str, Any],
     modalities: Iterable[str],
     isolation: Isolation,
 ) -> Picture:
     """The picture of a film, decoded and fitted in a process of its own.
 
-    `preprocessing`: a `Preprocessing` as JSON. Raises FilmError, which doesn't name the film, when it can't
+    `film`: the content of a file, or its absolute path, which is then read there. `preprocessing`: a
+    `Preprocessing` as JSON. Raises FilmError, which doesn't name the film, when it can't
     be read, or when its decoder crashes or takes more than it may.
     """
     request = {"preprocessing": preprocessing, "modalities": list(modalities)}
     reused = _idle_worker()
     if reused is not None:
         try:
-            return _read_by(reused, content, request, isolation)
+            return _read_by(reused, film, request, isolation)
         except _WorkerLostError as lost:
-            if lost.is_overrun:
-                raise FilmError(str(lost)) from None
+            if lost.reason == Reason.TIMED_OUT:
+                raise FilmError(str(lost), lost.reason) from None
             # Who knows what the films before this one have left in there: once more, in a new one.
     try:
-        return _read_by(_Worker(), content, request, isolation)
+        return _read_by(_Worker(), film, request, isolation)
     except _WorkerLostError as lost:
-        raise FilmError(str(lost)) from None
+        raise FilmError(str(lost), lost.reason) from None
 
 
-def _read_by(worker: _Worker, content: bytes, request: Mapping[str, Any], isolation: Isolation) -> Picture:
+def _read_by(
+    worker: _Worker, film: bytes | Path, request: Mapping[str, Any], isolation: Isolation
+) -> Picture:
     try:
-        picture = worker.read(content, request, isolation)
+        picture = worker.read(film, request, isolation)
     except BaseException as error:
         if isinstance(error, FilmError):
             _give_back(worker)
@@ -126,10 +135,9 @@ def _read_by(worker: _Worker, content: bytes, request: Mapping[str, Any], isolat
 class _WorkerLostError(Exception):
     """The process has ended: why, in words for the film that it had."""
 
-    def __init__(self, why: str, *, is_overrun: bool) -> None:
+    def __init__(self, why: str, reason: Reason) -> None:
         super().__init__(why)
-        self.is_overrun = is_overrun
-        """Whether the film took more than it may."""
+        self.reason = reason
 
 
 class _Worker:
@@ -156,7 +164,7 @@ class _Worker:
 
     def _started(self) -> subprocess.Popen[bytes]:
         paths = os.pathsep.join(path for path in sys.path if isinstance(path, str) and path)
-        own = {"PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1"}
+        own = {"PYTHONPATH": paths} | _ONE_THREAD
         if self._folder is not None:
             own |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), self._folder)
         try:
@@ -165,29 +173,33 @@ class _Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                env={**os.environ, **own},
+                env={**_KEPT_MEMORY, **os.environ, **own},
             )
         except OSError:
             self._remove_folder()
             raise
-        _enlarge(process.stdin)
+        for pipe in (process.stdin, process.stdout):
+            _enlarge(pipe)
         return process
 
     def _remove_folder(self) -> None:
         if self._folder is not None:
             rmtree(self._folder, ignore_errors=True)
 
-    def read(self, content: bytes, request: Mapping[str, Any], isolation: Isolation) -> Picture:
+    def read(self, film: bytes | Path, request: Mapping[str, Any], isolation: Isolation) -> Picture:
         """As `read_isolated`. Raises _WorkerLostError when the process has ended."""
+        content = b"" if isinstance(film, Path) else film
         most = f"{isolation.memory_bytes / 1e9:.1f} GB"
-        request = {
-            **request,
-            "bytes": len(content),
-            "cpu_seconds": isolation.cpu_seconds,
-            "wall_seconds": isolation.wall_seconds,
-            "memory_bytes": isolation.memory_bytes,
-            "no_memory": f"takes more than {most} of memory to decode; {_REMEDY}",
-        }
+        line = json.dumps(
+            {
+                **request,
+                **({"path": str(film)} if isinstance(film, Path) else {"bytes": len(content)}),
+                "cpu_seconds": isolation.cpu_seconds,
+                "wall_seconds": isolation.wall_seconds,
+                "memory_bytes": isolation.memory_bytes,
+                "no_memory": f"takes more than {most} of memory to decode; {_REMEDY}",
+            }
+        ).encode()
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         timed_out = Event()
@@ -196,23 +208,19 @@ class _Worker:
             timed_out.set()
             self._process.kill()
 
-        late = Timer(isolation.wall_seconds, give_up)
-        late.daemon = True
-        late.start()
-        try:
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
-            self._process.stdin.write(content)
-            self._process.stdin.flush()
-            reply = json.loads(self._process.stdout.readline() or b"null")
-            pixels = self._process.stdout.read(reply["bytes"]) if reply and "bytes" in reply else b""
-        except (OSError, ValueError):  # it is gone, or its memory is such that it writes nonsense
-            reply = None
-        finally:
-            late.cancel()
+        with deadlines().within(isolation.wall_seconds, give_up):
+            try:
+                self._process.stdin.write(line + b"\n")
+                self._process.stdin.write(content)
+                self._process.stdin.flush()
+                reply = json.loads(self._process.stdout.readline() or b"null")
+                pixels = self._process.stdout.read(reply["bytes"]) if reply and "bytes" in reply else b""
+            except (OSError, ValueError):  # it is gone, or its memory is such that it writes nonsense
+                reply = None
         if reply is None or timed_out.is_set() or ("bytes" in reply and len(pixels) < reply["bytes"]):
             raise self._lost(isolation, timed_out.is_set())
         if "error" in reply:
-            raise FilmError(reply["error"])
+            raise FilmError(reply["error"], Reason(reply["reason"]))
         return Picture(np.frombuffer(pixels, np.uint8).reshape(reply["shape"]).copy(), reply["display"])
 
     def is_there(self) -> bool:
@@ -259,8 +267,8 @@ class _Worker:
             except ValueError:
                 how = f"exit code {code}"
             why = f"made its decoder crash ({how}); the file is damaged: fetch it again"
-            return _WorkerLostError(why, is_overrun=False)
-        return _WorkerLostError(why, is_overrun=True)
+            return _WorkerLostError(why, Reason.KILLED_THE_READER)
+        return _WorkerLostError(why, Reason.TIMED_OUT)
 
 
 def _enlarge(pipe: IO[bytes] | None) -> None:

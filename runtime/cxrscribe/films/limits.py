@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from cxrscribe.errors import FilmError
+from cxrscribe.errors import FilmError, Reason
 from cxrscribe.forks import ForkSafeLock
 
 SMALLEST_SIDE: Final = 16
@@ -29,9 +29,11 @@ def check_size(height: int, width: int) -> None:
     """Raise FilmError when a film of this size, in pixels, is not read."""
     limits = f"films have sides of {SMALLEST_SIDE} to {LARGEST_SIDE:,} pixels and at most 100 megapixels"
     if min(height, width) < SMALLEST_SIDE:
-        raise FilmError(f"is {width} x {height} pixels, too small; {limits}")
+        raise FilmError(f"is {width} x {height} pixels, too small; {limits}", Reason.NOT_A_RADIOGRAPH)
     if max(height, width) > LARGEST_SIDE or height * width > MOST_PIXELS:
-        raise FilmError(f"is {width} x {height} pixels, too large; {limits}: reduce it first")
+        raise FilmError(
+            f"is {width} x {height} pixels, too large; {limits}: reduce it first", Reason.TOO_LARGE
+        )
 
 
 @contextmanager
@@ -66,5 +68,6 @@ def check_visible(fitted: npt.NDArray[np.uint8]) -> None:
         raise FilmError(
             f"has nothing to see: {levels} grey level{'s' if levels != 1 else ''}, standard deviation "
             f"{deviation:.1f} of 255, where a film has at least {LEAST_LEVELS} and {LEAST_DEVIATION:g}; "
-            "look at it in a viewer"
+            "look at it in a viewer",
+            Reason.NOT_A_RADIOGRAPH,
         )

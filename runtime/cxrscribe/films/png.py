@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from cxrscribe.errors import FilmError
+from cxrscribe.errors import FilmError, Reason
 
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 
@@ -128,4 +128,4 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, slice]]:
         place = end + 4
     else:
         raise FilmError(f"is a PNG file of more than {_MOST_CHUNKS:,} chunks; save it anew")
-    raise FilmError(f"{_DAMAGED} (it is cut off at byte {len(content):,}); {_REMEDY}")
+    raise FilmError(f"{_DAMAGED} (it is cut off at byte {len(content):,}); {_REMEDY}", Reason.TRUNCATED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -93,8 +94,8 @@ class Preprocessing:
         """As `read`, and how the film's samples are shown."""
         limits = isolation if isolation is not None else Isolation()
         with naming(source):
-            opened = open_source(source)
-            if isinstance(opened, bytes) and limits.concerns(opened):
+            opened = open_source(source, limits.concerns)
+            if isinstance(opened, Path) or (isinstance(opened, bytes) and limits.concerns(opened)):
                 return read_isolated(opened, self.to_json(), modalities, limits)
             return self.picture(opened, modalities)
 

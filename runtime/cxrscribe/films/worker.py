@@ -1,8 +1,8 @@
 """The program that decodes films in a process of its own: `python -m cxrscribe.films.worker`.
 
 `isolation` starts it and talks to it through pipes, one film at a time: a line of JSON that says what to do,
-then the bytes of the film; back come a line of JSON, and the fitted picture or nothing. It ends when its
-input does.
+then the bytes of the film, or none where the line has its path; back come a line of JSON, and the fitted
+picture or nothing. It ends when its input does.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, BinaryIO
 
-from cxrscribe.errors import FilmError, MissingExtraError
+from cxrscribe.errors import FilmError, MissingExtraError, Reason
+from cxrscribe.films.film import open_source
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.json_object import JsonObject
 
@@ -34,25 +36,31 @@ def main() -> None:
     _leave_no_core()
     while line := sys.stdin.buffer.readline():
         request = json.loads(line)
-        content = sys.stdin.buffer.read(request["bytes"])
+        content = None if "path" in request else sys.stdin.buffer.read(request["bytes"])
         _limit(request)
         _answer(request, content, replies)
         _lift_limits()  # the next film is read before its own hold
 
 
-def _answer(request: dict[str, Any], content: bytes, replies: BinaryIO) -> None:
+def _answer(request: dict[str, Any], content: bytes | None, replies: BinaryIO) -> None:
     pixels, reply = b"", dict[str, object]()
     try:
         preprocessing = Preprocessing.from_json(JsonObject(request["preprocessing"], "the request"))
-        picture = preprocessing.picture(content, tuple(request["modalities"]))
+        film = open_source(Path(request["path"]) if content is None else content)
+        picture = preprocessing.picture(film, tuple(request["modalities"]))
         pixels = picture.pixels.tobytes()
         reply = {"bytes": len(pixels), "shape": picture.pixels.shape, "display": picture.display}
     except MemoryError:
-        reply = {"error": request["no_memory"]}
-    except (FilmError, MissingExtraError) as error:
-        reply = {"error": str(error)}
+        reply = {"error": request["no_memory"], "reason": Reason.TOO_LARGE}
+    except FilmError as error:
+        reply = {"error": str(error), "reason": error.reason}
+    except MissingExtraError as error:
+        reply = {"error": str(error), "reason": Reason.UNSUPPORTED}
     except Exception as error:
-        reply = {"error": f"can't be read ({type(error).__name__}); fetch it again"}
+        reply = {
+            "error": f"can't be read ({type(error).__name__}); fetch it again",
+            "reason": Reason.UNREADABLE,
+        }
     replies.write(json.dumps(reply).encode() + b"\n" + pixels)
     replies.flush()
 

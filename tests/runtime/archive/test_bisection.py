@@ -13,11 +13,10 @@ import pytest
 from cxrscribe.archive import Run, open_run, score_shards
 from cxrscribe.archive.attempts import begin_attempt
 from cxrscribe.archive.bisection import isolated_rows
-from cxrscribe.archive.engine import Engine
-from cxrscribe.archive.quarantine import Reason
 from cxrscribe.archive.rows.row import Row
 from cxrscribe.archive.verify import newest_rows, verify
-from cxrscribe.errors import InputError
+from cxrscribe.engine import Engine
+from cxrscribe.errors import InputError, Reason
 from cxrscribe.reporter import Reporter
 from support.archive_films import write_films
 from support.armed_film import KILLER, arm

@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 
 from cxrscribe.archive import Run, open_run, score_shards
-from cxrscribe.archive.quarantine import BrokenCircuitError, Reason
+from cxrscribe.archive.quarantine import BrokenCircuitError
 from cxrscribe.archive.sources.reading import FilmReader
 from cxrscribe.archive.verify import drop_broken, newest_rows, verify
-from cxrscribe.errors import InputError, MissingExtraError
+from cxrscribe.errors import InputError, MissingExtraError, Reason
 from cxrscribe.reporter import Reporter
 from support.archive_films import small_film, write_films
 from support.moto import make_bucket, moto_server

@@ -10,10 +10,10 @@ import pytest
 
 from cxrscribe.archive.film_names import FilmNames
 from cxrscribe.archive.plan import PlannedFilm
-from cxrscribe.archive.quarantine import QuarantinedError, Reason
+from cxrscribe.archive.quarantine import QuarantinedError
 from cxrscribe.archive.rows.part import JSONL, PARQUET, SUFFIXES, PartMaker, read_header, read_part
 from cxrscribe.archive.rows.row import Content, Row, RowChoice, film_row
-from cxrscribe.errors import InputError
+from cxrscribe.errors import InputError, Reason
 from cxrscribe.json_object import JsonObject
 from cxrscribe.report import Report
 

@@ -11,8 +11,8 @@ from PIL import Image
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 import cxrscribe
-from cxrscribe.archive.quarantine import Reason, quarantined
-from cxrscribe.errors import FilmError
+from cxrscribe.archive.quarantine import quarantined
+from cxrscribe.errors import FilmError, Reason
 from cxrscribe.reporter import Reporter
 from support.archive_films import small_film
 from support.dicom_file import RAMP, dicom, written
@@ -84,18 +84,3 @@ def test_search_without_a_report_is_no_fault_of_the_file(reporter: Reporter) -> 
     (outcome,) = reporter.report_stream([small_film(0)], settings)
     assert isinstance(outcome, FilmError)
     assert quarantined(outcome).reason is Reason.SEARCH_FAILED
-
-
-@pytest.mark.parametrize(
-    ("said", "reason"),
-    [
-        ("made its decoder crash (SIGABRT); the file is damaged: fetch it again", Reason.KILLED_THE_READER),
-        ("takes more than 60 s to decode; it is damaged, or reduce it first", Reason.TIMED_OUT),
-        ("takes more than 10 s of processor time to decode; it is damaged", Reason.TIMED_OUT),
-        ("takes more than 2.1 GB of memory to decode; it is damaged, or reduce it first", Reason.TOO_LARGE),
-        ("does not fit in memory; reduce it first", Reason.TOO_LARGE),
-        ("DICOM needs the extra 'dicom'. Install it: pip install 'cxrscribe[dicom]'", Reason.UNSUPPORTED),
-    ],
-)
-def test_reason_of_what_isolated_decoders_say(said: str, reason: Reason) -> None:
-    assert quarantined(FilmError(f"film of 7 bytes: {said}")).reason is reason

@@ -22,9 +22,9 @@ from threading import Event, Thread
 import pytest
 
 from cxrscribe.archive import Run, open_run, score_shards
-from cxrscribe.archive.engine import Engine
 from cxrscribe.archive.supervisor import Assignment
 from cxrscribe.archive.verify import newest_rows, verify
+from cxrscribe.engine import Engine
 from cxrscribe.errors import InputError, MissingExtraError
 from cxrscribe.reporter import Reporter
 from support.archive_films import small_film, write_films

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from cxrscribe.archive.plan import PlannedFilm
-from cxrscribe.archive.quarantine import QuarantinedError, Reason
+from cxrscribe.archive.quarantine import QuarantinedError
 from cxrscribe.archive.sources.disk import DiskFilms
 from cxrscribe.archive.sources.listing import Sources
 from cxrscribe.archive.sources.reading import FilmReader, StorageFaultError
+from cxrscribe.errors import Reason
 from support.archive_films import small_film, write_films, write_tar, write_zip
 
 Waits = list[float]

@@ -14,12 +14,12 @@ import pytest
 from cxrscribe import Report
 from cxrscribe.archive import Receipt, Run, score_shards
 from cxrscribe.archive.plan import PlannedFilm
-from cxrscribe.archive.quarantine import Breaker, BrokenCircuitError, Reason
+from cxrscribe.archive.quarantine import Breaker, BrokenCircuitError
 from cxrscribe.archive.rows.part import read_part
 from cxrscribe.archive.rows.row import Row
 from cxrscribe.archive.sources.reading import FilmReader, StorageFaultError
 from cxrscribe.archive.verify import newest_rows, verify
-from cxrscribe.errors import InputError
+from cxrscribe.errors import InputError, Reason
 from cxrscribe.reporter import Reporter
 from support.archive_films import small_film, write_tar, write_zip
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from cxrscribe.archive import Run, score_shards, supervisor
-from cxrscribe.archive.engine import Engine
 from cxrscribe.archive.supervisor import Assignment, _environment, supervise
 from cxrscribe.archive.verify import verify
+from cxrscribe.engine import Engine
 from cxrscribe.errors import InputError
 from cxrscribe.json_object import JsonObject
 from cxrscribe.reporter import Reporter

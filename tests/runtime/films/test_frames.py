@@ -34,6 +34,7 @@ from pydicom.uid import (
 )
 
 from cxrscribe.errors import FilmError
+from cxrscribe.films import frames
 from cxrscribe.films.dicom import read_dicom
 from cxrscribe.films.film import read_film
 from cxrscribe.films.frames import StoredValues, stored_values
@@ -41,7 +42,7 @@ from cxrscribe.films.isolation import Isolation
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.films.rules import FilmRules
 from support.compressed import jpeg, jpeg_2000
-from support.dicom_file import dicom, encapsulated, shown_dicom, written
+from support.dicom_file import RAMP, dicom, encapsulated, shown_dicom, written
 
 BITS = {"BitsStored": 12, "HighBit": 11}
 DEEP = {**BITS, "WindowCenter": 2048, "WindowWidth": 4096}
@@ -144,6 +145,17 @@ def test_jpeg_of_12_bits() -> None:
     frame = bytes(imagecodecs.jpeg8_encode(values, level=98, bitspersample=12))
     content = encapsulated(frame, values, JPEGExtended12Bit, BitsStored=12, HighBit=11)
     assert np.abs(stored(content).astype(int) - values.astype(int)).max() < 40
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 7, 9, 11, 13, 15, 17, 255])
+def test_jpeg_of_bits_that_no_decoder_knows_reaches_none(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GDCM throws where nobody can catch it."""
+    monkeypatch.setattr(frames, "_by_gdcm", lambda *_: pytest.fail("it was reached"))
+    frame = bytearray(jpeg(RAMP))
+    frame[frame.index(b"\xff\xc0") + 4] = bits
+    content = encapsulated(bytes(frame), RAMP.astype(np.uint16), JPEGBaseline8Bit, bits=16)
+    with pytest.raises(FilmError, match=rf"pixels of {bits} bits"):
+        read_film(content)
 
 
 def test_jpeg_of_16_bits_is_read_where_gdcm_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -18,9 +19,9 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000, ExplicitVRBigEndian, ExplicitVRLittleEndian, JPEGBaseline8Bit, RLELossless
 
 import cxrscribe
-from cxrscribe.errors import FilmError, InputError
+from cxrscribe.errors import FilmError, InputError, Reason
 from cxrscribe.films import isolation as module
-from cxrscribe.films.dicom import transfer_syntax
+from cxrscribe.films.dicom import is_dicom, transfer_syntax
 from cxrscribe.films.frames import NATIVE_SYNTAXES
 from cxrscribe.films.isolation import Isolation
 from cxrscribe.films.preprocess import Preprocessing
@@ -59,6 +60,41 @@ def test_film_is_the_same_in_a_process_of_its_own_and_here() -> None:
     assert PREPROCESSING.read(written(dicom(FILM)), Isolation("all")).shape == (24, 32)
 
 
+def test_file_is_read_where_it_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = compressed()
+    expected = PREPROCESSING.read(content).tobytes()
+    monkeypatch.chdir(tmp_path)
+    names = ["film.dcm", "Müller, 肺.dcm", "\udcff.dcm" if sys.platform == "linux" else "f.dcm"]
+    for name in names:
+        (tmp_path / name).write_bytes(content)
+        assert PREPROCESSING.read(name).tobytes() == expected  # from wherever the other process was started
+    later = tmp_path / "later"
+    later.mkdir()
+    monkeypatch.chdir(later)
+    with pytest.raises(FilmError, match=r"film.dcm: file does not exist"):
+        PREPROCESSING.read("film.dcm")
+    (later / "film.dcm").write_bytes(compressed(jpeg(FILM[:40])))
+    with pytest.raises(FilmError, match=r"^film.dcm: .*another size"):
+        PREPROCESSING.read(Path("film.dcm"))
+
+
+def test_file_that_goes_between_its_first_bytes_and_the_rest_is_that_films_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = tmp_path / "film.dcm"
+    film.write_bytes(compressed())
+    reads = module._Worker.read
+
+    def late(self: module._Worker, film: bytes | Path, *more: object) -> object:
+        assert isinstance(film, Path)
+        film.unlink()
+        return reads(self, film, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module._Worker, "read", late)
+    with pytest.raises(FilmError, match=r"film.dcm: file does not exist"):
+        PREPROCESSING.read(film)
+
+
 @pytest.mark.parametrize(
     ("content", "which", "isolated"),
     [
@@ -89,22 +125,33 @@ def test_transfer_syntax_is_found_behind_whatever_stands_before_it(syntax: str) 
 
 @pytest.mark.skipif("os.name != 'posix'", reason="other systems have no such signals")
 @pytest.mark.parametrize(
-    ("how", "said"),
+    ("how", "said", "reason"),
     [
-        ("os.abort()", r"crash \(SIGABRT\)"),
-        ("os.kill(os.getpid(), signal.SIGSEGV)", r"crash \(SIGSEGV\)"),
-        ("os._exit(3)", r"crash \(exit code 3\)"),
-        ("os.write(1, b'noise') and os.write(2, b'noise') and (_ for _ in ()).throw(KeyError())", "KeyError"),
-        ("(_ for _ in ()).throw(MemoryError())", "more than 2.1 GB of memory"),
+        ("os.abort()", r"crash \(SIGABRT\)", Reason.KILLED_THE_READER),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", r"crash \(SIGSEGV\)", Reason.KILLED_THE_READER),
+        ("os._exit(3)", r"crash \(exit code 3\)", Reason.KILLED_THE_READER),
+        (
+            "os.write(1, b'noise') and os.write(2, b'noise') and (_ for _ in ()).throw(KeyError())",
+            "KeyError",
+            Reason.UNREADABLE,
+        ),
+        ("(_ for _ in ()).throw(MemoryError())", "more than 2.1 GB of memory", Reason.TOO_LARGE),
+        (
+            "(_ for _ in ()).throw(d.MissingExtraError('DICOM', 'dicom'))",
+            "needs the extra 'dicom'",
+            Reason.UNSUPPORTED,
+        ),
     ],
 )
 def test_crash_is_that_films_error_and_the_next_film_is_read(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: str, said: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: str, said: str, reason: Reason
 ) -> None:
     with monkeypatch.context() as broken:
         crash(broken, tmp_path, how)
-        with pytest.raises(FilmError, match=rf"film of \d+ bytes: .*{said}"):
+        with pytest.raises(FilmError, match=rf"film of \d+ bytes: .*{said}") as caught:
             PREPROCESSING.read(compressed())
+        assert caught.value.reason == reason
+        assert pickle.loads(pickle.dumps(caught.value)).reason == reason
     module._end_all()
     assert PREPROCESSING.read(compressed()).shape == (24, 32)
 
@@ -114,8 +161,9 @@ def test_film_that_takes_more_processor_time_than_it_may_is_given_up(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     crash(monkeypatch, tmp_path, "any(iter(int, 1))")
-    with pytest.raises(FilmError, match=r"takes more than 1 s of processor time to decode"):
+    with pytest.raises(FilmError, match=r"takes more than 1 s of processor time to decode") as caught:
         PREPROCESSING.read(compressed(), Isolation(cpu_seconds=1))
+    assert caught.value.reason == Reason.TIMED_OUT
     (tmp_path / "sitecustomize.py").write_text("")
     assert PREPROCESSING.read(compressed()).shape == (24, 32)
 
@@ -124,8 +172,9 @@ def test_film_that_takes_longer_than_it_may_is_given_up(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     crash(monkeypatch, tmp_path, "__import__('time').sleep(600)")
-    with pytest.raises(FilmError, match=r"takes more than 0.5 s to decode"):
+    with pytest.raises(FilmError, match=r"takes more than 0.5 s to decode") as caught:
         PREPROCESSING.read(compressed(), Isolation(wall_seconds=0.5))
+    assert caught.value.reason == Reason.TIMED_OUT
 
 
 @pytest.mark.skipif("not sys.platform.startswith('linux')", reason="the limits are Linux'")
@@ -307,6 +356,16 @@ def test_process_that_can_not_be_started_is_that_films_error(monkeypatch: pytest
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(FilmError, match="no process could be started for it"):
         PREPROCESSING.read(compressed())
+
+
+@pytest.mark.parametrize("cut", [*range(128, 420, 7), 512])
+def test_beginning_of_a_file_isolates_whatever_all_of_it_would(cut: int) -> None:
+    content = compressed()
+    place = content.index(b"\x02\x00\x10\x00UI")
+    native = b"\x02\x00\x10\x00UI\x14\x001.2.840.10008.1.2.1\0"
+    for whole in (content, content[:place] + native + content[place:]):
+        assert transfer_syntax(whole) not in NATIVE_SYNTAXES
+        assert not is_dicom(whole[:cut]) or Isolation().concerns(whole[:cut])
 
 
 def test_film_of_a_picture_or_an_array_stays_here() -> None:

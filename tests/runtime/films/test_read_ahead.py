@@ -32,7 +32,11 @@ def numbered(numbers: range) -> Iterator[tuple[bytes, int]]:
 
 
 def feeders() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith("cxrscribe-")]
+    return [
+        thread
+        for thread in threading.enumerate()
+        if thread.name.startswith(("cxrscribe-feed", "cxrscribe-film"))
+    ]
 
 
 def test_films_come_in_order_in_full_batches_where_these_are_waited_for() -> None:

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from cxrscribe.archive.quarantine import Reason
 from cxrscribe.archive.rows.row import Row
-from cxrscribe.errors import MissingExtraError
+from cxrscribe.errors import MissingExtraError, Reason
 from cxrscribe.report import Report
 
 if TYPE_CHECKING:

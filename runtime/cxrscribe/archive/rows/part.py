@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from cxrscribe.archive.places.place import Place
-from cxrscribe.archive.quarantine import Reason
 from cxrscribe.archive.rows.row import Row
-from cxrscribe.errors import InputError
+from cxrscribe.errors import InputError, Reason
 from cxrscribe.json_object import JsonObject
 
 JSONL: Final = "jsonl"

@@ -8,8 +8,8 @@ from typing import Final
 
 from cxrscribe.archive.film_names import PATH, FilmNames
 from cxrscribe.archive.plan import PlannedFilm
-from cxrscribe.archive.quarantine import QuarantinedError, Reason
-from cxrscribe.errors import InputError
+from cxrscribe.archive.quarantine import QuarantinedError
+from cxrscribe.errors import InputError, Reason
 from cxrscribe.json_object import JsonObject
 from cxrscribe.report import Report
 

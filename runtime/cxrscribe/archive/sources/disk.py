@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from cxrscribe.archive.plan import PlannedFilm
-from cxrscribe.archive.quarantine import QuarantinedError, Reason
+from cxrscribe.archive.quarantine import QuarantinedError
 from cxrscribe.archive.sources.listing import ABSENT
 from cxrscribe.archive.sources.members import DAMAGED_THERE, READ_ONLY, UNLISTED, OpenArchive, open_archive
+from cxrscribe.errors import Reason
 
 _OPEN_ARCHIVES: Final = 4
 

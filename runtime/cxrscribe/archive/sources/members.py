@@ -20,7 +20,8 @@ from functools import partial
 from typing import BinaryIO, Final, Protocol
 
 from cxrscribe.archive.plan import Listed, PlannedFilm, film_id
-from cxrscribe.archive.quarantine import QuarantinedError, Reason
+from cxrscribe.archive.quarantine import QuarantinedError
+from cxrscribe.errors import Reason
 from cxrscribe.films.film import looks_like_film
 from cxrscribe.films.limits import MOST_BYTES
 

@@ -12,10 +12,10 @@ from typing import Any, Final
 from cxrscribe.archive.places.bucket import open_store, require_obstore
 from cxrscribe.archive.places.place import is_url
 from cxrscribe.archive.plan import Listed, PlannedFilm, film_id
-from cxrscribe.archive.quarantine import QuarantinedError, Reason
+from cxrscribe.archive.quarantine import QuarantinedError
 from cxrscribe.archive.sources.listing import source_names
 from cxrscribe.archive.sources.members import is_archive
-from cxrscribe.errors import InputError
+from cxrscribe.errors import InputError, Reason
 from cxrscribe.films.film import looks_like_film
 
 PACKED: Final = "packed"

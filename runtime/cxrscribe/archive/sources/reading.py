@@ -11,9 +11,10 @@ from typing import Final, Protocol, Self
 
 from cxrscribe.archive.places.place import is_url
 from cxrscribe.archive.plan import PlannedFilm
-from cxrscribe.archive.quarantine import QuarantinedError, Reason
+from cxrscribe.archive.quarantine import QuarantinedError
 from cxrscribe.archive.sources.disk import DiskFilms
 from cxrscribe.archive.sources.members import check_size
+from cxrscribe.errors import Reason
 
 _TRIES: Final = 5
 _SHORTEST_WAIT: Final = 0.5

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from cxrscribe.cli.films import stdin_lines
-from cxrscribe.cli.options import BeamChoice, EngineChoice, beam_options, bundle_or_demo, engine_options
+from cxrscribe.cli.options import BeamChoice, beam_options, bundle_or_demo, engine_options
 from cxrscribe.cli.score.bar import ScoreBar
 from cxrscribe.cli.score.options import WayChoice, way_options
 from cxrscribe.cli.score.summary import exit_code, outcome
 from cxrscribe.cli.terminal import note, say
-from cxrscribe.errors import InputError
+from cxrscribe.engine import Engine
+from cxrscribe.errors import InputError, Reason
 
 if TYPE_CHECKING:
     from cxrscribe.archive.generation import Generation
@@ -83,7 +84,7 @@ def films(
     key: Path | None,
     plan_only: bool,
     way: WayChoice,
-    engine: EngineChoice,
+    engine: Engine,
     beam: BeamChoice,
 ) -> None:
     """Write a report for every film of an archive into the folder RUN, none left out and none twice, whatever
@@ -107,7 +108,7 @@ def films(
 
     if (film_names == "hash") != (key is not None):
         raise InputError("--film-names hash needs a --key, and a --key needs --film-names hash; give both")
-    engine = replace(engine, bundle=bundle_or_demo(engine.bundle))
+    engine = replace(engine, bundle=str(bundle_or_demo(engine.bundle)))
     with engine.load() as reporter:
         settings = beam.over(reporter.settings)
         banned_ids(settings, reporter.vocabulary)  # a wrong word must not begin a run
@@ -134,9 +135,7 @@ def films(
 @KEY_OPTION
 @way_options
 @engine_options
-def retry(
-    path: str, reasons: tuple[str, ...], key: Path | None, way: WayChoice, engine: EngineChoice
-) -> None:
+def retry(path: str, reasons: tuple[str, ...], key: Path | None, way: WayChoice, engine: Engine) -> None:
     """Score once more the films of RUN that have no report, all or those with one of these REASONs: say
     `missing` after a mount is back, or `timed_out` with more --film-seconds.
 
@@ -145,7 +144,6 @@ def retry(
 
     Exit code: as `cxrscribe score`.
     """
-    from cxrscribe.archive.quarantine import Reason
     from cxrscribe.archive.retry import begin_retry
     from cxrscribe.archive.run import open_run
 
@@ -153,7 +151,7 @@ def retry(
     if unknown:
         raise click.BadParameter(f"{unknown[0]!r} is no reason; there are {', '.join(Reason)}")
     run = open_run(path, key)
-    engine = replace(engine, bundle=bundle_or_demo(engine.bundle))
+    engine = replace(engine, bundle=str(bundle_or_demo(engine.bundle)))
     with engine.load() as reporter:
         run.check(reporter, accept_runtime=way.accept == "runtime")
         generation = begin_retry(run, [Reason(reason) for reason in reasons])
@@ -166,7 +164,7 @@ def retry(
     click.get_current_context().exit(code)
 
 
-def _score(run: Run, generation: Generation, reporter: Reporter, engine: EngineChoice, way: WayChoice) -> int:
+def _score(run: Run, generation: Generation, reporter: Reporter, engine: Engine, way: WayChoice) -> int:
     """Score what is left of a generation; the exit code."""
     from cxrscribe.archive.progress import EventLog, Progress
     from cxrscribe.archive.status import Watch
@@ -200,22 +198,14 @@ def _score(run: Run, generation: Generation, reporter: Reporter, engine: EngineC
 
 
 def _receipts(
-    run: Run, generation: Generation, reporter: Reporter, engine: EngineChoice, way: WayChoice
+    run: Run, generation: Generation, reporter: Reporter, engine: Engine, way: WayChoice
 ) -> Generator[Receipt, None, None]:
-    from cxrscribe.archive.engine import Engine
     from cxrscribe.archive.quarantine import QUARANTINED_SHARE, Breaker
     from cxrscribe.archive.scoring import score_shards
     from cxrscribe.archive.supervisor import Assignment, supervise
 
     shards = way.own_shards(generation.missing())
-    chosen = Engine(
-        **{
-            **asdict(engine),
-            "bundle": str(engine.bundle),
-            "device": reporter.device,
-            "modalities": reporter.modalities,
-        }
-    )
+    chosen = replace(engine, device=reporter.device, modalities=reporter.modalities)
     # Films that had no report before may well have none again.
     share = 1.0 if generation.number else max(QUARANTINED_SHARE, way.max_quarantined)
     assignment = Assignment(run, chosen, generation.number, way.batch_size, way.score_duplicates, share)

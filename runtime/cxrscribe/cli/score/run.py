@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cxrscribe.cli.options import EngineChoice, engine_options
+from cxrscribe.cli.options import engine_options, load
 from cxrscribe.cli.score.bar import progress_line
 from cxrscribe.cli.score.films import KEY_OPTION, RUN
 from cxrscribe.cli.score.summary import counts, duration, exit_code, outcome
 from cxrscribe.cli.terminal import note, say, say_json
+from cxrscribe.engine import Engine
 
 if TYPE_CHECKING:
     from cxrscribe.archive.verify import Comparison
@@ -80,7 +81,7 @@ def verify(
     as_json: bool,
     max_quarantined: float,
     key: Path | None,
-    engine: EngineChoice,
+    engine: Engine,
 ) -> None:
     """Check every part of RUN against its plan: each film has one row, and each row is what was written.
 
@@ -99,7 +100,7 @@ def verify(
     if deep:
         comparisons.append(("read again", checks.verify_contents(run)))
     if sample is not None:
-        with engine.load() as reporter:
+        with load(engine) as reporter:
             comparisons.append(("scored again", checks.verify_sample(run, reporter, sample)))
     problems = [*verdict.problems, *(problem for _, each in comparisons for problem in each.problems)]
     if drop_broken:

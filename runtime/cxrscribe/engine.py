@@ -1,4 +1,4 @@
-"""What another process needs to know to load the same reporter."""
+"""Which bundle to load, and what to run it on: from a command line, or for another process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class Engine:
     """The arguments of `cxrscribe.load`."""
 
-    bundle: str
+    bundle: str | None = None
+    """Its folder; None for the embedded demo bundle."""
     device: str = "auto"
     precision: str | None = None
     threads: int | None = None
@@ -29,17 +30,19 @@ class Engine:
 
     def load(self) -> Reporter:
         """Open the bundle. Raises what `cxrscribe.load` does."""
-        import cxrscribe
+        from cxrscribe.embedded import demo_bundle
+        from cxrscribe.films.isolation import Isolation
+        from cxrscribe.loader import load
 
-        return cxrscribe.load(
-            self.bundle,
+        return load(
+            demo_bundle() if self.bundle is None else self.bundle,
             device=self.device,
             precision=self.precision,
             threads=self.threads,
             spinning=self.spinning,
             cache=self.cache,
             strict=self.strict,
-            isolation=cxrscribe.Isolation(self.isolate, cpu_seconds=self.film_seconds),
+            isolation=Isolation(self.isolate, cpu_seconds=self.film_seconds),
             modalities=self.modalities,
         )
 
@@ -70,7 +73,7 @@ class Engine:
         """Read what `to_json` gave. Raises the document's error."""
         return fields.make(
             cls,
-            bundle=fields.text("bundle"),
+            bundle=None if fields.is_null("bundle") else fields.text("bundle"),
             device=fields.text("device"),
             precision=None if fields.is_null("precision") else fields.text("precision"),
             threads=None if fields.is_null("threads") else fields.integer("threads", 1),
