@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from typing import Final, TypeAlias
 
 from cxrscribe.printable import printable
 
-Cell: TypeAlias = str | float | bool | None
+Cell: TypeAlias = str | float | bool | list[str] | None
 
 _ESCAPE: Final = r"x[0-9a-f]{2}|u[0-9a-f]{4}|U000[0-9a-f]{5}"
 _BEGINS_ESCAPE: Final = re.compile(rf"\\(?={_ESCAPE})")
@@ -41,7 +42,11 @@ def csv_text(cell: str) -> str:
 
 
 def csv_line(cells: Sequence[Cell]) -> bytes:
-    """A row in UTF-8, RFC 4180, its line end included: None is empty, numbers and truth values as in JSON."""
+    """A row in UTF-8, RFC 4180, its line end included.
+
+    Texts as `csv_cell` writes them. None is empty; numbers, truth values and lists of texts are JSON, in
+    ASCII, and need no `csv_text`.
+    """
     line = io.StringIO(newline="")
     csv.writer(line).writerow([_written(cell) for cell in cells])
     return line.getvalue().encode("utf-8")
@@ -65,6 +70,8 @@ def _written(cell: Cell) -> str:
         return ""
     if isinstance(cell, bool):
         return "true" if cell else "false"
+    if isinstance(cell, list):
+        return json.dumps(cell).replace("\x7f", "\\u007f")  # DEL is nothing to JSON
     return csv_cell(cell) if isinstance(cell, str) else repr(float(cell))
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import islice, repeat
 from typing import Final, SupportsIndex
 
 from cxrscribe.arguments import is_flag, several, shown
@@ -130,9 +130,10 @@ def settings_of_each(settings: BeamSettings | Sequence[BeamSettings], images: in
     if isinstance(settings, BeamSettings):
         return [settings] * images
     several("settings", settings, "BeamSettings, one an image", SettingsError)
-    each = list(settings)
+    each = list(islice(settings, images + 1))  # they may be endless
     if len(each) != images:
-        raise SettingsError(f"{len(each)} settings for {images} images; give one, or one an image")
+        number = len(settings) if isinstance(settings, Sized) else "more or fewer"
+        raise SettingsError(f"{number} settings for {images} images; give one, or one an image")
     for one in each:
         _check(one)
     return each

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+import warnings
 from io import BytesIO
 from pathlib import Path
 from threading import Barrier, Thread
@@ -14,10 +15,12 @@ import pytest
 from PIL import ExifTags, Image, PngImagePlugin
 
 import cxrscribe
+from cxrscribe.errors import FilmError
 from cxrscribe.films import isolation as module
 from cxrscribe.films.film import read_film
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.films.quiet import quiet_libraries
+from cxrscribe.films.read_ahead import read_or_error
 
 NAME = "ROENTGEN^ANNA-BERTHA"
 PIXELS = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
@@ -124,3 +127,34 @@ def test_process_that_decodes_a_film_says_nothing_either(
     assert "started" in log.read_text()
     assert NAME not in log.read_text()
     assert len(log.read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "attribute", ["Modality", "PhotometricInterpretation", "SOPClassUID", "BodyPartExamined"]
+)
+def test_error_of_a_damaged_film_repeats_no_name(attribute: str) -> None:
+    """Where an element is lost or cut, a value stands where another one is looked for."""
+    film = dicom_film(**({"Modality": ""} if attribute == "SOPClassUID" else {}))
+    pydicom = pytest.importorskip("pydicom")
+    dataset = pydicom.dcmread(BytesIO(film))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        setattr(dataset, attribute, "DOE^JOHN")
+        content = BytesIO()
+        dataset.save_as(content)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")  # as an application may do at any time
+        said = read_or_error(content.getvalue(), read_film)
+    assert "DOE" not in str(said)
+    assert not warned
+
+
+def test_warning_of_a_damaged_film_repeats_no_name_to_whoever_wants_all_of_them() -> None:
+    film = dicom_film()
+    place = film.index(b"\xe0\x7f\x10\x00")
+    element = b"\x28\x00\x08\x00IS\x08\x00DOE^JOHN"  # NumberOfFrames
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        with pytest.raises(FilmError, match=r"is a damaged DICOM file"):
+            read_film(film[:place] + element + film[place:])
+    assert not warned

@@ -102,6 +102,14 @@ def test_no_cell_is_a_formula(text: str) -> None:
     assert csv_text(cell) == text
 
 
+def test_lists_of_texts_are_json_as_it_is() -> None:
+    texts = ["=1", "caf\xe9", "\x1b[2J", "\x7f", "\u202e", "a\\u00e9", '"']
+    with csv_rows(csv_line([texts]).decode("ascii")) as rows:
+        ((cell,),) = rows
+    assert json.loads(cell) == texts
+    assert is_harmless(cell)
+
+
 def test_numbers_stay_numbers() -> None:
     assert csv_line([-1.5, True, None, "-1.5"]) == b"-1.5,true,,'-1.5\r\n"
 

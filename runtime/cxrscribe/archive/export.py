@@ -173,7 +173,7 @@ class _Csv:
             report.log_prob if report else None,
             report.score if report else None,
             report.finished if report else None,
-            json.dumps([each.text for each in report.alternatives]) if report else None,
+            [each.text for each in report.alternatives] if report else None,
             row.content_sha256.hex() if row.content_sha256 else None,
             row.disclaimer,
         )

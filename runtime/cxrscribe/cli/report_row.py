@@ -43,11 +43,10 @@ class ReportRow:
         return json.dumps(self.to_json(), allow_nan=False)
 
     def to_csv(self) -> list[Cell]:
-        """The values of `CSV_COLUMNS`; `alternatives` is a JSON array of texts. None is what is absent."""
+        """The values of `CSV_COLUMNS`; `alternatives` is a list of texts. None is what is absent."""
         if not isinstance(self.outcome, Report):
             return [self.film, self.error, None, None, None, None, None, self.disclaimer]
         report = self.outcome
-        alternatives = json.dumps([alternative.text for alternative in report.alternatives])
         return [
             self.film,
             None,
@@ -55,7 +54,7 @@ class ReportRow:
             report.log_prob,
             report.score,
             report.finished,
-            alternatives,
+            [alternative.text for alternative in report.alternatives],
             self.disclaimer,
         ]
 
