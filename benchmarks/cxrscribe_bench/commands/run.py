@@ -174,7 +174,7 @@ def run(
     if as_json:
         say_json(record.to_json(), indent=1)
     else:
-        say(*terminal_table(record).splitlines())
+        say(*terminal_table(record).split("\n"))
     for path in written:
         note(f"wrote {path}")
     for check in record.drifted:

@@ -152,7 +152,7 @@ def export(
     if as_json:
         say_json(_as_json(manifest, out), indent=2)
     else:
-        say(*_as_text(manifest, out).splitlines())
+        say(*_as_text(manifest, out).split("\n"))
 
 
 def _corpus(run: Run, folder: Path | None) -> Corpus:

@@ -88,7 +88,7 @@ def onefile(
     if as_json:
         say_json(written, indent=2)
     else:
-        say(*_as_text(written).splitlines())
+        say(*_as_text(written).split("\n"))
 
 
 def _check_out(out: Path, overwrite: bool) -> None:

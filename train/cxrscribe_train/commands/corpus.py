@@ -54,7 +54,7 @@ def nlmcxr(
     if as_json:
         say_json_text(summary.to_json().rstrip())
     else:
-        say(*summary.to_table().splitlines())
+        say(*summary.to_table().split("\n"))
     _tell("in the split file more than once", summary.split_ids_repeated)
     _tell("in the split file, but not in the corpus", summary.split_ids_unknown)
     for problem in summary.malformed:

@@ -139,7 +139,7 @@ def evaluate(
     if as_json:
         say_json_text(evaluation_json(evaluation))
     else:
-        say(*table(evaluation).splitlines())
+        say(*table(evaluation).split("\n"))
     if out is not None:
         for path in write_evaluation(evaluation, out):
             note(f"wrote {path}")

@@ -92,8 +92,8 @@ def phantom(
     if as_json:
         say_json(json.loads((out / SUMMARY_FILE).read_text(encoding="utf-8")), indent=2)
     else:
-        say(*summary.to_table().splitlines())
-        say(*coverage.to_table().splitlines())
+        say(*summary.to_table().split("\n"))
+        say(*coverage.to_table().split("\n"))
     for problem in planned.malformed:
         note(f"skipped {problem}")
     if planned.malformed:
