@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cxrscribe.cli.main import main
@@ -62,6 +62,7 @@ def is_harmless(text: str) -> bool:
     return not kinds & {"Cc", "Cs", "Zl", "Zp"} and not set(text) & set("".join(INVISIBLE))
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.text(st.characters(exclude_categories=())))
 @example("".join(STEERING + INVISIBLE))
 def test_what_is_printed_steers_nothing_and_stays_as_it_is_the_second_time(text: str) -> None:
@@ -84,6 +85,7 @@ def test_errors_are_one_harmless_line(kind: type[Exception], attack: str) -> Non
     assert is_harmless(str(kind(f"a{attack}b.png: is damaged")))
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.text(st.characters(exclude_categories=())))
 @example("\\x5c\\x5cx1b\\x1b\x1b\\\x1b")
 @example("'=1")
@@ -174,17 +176,17 @@ def test_names_forge_no_line_of_the_output(tmp_path: Path) -> None:
 
 @pytest.mark.skipif("sys.platform != 'linux'", reason="elsewhere every name of a file is UTF-8")
 @pytest.mark.parametrize(
-    "settings",
+    "variables",
     [{"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"PYTHONIOENCODING": "latin-1"}],
 )
-def test_output_is_utf8_in_any_locale(tmp_path: Path, settings: dict[str, str]) -> None:
+def test_output_is_utf8_in_any_locale(tmp_path: Path, variables: dict[str, str]) -> None:
     folder = os.fsencode(tmp_path)
     for name in (b"caf\xe9.png", "\u5317\u4eac.png".encode()):
         with open(os.path.join(folder, name), "wb") as file:  # noqa: PTH118, PTH123 (the names are bytes)
             file.write(demo_films()[0].read_bytes())
     done = subprocess.run(
         [sys.executable, "-m", "cxrscribe", "report", tmp_path, "none.png"],
-        env={**os.environ, **settings},
+        env={**os.environ, **variables},
         capture_output=True,
         check=False,
     )
