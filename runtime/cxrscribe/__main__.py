@@ -24,7 +24,7 @@ def start() -> NoReturn:
     finally:
         # Who asks once more, while threads and processes are waited for, gets an end at once.
         for number in (signal.SIGINT, signal.SIGTERM):
-            if signal.getsignal(number) is not signal.SIG_IGN:
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):
                 signal.signal(number, signal.SIG_DFL)
     sys.exit(code)
 

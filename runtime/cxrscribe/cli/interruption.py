@@ -42,7 +42,7 @@ def interruptible() -> Iterator[Interruption]:
         return
     before = {}
     for number, handler in ((signal.SIGINT, interruption.raise_it), (signal.SIGTERM, interruption.pass_on)):
-        if signal.getsignal(number) is not signal.SIG_IGN:
+        if signal.getsignal(number) not in (signal.SIG_IGN, None):  # None: not Python's
             before[number] = signal.signal(number, handler)
     try:
         yield interruption
