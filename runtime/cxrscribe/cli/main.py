@@ -144,7 +144,8 @@ def _exit_code(run: Callable[[], int], interruption: Interruption) -> int:
     except Exception as error:
         if interruption.has_come:  # in the middle of an import, say
             return _interrupted()
-        if isinstance(error, OSError | MemoryError):  # of the machine, and no defect of the program
+        no_thread = isinstance(error, RuntimeError) and "start new thread" in str(error)
+        if no_thread or isinstance(error, OSError | MemoryError):  # of the machine, no defect here
             what = str(error) or "there is not enough memory"
             note(f"Error: {what}; free some room, or check the rights")
             return NOT_DONE
