@@ -9,16 +9,22 @@
     ├── DeviceError       (RuntimeError)  the device that was asked for is not there, or fails at its work
     └── MissingExtraError (ImportError)   an optional dependency is not installed, or broken
 
-Each message says what was wrong, where, and what to do. None carries a patient identifier.
+Each message says what was wrong, where, and what to do. None carries a patient identifier. As text,
+`str(error)`, it is one harmless line: what the names in it could do to a terminal or a log is escaped.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
 
+from cxrscribe.printable import printable
+
 
 class CxrscribeError(Exception):
     """Root of all errors of this project."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class Reason(StrEnum):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, Never, ParamSpec, SupportsFloat, TypeAlias, TypeVar
 
+from cxrscribe.arguments import is_flag
 from cxrscribe.errors import CxrscribeError, InputError
 from cxrscribe.printable import unprintable
 from cxrscribe.regular_file import open_regular
@@ -161,7 +162,7 @@ class JsonObject:
 
 def finite_number(value: object) -> float | None:
     """`value` as a float; None where it is no number, not finite, or beyond what a float can hold."""
-    if not isinstance(value, SupportsFloat) or isinstance(value, bool):
+    if not isinstance(value, SupportsFloat) or is_flag(value):
         return None
     try:
         number = float(value)

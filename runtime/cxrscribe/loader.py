@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from cxrscribe.arguments import flag, none_or, path, text
 from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.bundle.bundle import Bundle, GraphSource
 from cxrscribe.bundle.contract import BEAM_INIT, BEAM_STEP, DECODER_INIT, DECODER_STEP, ENCODER
@@ -56,7 +57,8 @@ def load(
     none for everything.
 
     Raises BundleError when the bundle is damaged, unsafe or lacks the precision, DeviceError when the device
-    that was asked for is not there, MissingExtraError when onnxruntime isn't installed.
+    that was asked for is not there, or `threads` is not from 1 to 1024, InputError when another argument is
+    of the wrong kind, MissingExtraError when onnxruntime isn't installed.
 
         with cxrscribe.load("bundle", device="cpu") as reporter:
             print(reporter.report("film.png").text)
@@ -90,6 +92,11 @@ def open_bundle(
     modalities: Iterable[str] = FILM_MODALITIES,
 ) -> OpenedBundle:
     """What `load` makes a reporter of, for whoever needs a part of it by itself. Raises as `load` does."""
+    bundle = path("bundle", bundle)
+    if precision is not None:
+        text("precision", precision)
+    spinning, strict, verify = flag("spinning", spinning), flag("strict", strict), flag("verify", verify)
+    none_or(Isolation, "isolation", isolation)
     rules = FilmRules(modalities=modalities)
     found = Bundle.open(bundle, verify=verify)
     sessions = SessionFactory(

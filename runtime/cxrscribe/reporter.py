@@ -9,11 +9,12 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from threading import RLock
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Never, Self, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cxrscribe.arguments import MOST_AT_ONCE, none_or, several, shown, whole_number
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.disclaimer import with_disclaimer
 from cxrscribe.errors import DecodingError, FilmError, InputError, Reason
@@ -22,6 +23,7 @@ from cxrscribe.films.isolation import Isolation
 from cxrscribe.films.levels import Picture
 from cxrscribe.films.read_ahead import FilmFeed, film_feed, read_batches
 from cxrscribe.films.rules import FILM_MODALITIES
+from cxrscribe.forks import Owner, keep_from_forks
 from cxrscribe.networks.encoder import FILMS_AT_ONCE, Encoder
 from cxrscribe.report import Report
 from cxrscribe.search.constraints import banned_ids
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 Tag = TypeVar("Tag")
 Chosen = TypeVar("Chosen")
 Films = TypeVar("Films", bound=Iterable["FilmSource"])
+Item = TypeVar("Item")
 
 _Encode: TypeAlias = Callable[["list[Pixels]", DecodingStats], NDArray[np.float32]]
 _NamedSettings: TypeAlias = tuple[str, BeamSettings]
@@ -151,7 +154,11 @@ class Reporter:
         The FilmError of a film whose search ended without any report has the DecodingError as its cause.
         `settings` is one BeamSettings, one for each film, or None for the bundle's.
         """
-        each = settings_of_each(self._chosen(settings), len(_several(images)))
+        if not hasattr(type(_several(images)), "__len__"):
+            raise InputError(
+                f"images is {shown(images)}, whose number isn't known; give a list, or call `report_stream`"
+            )
+        each = settings_of_each(self._chosen(settings), len(images))
         return list(self.report_stream(images, each, stats=stats))
 
     def report_stream(
@@ -164,24 +171,26 @@ class Reporter:
     ) -> Iterator[Report | FilmError]:
         """As `report_batch`, for any iterable, endless ones too: items come in order, each once it is done.
 
-        `batch_size` films are searched for at a time; as soon as one is done, the next one takes its place.
+        `batch_size` films, 1 to 4096, are searched for at a time; as soon as one is done, the next one takes
+        its place.
         Of an iterable that is no sequence, those are searched for that it has given by then. Memory is
         bounded: at most `batch_size` films are read ahead, and a few times as many reports wait for one
         before them. `images` is iterated on a thread of its own. What it raises comes after the items of all
         films that it gave before.
         """
-        counted = stats if stats is not None else DecodingStats()
-        _check_batch_size(batch_size)
+        counted = _counted(stats)
+        batch_size = whole_number("batch_size", batch_size, 1, MOST_AT_ONCE)
         self._model.require_open()
         pairs = zip(_several(images), settings_of_stream(self._chosen(settings)), strict=False)
         named = ((film, (film_name(film), each)) for film, each in pairs)
-        return self._reports(named, isinstance(images, Sequence), batch_size, counted)
+        reports = self._reports(named, isinstance(images, Sequence), batch_size, counted)
+        return _Stream(self._model, reports)
 
     def encode(
         self, images: Iterable[FilmSource], *, stats: DecodingStats | None = None
     ) -> NDArray[np.float32]:
         """Features float32 [N, F] of the films, for `decode_features`. Raises FilmError at a bad one."""
-        counted = stats if stats is not None else DecodingStats()
+        counted = _counted(stats)
         self._model.require_open()
         parts = [np.empty((0, self.manifest.architecture.feature_size), np.float32)]
         tagged = ((image, None) for image in _several(images))
@@ -210,7 +219,7 @@ class Reporter:
         rows = feature_matrix(features, self.manifest.architecture.feature_size)
         each = settings_of_each(self._chosen(settings), len(rows))
         source = FeatureMatrix(rows, each, self.vocabulary, IMAGES_AT_ONCE)
-        return list(raising(self._search(source, IMAGES_AT_ONCE, stats)))
+        return list(raising(self._search(source, IMAGES_AT_ONCE, _counted(stats))))
 
     def decode_stream(
         self,
@@ -224,28 +233,33 @@ class Reporter:
 
         `batch_size` images are searched for at a time; rows are taken so many at once, as there is room.
         """
-        _check_batch_size(batch_size)
+        stats = _counted(stats)
+        batch_size = whole_number("batch_size", batch_size, 1, MOST_AT_ONCE)
         self._model.require_open()
         size = self.manifest.architecture.feature_size
         source = FeatureRows(features, self._chosen(settings), self.vocabulary, batch_size, size)
-        return raising(self._search(source, batch_size, stats))
+        return _Stream(self._model, raising(self._search(source, batch_size, stats)))
 
     def warmup(self, images: int = 1, settings: BeamSettings | None = None) -> None:
         """Run the model on `images` black films, so that the first films don't pay for what comes but once.
 
         That is memory, threads, and on a GPU the choice of kernels for these sizes. `settings` matters by its
-        beam width. Raises InputError unless `images` is at least 1.
+        beam width. Raises InputError unless `images` is from 1 to 4096.
         """
-        _check_batch_size(images, "images")
+        images = whole_number("images", images, 1, MOST_AT_ONCE)
+        (settings,) = settings_of_each(self.settings if settings is None else settings, 1)
         size = (self.manifest.preprocessing.height, self.manifest.preprocessing.width)
-        brief = replace(settings or self.settings, max_length=2, min_length=0)
+        brief = replace(settings, max_length=2, min_length=0)
         features = self._encode([np.zeros(size, np.uint8)] * images, DecodingStats())
         source = FeatureMatrix(features, [brief] * images, self.vocabulary, images)
         for _ in self._search(source, IMAGES_AT_ONCE, None):
             pass
 
     def close(self) -> None:
-        """Free the model; further calls raise InputError. Waits for the batch that is being worked on."""
+        """Free the model; further calls raise InputError. Waits for the batch that is being worked on.
+
+        Raises InputError in a process that was forked off: the model isn't its own.
+        """
         self._model.close()
 
     def __enter__(self) -> Self:
@@ -254,7 +268,11 @@ class Reporter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        if self._model.is_here:  # a forked process may leave the `with` too, and has nothing to free
+            self.close()
+
+    def __reduce__(self) -> Never:
+        raise InputError("a reporter can't be copied or sent to another process; load its bundle there")
 
     def _reports(
         self,
@@ -262,7 +280,7 @@ class Reporter:
         all_there: bool,
         batch_size: int,
         stats: DecodingStats,
-    ) -> Iterator[Report | FilmError]:
+    ) -> Generator[Report | FilmError, None, None]:
         read = self._read
         with film_feed(named, read, self.threads, batch_size) as feed:
             source = _FilmRequests(feed, self._encode, all_there, batch_size, stats)
@@ -307,6 +325,25 @@ class Reporter:
         if isinstance(chosen, BeamSettings):
             banned_ids(chosen, self.vocabulary)
         return chosen
+
+
+class _Stream(Iterator[Item]):
+    """What a call gives, item by item; for the process that made the call only."""
+
+    def __init__(self, model: _Model, items: Generator[Item, None, None]) -> None:
+        self._model = model
+        self._items = items
+        # In another process, closing it would wait for threads and locks that nobody there lets go.
+        keep_from_forks(items)
+
+    def __next__(self) -> Item:
+        self._model.require_here()
+        return next(self._items)
+
+    def close(self) -> None:
+        """End it, whatever is left."""
+        if self._model.is_here:
+            self._items.close()
 
 
 class _FilmRequests:
@@ -365,23 +402,36 @@ def _several(images: Films) -> Films:
     """`images`, unless it is one film in the place of several: the letters of a path would pass for paths."""
     if isinstance(images, str | bytes | bytearray | memoryview | os.PathLike):
         raise InputError(f"images is one film ({film_name(images)}); put it in a list, or call `report`")
+    if isinstance(images, np.ndarray) and images.ndim < 3 and images.dtype.kind in "biuf":
+        raise InputError(f"images is one array {list(images.shape)}; put it in a list, or call `report`")
+    several("images", images, "films")
     return images
 
 
-def _check_batch_size(batch_size: int, name: str = "batch_size") -> None:
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise InputError(f"{name} is {batch_size!r}; give a whole number of at least 1")
+def _counted(stats: DecodingStats | None) -> DecodingStats:
+    """What a call adds to. Raises InputError when that is something else."""
+    none_or(DecodingStats, "stats", stats)
+    return DecodingStats() if stats is None else stats
 
 
 class _Model:
     """A reporter's networks. Calls take turns with them, each by entering; they are gone once it is closed.
 
-    Raises InputError wherever they are used after that.
+    Raises InputError wherever they are used after that, or in a process that was forked off since.
     """
 
     def __init__(self, encoder: Encoder, schedulers: Schedulers) -> None:
         self._turn = RLock()
         self._parts: tuple[Encoder, Schedulers] | None = (encoder, schedulers)
+        self._owner = Owner()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it was loaded in this process."""
+        return self._owner.is_here
+
+    def require_here(self) -> None:
+        self._owner.require("this reporter")
 
     @property
     def encoder(self) -> Encoder:
@@ -392,15 +442,18 @@ class _Model:
         return self.require_open()[1]
 
     def require_open(self) -> tuple[Encoder, Schedulers]:
+        self.require_here()
         if self._parts is None:
             raise InputError("this reporter is closed; load the bundle again")
         return self._parts
 
     def close(self) -> None:
+        self.require_here()
         with self._turn:
             self._parts = None
 
     def __enter__(self) -> None:
+        self.require_here()  # the lock may be a thread's that isn't here
         self._turn.acquire()
         try:
             self.require_open()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import islice, repeat
 from typing import Final, SupportsIndex
 
+from cxrscribe.arguments import is_flag, several, shown
 from cxrscribe.errors import SettingsError
 from cxrscribe.json_object import JsonObject, finite_number
 from cxrscribe.vocabulary import END, SPECIAL_TOKENS
@@ -94,46 +95,68 @@ class BeamSettings:
 
 
 def _whole(name: str, value: object) -> int:
-    if isinstance(value, SupportsIndex) and not isinstance(value, bool):
-        return operator.index(value)
-    raise SettingsError(f"{name} is {value!r}; it has to be a whole number")
+    if isinstance(value, SupportsIndex) and not is_flag(value):
+        try:
+            return operator.index(value)
+        except TypeError:  # an array
+            pass
+    raise SettingsError(f"{name} is {shown(value)}; it has to be a whole number")
 
 
 def _finite(name: str, value: object) -> float:
     number = finite_number(value)
     if number is None:
-        raise SettingsError(f"{name} is {value!r}; it has to be a finite number")
+        raise SettingsError(f"{name} is {shown(value)}; it has to be a finite number")
     return number
 
 
 def _words(name: str, value: object) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, Iterable):
-        raise SettingsError(f"{name} is {value!r}; it has to be a tuple of words, even for a single one")
+        raise SettingsError(f"{name} is {shown(value)}; it has to be a tuple of words, even for a single one")
     words = tuple(value)
     for word in words:
         if not isinstance(word, str):
-            raise SettingsError(f"{name} has {word!r}; each entry has to be a word of the vocabulary")
+            raise SettingsError(f"{name} has {shown(word)}; each entry has to be a word of the vocabulary")
     return words
 
 
 def _within(name: str, value: float, least: float, most: float) -> None:
     if not least <= value <= most:
-        raise SettingsError(f"{name} is {value}; it has to be from {least} to {most}")
+        raise SettingsError(f"{name} is {shown(value)}; it has to be from {least} to {most}")
 
 
 def settings_of_each(settings: BeamSettings | Sequence[BeamSettings], images: int) -> Sequence[BeamSettings]:
     """One BeamSettings for each of `images`. Raises SettingsError when a sequence has another length."""
     if isinstance(settings, BeamSettings):
         return [settings] * images
-    if len(settings) != images:
-        raise SettingsError(f"{len(settings)} settings for {images} images; give one, or one an image")
-    return settings
+    several("settings", settings, "BeamSettings, one an image", SettingsError)
+    each = list(islice(settings, images + 1))  # they may be endless
+    if len(each) != images:
+        number = len(settings) if isinstance(settings, Sized) else "more or fewer"
+        raise SettingsError(f"{number} settings for {images} images; give one, or one an image")
+    for one in each:
+        _check(one)
+    return each
 
 
 def settings_of_stream(settings: BeamSettings | Iterable[BeamSettings]) -> Iterator[BeamSettings]:
-    """A BeamSettings for each image of a stream. Raises SettingsError when they run out before the images."""
+    """A BeamSettings for each image of a stream.
+
+    Raises SettingsError when they are none, and later when one is none, or they run out before the images.
+    """
     if isinstance(settings, BeamSettings):
-        yield from repeat(settings)
-    else:
-        yield from settings
-        raise SettingsError("there are fewer settings than images; give one, or one an image")
+        return repeat(settings)
+    several("settings", settings, "BeamSettings, one an image", SettingsError)
+    return _each_checked(settings)
+
+
+def _each_checked(settings: Iterable[BeamSettings]) -> Iterator[BeamSettings]:
+    for each in settings:
+        _check(each)
+        yield each
+    raise SettingsError("there are fewer settings than images; give one, or one an image")
+
+
+def _check(settings: object) -> None:
+    if not isinstance(settings, BeamSettings):
+        raise SettingsError(f"settings are {shown(settings)}; give a BeamSettings, or one an image")

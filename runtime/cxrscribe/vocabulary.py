@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from cxrscribe.arguments import several, shown, whole_number
 from cxrscribe.errors import InputError
 from cxrscribe.printable import unprintable
 
@@ -33,6 +34,10 @@ class Vocabulary:
     _ids: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        several("words", self.words, "words")
+        object.__setattr__(self, "words", tuple(self.words))
+        if wrong := [word for word in self.words if not isinstance(word, str)]:
+            raise InputError(f"vocabulary holds {shown(wrong[0])}, which is no word; give texts only")
         if self.words[:4] != SPECIAL_TOKENS:
             raise InputError(
                 f"vocabulary starts with {list(self.words[:4])}, not with {list(SPECIAL_TOKENS)}: "
@@ -66,11 +71,17 @@ class Vocabulary:
 
     def encode(self, words: Iterable[str]) -> list[int]:
         """Ids of `words`, without `<start>` and `<end>`; unknown words become `<unk>`."""
+        several("words", words, "words")
         return [self.id_of(word) for word in words]
 
     def decode(self, ids: Iterable[int]) -> list[str]:
-        """Words of `ids`; special tokens are kept, so that nothing is hidden."""
-        return [self.words[index] for index in ids]
+        """Words of `ids`; special tokens are kept, so that nothing is hidden.
+
+        Raises InputError for an id that no word has.
+        """
+        several("ids", ids, "ids")
+        last = len(self.words) - 1
+        return [self.words[whole_number("id of a word", index, 0, last)] for index in ids]
 
     def text(self, ids: Iterable[int]) -> str:
         """A readable paragraph: sentences start with a capital, punctuation joins the word before it."""
@@ -85,7 +96,7 @@ class Vocabulary:
         """Read what `to_json` wrote. Raises InputError when it is something else."""
         try:
             words = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise InputError(
                 f"vocabulary is not JSON ({error}); take the one that `cxrscribe train` wrote"
             ) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Final
 
 import click
 
+from cxrscribe.cli.terminal import say, say_json
 from cxrscribe_bench.results.comparison import TOLERANCE, Change, Comparison, TimeChange, Verdict, compare
 from cxrscribe_bench.results.record import Record
 
@@ -43,9 +43,9 @@ def compare_command(
     """
     comparison = compare(Record.read(old), Record.read(new), tolerance)
     if as_json:
-        click.echo(json.dumps(to_json(comparison), indent=1, ensure_ascii=False))
+        say_json(to_json(comparison), indent=1)
     else:
-        click.echo("\n".join(lines(comparison, show_all=show_all)))
+        say(*lines(comparison, show_all=show_all))
     context.exit(int(comparison.has_regression))
 
 

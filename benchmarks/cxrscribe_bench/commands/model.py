@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from cxrscribe.cli.terminal import say
+
 
 @click.command(short_help="Make the benchmark model: ResNet-101, random weights.")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), required=False)
@@ -22,4 +24,4 @@ def model(folder: Path | None, backbone: str, side: int) -> None:
     from cxrscribe_bench.material.model import ModelSize, default_folder, model_at
 
     made = model_at(folder or default_folder(), ModelSize(backbone=backbone, side=side))
-    click.echo(made.bundle)
+    say(str(made.bundle))

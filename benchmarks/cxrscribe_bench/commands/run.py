@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
+
+from cxrscribe.cli.terminal import note, say, say_json
 
 _QUICK_HELP = (
     "Less of everything, in about a minute. Its figures are rough, and LoadGen calls most of its runs "
@@ -161,28 +162,28 @@ def run(
         device=device,
         server_p99_ms=server_p99_ms,
     )
-    suite = Suite(order, note=lambda text: click.echo(f"{text} ...", err=True))
+    suite = Suite(order, note=lambda text: note(f"{text} ..."))
     try:
         record = suite.run()
     except BaseException:
         # What was measured isn't lost.
         for path in write_results(suite.record, out):
-            click.echo(f"wrote {path}, incomplete", err=True)
+            note(f"wrote {path}, incomplete")
         raise
     written = write_results(record, out)
-    click.echo(
-        json.dumps(record.to_json(), indent=1, ensure_ascii=False) if as_json else terminal_table(record)
-    )
+    if as_json:
+        say_json(record.to_json(), indent=1)
+    else:
+        say(*terminal_table(record).split("\n"))
     for path in written:
-        click.echo(f"wrote {path}", err=True)
+        note(f"wrote {path}")
     for check in record.drifted:
-        click.echo(
+        note(
             f"Error: {check.system} at {check.precision}, from {check.source}: {check.identical} of "
-            f"{check.reports} reports have the words of {check.reference}",
-            err=True,
+            f"{check.reports} reports have the words of {check.reference}"
         )
     for name in record.failures:
-        click.echo(f"Error: {name} could not be measured: {record.absent[name]}", err=True)
+        note(f"Error: {name} could not be measured: {record.absent[name]}")
     if record.drifted or record.failures:
         context.exit(1)
 
@@ -192,7 +193,7 @@ def _benchmark_model() -> Path:
 
     folder = default_folder()
     if not folder.exists():
-        click.echo(f"making the benchmark model in {folder}; this takes about two minutes ...", err=True)
+        note(f"making the benchmark model in {folder}; this takes about two minutes ...")
     return model_at(folder).bundle
 
 

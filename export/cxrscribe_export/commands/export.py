@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cxrscribe.cli.options import BeamChoice, beam_options
+from cxrscribe.cli.terminal import say, say_json
 from cxrscribe_export.commands.precision_options import PrecisionChoice, precision_lines, precision_options
 from cxrscribe_export.commands.progress_lines import ProgressLines
 
@@ -149,7 +149,10 @@ def export(
             overwrite=overwrite,
             progress=Progress(lines.say, lines.count("searches")),
         )
-    click.echo(_as_json(manifest, out) if as_json else _as_text(manifest, out))
+    if as_json:
+        say_json(_as_json(manifest, out), indent=2)
+    else:
+        say(*_as_text(manifest, out).split("\n"))
 
 
 def _corpus(run: Run, folder: Path | None) -> Corpus:
@@ -189,14 +192,10 @@ def _features(run: Run, path: Path | None) -> FeatureFile | None:
     return features
 
 
-def _as_json(manifest: Manifest, out: Path) -> str:
+def _as_json(manifest: Manifest, out: Path) -> dict[str, object]:
     record = manifest.to_json()
     left_out = ("schema_version", "producer", "architecture", "vocabulary", "preprocessing")
-    return json.dumps(
-        {"bundle": str(out), **{name: record[name] for name in record if name not in left_out}},
-        indent=2,
-        ensure_ascii=False,
-    )
+    return {"bundle": str(out), **{name: record[name] for name in record if name not in left_out}}
 
 
 def _as_text(manifest: Manifest, out: Path) -> str:

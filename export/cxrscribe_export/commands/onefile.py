@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cxrscribe.cli.terminal import say, say_json
 from cxrscribe.disclaimer import with_disclaimer
 from cxrscribe.errors import InputError
 
@@ -84,7 +85,10 @@ def onefile(
     content = one_file(opened, precision=precision, settings=settings).SerializeToString()
     write_atomically(out, content)
     written = _record(out, content, precision, settings, opened.manifest)
-    click.echo(json.dumps(written, indent=2, ensure_ascii=False) if as_json else _as_text(written))
+    if as_json:
+        say_json(written, indent=2)
+    else:
+        say(*_as_text(written).split("\n"))
 
 
 def _check_out(out: Path, overwrite: bool) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 from pathlib import Path
 
 import click
 
+from cxrscribe.cli.terminal import note, say, say_json
 from cxrscribe_export.commands.precision_options import PrecisionChoice, precision_lines, precision_options
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -73,11 +73,9 @@ def precision(
         opened.manifest.preprocessing,
         None,
     )
-    manifest = extend_bundle(
-        opened, order, out, overwrite=overwrite, stage=lambda name: click.echo(f"{name} ...", err=True)
-    )
+    manifest = extend_bundle(opened, order, out, overwrite=overwrite, stage=lambda name: note(f"{name} ..."))
     if as_json:
         records = [record.to_json() for record in manifest.precisions]
-        click.echo(json.dumps({"bundle": str(out), "precisions": records}, indent=2, ensure_ascii=False))
+        say_json({"bundle": str(out), "precisions": records}, indent=2)
     else:
-        click.echo("\n".join([f"{out}:", *precision_lines(manifest), manifest.disclaimer]))
+        say(f"{out}:", *precision_lines(manifest), manifest.disclaimer)

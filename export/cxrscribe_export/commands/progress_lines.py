@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from cxrscribe.cli.terminal import note
+
 
 class ProgressLines:
     """Says on stderr how far an export is. A context manager."""
@@ -28,7 +30,7 @@ class ProgressLines:
     def say(self, stage: str) -> None:
         """Name what begins."""
         self._close_bar()
-        click.echo(f"{stage} ...", err=True)
+        note(f"{stage} ...")
 
     def count(self, label: str) -> Callable[[int], None]:
         """A bar over all films, which appears when the first one is done."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import hashlib
-import io
 import json
 import os
 import secrets
@@ -19,6 +17,9 @@ from cxrscribe.archive.rows.part import SUFFIXES, part_header
 from cxrscribe.archive.rows.row import Row
 from cxrscribe.archive.run import Run
 from cxrscribe.archive.verify import newest_rows
+from cxrscribe.arguments import path as checked_path
+from cxrscribe.arguments import whole_number
+from cxrscribe.csv_cells import csv_line
 from cxrscribe.errors import InputError
 
 COMPACT_ROWS: Final = 250_000
@@ -61,6 +62,7 @@ def export(run: Run, path: Path, *, overwrite: bool = False) -> int:
     Raises InputError when the suffix is another one, the file is there, or can't be written;
     MissingExtraError.
     """
+    path = checked_path("path", path)
     kind = next((kind for kind in _WRITERS if path.name.lower().endswith(kind)), None)
     if kind is None:
         raise InputError(f"{path}: unknown suffix; give a name in {', '.join(_WRITERS)}")
@@ -76,6 +78,8 @@ def compact(run: Run, folder: Path, rows: int = COMPACT_ROWS) -> list[Path]:
     `compact.json` says of what it is. Raises InputError when films are missing, for files that are there
     would be left without them, when the folder has files of another compaction, or is that of the run.
     """
+    folder = checked_path("folder", folder)
+    rows = whole_number("rows", rows, 1)
     if any(generation.missing() for generation in run.generations()):
         raise InputError(
             f"{run.place.url} isn't done; compact it once it is, or use `cxrscribe score export`"
@@ -141,6 +145,8 @@ def _appearing(path: Path) -> Iterator[BinaryIO]:
         number = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE_FILE)
         with os.fdopen(number, "wb") as file:
             yield file
+            file.flush()
+            os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
         raise InputError(f"{path} can't be written ({error.strerror or error}); free some room") from None
@@ -150,37 +156,31 @@ def _appearing(path: Path) -> Iterator[BinaryIO]:
 
 
 class _Csv:
-    """A RowWriter for RFC 4180, UTF-8."""
+    """A RowWriter for `csv_line`."""
 
     def __init__(self, file: BinaryIO, run: Run) -> None:
         self._file = file
-        self._line(CSV_COLUMNS)
+        file.write(csv_line(CSV_COLUMNS))
 
     def write(self, row: Row) -> None:
         report = row.report
-        self._line(
-            (
-                row.film,
-                row.status,
-                row.reason or "",
-                row.message or "",
-                report.text if report else "",
-                repr(report.log_prob) if report else "",
-                repr(report.score) if report else "",
-                ("true" if report.finished else "false") if report else "",
-                json.dumps([each.text for each in report.alternatives]) if report else "",
-                row.content_sha256.hex() if row.content_sha256 else "",
-                row.disclaimer,
-            )
+        cells = (
+            row.film,
+            row.status,
+            row.reason,
+            row.message,
+            report.text if report else None,
+            report.log_prob if report else None,
+            report.score if report else None,
+            report.finished if report else None,
+            [each.text for each in report.alternatives] if report else None,
+            row.content_sha256.hex() if row.content_sha256 else None,
+            row.disclaimer,
         )
+        self._file.write(csv_line(cells))
 
     def close(self) -> None:
         self._file.flush()
-
-    def _line(self, cells: tuple[str, ...]) -> None:
-        line = io.StringIO(newline="")
-        csv.writer(line).writerow(cells)
-        self._file.write(line.getvalue().encode("utf-8"))
 
 
 class _Lines:

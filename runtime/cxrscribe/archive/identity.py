@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from cxrscribe.archive.rows.part import SUFFIXES
 from cxrscribe.archive.rows.row import RowChoice
+from cxrscribe.arguments import shown
 from cxrscribe.bundle.files import sha256_of
 from cxrscribe.bundle.manifest import MANIFEST_NAME, Manifest
 from cxrscribe.errors import InputError
@@ -159,8 +160,10 @@ def identity_of(
 ) -> Identity:
     """What a run over a plan with this reporter is made with.
 
-    Raises InputError when its bundle has changed.
+    Raises InputError when its bundle has changed, or it is no reporter.
     """
+    if not hasattr(reporter, "manifest"):
+        raise InputError(f"reporter is {shown(reporter)}; give what cxrscribe.load gives")
     return Identity(
         bundle=_bundle_sha256(reporter),
         device=reporter.device,

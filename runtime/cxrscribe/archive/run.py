@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from cxrscribe import arguments
 from cxrscribe.archive import layout
 from cxrscribe.archive.film_names import HASH, PATH, FilmNames, read_film_names
 from cxrscribe.archive.generation import Generation, read_retry
@@ -28,11 +29,14 @@ from cxrscribe.archive.rows.row import RowChoice
 from cxrscribe.archive.sources.listing import Sources, source_names
 from cxrscribe.errors import InputError
 from cxrscribe.json_object import parse_json_object
+from cxrscribe.settings import settings_of_each
 
 if TYPE_CHECKING:
     from cxrscribe.archive.sources.objects import ObjectSources
     from cxrscribe.reporter import Reporter
     from cxrscribe.settings import BeamSettings
+
+MOST_SHARD_FILMS: Final = 100_000
 
 _SCHEMA: Final = 1
 _SHOWN_DIFFERENCES: Final = 4
@@ -67,6 +71,7 @@ class Run:
     def generation(self, number: int = 0) -> Generation:
         """The run itself (0), or one of its retries. Raises InputError."""
         suffix = SUFFIXES[self.identity.format]
+        number = arguments.whole_number("generation", number, 0)
         if number == 0:
             return Generation(0, self.place, self.plan, suffix)
         return Generation(number, self.place, self.plan, suffix, read_retry(self.place, number))
@@ -146,10 +151,19 @@ def begin_run(
     Raises InputError when a run is there that was begun with anything else, when there is no film, or when
     the place can't keep a run; MissingExtraError when the format's extra isn't installed.
     """
+    arguments.several("sources", sources, "folders, films and lists")
+    sources = [arguments.text("a source", source) for source in sources]
+    if shard_films is not None:
+        shard_films = arguments.whole_number("shard_films", shard_films, 1, MOST_SHARD_FILMS)
+    if format_name is not None and arguments.text("format_name", format_name) not in SUFFIXES:
+        raise InputError(f"format_name is {format_name!r}; there are {', '.join(SUFFIXES)}")
+    arguments.none_or(RowChoice, "choice", choice)
+    (settings,) = settings_of_each(settings, 1)
+    accept_runtime = arguments.flag("accept_runtime", accept_runtime)
     place = place_at(path)
     there = _read(place)
     if key_file is not None:
-        names = read_film_names(Path(key_file))
+        names = read_film_names(arguments.path("key_file", key_file))
         given = choice or (there.identity.choice if there else RowChoice())
         choice = replace(given, film_names=HASH, key_check=names.check)
     if there is None:
@@ -186,7 +200,7 @@ def _with_key(run: Run, key_file: str | os.PathLike[str] | None) -> Run:
     """The run, with its key. Raises InputError when the key is another one."""
     if key_file is None:
         return run
-    opened = replace(run, key_file=Path(key_file).absolute())
+    opened = replace(run, key_file=arguments.path("key_file", key_file).absolute())
     if opened.names.check != run.identity.choice.key_check:
         raise InputError(
             f"{key_file} isn't the key that the names in {run.place.url} are hashed with; give that one"
@@ -199,11 +213,12 @@ def place_at(path: str | os.PathLike[str]) -> Place:
 
     Raises MissingExtraError where a bucket needs the extra `store` and it isn't installed.
     """
+    folder = arguments.path("the path of a run", path)
     if is_url(path):
         from cxrscribe.archive.places.bucket import Bucket
 
         return Bucket.open(str(path))
-    return Folder(path)
+    return Folder(folder)
 
 
 def _plan(place: Place, sources: Sequence[str], shard_films: int | None, stdin: Iterable[bytes]) -> Plan:
@@ -226,13 +241,13 @@ def _plan(place: Place, sources: Sequence[str], shard_films: int | None, stdin: 
     return plan
 
 
-def _sources(arguments: Sequence[str], stdin: Iterable[bytes]) -> Sources | ObjectSources:
+def _sources(names: Sequence[str], stdin: Iterable[bytes]) -> Sources | ObjectSources:
     """Raises InputError, MissingExtraError."""
-    if not any(map(is_url, arguments)):
-        return Sources(arguments, stdin)
+    if not any(map(is_url, names)):
+        return Sources(names, stdin)
     from cxrscribe.archive.sources.objects import ObjectSources
 
-    return ObjectSources(arguments)
+    return ObjectSources(names)
 
 
 def _read(place: Place) -> Run | None:

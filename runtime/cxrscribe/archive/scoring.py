@@ -21,6 +21,7 @@ from cxrscribe.archive.rows.part import PartHeader, PartMaker, part_header
 from cxrscribe.archive.run import Run, environment_here, open_run
 from cxrscribe.archive.sources.reading import StorageFaultError
 from cxrscribe.archive.stream import Group, RowStream
+from cxrscribe.arguments import MOST_AT_ONCE, flag, none_or, several, whole_number
 from cxrscribe.engine import Engine
 from cxrscribe.errors import CxrscribeError
 from cxrscribe.json_object import JsonObject
@@ -113,12 +114,16 @@ def score_shards(
     no such run or shard, the reporter isn't what the run was begun with, or the place can't be written;
     BrokenCircuitError when so much goes wrong that it can't be the films.
     """
+    batch_size = whole_number("batch_size", batch_size, 1, MOST_AT_ONCE)
+    several("shards", shards, "numbers of shards")
+    none_or(Breaker, "breaker", breaker)
+    none_or(Engine, "engine", engine)
     opened = run if isinstance(run, Run) else open_run(run)
     opened.check(reporter)
     scorer = _Scorer(
         opened, opened.generation(generation), engine or Engine.of(reporter), breaker or Breaker()
     )
-    stream = RowStream(opened, reporter, score_duplicates=score_duplicates)
+    stream = RowStream(opened, reporter, score_duplicates=flag("score_duplicates", score_duplicates))
     return scorer.receipts(stream, shards, batch_size, stats)
 
 
@@ -159,7 +164,8 @@ class _Scorer:
 
     def _groups(self, shards: Iterable[int]) -> Iterator[Group]:
         """The films of each shard; none where it needs none. On the stream's thread."""
-        for shard in shards:
+        for number in shards:
+            shard = whole_number("shard", number, 0)
             if shard in self._attempts or self._generation.is_done(shard):
                 yield Group(shard, ())
                 continue

@@ -21,6 +21,7 @@ from cxrscribe.archive.run import Run
 from cxrscribe.archive.sources.reading import FETCHED_AHEAD, FilmReader, StorageFaultError
 from cxrscribe.errors import FilmError
 from cxrscribe.films.dicom import is_dicom, silence_pydicom
+from cxrscribe.films.quiet import quiet_libraries
 from cxrscribe.report import Report
 
 if TYPE_CHECKING:
@@ -167,10 +168,11 @@ def sop_instance_uid(content: bytes) -> str | None:
         from pydicom import dcmread
 
         silence_pydicom()  # its remarks quote values
-        dataset = dcmread(
-            BytesIO(content), stop_before_pixels=True, specific_tags=["SOPInstanceUID"], force=True
-        )
-        return str(dataset.SOPInstanceUID)
+        with quiet_libraries():
+            dataset = dcmread(
+                BytesIO(content), stop_before_pixels=True, specific_tags=["SOPInstanceUID"], force=True
+            )
+            return str(dataset.SOPInstanceUID)
     except Exception:  # its row will say what is wrong with it
         return None
 

@@ -21,6 +21,7 @@ from cxrscribe.archive.rows.row import OK, QUARANTINED, Row
 from cxrscribe.archive.run import Run, known_environments
 from cxrscribe.archive.sources.reading import FilmReader, StorageFaultError
 from cxrscribe.archive.stream import Group, RowStream
+from cxrscribe.arguments import whole_number
 from cxrscribe.errors import InputError
 from cxrscribe.search.scheduler import IMAGES_AT_ONCE
 from cxrscribe.sessions.device import processor_name
@@ -217,6 +218,7 @@ def verify_sample(run: Run, reporter: Reporter, count: int, seed: int = 0) -> Co
     To the bit where the same kind of processor computed the row; elsewhere the words, and log-probabilities
     to 0.001. Raises InputError when the reporter isn't what the run was begun with.
     """
+    count = whole_number("count", count, 1)
     run.check(reporter)
     chosen = random.Random(seed).sample(range(run.plan.films), min(count, run.plan.films))
     samples = _samples(run, frozenset(chosen))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
+
+from cxrscribe.cli.terminal import note, say, say_json
 
 if TYPE_CHECKING:
     from cxrscribe.sessions.cache_folder import CacheEntry, CacheFolder
@@ -30,8 +31,11 @@ def cache(clear: bool, as_json: bool) -> None:
     folder = CacheFolder(path)
     if clear:
         removed = folder.clear()
-        click.echo(f"{removed} graphs removed from {path}", err=True)
-    click.echo(json.dumps(_as_json(folder), indent=1) if as_json else "\n".join(_lines(folder)))
+        note(f"{removed} graphs removed from {path}")
+    if as_json:
+        say_json(_as_json(folder), indent=1)
+    else:
+        say(*_lines(folder))
     if clear and folder.entries():
         raise InputError(f"{path} can't be cleared: check who may write to it")
 

@@ -8,6 +8,7 @@ import click
 
 from cxrscribe.cli.page import report_page
 from cxrscribe.cli.report_row import ReportRow
+from cxrscribe.cli.terminal import note, say, say_json_text
 from cxrscribe.errors import InputError
 from cxrscribe.report import Report
 
@@ -40,13 +41,16 @@ def demo(out: Path, as_json: bool) -> None:
             for film, outcome in zip(films, reporter.report_batch(films), strict=True)
         ]
     for row in rows:
-        click.echo(row.to_json_line() if as_json else row.to_text())
+        if as_json:
+            say_json_text(row.to_json_line())
+        else:
+            say(*row.to_lines())
     page = out / "index.html"
     try:
         out.mkdir(parents=True, exist_ok=True)
         page.write_text(report_page("cxrscribe demo", _LEAD, disclaimer, rows), encoding="utf-8")
     except OSError as error:
         raise InputError(f"{page} can't be written ({error.strerror}); give another --out") from None
-    click.echo(f"Films and reports as a page: {page}", err=True)
+    note(f"Films and reports as a page: {page}")
     failed = sum(not isinstance(row.outcome, Report) for row in rows)
     click.get_current_context().exit(0 if failed == 0 else 1 if failed < len(rows) else 2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cxrscribe.cli.options import bundle_or_demo
-from cxrscribe.printable import shown
+from cxrscribe.cli.terminal import note, say, say_json
 
 if TYPE_CHECKING:
     from cxrscribe.bundle.bundle import Bundle, FileCheck, Inspection
@@ -37,13 +36,13 @@ def inspect(bundle: Path | None, device: str | None, as_json: bool) -> None:
     placement = _placement(opened, device) if device is not None and inspection.intact else None
     if as_json:
         fields = _as_json(opened.manifest, inspection)
-        click.echo(json.dumps({**fields, **_placement_json(device, placement)}, indent=1))
+        say_json({**fields, **_placement_json(device, placement)}, indent=1)
     else:
         lines = [f"bundle         {opened.path}", *_lines(opened.manifest, inspection)]
-        click.echo("\n".join([*lines, *_placement_lines(device, placement)]))
+        say(*lines, *_placement_lines(device, placement))
     for check in inspection.files:
         if check.problem and check.entry is not None:
-            click.echo(f"Error: {check.problem}", err=True)
+            note(f"Error: {check.problem}")
     click.get_current_context().exit(0 if inspection.intact else 1)
 
 
@@ -136,7 +135,7 @@ def _lines(manifest: Manifest, inspection: Inspection) -> Iterator[str]:
 
 def _file_lines(check: FileCheck) -> Iterator[str]:
     if check.entry is None:
-        yield f"file           {shown(check.path)}: {check.state} ({check.problem}; it is never opened)"
+        yield f"file           {check.path}: {check.state} ({check.problem}; it is never opened)"
         return
     entry = check.entry
     opset = f", opset {entry.opset}" if entry.opset is not None else ""

@@ -1,18 +1,26 @@
 """The `cxrscribe` command: finds all others, and turns their errors into messages and exit codes.
 
-Exit codes: 0 all done; 1 some inputs failed; 2 wrong usage or nothing could be done; 130 interrupted.
+Exit codes: 0 all done; 1 some inputs failed; 2 wrong usage, nothing could be done, or the work could not go
+on; 130 interrupted.
 """
 
 from __future__ import annotations
 
 import importlib
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import entry_points
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import click
 
+from cxrscribe.cli.interruption import Interruption, interruptible
+from cxrscribe.cli.streams import StdoutLostError, own_streams
+from cxrscribe.cli.terminal import note
 from cxrscribe.errors import CxrscribeError, MissingExtraError
+from cxrscribe.printable import printable
 from cxrscribe.version import __version__
 
 ENTRY_POINT_GROUP: Final = "cxrscribe.commands"
@@ -27,6 +35,7 @@ _OWN: Final = {
     "cache": "cxrscribe.cli.cache:cache",
 }
 
+NOT_DONE: Final = 2
 INTERRUPTED: Final = 130  # 128 + SIGINT, as shells count
 
 
@@ -81,13 +90,31 @@ class CommandLine(click.Group):
         except Exception as error:
             return _unavailable(source, error)
 
-    def invoke(self, ctx: click.Context) -> object:
-        """Run the command that was asked for, and end with the exit code that its outcome has."""
+    def main(self, *args: Any, standalone_mode: bool = True, **named: Any) -> Any:
+        """Run the program, and end it with its exit code, whatever becomes of its output and by whatever end.
+
+        Without `standalone_mode`: as click does it, for programs that have this one within them.
+        """
+        run: Any = super().main
+        if not standalone_mode:
+            return run(*args, standalone_mode=False, **named)
+        with own_streams(), interruptible() as interruption:
+            code = _exit_code(partial(run, *args, standalone_mode=False, **named), interruption)
+        sys.exit(code)
+
+    def make_context(self, *args: Any, **named: Any) -> click.Context:
+        """As click does it, which prints the help in here."""
         try:
-            return super().invoke(ctx)
+            return super().make_context(*args, **named)
         except KeyboardInterrupt:
-            click.echo("Interrupted.", err=True)
-            ctx.exit(INTERRUPTED)
+            raise click.Abort from None  # of which click says nothing by itself
+
+    def invoke(self, ctx: click.Context) -> int:
+        """Run the command that was asked for; 0, the exit code, unless its context exits with another one."""
+        try:
+            super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise click.Abort from None
         except CxrscribeError as error:
             _fail(ctx, error)
         except ModuleNotFoundError as error:
@@ -96,11 +123,44 @@ class CommandLine(click.Group):
             if missing is None:
                 raise
             _fail(ctx, missing)
+        return 0
+
+
+def _exit_code(run: Callable[[], int], interruption: Interruption) -> int:
+    """Run, and say what there is to say of how it ended."""
+    try:
+        code = run()
+        sys.stdout.flush()
+    except (KeyboardInterrupt, click.Abort):
+        return _interrupted()
+    except click.ClickException as error:
+        vars(error)["message"] = printable(error.message)
+        error.show()
+        return error.exit_code
+    except StdoutLostError as error:
+        if not error.reader_has_gone:
+            note(f"Error: {error}")
+        return NOT_DONE
+    except Exception as error:
+        if interruption.has_come:  # in the middle of an import, say
+            return _interrupted()
+        no_thread = isinstance(error, RuntimeError) and "start new thread" in str(error)
+        if no_thread or isinstance(error, OSError | MemoryError):  # of the machine, no defect here
+            what = str(error) or "there is not enough memory"
+            note(f"Error: {what}; free some room, or check the rights")
+            return NOT_DONE
+        raise
+    return _interrupted() if interruption.has_come and code not in (0, INTERRUPTED) else code
 
 
 def _fail(ctx: click.Context, error: CxrscribeError) -> NoReturn:
-    click.echo(f"Error: {error}", err=True)
-    ctx.exit(2)
+    note(f"Error: {error}")
+    ctx.exit(NOT_DONE)
+
+
+def _interrupted() -> int:
+    note("Interrupted.")
+    return INTERRUPTED
 
 
 def _unavailable(source: CommandSource, error: Exception) -> click.Command:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
+from cxrscribe.cli.terminal import note
 from cxrscribe.engine import Engine
 
 if TYPE_CHECKING:
@@ -48,10 +49,9 @@ def bundle_or_demo(bundle: str | Path | None) -> Path:
         return Path(bundle)
     from cxrscribe.embedded import demo_bundle
 
-    click.echo(
+    note(
         "No bundle given: using the embedded demo bundle. It was trained on drawings and knows nothing "
-        "about patients.",
-        err=True,
+        "about patients."
     )
     return demo_bundle()
 

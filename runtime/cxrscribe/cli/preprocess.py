@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cxrscribe.cli.options import bundle_option, bundle_or_demo, modality_option
+from cxrscribe.cli.terminal import note
 from cxrscribe.errors import InputError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def preprocess(film: str, out: Path, bundle: Path | None, modalities: tuple[str,
         out.write_bytes(pgm)
     except OSError as error:
         raise InputError(f"{out} can't be written ({error.strerror}); check folder and rights") from None
-    click.echo(f"{out}: {preprocessing.width} x {preprocessing.height} pixels", err=True)
+    note(f"{out}: {preprocessing.width} x {preprocessing.height} pixels")
 
 
 def to_pgm(pixels: npt.NDArray[np.uint8]) -> bytes:

@@ -17,7 +17,7 @@ def progress(iterable: Iterable[Item], length: int | None = None, label: str = "
     `length` is the number of items where `iterable` doesn't know it; with None and no len() the bar only
     shows that something moves.
     """
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield from iterable
         return
     with click.progressbar(iterable, length=length, label=label, file=sys.stderr, show_pos=True) as bar:

@@ -16,7 +16,8 @@ from cxrscribe.cli.films import FilmArguments, stdin_lines
 from cxrscribe.cli.options import BeamChoice, beam_options, engine_options, load
 from cxrscribe.cli.progress import progress
 from cxrscribe.cli.report_file import Existing, ReportFile, open_report_file
-from cxrscribe.cli.report_row import ReportRow, printable
+from cxrscribe.cli.report_row import ReportRow
+from cxrscribe.cli.terminal import note, say, say_json_text
 from cxrscribe.engine import Engine
 from cxrscribe.errors import InputError
 from cxrscribe.report import Report
@@ -82,12 +83,11 @@ def report(
             outcome.add(row)
             _emit(row, file, as_json)
     if out:
-        click.echo(f"{outcome.done} reports in {out}; {outcome.failed} films failed", err=True)
+        note(f"{outcome.done} reports in {out}; {outcome.failed} films failed")
         if failed:
-            click.echo(
+            note(
                 f"{failed} of them failed in an earlier run and were not tried again; remove their rows, "
-                "or give another --out, to try them",
-                err=True,
+                "or give another --out, to try them"
             )
     click.get_current_context().exit(outcome.exit_code)
 
@@ -147,10 +147,10 @@ def _existing(out: Path | None, resume: bool, overwrite: bool) -> Existing:
 def _emit(row: ReportRow, file: ReportFile | None, as_json: bool) -> None:
     """Write the row to where it was asked for, and an error to stderr in any case."""
     if row.error is not None:
-        click.echo(f"Error: {printable(row.error)}", err=True)
+        note(f"Error: {row.error}")
     if file is not None:
         file.write(row)
     if as_json:
-        click.echo(row.to_json_line())
+        say_json_text(row.to_json_line())
     elif file is None and row.error is None:
-        click.echo(row.to_text())
+        say(*row.to_lines())

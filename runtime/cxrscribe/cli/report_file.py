@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Final, Self
+from typing import Final, Self
 
+from cxrscribe.cli.output_file import OutputFile
 from cxrscribe.cli.report_row import CSV_COLUMNS, ReportRow
+from cxrscribe.csv_cells import csv_line, csv_rows, csv_text
 from cxrscribe.errors import InputError
 
 
@@ -35,28 +36,24 @@ class EarlierRow:
 
 
 class ReportFile(ABC):
-    """Rows on disk. A row is whole once `write` returns, whatever happens later.
+    """Rows on disk. A row is whole once `write` returns, whatever becomes of this process later.
 
     `earlier` holds what the rows say that the file had before. A row cut short by an interruption is removed.
-    Raises InputError when the file is there and may not be, is not such a file, or can't be written.
+    Raises InputError when the file is there and may not be, is not such a file, is being written by another
+    process, or can't be written.
     """
 
     def __init__(self, path: Path, existing: Existing) -> None:
         self.path = path
         self.earlier: tuple[EarlierRow, ...] = ()
-        is_there = path.exists()
-        if is_there and existing is Existing.REFUSE:
-            raise InputError(f"{path} exists; give --resume to go on with it, --overwrite to replace it")
-        resumes = is_there and existing is Existing.RESUME
-        with self._writing():
-            self._file: BinaryIO = path.open("r+b" if resumes else "wb")
+        self._file = OutputFile(path, may_exist=existing is not Existing.REFUSE)
         try:
-            with self._writing():
-                if not (resumes and self._take_up()):
-                    self._file.write(self.header())
-                    self._file.flush()
+            end = self._take_up() if existing is Existing.RESUME else 0
+            self._file.cut(end)
+            if not end:
+                self._file.write(self.header())
         except InputError:
-            with suppress(OSError):
+            with suppress(InputError):
                 self._file.close()
             raise
 
@@ -78,40 +75,27 @@ class ReportFile(ABC):
 
     def write(self, row: ReportRow) -> None:
         """Append a row, and hand it to the system at once. Raises InputError, when the disk is full say."""
-        with self._writing():
-            self._file.write(self.encoded(row))
-            self._file.flush()
+        self._file.write(self.encoded(row))
 
     def _take_up(self) -> int:
-        """Read the rows that are there, remove what stands behind them, and go there; give where that is."""
+        """Read the rows that are there; where the last whole one ends, and 0 where the header isn't whole."""
         content = self._file.read()
-        is_cut_header = len(content) < len(self.header()) and self.header().startswith(content)
-        end = 0 if is_cut_header else self.end_of_rows(content)
+        if len(content) < len(self.header()) and self.header().startswith(content):
+            return 0
+        end = self.end_of_rows(content)
         try:
-            if not is_cut_header:
-                self.earlier = tuple(self._earlier_rows(content[:end]))
-        except (ValueError, csv.Error) as error:
+            self.earlier = tuple(self._earlier_rows(content[:end]))
+        except (ValueError, RecursionError, csv.Error) as error:
             raise InputError(
                 f"{self.path} can't be resumed, for it is not what `cxrscribe report --out` writes "
                 f"({error}); give another file"
             ) from None
-        self._file.truncate(end)
-        return self._file.seek(end)
+        return end
 
     def _earlier_rows(self, content: bytes) -> Iterator[EarlierRow]:
         if not content.startswith(self.header()):
             raise ValueError("its first line is another one")
         return self.rows(content.decode("utf-8", "surrogateescape"))
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Say of which file it is that the system refuses something."""
-        try:
-            yield
-        except OSError as error:
-            raise InputError(
-                f"{self.path} can't be written ({error.strerror}); check its folder, rights and free room"
-            ) from None
 
     def __enter__(self) -> Self:
         return self
@@ -119,8 +103,7 @@ class ReportFile(ABC):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._writing():
-            self._file.close()
+        self._file.close()
 
 
 class JsonlReportFile(ReportFile):
@@ -148,33 +131,35 @@ class JsonlReportFile(ReportFile):
 
 
 class CsvReportFile(ReportFile):
-    """RFC 4180, UTF-8, with the header `CSV_COLUMNS`."""
+    """RFC 4180, UTF-8, with the header `CSV_COLUMNS`; cells as `csv_cells` has them."""
 
     def header(self) -> bytes:
         """The names of the columns."""
-        return _csv_line(CSV_COLUMNS)
+        return csv_line(CSV_COLUMNS)
 
     def encoded(self, row: ReportRow) -> bytes:
         """The cells, quoted where necessary."""
-        return _csv_line(row.to_csv())
+        return csv_line(row.to_csv())
 
     def end_of_rows(self, content: bytes) -> int:
-        """Behind the last CRLF outside quotes: a film's name may hold line ends too."""
-        end = len(content)
-        while (end := content.rfind(b"\r\n", 0, end)) >= 0:
-            if content.count(b'"', 0, end) % 2 == 0:
-                return end + 2
+        """Behind the last CRLF outside quotes: earlier versions wrote names with line ends in them."""
+        end, quotes = len(content), content.count(b'"')
+        while (found := content.rfind(b"\r\n", 0, end)) >= 0:
+            quotes -= content.count(b'"', found, end)
+            if quotes % 2 == 0:
+                return found + 2
+            end = found
         return 0
 
     def rows(self, text: str) -> Iterator[EarlierRow]:
         """`film` and `error` of every row but the header."""
-        rows = csv.reader(io.StringIO(text, newline=""), strict=True)
-        next(rows)
-        for number, row in enumerate(rows, start=2):
-            if len(row) != len(CSV_COLUMNS):
-                raise ValueError(f"row {number} has {len(row)} cells, not {len(CSV_COLUMNS)}")
-            film, error = row[:2]
-            yield EarlierRow(film, error != "")
+        with csv_rows(text) as rows:
+            next(rows)
+            for number, row in enumerate(rows, start=2):
+                if len(row) != len(CSV_COLUMNS):
+                    raise ValueError(f"row {number} has {len(row)} cells, not {len(CSV_COLUMNS)}")
+                film, error = row[:2]
+                yield EarlierRow(csv_text(film), error != "")
 
 
 _FORMATS: Final[dict[str, type[ReportFile]]] = {".jsonl": JsonlReportFile, ".csv": CsvReportFile}
@@ -188,9 +173,3 @@ def open_report_file(path: Path, existing: Existing) -> ReportFile:
             f"--out {path}: unknown suffix {path.suffix!r}; give a name in {' or '.join(_FORMATS)}"
         )
     return kind(path, existing)
-
-
-def _csv_line(cells: list[str] | tuple[str, ...]) -> bytes:
-    line = io.StringIO(newline="")
-    csv.writer(line).writerow(cells)
-    return line.getvalue().encode("utf-8", "surrogateescape")

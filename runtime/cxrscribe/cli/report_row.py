@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
+from cxrscribe.csv_cells import Cell
+from cxrscribe.printable import printable
 from cxrscribe.report import Report
 
 CSV_COLUMNS: Final = ("film", "error", "text", "log_prob", "score", "finished", "alternatives", "disclaimer")
@@ -25,7 +27,7 @@ class ReportRow:
     @property
     def error(self) -> str | None:
         """One line that says what went wrong; None for a report."""
-        return None if isinstance(self.outcome, Report) else " ".join(str(self.outcome).split())
+        return None if isinstance(self.outcome, Report) else printable(str(self.outcome))
 
     def to_json(self) -> dict[str, object]:
         """Report's fields, all null where there is none, plus `film`, `error` and `disclaimer`."""
@@ -40,37 +42,30 @@ class ReportRow:
         """`to_json` on one line, pure ASCII, without the line's end."""
         return json.dumps(self.to_json(), allow_nan=False)
 
-    def to_csv(self) -> list[str]:
-        """The cells of `CSV_COLUMNS`; `alternatives` is a JSON array of texts. What is absent is empty."""
+    def to_csv(self) -> list[Cell]:
+        """The values of `CSV_COLUMNS`; `alternatives` is a list of texts. None is what is absent."""
         if not isinstance(self.outcome, Report):
-            return [self.film, self.error or "", "", "", "", "", "", self.disclaimer]
+            return [self.film, self.error, None, None, None, None, None, self.disclaimer]
         report = self.outcome
-        alternatives = json.dumps([alternative.text for alternative in report.alternatives])
-        finished = "true" if report.finished else "false"
         return [
             self.film,
-            "",
+            None,
             report.text,
-            repr(report.log_prob),
-            repr(report.score),
-            finished,
-            alternatives,
+            report.log_prob,
+            report.score,
+            report.finished,
+            [alternative.text for alternative in report.alternatives],
             self.disclaimer,
         ]
 
-    def to_text(self) -> str:
-        """A paragraph for people: film, text, alternatives if any, disclaimer; or the error."""
+    def to_lines(self) -> list[str]:
+        """A paragraph for people: film, text, alternatives if any, disclaimer, or the error; a blank line."""
         if not isinstance(self.outcome, Report):
-            return f"{printable(self.film)}\nError: {printable(self.error or '')}\n"
-        lines = [printable(self.film), *_text_lines(self.outcome)]
+            return [self.film, f"Error: {self.error}", ""]
+        lines = [self.film, *_text_lines(self.outcome)]
         for place, alternative in enumerate(self.outcome.alternatives, start=2):
             lines += [f"[{place}]", *_text_lines(alternative)]
-        return "\n".join([*lines, self.disclaimer, ""])
-
-
-def printable(text: str) -> str:
-    """`text` as a terminal can show it: a file name that is not UTF-8 would stop the printing."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+        return [*lines, self.disclaimer, ""]
 
 
 def _text_lines(report: Report) -> list[str]:

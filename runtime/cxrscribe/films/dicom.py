@@ -5,7 +5,7 @@ Only the attributes that this needs are parsed: names and numbers of patients ar
 
 from __future__ import annotations
 
-import logging
+import re
 import struct
 import warnings
 import zlib
@@ -18,6 +18,7 @@ from cxrscribe.films.display import RANGE, is_square, shown, square, through_pal
 from cxrscribe.films.frames import PixelData, StoredValues, stored_values
 from cxrscribe.films.levels import Picture, luma
 from cxrscribe.films.limits import MOST_PIXELS, check_size, room_for
+from cxrscribe.films.quiet import watch_loggers
 from cxrscribe.films.rules import FilmRules
 
 if TYPE_CHECKING:
@@ -35,6 +36,18 @@ _OTHER_PARTS: Final = frozenset(
     NECK ORBIT PATELLA PELVIS RADIUS SACRUM SINUS SKULL SSPINE TIBIA TOE TOOTH WRIST ZYGOMA
     """.split()  # noqa: SIM905 (a list takes forty lines)
 )
+# Defined terms of modalities (PS3.3, C.7.3.1.1.1) and of photometric interpretations (C.7.6.3.1.2).
+_TERMS: Final = frozenset(
+    """
+    ANN AR ASMT AU BDUS BI BMD CFM CR CT CTPROTOCOL DG DMS DOC DX ECG EEG EMG EOG EPS ES FID GM HC HD IO IOL
+    IVOCT IVUS KER KO LEN LS M3D MG MR NM OAM OCT OP OPM OPT OPTBSV OPTENF OPV OSS OT PA PLAN POS PR PT PX REG
+    RESP RF RG RTDOSE RTIMAGE RTINTENT RTPLAN RTRAD RTRECORD RTSEGANN RTSTRUCT RWV SEG SM SMR SR SRF STAIN
+    TEXTUREMAP TG US VA XA XAPROTOCOL XC
+    RGB HSV ARGB CMYK XYB YBR_FULL YBR_FULL_422 YBR_PARTIAL_422 YBR_PARTIAL_420 YBR_ICT YBR_RCT
+    """.split()  # noqa: SIM905 (a list takes a hundred lines)
+)
+_STANDARD_UID: Final = re.compile(r"1\.2\.840\.10008\.[0-9.]{1,50}")
+_PYDICOM: Final = "pydicom"
 _DEFLATED: Final = "1.2.840.10008.1.2.1.99"
 _EXPLICIT_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1"
 _MOST_INFLATED: Final = 2 * MOST_PIXELS + (1 << 20)  # two bytes a pixel, and everything else
@@ -272,16 +285,29 @@ def _displayed(stored: StoredValues, dataset: Dataset, rules: FilmRules) -> Pict
     return shown(stored, dataset, rules.version)
 
 
-@cache
 def silence_pydicom() -> None:
-    """Keep pydicom quiet from its first use here on; who wants to hear it may say so afterwards.
+    """Keep pydicom's warnings back, unless an application has asked for pydicom's by name.
 
-    Its remarks may quote values of the file, patient attributes among them, and what a film can't do without
-    is checked here anyway. `warnings.catch_warnings` around each call would be no help, for films are read on
-    several threads.
+    They may quote values of the file, patient attributes among them, and what a film can't do without is
+    checked here anyway. `warnings.catch_warnings` around each call would be no help, for films are read on
+    several threads. What it logs, `quiet_libraries` drops.
     """
-    warnings.filterwarnings("ignore", module="pydicom")
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+    for _, _, category, module, _ in warnings.filters:  # those that were added last come first
+        if module is not None and _PYDICOM in getattr(module, "pattern", str(module)):
+            break
+        if module is None and issubclass(UserWarning, category):  # of all, whoever they come from
+            warnings.filterwarnings("ignore", module=_PYDICOM)
+            break
+    else:
+        warnings.filterwarnings("ignore", module=_PYDICOM)
+    watch_loggers()
+
+
+def _said(value: str, what: str) -> str:
+    """`modality CT`; what is no term of the standard isn't repeated: a damaged file may say a name."""
+    if value in _TERMS or _STANDARD_UID.fullmatch(value):
+        return f"{'the ' if ' ' in what else ''}{what} {value}"
+    return f"an unknown {what}"
 
 
 def _check_kind(dataset: Dataset, modalities: tuple[str, ...]) -> None:
@@ -292,14 +318,14 @@ def _check_kind(dataset: Dataset, modalities: tuple[str, ...]) -> None:
     sop_class = str(dataset.get("SOPClassUID") or "")
     if not modality and sop_class and sop_class.removeprefix(_STORAGE) not in _FILM_CLASSES:
         raise FilmError(
-            f"is a DICOM file of the SOP class {sop_class}, not a radiograph; --modality any reads it, and "
-            "so does load(modalities=())",
+            f"is a DICOM file of {_said(sop_class, 'SOP class')}, not a radiograph; --modality any reads it, "
+            "and so does load(modalities=())",
             Reason.NOT_A_RADIOGRAPH,
         )
     if modality and modality not in modalities:
         raise FilmError(
-            f"is a DICOM file of modality {modality}, not a radiograph ({', '.join(modalities)}); "
-            f"--modality {modality} reads it, and so does load(modalities=)",
+            f"is a DICOM file of {_said(modality, 'modality')}, not a radiograph ({', '.join(modalities)}); "
+            f"--modality {modality if modality in _TERMS else 'any'} reads it, and so does load(modalities=)",
             Reason.NOT_A_RADIOGRAPH,
         )
     part = str(dataset.get("BodyPartExamined") or "").strip().upper()
@@ -325,7 +351,7 @@ def _check_picture(dataset: Dataset) -> None:
     if int(dataset.get("SamplesPerPixel", 1)) == 1:
         if photometric not in ("MONOCHROME1", "MONOCHROME2", _PALETTE):
             raise FilmError(
-                f"is a DICOM file of the photometric interpretation {photometric!r}, not a grey film",
+                f"is a DICOM file of {_said(photometric, 'photometric interpretation')}, not a grey film",
                 Reason.UNSUPPORTED,
             )
         if photometric == _PALETTE and "RedPaletteColorLookupTableDescriptor" not in dataset:

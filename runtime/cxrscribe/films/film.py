@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, Union
@@ -23,6 +23,7 @@ from cxrscribe.films.codestream import read_codestream
 from cxrscribe.films.dicom import is_dicom, read_dicom
 from cxrscribe.films.levels import Picture, show_16_bit
 from cxrscribe.films.limits import MOST_BYTES, check_size, room_for
+from cxrscribe.films.quiet import quiet_libraries
 from cxrscribe.films.rules import FilmRules
 
 if TYPE_CHECKING:
@@ -141,10 +142,11 @@ def _first_bytes(path: str) -> bytes:
 
 def film_name(source: FilmSource) -> str:
     """What errors call a film: its path, or what it came in."""
-    if isinstance(source, str | os.PathLike):
-        return str(Path(source))
-    if isinstance(source, bytes | bytearray | memoryview):
-        return f"film of {memoryview(source).nbytes} bytes"
+    with suppress(TypeError, ValueError):  # a path of bytes, a view that was released
+        if isinstance(source, str | os.PathLike):
+            return str(Path(source))
+        if isinstance(source, bytes | bytearray | memoryview):
+            return f"film of {memoryview(source).nbytes} bytes"
     return "film array" if isinstance(source, np.ndarray) else f"film of type {type(source).__name__}"
 
 
@@ -168,11 +170,12 @@ def decode(
 ) -> Picture:
     """Grey pixels of what `open_source` gave. Raises FilmError, which doesn't name the film."""
     rules = rules if rules is not None else FilmRules()
-    if isinstance(opened, bytes):
-        return _from_bytes(opened, size_hint, rules)
-    if isinstance(opened, np.ndarray):
-        return _from_array(opened, rules.png_range)
-    return _from_image(opened, rules.png_range)
+    with quiet_libraries():
+        if isinstance(opened, bytes):
+            return _from_bytes(opened, size_hint, rules)
+        if isinstance(opened, np.ndarray):
+            return _from_array(opened, rules.png_range)
+        return _from_image(opened, rules.png_range)
 
 
 def _content(path: Path, leave: Callable[[bytes], bool] | None) -> bytes | None:

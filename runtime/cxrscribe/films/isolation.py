@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import math
 import os
 import signal
 import subprocess
@@ -25,11 +26,14 @@ from typing import IO, Any, Final
 
 import numpy as np
 
+from cxrscribe.arguments import shown
 from cxrscribe.errors import FilmError, InputError, Reason
 from cxrscribe.films.deadlines import deadlines
 from cxrscribe.films.dicom import is_dicom, transfer_syntax
 from cxrscribe.films.frames import NATIVE_SYNTAXES
 from cxrscribe.films.levels import Picture
+from cxrscribe.forks import Owner, keep_from_forks
+from cxrscribe.json_object import finite_number
 
 _WORKER: Final = "cxrscribe.films.worker"
 _PIPE_BYTES: Final = 1 << 20
@@ -68,13 +72,15 @@ class Isolation:
     """For a film of 100 megapixels, 1.2 GB were enough."""
 
     def __post_init__(self) -> None:
-        if self.which not in tuple(Isolate):
-            raise InputError(f"isolation is {self.which!r}; there are {', '.join(Isolate)}")
+        if not isinstance(self.which, str) or self.which not in tuple(Isolate):
+            raise InputError(f"isolation is {shown(self.which)}; there are {', '.join(Isolate)}")
         for name, most in (("cpu_seconds", 1e6), ("wall_seconds", 1e6), ("memory_bytes", 1 << 50)):
-            if not 0 < getattr(self, name) <= most:
-                raise InputError(
-                    f"isolation {name} is {getattr(self, name)!r}; give more than 0 and at most {most:,.0f}"
-                )
+            number = finite_number(getattr(self, name))
+            if number is None or not 0 < number <= most:
+                given = shown(getattr(self, name))
+                raise InputError(f"isolation {name} is {given}; give more than 0 and at most {most:,.0f}")
+            object.__setattr__(self, name, number)
+        object.__setattr__(self, "memory_bytes", math.ceil(self.memory_bytes))
 
     def concerns(self, content: bytes) -> bool:
         """Whether a file of this content, or that begins like this, is decoded in a process of its own."""
@@ -138,7 +144,8 @@ class _Worker:
     """One process, which reads one film at a time."""
 
     def __init__(self) -> None:
-        self.owner = os.getpid()
+        self.owner = Owner()
+        keep_from_forks(self)
         if not sys.executable or getattr(sys, "frozen", False):
             raise FilmError(
                 "can't be decoded in a process of its own, for this program isn't one that Python runs; "
@@ -284,7 +291,7 @@ def _idle_worker() -> _Worker | None:
             worker = _idle.pop()
         except IndexError:
             return None
-        if worker.owner != os.getpid():
+        if not worker.owner.is_here:
             continue
         if worker.is_there():
             return worker

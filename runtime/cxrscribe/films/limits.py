@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from threading import Lock
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from cxrscribe.errors import FilmError, Reason
+from cxrscribe.forks import ForkSafeLock
 
 SMALLEST_SIDE: Final = 16
 LARGEST_SIDE: Final = 20_000
@@ -22,7 +22,7 @@ LARGE_PIXELS: Final = 25_000_000  # more than a film has, of which the largest i
 LEAST_LEVELS: Final = 8
 LEAST_DEVIATION: Final = 2.0
 
-_large: Final = Lock()
+_large: Final = ForkSafeLock()
 
 
 def check_size(height: int, width: int) -> None:

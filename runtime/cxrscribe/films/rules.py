@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from cxrscribe.arguments import shown
 from cxrscribe.errors import InputError
 
 NEWEST_RULES: Final = 3
@@ -60,9 +61,11 @@ class FilmRules:
             )
         if png_range not in tuple(PngRange):
             raise InputError(f"png_range is {png_range!r}; there are {' and '.join(PngRange)}")
+        if not isinstance(modalities, Iterable):
+            raise InputError(f"modalities are {shown(modalities)}; give DICOM's codes, as in ('CR', 'DX')")
         given = [modalities] if isinstance(modalities, str) else list(modalities)
         if not all(isinstance(code, str) and 2 <= len(code) <= 16 for code in given):  # PS3.5, 6.2: CS
-            raise InputError(f"modalities are {given}; give DICOM's codes, as in ('CR', 'DX')")
+            raise InputError(f"modalities are {shown(given)}; give DICOM's codes, as in ('CR', 'DX')")
         object.__setattr__(self, "version", version)
         object.__setattr__(self, "png_range", str(png_range))
         object.__setattr__(self, "modalities", tuple(code.upper() for code in given))

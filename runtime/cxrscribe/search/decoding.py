@@ -99,7 +99,7 @@ def search_in_order(
         raise failure
 
 
-def raising(outcomes: Generator[ReportOrError, None, None]) -> Iterator[Report]:
+def raising(outcomes: Generator[ReportOrError, None, None]) -> Generator[Report, None, None]:
     """The reports; raises the first error, once `outcomes` is closed: nothing waits for a traceback to go."""
     with closing(outcomes):
         for outcome in outcomes:

@@ -10,6 +10,7 @@ from typing import Protocol, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cxrscribe.arguments import several
 from cxrscribe.errors import FilmError, InputError
 from cxrscribe.search.constraints import banned_ids
 from cxrscribe.settings import BeamSettings, settings_of_stream
@@ -74,7 +75,11 @@ class FeatureRows:
         size: int,
         feature_size: int | None = None,
     ) -> None:
-        """At most `size` rows float32 [F] at a time; `feature_size`: F, None for that of the first row."""
+        """At most `size` rows float32 [F] at a time; `feature_size`: F, None for that of the first row.
+
+        Raises InputError, SettingsError when these are no rows or no settings.
+        """
+        several("features", features, "rows float32 [F]")
         self._pairs = zip(features, settings_of_stream(settings), strict=False)
         self._vocabulary = vocabulary
         self._size = size
@@ -116,8 +121,12 @@ def feature_matrix(
     Raises InputError when they are of another shape, or not finite; its message counts rows from `first`.
     """
     try:
-        matrix = np.asarray(features, np.float32)
-    except (TypeError, ValueError):
+        given = np.asarray(features)
+        if given.size and given.dtype.kind not in "fiu":
+            raise TypeError
+        with np.errstate(over="ignore"):  # what float32 can't hold isn't finite, and that is looked at below
+            matrix = given.astype(np.float32, copy=False)
+    except (TypeError, ValueError, OverflowError):
         raise InputError("features are not rows of numbers, all of one length; give float32 [N, F]") from None
     if matrix.ndim != 2:
         raise InputError(f"features have the shape {list(matrix.shape)}; give float32 [N, F], one row a film")

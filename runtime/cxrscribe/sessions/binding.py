@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from cxrscribe.forks import keep_from_forks
 from cxrscribe.sessions.device import Memory, import_onnxruntime
 from cxrscribe.sessions.session import Session
 
@@ -22,6 +23,7 @@ class Binding:
         self._memory = memory
         self._on_device = on_device
         self._binding = session.native.io_binding()
+        keep_from_forks(self)
         self._copied: dict[str, NDArray[Any]] = {}
         self._kept: dict[str, NDArray[Any]] = {}
 
@@ -98,6 +100,7 @@ class DeviceBlock:
     def __init__(self, values: NDArray[np.float32], memory: Memory) -> None:
         self._memory = memory
         self._value = import_onnxruntime().OrtValue.ortvalue_from_numpy(values, memory, 0)
+        keep_from_forks(self)
 
     @property
     def address(self) -> int:

@@ -19,6 +19,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Final
 
+from cxrscribe.arguments import is_flag, path
 from cxrscribe.bundle.bundle import GraphFile, GraphSource
 from cxrscribe.errors import BundleError, InputError
 from cxrscribe.sessions.cache_folder import (
@@ -188,11 +189,11 @@ def open_cache(cache: bool | str | os.PathLike[str], default: Path | None) -> Gr
     """The cache that `load` was asked for: False for none, True for the one in `default`, or a folder.
 
     None, and a warning in the log, for a folder that others could have put graphs into. Raises InputError
-    when it is the empty string.
+    when it is the empty string, or no path.
     """
     if cache == "":
         raise InputError("cache is ''; give a folder, True for the user's own, or False for none")
-    folder = default if cache is True else None if cache is False else Path(cache)
+    folder = (default if cache else None) if is_flag(cache) else path("cache", cache)
     if folder is None:
         return None
     found = CacheFolder(folder)

@@ -8,10 +8,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
-from threading import Lock, get_ident
+from threading import get_ident
 from typing import Final, TextIO
 
 from cxrscribe.errors import DeviceError
+from cxrscribe.forks import ForkSafeLock
 from cxrscribe.sessions.device import CUDA, TENSORRT, Device, import_onnxruntime, missing
 
 _FATAL: Final = 4
@@ -34,7 +35,7 @@ _REMEDIES: Final = {
 }
 """By part of a library's name; _INSTALL for all others."""
 
-_loading: Final = Lock()
+_loading: Final = ForkSafeLock()
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
+from cxrscribe.arguments import shown
 from cxrscribe.errors import DeviceError, MissingExtraError
 
 AUTO: Final = "auto"
@@ -115,8 +116,8 @@ def find_devices(name: str) -> tuple[Device, ...]:
 
     Raises DeviceError when the name is unknown, or the installed onnxruntime can't drive that device.
     """
-    if name not in DEVICE_NAMES:
-        raise DeviceError(f"device {name!r} is unknown; there are {', '.join(DEVICE_NAMES)}")
+    if not isinstance(name, str) or name not in DEVICE_NAMES:
+        raise DeviceError(f"device {shown(name)} is unknown; there are {', '.join(DEVICE_NAMES)}")
     available = import_onnxruntime().get_available_providers()
     if name == AUTO:
         return tuple(device for device in _BEST_FIRST if device.encoder[0].name in available)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cxrscribe.arguments import MOST_THREADS, whole_number
 from cxrscribe.bundle.bundle import GraphSource
 from cxrscribe.errors import BundleError, DeviceError
 from cxrscribe.sessions.cache import Check, GraphCache
@@ -36,12 +37,10 @@ class SessionFactory:
     ) -> None:
         """Choose where to run. `threads` is None for as many as the process may use; see SessionSettings.
 
-        Raises DeviceError when the device is unknown or missing, or `threads` is not at least 1.
+        Raises DeviceError when the device is unknown or missing, or `threads` is not from 1 to 1024.
         """
-        if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
-            raise DeviceError(
-                f"threads is {threads!r}; give a whole number of at least 1, or None for the best"
-            )
+        if threads is not None:
+            threads = whole_number("threads", threads, 1, MOST_THREADS, DeviceError)
         self._candidates = find_devices(device)
         if not self._candidates:
             raise missing(CPU)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from threading import Lock
 from typing import Any, Final
 
+from cxrscribe.forks import ForkSafeLock
 from cxrscribe.sessions.device import OPENVINO, import_onnxruntime, missing
 
 _NAME: Final = "OpenVINOExecutionProvider"
 _LIBRARY: Final = "cxrscribe-openvino"  # what onnxruntime calls the plugin once it is registered
 _KIND: Final = "ov_device"  # the plugin's metadata of a device: CPU, GPU or NPU
-_registering: Final = Lock()
+_registering: Final = ForkSafeLock()
 
 
 def openvino_options(threads: int, exact: bool) -> dict[str, str]:

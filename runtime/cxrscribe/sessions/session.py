@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from cxrscribe.bundle.contract import GraphInterface
 from cxrscribe.bundle.files import TensorEntry
 from cxrscribe.errors import BundleError, DeviceError
+from cxrscribe.forks import keep_from_forks
 from cxrscribe.sessions.cuda import cuda_ready, gpu_missing
 from cxrscribe.sessions.device import (
     CPU,
@@ -109,6 +110,7 @@ class Session:
         BundleError when the graph can't be loaded.
         """
         self._session = _open(graph, settings, optimized)
+        keep_from_forks(self)
         self.graph = graph
         self.device = settings.device
         """The device that was asked for. What runs where, `placement` says."""

@@ -170,3 +170,21 @@ def test_module_is_the_command() -> None:
         [sys.executable, "-m", "cxrscribe", "--help"], capture_output=True, text=True, check=True
     )
     assert done.stdout.startswith("Usage: cxrscribe [OPTIONS] COMMAND")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(28, "No space left on device", "/x"), "No space left on device"),
+        (MemoryError(), "there is not enough memory"),
+        (RuntimeError("can't start new thread"), "can't start new thread"),
+    ],
+)
+def test_machine_that_has_no_more_is_exit_code_2(
+    run: Run, announce: Callable[..., None], error: Exception, said: str
+) -> None:
+    announce("train", raising(error))
+    result = run("train")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+    assert result.stderr.count("\n") == 1

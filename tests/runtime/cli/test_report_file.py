@@ -62,7 +62,9 @@ def test_row_is_on_disk_once_it_is_written(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"reports{suffix}"
     with open_report_file(path, Existing.REFUSE) as file:
         file.write(row("a"))
-        with open_report_file(path, Existing.RESUME) as reader:
+        copy = tmp_path / f"copy{suffix}"
+        copy.write_bytes(path.read_bytes())
+        with open_report_file(copy, Existing.RESUME) as reader:
             assert films_of(reader) == {"a"}
 
 
@@ -114,12 +116,17 @@ def test_rows_that_are_there_are_not_written_anew(
     content = path.read_bytes()
     path.write_bytes(content + b'"cut')
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "open", lambda path, mode: Watched(FileIO(path, mode)))
+        opened = Path.open
+        patched.setattr(
+            Path,
+            "open",
+            lambda path, mode: Watched(FileIO(path, mode)) if mode == "r+b" else opened(path, mode),
+        )
         file = open_report_file(path, Existing.RESUME)
     with file:
         assert path.read_bytes() == content
         file.write(row("c"))
-        assert file._file.written == [file.encoded(row("c"))]  # type: ignore[attr-defined]
+        assert file._file._file.written == [file.encoded(row("c"))]  # type: ignore[attr-defined]
 
 
 @SUFFIXES
@@ -163,8 +170,8 @@ def test_any_film_name_is_found_again(
 
 def test_error_is_one_line() -> None:
     failed = ReportRow("a", FilmError("a: broken\n  badly"), "Draft.")
-    assert failed.error == "a: broken badly"
-    assert json.loads(failed.to_json_line())["error"] == "a: broken badly"
+    assert failed.error == r"a: broken\x0a  badly"
+    assert json.loads(failed.to_json_line())["error"] == r"a: broken\x0a  badly"
 
 
 def test_resume_reports_only_what_is_missing(run: Run, small_bundle: Path, films: Path) -> None:

@@ -118,7 +118,7 @@ def test_rescaling_without_a_value_is_no_rescaling() -> None:
         (dicom(RAMP, Rows=200), "can't be decoded"),
         (dicom(RAMP, PixelData=b"\0" * 100), "can't be decoded"),
         (dicom(RAMP, PhotometricInterpretation="PALETTE COLOR"), "colours of a palette, but without one"),
-        (dicom(RAMP, PhotometricInterpretation="HSV"), "'HSV', not a grey film"),
+        (dicom(RAMP, PhotometricInterpretation="HSV"), "photometric interpretation HSV, not a grey film"),
         (dicom(np.zeros((16, 16, 3), np.uint16), 16), "more than 8 bits"),
         (dicom(RAMP, WindowCenter=1, WindowWidth=-1), "width -1, which the standard forbids"),
         (dicom(RAMP, WindowCenter=1, WindowWidth=9, VOILUTFunction="CUBIC"), "VOI LUT Function"),

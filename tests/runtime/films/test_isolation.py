@@ -241,11 +241,12 @@ def test_threads_have_workers_of_their_own() -> None:
 
 
 @pytest.mark.skipif("not hasattr(os, 'fork')", reason="there is no fork")
-def test_worker_of_before_a_fork_is_left_alone() -> None:
+def test_worker_of_before_a_fork_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     PREPROCESSING.read(compressed())
     (worker,) = module._idle
-    worker.owner = os.getppid()
-    assert module._idle_worker() is None
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "getpid", os.getppid)
+        assert module._idle_worker() is None
     worker.end()
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
+from cxrscribe.cli.terminal import note, say, say_json, say_json_text
 from cxrscribe.errors import InputError
 from cxrscribe_train.commands.phantom import phantom
 from cxrscribe_train.commands.split_options import SplitChoice, split_options
@@ -51,11 +51,14 @@ def nlmcxr(
     from cxrscribe_train.corpus.nlmcxr import tabulate
 
     summary = tabulate(root, out, images, split.split(seed))
-    click.echo(summary.to_json() if as_json else summary.to_table(), nl=not as_json)
+    if as_json:
+        say_json_text(summary.to_json().rstrip())
+    else:
+        say(*summary.to_table().split("\n"))
     _tell("in the split file more than once", summary.split_ids_repeated)
     _tell("in the split file, but not in the corpus", summary.split_ids_unknown)
     for problem in summary.malformed:
-        click.echo(f"skipped {problem}", err=True)
+        note(f"skipped {problem}")
     if summary.malformed:
         context.exit(1)
 
@@ -102,7 +105,7 @@ def fetch_nlmcxr(out: Path, what: str, sha256: tuple[str, ...], url: str | None,
     checksums: tuple[str | None, ...] = sha256 or (None,) * len(addresses)
     fetched = [_fetch_one(*one, out) for one in zip(addresses, names, checksums, strict=True)]
     if as_json:
-        click.echo(json.dumps(fetched, indent=2))
+        say_json(fetched, indent=2)
 
 
 def _fetch_one(url: str, name: str, sha256: str | None, out: Path) -> dict[str, object]:
@@ -117,16 +120,16 @@ def _fetch_one(url: str, name: str, sha256: str | None, out: Path) -> dict[str, 
 
         fetched = fetch_file(url, out / name, sha256=sha256, progress=show, note=_note)
     state = "downloaded" if fetched.downloaded else "already there"
-    click.echo(f"{fetched.path}: {state}, {fetched.size:,} bytes, sha256 {fetched.sha256}", err=True)
-    click.echo(f"verified against {fetched.trust}", err=True)
+    note(f"{fetched.path}: {state}, {fetched.size:,} bytes, sha256 {fetched.sha256}")
+    note(f"verified against {fetched.trust}")
     return {**asdict(fetched), "path": str(fetched.path)}
 
 
 def _note(text: str) -> None:
-    click.echo(text, err=True)
+    note(text)
 
 
 def _tell(what: str, ids: tuple[str, ...]) -> None:
     if ids:
         listed = ", ".join(ids[:10]) + (", ..." if len(ids) > 10 else "")
-        click.echo(f"{len(ids)} ids are {what}: {listed}", err=True)
+        note(f"{len(ids)} ids are {what}: {listed}")

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from cxrscribe.cli.options import BeamChoice, beam_options
+from cxrscribe.cli.terminal import note, say, say_json_text
 from cxrscribe.errors import InputError
 
 
@@ -109,10 +110,10 @@ def evaluate(
         written, damaged = write_reports(opened, subject.films, settings, encoded)
         identity, disclaimer = opened.identity, opened.disclaimer
     for film in damaged:
-        click.echo(f"left out {film}", err=True)
+        note(f"left out {film}")
     if not written:
         raise InputError(f"none of {len(subject.films)} films can be read, the first one is {damaged[0]}")
-    comparison = compare(written, training, resamples, seed, note=lambda text: click.echo(text, err=True))
+    comparison = compare(written, training, resamples, seed, note=note)
     evaluation = Evaluation(
         Circumstances(
             model=identity,
@@ -135,9 +136,12 @@ def evaluate(
         comparison,
         tuple(written),
     )
-    click.echo(evaluation_json(evaluation) if as_json else table(evaluation))
+    if as_json:
+        say_json_text(evaluation_json(evaluation))
+    else:
+        say(*table(evaluation).split("\n"))
     if out is not None:
         for path in write_evaluation(evaluation, out):
-            click.echo(f"wrote {path}", err=True)
+            note(f"wrote {path}")
     if damaged:
         context.exit(1)

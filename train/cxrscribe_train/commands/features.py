@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
 import click
 
+from cxrscribe.cli.terminal import note, say, say_json
 from cxrscribe.errors import InputError
 
 
@@ -100,10 +100,9 @@ def features(
 
     source = WeightsSource.parse(weights)
     if source.kind == "random":
-        click.echo(
+        note(
             f"WARNING: the backbone gets RANDOM weights (seed {source.seed}). It has learned nothing; its "
-            "features serve trials and tests, not a model worth using.",
-            err=True,
+            "features serve trials and tests, not a model worth using."
         )
     extraction = Extraction(
         backbone=backbone,
@@ -117,27 +116,23 @@ def features(
         with click.progressbar(length=len(films), label="films", file=sys.stderr) as bar:
             result = extract_features(films, extraction, out, bar.update)
     except KeyboardInterrupt:
-        click.echo(f"Interrupted. The same command goes on where {out} ends.", err=True)
+        note(f"Interrupted. The same command goes on where {out} ends.")
         context.exit(130)
     for film in result.damaged:
-        click.echo(f"left out {film}", err=True)
+        note(f"left out {film}")
     if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    "features": str(out),
-                    "films": result.films,
-                    "encoded": result.encoded,
-                    "feature_size": result.feature_size,
-                    "weights_sha256": result.weights_sha256,
-                    "damaged": [
-                        {"image_id": film.image_id, "reason": film.reason} for film in result.damaged
-                    ],
-                }
-            )
+        say_json(
+            {
+                "features": str(out),
+                "films": result.films,
+                "encoded": result.encoded,
+                "feature_size": result.feature_size,
+                "weights_sha256": result.weights_sha256,
+                "damaged": [{"image_id": film.image_id, "reason": film.reason} for film in result.damaged],
+            }
         )
     else:
-        click.echo(
+        say(
             f"{out}: {result.films} films of {result.feature_size} features, {result.encoded} encoded now, "
             f"{len(result.damaged)} left out"
         )

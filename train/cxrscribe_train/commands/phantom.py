@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from cxrscribe.cli.terminal import note, say, say_json
 from cxrscribe.errors import InputError
 from cxrscribe.sessions.device import usable_threads
 from cxrscribe_train.commands.split_options import SplitChoice, split_options
@@ -89,11 +90,11 @@ def phantom(
     if contact_sheet is not None:
         write_contact_sheet(planned, out, contact_sheet, columns or 6)
     if as_json:
-        click.echo(json.dumps(json.loads((out / SUMMARY_FILE).read_text(encoding="utf-8")), indent=2))
+        say_json(json.loads((out / SUMMARY_FILE).read_text(encoding="utf-8")), indent=2)
     else:
-        click.echo(summary.to_table())
-        click.echo(coverage.to_table())
+        say(*summary.to_table().split("\n"))
+        say(*coverage.to_table().split("\n"))
     for problem in planned.malformed:
-        click.echo(f"skipped {problem}", err=True)
+        note(f"skipped {problem}")
     if planned.malformed:
         context.exit(1)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from cxrscribe.cli.main import INTERRUPTED
+from cxrscribe.cli.terminal import note, say
 from cxrscribe.errors import InputError
 from cxrscribe_train.commands.features import parse_backbone_options
 from cxrscribe_train.fitting.config import Override, TrainingConfig, build_config, options, read_overrides
@@ -209,7 +210,7 @@ class StopAsked:
     def _ask(self, _signal: int, _frame: FrameType | None) -> None:
         self._asked = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        click.echo("Stopping after this film or step; press Ctrl-C again to stop at once.", err=True)
+        note("Stopping after this film or step; press Ctrl-C again to stop at once.")
 
 
 class _EpochLines:
@@ -234,20 +235,18 @@ class _EpochLines:
     def began(self, corpus: TrainingCorpus, words: int, damaged: tuple[DamagedFilm, ...]) -> None:
         self._close_bar()
         for film in damaged:
-            click.echo(f"left out {film}", err=True)
-        click.echo(
+            note(f"left out {film}")
+        note(
             f"{corpus.train} training and {corpus.val} validation images, {words} words; left out: "
             f"{corpus.without_image} rows without image, {corpus.without_findings} without FINDINGS, "
-            f"{corpus.without_features} images without features, {corpus.damaged} damaged films",
-            err=True,
+            f"{corpus.without_features} images without features, {corpus.damaged} damaged films"
         )
 
     def epoch(self, record: EpochRecord, best: bool) -> None:
-        click.echo(
+        note(
             f"epoch {record.epoch + 1}/{self._epochs}  train {record.train_loss:.4f}  "
             f"val {record.val_loss:.4f}{' *' if best else '  '}  "
-            f"lr {record.learning_rate:.2e}  {record.seconds:.1f} s",
-            err=True,
+            f"lr {record.learning_rate:.2e}  {record.seconds:.1f} s"
         )
 
     def _close_bar(self) -> None:
@@ -261,21 +260,21 @@ def _closing_lines(
 ) -> int:
     """Say what came out and what to do next; returns the exit code."""
     if not result.prepared:
-        click.echo("Interrupted while films were prepared. The same command goes on there.", err=True)
+        note("Interrupted while films were prepared. The same command goes on there.")
         return INTERRUPTED
     if not result.finished:
-        click.echo(f"Interrupted and saved. Go on with:\n  {resume}", err=True)
+        note("Interrupted and saved. Go on with:", f"  {resume}")
         return INTERRUPTED
     assert result.best is not None
     features = [] if features_file is None else ["--features", str(features_file)]
     corpus = ["--corpus", str(corpus_folder)]
     evaluate = ["cxrscribe", "evaluate", str(out), *corpus, *features, "--split", "val"]
     export = ["cxrscribe", "export", str(out), *features, "--out", "BUNDLE"]
-    click.echo(
+    say(
         f"{out}: best epoch {result.best.epoch + 1} of {result.epochs}, "
-        f"validation loss {result.best.val_loss:.4f} a token\n"
-        f"Next:\n"
-        f"  {shlex.join(evaluate)}\n"
-        f"  {shlex.join(export)}"
+        f"validation loss {result.best.val_loss:.4f} a token",
+        "Next:",
+        f"  {shlex.join(evaluate)}",
+        f"  {shlex.join(export)}",
     )
     return 1 if result.damaged else 0

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from cxrscribe.csv_cells import csv_cell
 from cxrscribe.vocabulary import readable
 from cxrscribe_train.atomic import write_atomically
 from cxrscribe_train.evaluation.evaluation import Evaluation, Written
@@ -50,15 +51,14 @@ def _reports_table(written: Sequence[Written], disclaimer: str) -> str:
     for one in written:
         film = one.film
         truth, stated = (";".join(LABELS.names(findings)) for findings in (film.truth, one.stated))
-        writer.writerow(
-            (
-                film.study_id,
-                film.image_id,
-                readable(film.reference),
-                readable(one.report),
-                truth,
-                stated,
-                disclaimer,
-            )
+        cells = (
+            film.study_id,
+            film.image_id,
+            readable(film.reference),
+            readable(one.report),
+            truth,
+            stated,
+            disclaimer,
         )
+        writer.writerow(map(csv_cell, cells))
     return buffer.getvalue()

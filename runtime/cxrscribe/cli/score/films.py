@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,6 +15,7 @@ from cxrscribe.cli.options import BeamChoice, beam_options, bundle_or_demo, engi
 from cxrscribe.cli.score.bar import ScoreBar
 from cxrscribe.cli.score.options import WayChoice, way_options
 from cxrscribe.cli.score.summary import exit_code, outcome
+from cxrscribe.cli.terminal import note, say
 from cxrscribe.engine import Engine
 from cxrscribe.errors import InputError, Reason
 
@@ -124,7 +124,7 @@ def films(
             accept_runtime=way.accept == "runtime",
             stdin=stdin_lines(),
         )
-        click.echo(f"{run.plan.films:,} films in {len(run.plan.shards):,} shards: {path}", err=True)
+        note(f"{run.plan.films:,} films in {len(run.plan.shards):,} shards: {path}")
         code = 0 if plan_only else _score(run, run.generation(), reporter, engine, way)
     click.get_current_context().exit(code)
 
@@ -156,12 +156,10 @@ def retry(path: str, reasons: tuple[str, ...], key: Path | None, way: WayChoice,
         run.check(reporter, accept_runtime=way.accept == "runtime")
         generation = begin_retry(run, [Reason(reason) for reason in reasons])
         if generation is None:
-            click.echo(
-                "No film to retry: all have a report, or none for another reason than these.", err=True
-            )
+            note("No film to retry: all have a report, or none for another reason than these.")
             code = 0
         else:
-            click.echo(f"{generation.film_count:,} films to retry", err=True)
+            note(f"{generation.film_count:,} films to retry")
             code = _score(run, generation, reporter, engine, way)
     click.get_current_context().exit(code)
 
@@ -174,7 +172,6 @@ def _score(run: Run, generation: Generation, reporter: Reporter, engine: Engine,
     events = EventLog(run.place)
     twice = 0
     with (
-        _terminable(),
         ScoreBar() as bar,
         Progress(run, bar.show),
         closing(_receipts(run, generation, reporter, engine, way)) as receipts,
@@ -183,22 +180,20 @@ def _score(run: Run, generation: Generation, reporter: Reporter, engine: Engine,
             events.write(receipt)
             twice += not receipt.committed and receipt.attempt > 0 and not receipt.left
             if not receipt.agrees:
-                click.echo(
+                note(
                     f"shard {receipt.shard} was scored by two at once, with other results: its part is the "
-                    "first one's",
-                    err=True,
+                    "first one's"
                 )
     status = Watch(run).look()
     left = sum(generation.count_of(shard) for shard in way.own_shards(generation.missing()))
-    click.echo(f"{status.films:,} films = {outcome(status.ok, status.reasons, status.films - status.done)}")
+    say(f"{status.films:,} films = {outcome(status.ok, status.reasons, status.films - status.done)}")
     if twice:
-        click.echo(
+        note(
             f"{twice:,} shards were scored by someone else at the same time, whose parts count; give each "
-            "command its own --part",
-            err=True,
+            "command its own --part"
         )
     if status.duplicates:
-        click.echo(f"{status.duplicates:,} films have the bytes of another one of their shard")
+        say(f"{status.duplicates:,} films have the bytes of another one of their shard")
     return exit_code(status.quarantined, status.done, left, way.max_quarantined)
 
 
@@ -232,13 +227,3 @@ def _receipts(
         )
     reporter.close()  # the workers have their own
     return supervise(assignment, shards, way.workers)
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM, as batch systems send it, do what Ctrl-C does: what was begun is taken back."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

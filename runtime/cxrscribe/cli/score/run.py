@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from cxrscribe.cli.options import engine_options, load
 from cxrscribe.cli.score.bar import progress_line
 from cxrscribe.cli.score.films import KEY_OPTION, RUN
 from cxrscribe.cli.score.summary import counts, duration, exit_code, outcome
+from cxrscribe.cli.terminal import note, say, say_json
 from cxrscribe.engine import Engine
 
 if TYPE_CHECKING:
@@ -35,25 +35,21 @@ def status(path: str, as_json: bool) -> None:
     run = open_run(path)
     found = Watch(run).look()
     if as_json:
-        click.echo(json.dumps({"run": run.run_id, "started": run.started, **asdict(found)}))
+        say_json({"run": run.run_id, "started": run.started, **asdict(found)})
         return
-    click.echo(progress_line(found))
-    click.echo(
-        f"shards: {found.shards_done:,} of {found.shards:,}, {found.open_attempts:,} begun and not done"
-    )
+    say(progress_line(found))
+    say(f"shards: {found.shards_done:,} of {found.shards:,}, {found.open_attempts:,} begun and not done")
     if found.reasons:
-        click.echo(f"quarantined: {counts(found.reasons)}")
+        say(f"quarantined: {counts(found.reasons)}")
     if found.shards_redone:
-        click.echo(f"shards begun more than once: {found.shards_redone:,}")
+        say(f"shards begun more than once: {found.shards_redone:,}")
     if found.duplicates:
-        click.echo(f"films with the bytes of another one of their shard: {found.duplicates:,}")
+        say(f"films with the bytes of another one of their shard: {found.duplicates:,}")
     if found.retries:
-        click.echo(f"retries: {found.retries}")
+        say(f"retries: {found.retries}")
     if found.pace is not None:
-        click.echo(
-            f"films a second: {found.pace.recent:.1f} lately, {found.pace.overall:.1f} since {run.started}"
-        )
-        click.echo(f"left: {duration(found.pace.seconds_left)}")
+        say(f"films a second: {found.pace.recent:.1f} lately, {found.pace.overall:.1f} since {run.started}")
+        say(f"left: {duration(found.pace.seconds_left)}")
 
 
 @click.command(short_help="Check that no film of a run is lost, twice, or changed.")
@@ -110,17 +106,15 @@ def verify(
     if drop_broken:
         checks.drop_broken(run, verdict)
     if as_json:
-        click.echo(
-            json.dumps({**asdict(verdict), "quarantined": verdict.quarantined, "missing": verdict.missing})
-        )
+        say_json({**asdict(verdict), "quarantined": verdict.quarantined, "missing": verdict.missing})
     else:
-        click.echo(f"planned {verdict.planned:,} = {outcome(verdict.ok, verdict.reasons, verdict.missing)}")
-        click.echo(f"repeated {verdict.repeated:,}; fingerprint {verdict.fingerprint}")
+        say(f"planned {verdict.planned:,} = {outcome(verdict.ok, verdict.reasons, verdict.missing)}")
+        say(f"repeated {verdict.repeated:,}; fingerprint {verdict.fingerprint}")
         _say_more(comparisons, len(verdict.damaged) if drop_broken else 0)
     for problem in problems[:_SHOWN_PROBLEMS]:
-        click.echo(f"Error: {problem}", err=True)
+        note(f"Error: {problem}")
     if len(problems) > _SHOWN_PROBLEMS:
-        click.echo(f"Error: and {len(problems) - _SHOWN_PROBLEMS:,} more", err=True)
+        note(f"Error: and {len(problems) - _SHOWN_PROBLEMS:,} more")
     broken = bool(problems) or not verdict.is_whole
     code = exit_code(verdict.quarantined, verdict.planned, verdict.missing, max_quarantined)
     click.get_current_context().exit(2 if broken else code)
@@ -148,7 +142,7 @@ def export(path: str, out: Path, overwrite: bool) -> None:
     count = write(run, out, overwrite=overwrite)
     missing = run.plan.films - count
     left = f"; {missing:,} films aren't done yet" if missing else ""
-    click.echo(f"{count:,} rows in {out}{left}", err=True)
+    note(f"{count:,} rows in {out}{left}")
     click.get_current_context().exit(1 if missing else 0)
 
 
@@ -178,11 +172,11 @@ def compact(path: str, out: Path, rows: int) -> None:
     from cxrscribe.archive.run import open_run
 
     written = write(open_run(path), out, rows)
-    click.echo(f"{len(written):,} files in {out}", err=True)
+    note(f"{len(written):,} files in {out}")
 
 
 def _say_more(comparisons: list[tuple[str, Comparison]], dropped: int) -> None:
     for how, comparison in comparisons:
-        click.echo(f"{how}: {comparison.compared:,} films, {len(comparison.problems):,} differ")
+        say(f"{how}: {comparison.compared:,} films, {len(comparison.problems):,} differ")
     if dropped:
-        click.echo(f"put aside: {dropped:,} parts; give the command that scored the run again")
+        say(f"put aside: {dropped:,} parts; give the command that scored the run again")
