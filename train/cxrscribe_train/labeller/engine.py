@@ -10,7 +10,7 @@ from itertools import groupby, pairwise
 from typing import Final
 
 from cxrscribe.vocabulary import SENTENCE_END
-from cxrscribe_train.cleaning import clean
+from cxrscribe_train.cleaning import COMMAS, clean
 from cxrscribe_train.findings import FindingKind
 from cxrscribe_train.labeller import negation, terms
 from cxrscribe_train.labeller.phrase import STATES, compile_phrases
@@ -74,7 +74,8 @@ def label_places(words: Iterable[str]) -> frozenset[tuple[FindingKind, Place]]:
 
 
 def _sentences(words: Iterable[str]) -> Iterator[list[str]]:
-    for ends, sentence in groupby(words, key=lambda word: word == SENTENCE_END):
+    counted = (word for word in words if word not in COMMAS)
+    for ends, sentence in groupby(counted, key=lambda word: word == SENTENCE_END):
         if not ends:
             yield list(sentence)
 
