@@ -14,10 +14,11 @@ from cxrscribe_train.cleaning import clean
 from cxrscribe_train.corpus.table import Corpus, CorpusRow
 from cxrscribe_train.evaluation.metrics.bleu import Words
 from cxrscribe_train.evaluation.metrics.finding_set import FindingSet, placed
-from cxrscribe_train.findings import FindingKind, Side, Zone
+from cxrscribe_train.findings import FindingKind, Severity, Side, Zone
 
 TRUTH_FILE: Final = "findings.csv"
 _PLACE_COLUMNS: Final = frozenset({"side", "zone"})  # a file without both says nothing of places
+_SEVERITY_COLUMN: Final = "severity"
 _Name = TypeVar("_Name", bound=StrEnum)
 
 
@@ -39,7 +40,7 @@ class DrawnTruth:
 
     by_image: Mapping[str, FindingSet]
     normal: FindingSet
-    """No finding; the places unknown where the file has no columns of them."""
+    """No finding; places and severities unknown where the file has no columns of them."""
 
     @classmethod
     def read(cls, corpus: Corpus) -> DrawnTruth | None:
@@ -53,7 +54,11 @@ class DrawnTruth:
             lacking = {"image_id", "finding"} - columns
             if lacking:
                 raise InputError(f"{path} has no column {', '.join(sorted(lacking))}; draw the corpus again")
-            normal = FindingSet(frozenset(), frozenset() if columns >= _PLACE_COLUMNS else None)
+            normal = FindingSet(
+                frozenset(),
+                frozenset() if columns >= _PLACE_COLUMNS else None,
+                frozenset() if _SEVERITY_COLUMN in columns else None,
+            )
             by_image: dict[str, FindingSet] = {}
             for row in reader:
                 found = _finding(row, f"{path}, line {reader.line_num}")
@@ -148,10 +153,13 @@ def _truth(row: CorpusRow, reference: Words, drawn: DrawnTruth | None) -> Findin
 def _finding(row: Mapping[str, str], line: str) -> FindingSet:
     """The one finding of a row. Raises InputError naming the line where a name in it isn't known."""
     kind = _named(FindingKind, row, "finding", line)
-    if not row.keys() >= _PLACE_COLUMNS:
-        return FindingSet(frozenset({kind}), None)
-    side, zone = _named(Side, row, "side", line), _named(Zone, row, "zone", line)
-    return FindingSet(frozenset({kind}), placed(kind, side, zone))
+    places = severities = None
+    if row.keys() >= _PLACE_COLUMNS:
+        places = placed(kind, _named(Side, row, "side", line), _named(Zone, row, "zone", line))
+    if _SEVERITY_COLUMN in row:
+        severity = _named(Severity, row, _SEVERITY_COLUMN, line)
+        severities = frozenset({(kind, severity)} if severity is not Severity.NONE else ())
+    return FindingSet(frozenset({kind}), places, severities)
 
 
 def _named(names: type[_Name], row: Mapping[str, str], column: str, line: str) -> _Name:
