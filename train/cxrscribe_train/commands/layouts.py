@@ -84,30 +84,34 @@ def _layout(command: Command) -> Command:
     ) -> Any:
         return command(order=Order(out, images, views, split, seed, as_json), **others)
 
-    packed = click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")(packed)
-    packed = click.option(
-        "--seed",
-        type=int,
-        metavar="N",
-        help="Seed of the split by a hash of the patient or study id. [default: 0]",
-    )(packed)
-    packed = split_options(packed)
-    packed = click.option(
-        "--view",
-        "views",
-        type=click.Choice(_VIEWS),
-        multiple=True,
-        help="Only images with this view; may be repeated. [default: all]",
-    )(packed)
-    packed = click.option("--images", type=_FOLDER, help="Folder that the image paths are relative to.")(
-        packed
+    options = (
+        click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON."),
+        click.option(
+            "--seed",
+            type=int,
+            metavar="N",
+            help="Seed of the split by a hash of the patient or study id. [default: 0]",
+        ),
+        split_options,
+        click.option(
+            "--view",
+            "views",
+            type=click.Choice(_VIEWS),
+            multiple=True,
+            help="Only images with this view; may be repeated. [default: all]",
+        ),
+        click.option("--images", type=_FOLDER, help="Folder that the image paths are relative to."),
+        click.option(
+            "--out",
+            type=click.Path(file_okay=False, path_type=Path),
+            required=True,
+            help="Folder for reports.csv and summary.json.",
+        ),
     )
-    return click.option(
-        "--out",
-        type=click.Path(file_okay=False, path_type=Path),
-        required=True,
-        help="Folder for reports.csv and summary.json.",
-    )(packed)
+    with_options: Command = packed
+    for option in options:
+        with_options = option(with_options)
+    return with_options
 
 
 @click.command("csv")

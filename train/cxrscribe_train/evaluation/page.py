@@ -150,9 +150,9 @@ def _chips(true: FindingSet, stated: FindingSet) -> Iterator[str]:
             hits += right
             others += wrong
         elif kind in true.kinds:
-            others += [_chip("missed", "−", kind, side) for side in _sides(kind, true) or [None]]
+            others += [_chip("missed", "−", kind, side) for side in _sides(kind, true) or [Side.NONE]]
         elif kind in stated.kinds:
-            others += [_chip("wrong", "+", kind, side) for side in _sides(kind, stated) or [None]]
+            others += [_chip("wrong", "+", kind, side) for side in _sides(kind, stated) or [Side.NONE]]
     yield from (*hits, *sorted(others))
 
 
@@ -174,8 +174,8 @@ def _sides(kind: FindingKind, findings: FindingSet) -> list[Side]:
     return [side for side in ONE_SIDE if (kind, side) in findings.places]
 
 
-def _chip(manner: str, sign: str, kind: FindingKind, *sides: Side | None) -> str:
-    where = " and ".join(side for side in sides if side)
+def _chip(manner: str, sign: str, kind: FindingKind, *sides: Side) -> str:
+    where = " and ".join(filter(None, sides))
     text = str(kind).replace("_", " ") + (f", {where}" if where else "")
     return f'<span class="chip {manner}">{sign} {escape(text)}</span>'
 

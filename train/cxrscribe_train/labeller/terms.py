@@ -194,7 +194,7 @@ TERMS: Final[dict[FindingKind, tuple[str, ...]]] = {
         "(porta?|medi|infusa) ?[a] ?(cath|port|caths|ports)(eter)?",
         "(chest|chest wall|infusion|venous|subclavian|jugular) ports?",
         "chest xxxx [with|whose] ..2 tip",
-        "xxxx a xxxx",
+        "xxxx a xxxx(?= (is|are|remains?|has|terminat(es|ing)|ends|tip|with))",
         "cvc",
         "catheters?",
     ),

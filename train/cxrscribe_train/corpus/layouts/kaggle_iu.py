@@ -35,7 +35,7 @@ def read_kaggle_iu(root: Path, left_out: LeftOut) -> Entries:
         if isinstance(report, Damaged):
             yield report
             continue
-        of_report = images.pop(value_of(report["uid"]), [])
+        of_report: list[Record | None] = [*images.pop(value_of(report["uid"]), [])]
         for image in of_report or [None]:
             try:
                 yield _entry(report, image)

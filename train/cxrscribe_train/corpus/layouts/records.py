@@ -165,7 +165,7 @@ def _opened(path: Path, encoding: str) -> Iterator[IO[str]]:
 def _bytes_of(path: Path) -> io.BufferedReader:
     """The content of a file, unpacked where it is gzipped."""
     if path.name.lower().endswith(".gz"):
-        return io.BufferedReader(gzip.GzipFile(path, "rb"))  # type: ignore[arg-type]
+        return io.BufferedReader(gzip.GzipFile(path, "rb"))
     return path.open("rb")
 
 
