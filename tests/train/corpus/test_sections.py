@@ -46,6 +46,8 @@ def test_headings_in_capitals() -> None:
         ("FINDINGS: Clear.\nFINDINGS: Large heart.", {"findings": "Clear.\n\nLarge heart."}),
         ("Normal findings: none of them.", {}),
         ("IMPRESSION:", {}),
+        ("FINDINGS\nClear.\nIMPRESSION\nNormal.", {"findings": "Clear.", "impression": "Normal."}),
+        ("Clear findings\nFindings\nof no kind", {}),
         ("", {}),
         (
             "HALLAZGOS: Sin derrame.\nIMPRESIÓN: Normal.",

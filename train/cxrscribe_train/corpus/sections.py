@@ -35,6 +35,7 @@ _NAMED: Final = "|".join(f"(?P<{name or 'other'}>{headings})" for name, headings
 # At the start of a line in any case; inside a line in capitals only, for "normal findings: none" is a
 # sentence.
 _AT_LINE_START = re.compile(rf"^[ \t*#]*(?:{_NAMED})[ \t*]*[:：]", re.MULTILINE | re.IGNORECASE)
+_ALONE = re.compile(rf"^[ \t]*(?:{_NAMED})[ \t]*$", re.MULTILINE)
 _INSIDE_LINE = re.compile(rf"(?<=\s)(?:{_NAMED})[ \t]*[:：]")
 
 
@@ -42,11 +43,12 @@ def sections(text: str) -> dict[str, str]:
     """FINDINGS, IMPRESSION, INDICATION and COMPARISON of a report, by the names of `SECTIONS`.
 
     A heading is one of a list, in English, Spanish, Portuguese, German or Chinese, with a colon: at the
-    start of a line in any case, inside a line in capitals. Headings that aren't listed ("HEART:") stay where
-    they are, as a part of the section. A section that stands twice is joined. The result lacks what the text
-    hasn't got.
+    start of a line in any case, inside a line in capitals; or in capitals alone on its line, without one.
+    Headings that aren't listed ("HEART:") stay where they are, as a part of the section. A section that
+    stands twice is joined. The result lacks what the text hasn't got.
     """
     found = {match.start(): match for match in _INSIDE_LINE.finditer(text)}
+    found |= {match.start(): match for match in _ALONE.finditer(text)}
     found |= {match.start(): match for match in _AT_LINE_START.finditer(text)}
     matches: list[re.Match[str]] = []
     for start in sorted(found):

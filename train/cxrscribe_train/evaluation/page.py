@@ -33,6 +33,12 @@ _HEADLINE: Final = (
     "cider",
     "distinct_share",
 )
+_TITLES: Final = {
+    "constant": "best constant",
+    "most_frequent": "most frequent",
+    "without_film": "without film",
+    "without_text": "without text",
+}
 _GROUPS: Final = (
     ("best", "Best", "Highest F1 of findings among films that have some."),
     ("worst", "Worst", "Lowest F1 of findings."),
@@ -83,7 +89,7 @@ def _headline(evaluation: Evaluation) -> Iterator[str]:
     compared = evaluation.comparison
     columns, difference = compared.columns, compared.differences["constant"]
     yield '<table><thead><tr><th scope="col"></th>'
-    yield "".join(f'<th scope="col">{escape(column.replace("_", " "))}</th>' for column in columns)
+    yield "".join(f'<th scope="col">{escape(_TITLES.get(column, column))}</th>' for column in columns)
     yield '<th scope="col">model − constant</th></tr></thead><tbody>'
     for name in _HEADLINE:
         if name not in columns["model"]:

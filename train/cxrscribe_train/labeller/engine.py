@@ -97,11 +97,10 @@ def _sentences(words: Iterable[str]) -> Iterator[list[str]]:
         if ends:
             continue
         written = [part for word in sentence for part in _written_out(word)]
-        opens = [following is not None and _OPENER.fullmatch(following) for following in [*written[1:], None]]
         yield [
             _OPENS if word in COMMAS else word
-            for word, opens_next in zip(written, opens, strict=True)
-            if word not in COMMAS or opens_next
+            for word, following in zip(written, [*written[1:], ""], strict=True)
+            if word not in COMMAS or _OPENER.fullmatch(following)
         ]
 
 

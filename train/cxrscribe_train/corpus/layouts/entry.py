@@ -13,6 +13,7 @@ from cxrscribe_train.cleaning import close_lines
 from cxrscribe_train.corpus.table import MOST_CHARACTERS, SPLITS
 
 _LONGEST_ID: Final = 200
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MISSING: Final = frozenset({"", "nan", "null", "<na>"})
 _SPLIT_NAMES: Final = {
     **{split: split for split in SPLITS},
@@ -95,8 +96,7 @@ def value_of(text: object) -> str:
 
 def paragraph(text: object) -> str:
     """A text as one line: ends of lines that close a statement get a full stop; no control characters."""
-    closed = close_lines(value_of(text))
-    return " ".join("".join(" " if unicodedata.category(sign) == "Cc" else sign for sign in closed).split())
+    return " ".join(_CONTROL.sub(" ", close_lines(value_of(text))).split())
 
 
 def split_of(name: object) -> str:
