@@ -1,4 +1,4 @@
-"""200 sentences of our own with the traps of negation and uncertainty, and the findings that each one states.
+"""Sentences of our own with the traps of negation and uncertainty, and the findings that each one states.
 
 The names are those of `FindingKind`, shortened; nothing before the bar means that nothing is stated.
 """
@@ -257,6 +257,65 @@ line ptx | Right PICC without complication, small apical pneumothorax.
 pacemaker heart | Left pacemaker, leads intact, heart mildly enlarged, no edema.
 emphysema granuloma | Hyperexpanded lungs, calcified granuloma, no infiltrate.
 wires heart | Sternotomy wires, cardiomegaly, no failure.
+# written after the rules, to see how they do
+| Previously described left effusion has cleared.
+| Interval clearance of the right basilar opacity.
+| There's no pneumothorax.
+| Pneumothorax not appreciated on this study.
+| The lungs show no infiltrates or effusions.
+| No radiographic evidence of active TB, pneumonia, or effusion.
+| Lungs clear; heart normal; no effusion
+| Central line no longer present.
+| Pulmonary nodules have resolved.
+| No cardiomegaly or effusion identified.
+| The patient has no pacemaker.
+| Nothing to suggest pneumonia.
+| Without pneumothorax or effusion.
+| Pneumothorax: Absent
+| No overt pulmonary edema, consolidation or pneumothorax.
+| Lungs are clear, effusion is absent.
+| The heart size is within normal limits and there is no pleural effusion.
+| There is neither focal consolidation nor pneumothorax.
+| Right-sided effusion has completely resolved since prior.
+| No discrete mass.
+| Pneumonia has resolved in the interval.
+| Heart and mediastinum normal. No infiltrates.
+| Absent pleural effusion.
+| No mediastinal mass or nodule.
+| Effusion is not present, nor is pneumothorax.
+| The previous PICC has been withdrawn.
+| Scoliosis is not seen.
+effusion | Stable small effusion, no pneumothorax.
+effusion | Effusion persists.
+effusion | The left effusion is slightly smaller but has not resolved.
+ptx | Small pneumothorax has not resolved.
+airspace | There may be early pneumonia.
+airspace | Pneumonia is a consideration.
+airspace | Cannot rule out pneumonia at the left base.
+airspace | Infiltrate not excluded.
+nodule | A nodule, not seen previously, is present.
+heart | Heart is enlarged without failure.
+heart | Mildly enlarged heart, no edema or effusion.
+heart | No pneumothorax. Heart size is enlarged.
+atelectasis | Minor atelectasis, otherwise clear.
+atelectasis | No infiltrate. Left basilar atelectasis
+hernia | Moderate hiatal hernia, otherwise negative.
+effusion atelectasis | Trace effusion and atelectasis, not significantly changed.
+emphysema | COPD without acute disease.
+granuloma | Calcified granuloma, otherwise no nodules.
+line | Right IJ line tip in SVC, no pneumothorax.
+pacemaker | Pacemaker without change in position of leads.
+scoliosis | Scoliosis. No fracture.
+wires | Intact sternotomy wires without dehiscence.
+markings | Increased interstitial markings without focal consolidation.
+diaphragm | Elevated right hemidiaphragm, no effusion.
+airspace | Left lower lobe airspace disease is new.
+effusion | No pneumothorax or consolidation. Small pleural effusions, left greater than right.
+| w/o effusion or ptx
+ptx | Tiny apical pneumothorax, decreased.
+| The chest tube has been removed without recurrent pneumothorax.
+| Chest tube removed, no pneumothorax.
+nodule | No change in the right upper lobe nodule.
 """
 
 
