@@ -8,8 +8,10 @@ python one_file.py report.onnx film.pgm
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -18,6 +20,9 @@ import numpy as np
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when onnxruntime is imported
 
 import onnxruntime
+
+GLUED = (".", ",", ";", ":", "、", "%", "°")
+UNSPACED = re.compile("[\u3005-\u3007\u3041-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 
 
 def read_pgm(path: str) -> np.ndarray:
@@ -30,15 +35,21 @@ def read_pgm(path: str) -> np.ndarray:
 
 
 def readable(words: list[str]) -> str:
-    """A paragraph: sentences start with a capital, punctuation joins the word before it."""
-    text = ""
-    starts_sentence = True
-    for word in words:
-        if word in (".", ",", ";", ":") and text:
-            text += word
-        else:
-            text += " " * bool(text) + (word[:1].upper() + word[1:] if starts_sentence else word)
-        starts_sentence = word == "."
+    """A paragraph: sentences start with a capital, punctuation joins the word before it.
+
+    Chinese and Japanese have no blanks between characters, and a comma and a full stop of their own.
+    """
+    text, before = "", ""
+    starts = [0, *(place + 1 for place, word in enumerate(words) if word == "."), len(words)]
+    for start, end in itertools.pairwise(starts):
+        unspaced = any(map(UNSPACED.match, words[start:end]))
+        for place, word in enumerate(words[start:end]):
+            if word in GLUED and text:
+                text += {".": "。", ",": "，"}.get(word, word) if unspaced else word
+                continue
+            beside = UNSPACED.match(word) or (place and UNSPACED.match(before)) or text.endswith("。")
+            text += ("" if beside or not text else " ") + (word if place else word[:1].upper() + word[1:])
+            before = word
     return text
 
 

@@ -9,7 +9,8 @@
 import { readFile } from "node:fs/promises";
 import process from "node:process";
 
-const GLUED = [".", ",", ";", ":"];
+const GLUED = [".", ",", ";", ":", "、", "%", "°"];
+const UNSPACED = /^[\u3005-\u3007\u3041-\u30ff\u3400-\u9fff\uf900-\ufaff\u{20000}-\u{3ffff}]/u;
 const METADATA_PROPS = 14; // number of that field in ONNX's ModelProto
 
 /** Size and pixels of a binary PGM: the lines "P5", "width height" and "255", and then one byte a pixel. */
@@ -55,18 +56,28 @@ function metadataOf(file) {
   return Object.fromEntries(entries);
 }
 
-/** A paragraph: sentences start with a capital, punctuation joins the word before it. */
+/**
+ * A paragraph: sentences start with a capital, punctuation joins the word before it. Chinese and Japanese have no blanks
+ * between characters, and a comma and a full stop of their own.
+ */
 function readable(words) {
   let text = "";
-  let startsSentence = true;
-  for (const word of words) {
-    if (GLUED.includes(word) && text) {
-      text += word;
-    } else {
+  let before = "";
+  for (let start = 0; start < words.length; ) {
+    const stop = words.indexOf(".", start);
+    const sentence = words.slice(start, stop < 0 ? words.length : stop + 1);
+    const unspaced = sentence.some((word) => UNSPACED.test(word));
+    sentence.forEach((word, place) => {
+      if (GLUED.includes(word) && text) {
+        text += unspaced ? ({ ".": "。", ",": "，" }[word] ?? word) : word;
+        return;
+      }
+      const beside = UNSPACED.test(word) || (place && UNSPACED.test(before)) || text.endsWith("。");
       const [first = "", ...rest] = word;
-      text += (text ? " " : "") + (startsSentence ? first.toUpperCase() + rest.join("") : word);
-    }
-    startsSentence = word === ".";
+      text += (beside || !text ? "" : " ") + (place ? word : first.toUpperCase() + rest.join(""));
+      before = word;
+    });
+    start += sentence.length;
   }
   return text;
 }

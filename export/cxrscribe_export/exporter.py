@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -53,12 +54,19 @@ class ParityDemands:
     """What has to hold before a bundle is written. Raises InputError when a number is out of range."""
 
     tolerances: Tolerances = field(default_factory=Tolerances)
-    distinct_reports: int = 150
-    """Different reports that the searches have to find: a model that says one thing proves little."""
+    distinct_reports: int | None = None
+    """Different reports that the searches have to find: a model that says one thing proves little. None: a
+    fifth of the films, which a model of real language reaches, and two at least, which a constant one
+    doesn't.
+    """
 
     def __post_init__(self) -> None:
-        if self.distinct_reports < 1:
+        if self.distinct_reports is not None and self.distinct_reports < 1:
             raise InputError(f"distinct reports wanted are {self.distinct_reports}; give at least 1")
+
+    def least_distinct(self, films: int) -> int:
+        """The demand for that many films."""
+        return max(2, math.ceil(films / 5)) if self.distinct_reports is None else self.distinct_reports
 
 
 @dataclass(frozen=True)
@@ -112,7 +120,10 @@ def export_bundle(
         progress.stage("comparing searches")
         comparison = _compare_searches(model, fused, label, held_out, folder, progress)
         _check_searches(comparison, demands)
-        parity = Parity(f"paddlepaddle {paddle.__version__}", outputs, comparison.parity)
+        search = replace(
+            comparison.parity, least_distinct_reports=demands.least_distinct(comparison.parity.searches)
+        )
+        parity = Parity(f"paddlepaddle {paddle.__version__}", outputs, search)
         manifest = replace(manifest, parity=parity)
         manifest.write(folder)
         # What is published is what a user opens: read it back, checksums and all.
@@ -192,9 +203,10 @@ def _compare_searches(
 def _check_searches(comparison: SearchComparison, demands: ParityDemands) -> None:
     refuse(comparison.failures(demands.tolerances.decoder))
     parity = comparison.parity
-    if parity.distinct_reports < demands.distinct_reports:
+    least = demands.least_distinct(parity.searches)
+    if parity.distinct_reports < least:
         raise ParityError(
             f"{parity.searches} held-out films gave {parity.distinct_reports} different reports, fewer than "
-            f"the {demands.distinct_reports} that parity is tried on; no bundle was written. Train longer, "
+            f"the {least} that parity is tried on; no bundle was written. Train longer, "
             "raise --parity-films, or lower --distinct-reports if such a model is what you want"
         )

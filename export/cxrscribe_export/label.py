@@ -22,6 +22,7 @@ _MODEL: Final = "model"
 # What the run's weight files are called in the record of the model that was evaluated.
 _WEIGHTS: Final = {ENCODER_FILE: "encoder_sha256", DECODER_FILE: "decoder_sha256"}
 _BASELINES: Final = ("constant", "most_frequent", "shuffled")
+_ABLATIONS: Final = ("without_film", "without_text")
 # A baseline is there to compare with. Its figures for each single finding stay in the file.
 _COMPARED: Final = (
     "bleu_1",
@@ -36,6 +37,7 @@ _COMPARED: Final = (
     "label_f1_micro",
     "label_f1_macro",
     "place_f1_micro",
+    "severity_f1_micro",
     "distinct_share",
 )
 
@@ -94,7 +96,8 @@ def read_evaluation(path: Path, weights: Mapping[str, str]) -> Evaluation:
         evaluated = record.object("evaluated")
         sums = {name: str(evaluated.value(field)) for name, field in _WEIGHTS.items()}
         figures = _figures(record.object(_MODEL))
-        for baseline in _BASELINES:
+        ablations = [name for name in _ABLATIONS if name in record.names()]  # files of before have none
+        for baseline in (*_BASELINES, *ablations):
             found = _figures(record.object(baseline))
             figures |= {f"{baseline}.{name}": found[name] for name in _COMPARED if name in found}
         evaluation = Evaluation(

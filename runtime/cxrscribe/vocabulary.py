@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,7 +20,17 @@ UNK: Final = 3
 SPECIAL_TOKENS: Final = ("<pad>", "<start>", "<end>", "<unk>")
 
 SENTENCE_END: Final = "."
-_GLUED: Final = frozenset({SENTENCE_END, ",", ";", ":"})
+UNSPACED: Final = (
+    "\u3005-\u3007\u3041-\u3096\u30a1-\u30fa\u30fc-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\U00020000-\U0003ffff"
+)
+"""Characters of scripts that are written without blanks (Chinese, Japanese), as ranges of a regular
+expression: each is a word of its own.
+"""
+
+_GLUED: Final = frozenset({SENTENCE_END, ",", ";", ":", "、", "%", "°"})
+_IN_UNSPACED_TEXT: Final = {SENTENCE_END: "。", ",": "，"}
+_UNSPACED_WORD: Final = re.compile(f"[{UNSPACED}]")
 
 
 @dataclass(frozen=True)
@@ -111,14 +122,38 @@ def readable(words: Iterable[str]) -> str:
     """Join cleaned words into a paragraph for people.
 
     `["no", "effusion", ".", "heart", "is", "normal", "."]` becomes `"No effusion. Heart is normal."`.
-    A paragraph without a final sentence end is left so: a cut report stays visible as cut.
+    A paragraph without a final sentence end is left so: a cut report stays visible as cut. No blank stands
+    beside a Chinese or Japanese character, and a sentence with one has that script's comma and full stop.
     """
-    pieces: list[str] = []
-    starts_sentence = True
+    text = ""
+    for sentence in _sentences(words):
+        unspaced = any(map(_UNSPACED_WORD.match, sentence))
+        before = ""  # the last word, signs left out
+        for place, word in enumerate(sentence):
+            if word in _GLUED and text:
+                text += _IN_UNSPACED_TEXT.get(word, word) if unspaced else word
+                continue
+            beside = _UNSPACED_WORD.match(word) or (place and _UNSPACED_WORD.match(before))
+            text += " " * bool(text and not beside and not text.endswith("。")) + (
+                word if place else _capitalized(word)
+            )
+            before = word
+    return text
+
+
+def _sentences(words: Iterable[str]) -> Iterator[list[str]]:
+    """The words of each sentence with the full stop that ends it, if one does."""
+    sentence: list[str] = []
     for word in words:
-        if word in _GLUED and pieces:
-            pieces[-1] += word
-        else:
-            pieces.append(word[:1].upper() + word[1:] if starts_sentence else word)
-        starts_sentence = word == SENTENCE_END
-    return " ".join(pieces)
+        sentence.append(word)
+        if word == SENTENCE_END:
+            yield sentence
+            sentence = []
+    if sentence:
+        yield sentence
+
+
+def _capitalized(word: str) -> str:
+    """With a capital, where the first letter has one that stands for the same letter."""
+    first = word[:1].title()
+    return first + word[1:] if first.lower() == word[:1] else word

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from click.testing import CliRunner, Result
 
 import cxrscribe
 from cxrscribe.cli.main import main
+from cxrscribe.vocabulary import readable
 
 pytest.importorskip("onnx", reason="needs onnx, to make the file")
 
@@ -143,3 +145,36 @@ def test_node_example_is_short_listed_and_pinned_without_a_lock() -> None:
     (version,) = json.loads((NODE / "package.json").read_text(encoding="utf-8"))["dependencies"].values()
     assert version.replace(".", "").isdigit()
     assert {path.name for path in NODE.iterdir()} - {"node_modules"} == {"package.json", "report.mjs"}
+
+
+SENTENCES = (
+    "no effusion , pneumothorax , or mass .",
+    "50 % of it < 1 cm , 38 ° .",
+    "两 肺 纹 理 清 晰 , 未 见 实 变 、 结 节 .",
+    "右 肺 见 1.2 cm 结 节 , t12 椎 体 50 % .",
+    "胸 水 な し .",
+    "cut off , and 未",
+)
+READ = [
+    f"{first} {second}".split() for first in SENTENCES for second in SENTENCES if not first.startswith("cut")
+]
+
+
+def test_python_joins_words_of_every_language_as_the_runtime_does() -> None:
+    spec = importlib.util.spec_from_file_location("one_file", EXAMPLES / "one_file.py")
+    assert spec
+    assert spec.loader
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    assert [example.readable(words) for words in READ] == [readable(words) for words in READ]
+
+
+def test_node_joins_words_of_every_language_as_the_runtime_does() -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("needs node")
+    program, _, _ = (NODE / "report.mjs").read_text(encoding="utf-8").rpartition("main(process.argv")
+    program += f"console.log(JSON.stringify({json.dumps(READ)}.map(readable)));"
+    command = [node, "--input-type=module", "-e", program]
+    output = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=True).stdout
+    assert json.loads(output) == [readable(words) for words in READ]

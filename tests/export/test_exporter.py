@@ -108,7 +108,7 @@ def test_parity_is_in_the_manifest(ready_graphs: Exported, held_out: HeldOut, tm
     assert all(0 <= output.largest_difference <= output.tolerance for output in parity.outputs)
     assert parity.search.searches == FILMS
     assert parity.search.identical + len(parity.search.near_ties) == FILMS
-    assert parity.search.distinct_reports >= 10
+    assert parity.search.distinct_reports >= parity.search.least_distinct_reports == 10
     assert 0 < parity.search.largest_log_prob_difference <= DEMANDS.tolerances.decoder
 
 
@@ -170,6 +170,12 @@ def test_a_model_that_says_one_thing_proves_nothing(
     with pytest.raises(ParityError, match=f"fewer than the {FILMS + 1}"):
         export_bundle(ready_graphs.model, held_out, LABEL, demands, tmp_path / "bundle")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("films", "least"), [(200, 40), (1000, 200), (6, 2), (1, 2)])
+def test_without_a_demand_a_fifth_of_the_films_have_reports_of_their_own(films: int, least: int) -> None:
+    assert ParityDemands().least_distinct(films) == least
+    assert ParityDemands(distinct_reports=7).least_distinct(films) == 7
 
 
 def test_a_failed_export_keeps_the_bundle_that_was_there(

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxrscribe_train.cleaning import clean
-from cxrscribe_train.findings import FindingKind, Side, Zone
-from cxrscribe_train.labeller import PLACES, Place, label, label_places, label_words, negation, terms
+from cxrscribe_train.corpus.archive import open_collection
+from cxrscribe_train.corpus.nlmcxr import read_studies
+from cxrscribe_train.evaluation.agreement import agreement, table
+from cxrscribe_train.findings import FindingKind, Severity, Side, Zone
+from cxrscribe_train.labeller import (
+    PLACES,
+    Place,
+    label,
+    label_places,
+    label_severities,
+    label_words,
+    negation,
+    terms,
+)
 from cxrscribe_train.phantom.sampling import sample_findings
 from cxrscribe_train.phantom.stream import IntegerStream
 from cxrscribe_train.phantom.wording.report import write_findings
+from support.labeller_traps import TRAPS
 
 K = FindingKind
 
@@ -397,3 +411,83 @@ def test_phantom_reports_name_the_places_of_what_was_drawn() -> None:
         drawn += len(truth)
     assert drawn > 500
     assert named / drawn >= 0.98
+
+
+@pytest.mark.parametrize(("kinds", "sentence"), TRAPS, ids=[sentence for _, sentence in TRAPS])
+def test_traps_of_negation_and_uncertainty(kinds: frozenset[FindingKind], sentence: str) -> None:
+    assert label(sentence) == kinds
+
+
+def test_there_are_more_than_two_hundred_traps_and_none_stands_twice() -> None:
+    assert len({sentence for _, sentence in TRAPS}) == len(TRAPS) == 272
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from([sentence for _, sentence in STATED]), min_size=1, max_size=6))
+def test_a_full_stop_at_a_line_s_end_changes_nothing(sentences: list[str]) -> None:
+    lines = "\n".join(sentence.removesuffix(".") for sentence in sentences)
+    assert label(lines) == label("\n".join(sentences))
+
+
+@pytest.mark.parametrize(
+    ("sentence", "severities"),
+    [
+        ("There is a small left effusion.", {(K.PLEURAL_EFFUSION, Severity.MILD)}),
+        ("Large right pneumothorax.", {(K.PNEUMOTHORAX, Severity.SEVERE)}),
+        ("The heart is moderately enlarged.", {(K.CARDIOMEGALY, Severity.MODERATE)}),
+        ("Borderline heart size.", {(K.CARDIOMEGALY, Severity.MILD)}),
+        ("Dense consolidation of the left base.", {(K.CONSOLIDATION, Severity.SEVERE)}),
+        ("Patchy airspace disease.", {(K.CONSOLIDATION, Severity.MILD)}),
+        ("Dense nodule.", set()),
+        ("Large mass.", set()),
+        (
+            "Small effusion, cardiomegaly.",
+            {(K.PLEURAL_EFFUSION, Severity.MILD), (K.CARDIOMEGALY, Severity.MILD)},
+        ),
+        ("No large effusion.", set()),
+        ("Cardiomegaly. Small nodule.", set()),
+    ],
+)
+def test_a_finding_is_as_marked_as_its_own_sentence_says(
+    sentence: str, severities: set[tuple[FindingKind, Severity]]
+) -> None:
+    assert label_severities(clean(sentence)) == severities
+
+
+def test_phantom_reports_name_the_severities_of_what_was_drawn() -> None:
+    named = drawn = stated = 0
+    for seed in range(500):
+        stream = IntegerStream.named("severity-test", seed)
+        findings = sample_findings(stream)
+        truth = {(each.kind, each.severity) for each in findings if each.severity is not Severity.NONE}
+        found = label_severities(clean(write_findings(findings, stream)))
+        named, drawn, stated = named + len(truth & found), drawn + len(truth), stated + len(found)
+    assert drawn > 400
+    assert named / drawn >= 0.98
+    assert named / stated >= 0.98
+
+
+def test_the_labeller_agrees_with_the_headings_of_real_reports(shared_data: Path) -> None:
+    studies = read_studies(open_collection(shared_data / "nlmcxr" / "NLMCXR_reports.tgz")).studies
+    rows = {row.kind: row for row in agreement(studies)}
+    least = {
+        K.CARDIOMEGALY: 0.97,
+        K.PLEURAL_EFFUSION: 0.92,
+        K.PNEUMOTHORAX: 0.86,
+        K.CONSOLIDATION: 0.79,
+        K.NODULE: 0.7,
+        K.ATELECTASIS: 0.8,
+        K.INTERSTITIAL_MARKINGS: 0.75,
+        K.EMPHYSEMA: 0.95,
+        K.GRANULOMA: 0.9,
+        K.ELEVATED_HEMIDIAPHRAGM: 0.97,
+        K.HIATAL_HERNIA: 0.93,
+        K.SCOLIOSIS: 0.91,
+        K.PACEMAKER: 0.87,
+        K.CENTRAL_LINE: 0.88,
+    }
+    reached = {kind: rows[str(kind)].f1 or 0.0 for kind in least}
+    assert {kind: f1 for kind, f1 in reached.items() if f1 < least[kind]} == {}
+    assert sum(row.both + row.headings_only for row in rows.values() if row.kind != "all") == 2621
+    assert (rows["all"].f1 or 0.0) >= 0.86
+    assert table(list(rows.values())).count("\n") == len(FindingKind) + 1

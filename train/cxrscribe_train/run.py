@@ -31,7 +31,7 @@ from cxrscribe.vocabulary import Vocabulary
 from cxrscribe_models import FilmEncoder, ReportDecoder
 from cxrscribe_train.atomic import write_atomically
 from cxrscribe_train.fitting.checkpoint import EpochRecord, TrainingState
-from cxrscribe_train.fitting.config import TrainingConfig, build_config, read_overrides
+from cxrscribe_train.fitting.config import TrainingConfig, read_written
 from cxrscribe_train.fitting.network import ReportNetwork
 from cxrscribe_train.weights import build_encoder, load_weights, save_weights
 
@@ -170,8 +170,7 @@ class Run:
 
 def read_config(run: Path) -> TrainingConfig:
     """The config that a run was begun with. Raises InputError when there is none or it is wrong."""
-    end_to_end, overrides = read_overrides(run / CONFIG_FILE)
-    return build_config(overrides, end_to_end=bool(end_to_end))
+    return read_written(run / CONFIG_FILE)
 
 
 @dataclass(frozen=True)

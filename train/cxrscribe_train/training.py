@@ -14,8 +14,7 @@ from cxrscribe.errors import InputError
 from cxrscribe.settings import BeamSettings
 from cxrscribe.vocabulary import Vocabulary
 from cxrscribe_train.corpus.films import DamagedFilm
-from cxrscribe_train.corpus.study import study_of
-from cxrscribe_train.corpus.table import read_reports
+from cxrscribe_train.corpus.table import Corpus, read_reports
 from cxrscribe_train.feature_file import EncoderIdentity, FeatureFile
 from cxrscribe_train.fitting.checkpoint import EpochRecord, has_checkpoint
 from cxrscribe_train.fitting.config import TrainingConfig
@@ -93,7 +92,8 @@ def train(
         config = _on_features(config, features.encoder)
     corpus = read_reports(corpus_folder)
     examples = {
-        split: read_examples(corpus, split, need_file=config.end_to_end) for split in ("train", "val")
+        split: read_examples(corpus, split, need_file=config.end_to_end, cleaning=config.text.cleaning)
+        for split in ("train", "val")
     }
     inputs = (
         inputs_from_films(corpus, examples, config, checkpoint, progress.prepared, stop)
@@ -129,7 +129,7 @@ def train(
         config=config,
         weights=inputs.weights,
         corpus=_record(corpus_folder, kept, left_out, len(inputs.damaged)),
-        studies=tuple(dict.fromkeys(study_of(image) for image in kept["train"].image_ids)),
+        studies=_studies(corpus, kept["train"].image_ids),
     )
     progress.began(writer.corpus, len(vocabulary), inputs.damaged)
     return _fit(job, inputs, writer, resume=resume, stop=stop, progress=progress)
@@ -221,6 +221,12 @@ def _architecture(config: TrainingConfig, inputs: TrainingInputs, vocabulary: Vo
         vocabulary_size=len(vocabulary),
         dropout=config.network.dropout,
     )
+
+
+def _studies(corpus: Corpus, image_ids: tuple[str, ...]) -> tuple[str, ...]:
+    """The studies that these images are of, each once."""
+    study_of = {row.image_id: row.study_id for row in corpus.rows}
+    return tuple(dict.fromkeys(study_of[image] for image in image_ids))
 
 
 def _fingerprint(

@@ -46,9 +46,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--distinct-reports",
     type=click.IntRange(min=1),
-    default=150,
-    show_default=True,
-    help="Different reports that they have to give.",
+    help="Different reports that they have to give. [default: a fifth of the films]",
 )
 @click.option(
     "--tolerance",
@@ -82,7 +80,7 @@ def export(
     corpus_folder: Path | None,
     features_file: Path | None,
     parity_films: int,
-    distinct_reports: int,
+    distinct_reports: int | None,
     tolerance: float,
     features_tolerance: float,
     beam: BeamChoice,

@@ -15,7 +15,6 @@ from cxrscribe.errors import InputError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_models import FilmEncoder
 from cxrscribe_train.corpus.films import read_films
-from cxrscribe_train.corpus.study import study_of
 from cxrscribe_train.corpus.table import Corpus
 from cxrscribe_train.feature_file import FeatureFile
 from cxrscribe_train.features import encode_batch, films_of
@@ -104,7 +103,8 @@ def _choose(corpus: Corpus, count: int, trained_on: Set[str]) -> tuple[str, list
     split, films = "test", _films(corpus, "test")
     if len(films) < count:
         split, films = "val+test", [*_films(corpus, "val"), *films]
-    seen = {study_of(film.image_id) for film in films} & trained_on
+    held = {film.image_id for film in films}
+    seen = {row.study_id for row in corpus.rows if row.image_id in held} & trained_on
     if seen:
         raise InputError(
             f"{len(seen)} studies of {split} in {corpus.root} were trained on by this run; give its own "

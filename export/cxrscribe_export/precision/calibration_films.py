@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from cxrscribe.errors import InputError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_train.corpus.films import read_films
-from cxrscribe_train.corpus.study import study_of
 from cxrscribe_train.corpus.table import Corpus
 
 _SEED: Final = 0
@@ -38,7 +37,7 @@ def calibration_films(
     films = [
         (image_id, corpus.image_file(row))
         for image_id, row in rows.items()
-        if trained_on is None or study_of(image_id) in trained_on
+        if trained_on is None or row.study_id in trained_on
     ]
     order = np.random.default_rng(_SEED).permutation(len(films))
     chosen: list[NDArray[np.uint8]] = []

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from cxrscribe.bundle.evidence import ReportFigures
 from cxrscribe.errors import InputError
 from cxrscribe.films.preprocess import Preprocessing
+from cxrscribe_train.cleaning import comparable
 from cxrscribe_train.corpus.films import read_films
 from cxrscribe_train.corpus.table import Corpus
 from cxrscribe_train.evaluation.metrics.bleu import ORDERS, BleuCounts, Words
@@ -30,6 +31,7 @@ class Trial:
     films: NDArray[np.uint8]
     """[N, H, W], preprocessed."""
     references: tuple[Words, ...]
+    """Their words as scores count them."""
     truth: StatementMatrix
     """[N, kinds of finding]"""
 
@@ -67,14 +69,16 @@ class Trial:
         return cls(
             split,
             np.stack([pixels for _, pixels in pairs]),
-            tuple(film.reference for film in chosen),
+            tuple(comparable(film.reference) for film in chosen),
             LABELS.matrix(film.truth for film in chosen),
         )
 
     def figures(self, reports: Sequence[Words]) -> ReportFigures:
         """BLEU-4 and label F1 of one report a film, as `cxrscribe evaluate` computes them."""
         once = np.ones((1, len(self.references)))
-        bleu = BleuCounts.of(reports, self.references).statistic(ORDERS)(once)
+        bleu = BleuCounts.of([comparable(report) for report in reports], self.references).statistic(ORDERS)(
+            once
+        )
         stated = LABELS.matrix(FindingSet.stated_by(report) for report in reports)
         f1 = Counts.of(stated, self.truth, once).micro()["f1_micro"] if self.truth.any() else None
         return ReportFigures(float(bleu[0]), None if f1 is None else float(f1[0]))

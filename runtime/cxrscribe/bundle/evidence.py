@@ -100,12 +100,16 @@ class SearchParity:
     """The searches that differ after a near tie; a search that differs otherwise fails the export."""
     largest_log_prob_difference: float
     """Largest absolute difference of a report's log_prob, over the identical searches."""
+    least_distinct_reports: int | None = None
+    """How many different reports were demanded; None where an earlier version didn't say."""
 
     def to_json(self) -> dict[str, object]:
         """The fields as JSON values."""
+        demanded = self.least_distinct_reports
         return {
             "searches": self.searches,
             "distinct_reports": self.distinct_reports,
+            **({} if demanded is None else {"least_distinct_reports": demanded}),
             "identical": self.identical,
             "near_ties": [tie.to_json() for tie in self.near_ties],
             "largest_log_prob_difference": self.largest_log_prob_difference,
@@ -121,6 +125,11 @@ class SearchParity:
             identical=fields.integer("identical"),
             near_ties=tuple(NearTie.from_json(tie) for tie in fields.objects("near_ties")),
             largest_log_prob_difference=fields.number("largest_log_prob_difference"),
+            least_distinct_reports=(
+                fields.integer("least_distinct_reports")
+                if "least_distinct_reports" in fields.names()
+                else None
+            ),
         )
 
 

@@ -8,14 +8,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cxrscribe.errors import InputError
-from cxrscribe_train.corpus.table import COLUMNS, SPLITS, Corpus, CorpusRow, read_reports, write_reports
+from cxrscribe_train.corpus.table import (
+    COLUMNS,
+    SPLITS,
+    VIEWS,
+    Corpus,
+    CorpusRow,
+    read_reports,
+    write_reports,
+)
 
 ROW = CorpusRow("CXR1", "CXR1_1", "images/CXR1_1.png", "Clear.", "Normal.", "", "", "normal", "train")
 
 
 def test_columns_are_those_of_the_documentation() -> None:
     assert ",".join(COLUMNS) == (
-        "study_id,image_id,image_path,findings,impression,indication,comparison,mesh,split"
+        "study_id,image_id,image_path,findings,impression,indication,comparison,mesh,split,patient_id,view"
     )
 
 
@@ -30,6 +38,8 @@ FIELD = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\
             CorpusRow,
             *[FIELD] * 8,
             split=st.sampled_from(["", *SPLITS]),
+            patient_id=FIELD,
+            view=st.sampled_from(["", *VIEWS]),
         )
     )
 )
@@ -59,13 +69,21 @@ def test_image_file_is_inside_the_corpus_or_absolute(tmp_path: Path) -> None:
 HEADER = ",".join(COLUMNS)
 
 
+def test_a_table_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    before = COLUMNS[: COLUMNS.index("patient_id")]
+    row = "CXR1,CXR1_1,images/CXR1_1.png,Clear.,Normal.,,,normal,train"
+    (tmp_path / "reports.csv").write_text(f"{','.join(before)}\n{row}\n", encoding="utf-8")
+    assert read_reports(tmp_path).rows == (ROW,)
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
         ("", "line 1: columns are none"),
         ("study_id,findings\n", "line 1: columns are study_id, findings instead"),
-        (HEADER + "\na,b\n", "line 2: 2 fields instead of 9"),
-        (HEADER + "\na,b,,,,,,,dev\n", "line 2: split 'dev'"),
+        (HEADER + "\na,b\n", "line 2: 2 fields instead of 11"),
+        (HEADER + "\na,b,,,,,,,dev,,\n", "line 2: split 'dev'"),
+        (HEADER + "\na,b,,,,,,,,,oblique\n", "line 2: view 'oblique'"),
         (HEADER + '\n"a', "line 2: .*end of data"),
     ],
 )

@@ -113,14 +113,60 @@ def test_drawn_findings_without_places_have_label_figures_only(
 def test_files_hold_every_film(evaluate: Evaluate, tmp_path: Path) -> None:
     out = tmp_path / "evaluation"
     assert evaluate("--out", out).exit_code == 0
-    assert {path.name for path in out.iterdir()} == {"evaluation.json", "reports.csv", "examples.html"}
+    assert {path.name for path in out.iterdir()} == {
+        "evaluation.json",
+        "reports.csv",
+        "examples.html",
+        "gt_reports.csv",
+        "predicted_reports.csv",
+    }
     with (out / "reports.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 9
+    for name, column in (("gt_reports.csv", "reference"), ("predicted_reports.csv", "report")):
+        with (out / name).open(newline="") as file:
+            scored = list(csv.DictReader(file))
+        assert [tuple(row) for row in scored] == [("study_id", "report")] * 9
+        assert [row["study_id"] for row in scored] == [row["study_id"] for row in rows]
+        assert [row["report"] for row in scored] == [row[column] for row in rows]
     disclaimer = with_disclaimer("Random words of a test.")
     assert all(row["reference"] and row["disclaimer"] == disclaimer for row in rows)
     assert json.loads((out / "evaluation.json").read_text())["split"] == "test"
     assert "data:image/jpeg" in (out / "examples.html").read_text()
+
+
+def test_without_film_all_films_get_one_report(evaluate: Evaluate, features: Path) -> None:
+    from_films, from_features = (
+        json.loads(evaluate("--json", *options).stdout) for options in ((), ("--features", features))
+    )
+    assert from_films["without_film"]["distinct_share"] == pytest.approx(1 / 9)
+    assert from_films["without_film"] == from_features["without_film"]
+    assert "without_text" not in from_films
+    differences = from_films["differences"]
+    assert set(differences) == {"constant", "without_film"}
+    for column, figures in differences.items():
+        for name in [name for name in figures if not name.endswith("_interval")]:
+            assert figures[name] == pytest.approx(from_films["model"][name] - from_films[column][name])
+
+
+def test_a_bundle_has_no_history(evaluate: Evaluate, bundle: Path) -> None:
+    before = sorted(path.name for path in bundle.iterdir())
+    assert json.loads(evaluate("--json").stdout)["times_evaluated"] is None
+    assert sorted(path.name for path in bundle.iterdir()) == before
+
+
+def test_films_of_one_study_are_told_apart_for_scorers(
+    evaluate: Evaluate, corpus_folder: Path, tmp_path: Path
+) -> None:
+    corpus = tmp_path / "corpus"
+    shutil.copytree(corpus_folder, corpus)
+    table = (corpus / "reports.csv").read_text()
+    (corpus / "reports.csv").write_text(table.replace("S20,", "S19,"))
+    assert evaluate("--out", tmp_path / "out", corpus=corpus).exit_code == 0
+    with (tmp_path / "out" / "gt_reports.csv").open(newline="") as file:
+        names = [row["study_id"] for row in csv.DictReader(file)]
+    assert {"S19_PA", "S20_PA", "S21"} <= set(names)
+    assert len(set(names)) == len(names)
 
 
 def test_features_give_the_same_figures_as_films(evaluate: Evaluate, features: Path) -> None:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from pycocoevalcap.bleu.bleu import Bleu
 
 from cxrscribe.settings import BeamSettings
+from cxrscribe_train.cleaning import clean
 from cxrscribe_train.evaluation import evaluation as module
 from cxrscribe_train.evaluation.evaluation import (
     COLUMNS,
@@ -21,19 +24,20 @@ from cxrscribe_train.evaluation.evaluation import (
     compare,
     shuffled,
 )
-from cxrscribe_train.evaluation.examples import choose_examples, film_f1
+from cxrscribe_train.evaluation.examples import Example, choose_examples, film_f1
 from cxrscribe_train.evaluation.files import evaluation_json
 from cxrscribe_train.evaluation.metrics.bleu import Words
 from cxrscribe_train.evaluation.metrics.finding_set import FindingSet
 from cxrscribe_train.evaluation.metrics.labels import LABELS
 from cxrscribe_train.evaluation.metrics.meteor import MeteorError
 from cxrscribe_train.evaluation.metrics.places import PLACEMENTS
+from cxrscribe_train.evaluation.metrics.severities import SEVERITIES
 from cxrscribe_train.evaluation.metrics.similarity import cider, rouge_l
-from cxrscribe_train.evaluation.model import ModelIdentity
-from cxrscribe_train.evaluation.page import page
-from cxrscribe_train.evaluation.subject import Film, TrainingReports
+from cxrscribe_train.evaluation.model import Ablation, ModelIdentity
+from cxrscribe_train.evaluation.page import _card, page
+from cxrscribe_train.evaluation.subject import Film, OtherView, TrainingReports
 from cxrscribe_train.evaluation.table import table
-from cxrscribe_train.findings import FindingKind
+from cxrscribe_train.findings import FindingKind, Side
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +128,7 @@ def test_constant_labels_are_one_training_reports_findings(
     chosen = comparison.constant_labels
     assert {"label_f1_micro", "label_f1_nodule", "place_f1_micro"} <= chosen.keys()
     for name, labels in chosen.items():
-        statements = PLACEMENTS if name.startswith("place_") else LABELS
+        statements = {"place": PLACEMENTS, "severity": SEVERITIES}.get(name.split("_")[0], LABELS)
         assert labels in [statements.names(findings) for findings in stated]
 
 
@@ -205,12 +209,164 @@ def test_table_fits_into_100_columns_and_says_what_it_is(evaluation: Evaluation)
     assert max(map(len, text.splitlines())) <= 100
     for part in ("most frequent", "label", "bleu_4", "2 damaged", "METEOR is left out", "Draft & not for"):
         assert part in text
-    section = text[text.index("places of findings") : text.index("variety and length")]
-    assert [line.split()[0] for line in section.splitlines()[1::2]] == [
-        "precision_micro",
-        "recall_micro",
-        "f1_micro",
+    ends = ("places of findings", "severities of findings", "variety and length")
+    for start, end in pairwise(ends):
+        section = text[text.index(start) : text.index(end)]
+        assert [line.split()[0] for line in section.splitlines()[1::2]] == [
+            "precision_micro",
+            "recall_micro",
+            "f1_micro",
+        ]
+
+
+def test_the_table_holds_the_model_against_constant_and_ablations(
+    written: list[Written], training: tuple[Words, ...], evaluation: Evaluation
+) -> None:
+    blind = [("the", "lungs", "are", "clear", ".")] * len(written)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", "")  # no Java
+        compared = compare(
+            written,
+            training_of(training),
+            resamples=100,
+            seed=5,
+            ablations={Ablation.WITHOUT_FILM: blind, Ablation.WITHOUT_TEXT: [one.report for one in written]},
+        )
+    assert tuple(compared.columns) == (*COLUMNS, "without_film", "without_text")
+    assert compared.columns["without_text"] == compared.columns["model"]
+    assert compared.columns["without_film"]["label_f1_micro"].value == 0
+    differences = compared.differences
+    assert tuple(differences) == ("constant", "without_film", "without_text")
+    assert {figure.value for figure in differences["without_text"].values()} == {0.0}
+    assert not {"distinct_share", "length_mean"} & set(differences["constant"])
+    text = table(replace(evaluation, comparison=compared))
+    assert max(map(len, text.splitlines())) <= 100
+    (heading,) = [line for line in text.splitlines() if line.startswith("model minus ...")]
+    assert heading.split("  ")[-1].strip() == "without text"
+    assert "label_f1_nodule" not in text
+    record = replace(evaluation, comparison=compared).to_json()
+    of_film = record["differences"]["without_film"]  # type: ignore[index]
+    low, high = of_film["label_f1_micro_interval"]
+    assert low <= of_film["label_f1_micro"] <= high
+
+
+def test_differences_are_paired(comparison: Comparison, written: list[Written]) -> None:
+    model, constant = comparison.columns["model"], comparison.columns["constant"]
+    for name, difference in comparison.differences["constant"].items():
+        assert difference.value == model[name].value - constant[name].value
+        assert difference.low <= difference.value <= difference.high
+    assert model["bleu_1"].resampled is not None
+    assert len(model["bleu_1"].resampled) == 100
+
+
+def test_commas_and_accents_change_no_figure(
+    written: list[Written], training: tuple[Words, ...], comparison: Comparison
+) -> None:
+    def with_commas(words: Words) -> Words:
+        return tuple(part for word in words for part in ((word, ",") if word == "size" else (word,)))
+
+    punctuated = [
+        Written(replace(one.film, reference=with_commas(one.film.reference)), with_commas(one.report))
+        for one in written
     ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", "")  # no Java
+        compared = compare(punctuated, training_of(training), resamples=100, seed=5)
+    assert compared.columns == comparison.columns
+
+
+def test_a_language_that_the_labeller_cannot_read_has_figures_of_text_only(
+    evaluation: Evaluation,
+) -> None:
+    references = [tuple(clean(text)) for text in ("两肺纹理清晰。心影不大。", "右肺上叶见结节。") * 4]
+    films = [
+        Written(Film(f"S{place}", f"S{place}", None, words, FindingSet.stated_by(words)), references[0])
+        for place, words in enumerate(references)
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", "")  # no Java
+        compared = compare(films, training_of(tuple(references)), resamples=10, seed=0)
+    assert 0 < compared.columns["model"]["bleu_4"].value < 1
+    assert not [name for name in compared.columns["model"] if name.startswith(("label", "place", "sever"))]
+    chinese = replace(evaluation, comparison=compared, written=tuple(films))
+    assert "The labeller reads English only." in table(chinese)
+    assert "两肺纹理清晰。心影不大。" in page(chinese, choose_examples(films, seed=0))
+    assert json.loads(evaluation_json(chinese))["constant_reports"]["bleu_4"] in {
+        "两肺纹理清晰。心影不大。",
+        "右肺上叶见结节。",
+    }
+
+
+def test_unknown_severities_leave_their_figures_out_and_say_why(
+    evaluation: Evaluation, written: list[Written], training: tuple[Words, ...]
+) -> None:
+    films = [
+        replace(one, film=replace(one.film, truth=replace(one.film.truth, severities=None)))
+        for one in written
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", "")  # no Java
+        compared = compare(films, training_of(training), resamples=100, seed=5)
+    assert not [name for name in compared.columns["model"] if name.startswith("severity_")]
+    reason = "findings.csv lacks the column severity"
+    assert f"The severities of findings are left out: {reason}" in table(
+        replace(evaluation, comparison=compared)
+    )
+    assert replace(evaluation, comparison=compared).to_json()["without_severities"] == reason
+
+
+def chips(true: FindingSet, words: str) -> list[str]:
+    film = Film("S1_PA", "S1", None, ("clear", "."), true)
+    html = "".join(_card(Example(Written(film, tuple(clean(words))), 0.0, 0.0)))
+    return re.findall(r'class="chip (\w+)">. ([^<]+)<', html)  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("left effusion", [("hit", "pleural effusion, left")]),
+        ("right effusion", [("missed", "pleural effusion, left"), ("wrong", "pleural effusion, right")]),
+        ("effusion", [("half", "pleural effusion, left")]),
+        ("bilateral effusions", [("hit", "pleural effusion, left"), ("wrong", "pleural effusion, right")]),
+        ("clear", [("missed", "pleural effusion, left")]),
+        ("left effusion. cardiomegaly", [("hit", "pleural effusion, left"), ("wrong", "cardiomegaly")]),
+    ],
+)
+def test_ticks_go_by_side(words: str, shown: list[tuple[str, str]]) -> None:
+    effusion = FindingKind.PLEURAL_EFFUSION
+    assert chips(FindingSet(frozenset({effusion}), frozenset({(effusion, Side.LEFT)})), words) == shown
+
+
+def test_ticks_go_by_kind_where_sides_are_not_known() -> None:
+    true = FindingSet(frozenset({FindingKind.PLEURAL_EFFUSION}), None)
+    assert chips(true, "right effusion") == [("hit", "pleural effusion")]
+
+
+def test_page_shows_what_was_drawn_and_told_and_the_other_views(
+    evaluation: Evaluation, written: list[Written], tmp_path: Path
+) -> None:
+    from PIL import Image
+
+    Image.linear_gradient("L").save(tmp_path / "film.png")
+    film = replace(
+        written[0].film,
+        view="pa",
+        indication="Cough & <fever>.",
+        comparison="None.",
+        drawn=("mild left pleural effusion", "right upper nodule"),
+        others=(OtherView("lateral", tmp_path / "film.png"), OtherView("", None)),
+    )
+    html = page(evaluation, choose_examples([Written(film, written[0].report)], seed=0))
+    for part in (
+        "S0_PA, pa",
+        "<b>Indication:</b> Cough &amp; &lt;fever&gt;.",
+        "<b>Comparison:</b> None.",
+        "mild left pleural effusion; right upper nodule",
+        "<small>lateral</small>",
+        "<small>another view</small>",
+        "model − constant",
+    ):
+        assert part in html
 
 
 def test_examples_are_ranked_by_findings(written: list[Written]) -> None:

@@ -50,7 +50,7 @@ def test_features_stand_in_for_image_files(corpus: Corpus) -> None:
 def test_truth_is_the_labellers_without_a_file(corpus: Corpus) -> None:
     subject = Subject.of(corpus, "test")
     assert subject.truth == "labeller"
-    assert subject.films[0].truth == FindingSet(frozenset({FindingKind.NODULE}), frozenset())
+    assert subject.films[0].truth == FindingSet(frozenset({FindingKind.NODULE}), frozenset(), frozenset())
 
 
 def test_truth_is_what_was_drawn_where_there_is_a_file(corpus: Corpus) -> None:
@@ -75,7 +75,9 @@ def test_drawn_places_are_the_sides_and_zones_of_the_file(corpus: Corpus) -> Non
         frozenset(),
     ]
     nodule = placed(FindingKind.NODULE, Side.RIGHT, Zone.MID)
-    assert TrainingReports.of(corpus).truths == (FindingSet(frozenset({FindingKind.NODULE}), nodule),)
+    assert TrainingReports.of(corpus).truths == (
+        FindingSet(frozenset({FindingKind.NODULE}), nodule, frozenset()),
+    )
 
 
 @pytest.mark.parametrize("columns", ["image_id,finding", "image_id,finding,side", "image_id,finding,zone"])

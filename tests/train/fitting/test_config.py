@@ -11,6 +11,7 @@ from cxrscribe_train.fitting.config import (
     build_config,
     options,
     read_overrides,
+    read_written,
 )
 
 
@@ -55,6 +56,26 @@ def test_the_toml_of_a_training_on_features_holds_what_it_uses(tmp_path: Path) -
     written = {(override.section, override.name) for override in overrides}
     assert not written & {(override.section, override.name) for override in END_TO_END_ONLY}
     assert {("network", "backbone"), ("fit", "memory_loss"), ("fit", "seed")} <= written
+
+
+def test_a_run_of_before_goes_on_with_the_words_that_it_was_begun_with(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    new = build_config([], end_to_end=False)
+    path.write_text(new.to_toml(), encoding="utf-8")
+    assert new.text.cleaning == 2
+    assert read_written(path) == new
+    old = build_config([Override("text", "cleaning", 1)], end_to_end=False)
+    assert (
+        "cleaning" not in old.to_toml()
+    )  # as an earlier version wrote it, so that its checkpoints still fit
+    path.write_text(old.to_toml(), encoding="utf-8")
+    assert read_written(path) == old
+
+
+@pytest.mark.parametrize("version", [0, 3])
+def test_only_known_rules_of_cleaning(version: int) -> None:
+    with pytest.raises(InputError, match=rf"text\.cleaning is {version}; give 1 or 2"):
+        build_config([Override("text", "cleaning", version)], end_to_end=False)
 
 
 def test_the_later_override_wins_and_the_rest_stays_default() -> None:

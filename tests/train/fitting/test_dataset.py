@@ -45,6 +45,16 @@ def test_rows_without_image_or_findings_are_counted(squares: Path) -> None:
     assert (kept.image_ids, kept.without_image) == (examples.image_ids[:2], 1)
 
 
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [(1, "no effusion 50 percent ano ."), (2, "no effusion , 50 % , año .")],
+)
+def test_words_follow_the_rules_that_a_run_was_begun_with(squares: Path, version: int, words: str) -> None:
+    row = replace(read_reports(squares).split("train")[0], findings="No effusion, 50%; año.")
+    examples = read_examples(Corpus(squares, (row,)), "train", need_file=True, cleaning=version)
+    assert examples.words == (tuple(words.split()),)
+
+
 def test_a_corpus_without_validation_split_is_refused(squares: Path) -> None:
     corpus = read_reports(squares)
     without = Corpus(squares, tuple(row for row in corpus.rows if row.split != "val"))

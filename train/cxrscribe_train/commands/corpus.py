@@ -10,6 +10,7 @@ import click
 
 from cxrscribe.cli.terminal import note, say, say_json, say_json_text
 from cxrscribe.errors import InputError
+from cxrscribe_train.commands.layouts import LAYOUTS
 from cxrscribe_train.commands.phantom import phantom
 from cxrscribe_train.commands.split_options import SplitChoice, split_options
 
@@ -22,6 +23,8 @@ def corpus() -> None:
 
 
 corpus.add_command(phantom)
+for layout in LAYOUTS:
+    corpus.add_command(layout)
 
 
 @corpus.command()

@@ -1,15 +1,20 @@
-"""`cxrscribe evaluate`: a model's reports against the references and three baselines."""
+"""`cxrscribe evaluate`: a model's reports against the references, three baselines and its ablations."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cxrscribe.cli.options import BeamChoice, beam_options
 from cxrscribe.cli.terminal import note, say, say_json_text
 from cxrscribe.errors import InputError
+
+if TYPE_CHECKING:
+    from cxrscribe.settings import BeamSettings
+    from cxrscribe_train.evaluation.evaluation import Comparison
 
 
 @click.command()
@@ -61,7 +66,7 @@ from cxrscribe.errors import InputError
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Write evaluation.json, reports.csv and examples.html into this folder.",
+    help="Write evaluation.json, reports.csv, examples.html and two CSV files for public scorers there.",
 )
 @beam_options
 @click.pass_context
@@ -81,9 +86,9 @@ def evaluate(
 ) -> None:
     """Score a model's reports, beside the baselines that any model has to beat.
 
-    BLEU alone says little: one constant report does well on it. So each figure stands beside that of the best
-    constant report, of the most frequent one and of the model's own reports shuffled. docs/evaluation.md
-    explains every figure. Exits 1 when a film could not be read.
+    BLEU alone says little: one constant report does well on it. So each figure stands beside that of the
+    best constant report, of the most frequent one, of the model's own reports shuffled, and of the model
+    without the film. docs/evaluation.md explains every figure. Exits 1 when a film could not be read.
     """
     import pycocoevalcap  # noqa: F401  (missing, it should not cost the decoding of a corpus)
 
@@ -93,7 +98,7 @@ def evaluate(
     from cxrscribe_train.evaluation.model import open_model
     from cxrscribe_train.evaluation.subject import Subject, TrainingReports
     from cxrscribe_train.evaluation.table import table
-    from cxrscribe_train.evaluation.writing import open_features, write_reports
+    from cxrscribe_train.evaluation.writing import open_features, write_reports, write_without
     from cxrscribe_train.paddle_warnings import ignore_paddle_warnings
 
     ignore_paddle_warnings()
@@ -108,16 +113,23 @@ def evaluate(
         subject = Subject.of(corpus, split, None if encoded is None else frozenset(encoded.image_ids), limit)
         settings = replace(beam.over(opened.settings), n_best=1)
         written, damaged = write_reports(opened, subject.films, settings, encoded)
+        for film in damaged:
+            note(f"left out {film}")
+        if not written:
+            raise InputError(f"none of {len(subject.films)} films can be read, the first one is {damaged[0]}")
+        readable = [one.film for one in written]
+        without = {
+            ablation: write_without(opened, ablation, readable, settings, encoded)
+            for ablation in opened.ablations
+        }
         identity, disclaimer = opened.identity, opened.disclaimer
-    for film in damaged:
-        note(f"left out {film}")
-    if not written:
-        raise InputError(f"none of {len(subject.films)} films can be read, the first one is {damaged[0]}")
-    comparison = compare(written, training, resamples, seed, note=note)
+    comparison = compare(written, training, resamples, seed, note=note, ablations=without)
+    corpus_name = corpus_folder.resolve().name
+    times = _recorded(model, corpus_name, split, comparison, len(written), settings)
     evaluation = Evaluation(
         Circumstances(
             model=identity,
-            corpus=corpus_folder.resolve().name,
+            corpus=corpus_name,
             split=split,
             truth=subject.truth,
             settings=settings,
@@ -132,6 +144,7 @@ def evaluate(
                 "training_reports": len(training.reports),
             },
             disclaimer=disclaimer,
+            times=times,
         ),
         comparison,
         tuple(written),
@@ -145,3 +158,27 @@ def evaluate(
             note(f"wrote {path}")
     if damaged:
         context.exit(1)
+
+
+def _recorded(
+    model: Path, corpus: str, split: str, comparison: Comparison, films: int, settings: BeamSettings
+) -> int | None:
+    """How often the run was evaluated on this split, this time noted in its folder; None for a bundle."""
+    from cxrscribe.version import __version__
+    from cxrscribe_train.evaluation.history import HISTORY_FILE, record_evaluation
+    from cxrscribe_train.evaluation.model import is_run
+
+    if not is_run(model):
+        return None
+    figures = comparison.columns["model"]
+    about = {
+        "films": films,
+        "version": __version__,
+        "settings": settings.to_json(),
+        **{name: figures[name].value for name in ("bleu_4", "label_f1_micro") if name in figures},
+    }
+    try:
+        return record_evaluation(model, corpus, split, about)
+    except OSError as error:
+        note(f"{model / HISTORY_FILE} can't be written ({error}): this evaluation isn't counted")
+        return None

@@ -26,8 +26,10 @@ class SplitChoice:
     train: float | None = None
     validation: float | None = None
 
-    def split(self, seed: int | None = None) -> Split:
-        """The split of the file, or one by a hash of the study id and `seed`.
+    def split(self, seed: int | None = None, study_of: Callable[[str], str] | None = None) -> Split:
+        """The split of the file, or one by a hash of ids and `seed`.
+
+        `study_of` says which study an id of the file is of; by default an id counts up to its first `_`.
 
         Raises InputError when the file is no split, a share is out of range, or a file stands beside a seed
         or a share.
@@ -41,7 +43,7 @@ class SplitChoice:
         if given:
             options = ", ".join(f"--{name}" for name in given)
             raise InputError(f"--split-file decides the split alone; leave out {options}")
-        return read_split(self.file)
+        return read_split(self.file) if study_of is None else read_split(self.file, study_of)
 
 
 def split_options(command: Command) -> Command:

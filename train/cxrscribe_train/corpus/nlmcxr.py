@@ -114,7 +114,7 @@ def _summarize(
         studies_without_findings=_count(not study.findings for study in studies),
         studies_without_impression=_count(not study.impression for study in studies),
         studies_without_both=_count(not study.findings and not study.impression for study in studies),
-        findings_tokens=findings_lengths(studies),
+        findings_tokens=findings_lengths(study.findings for study in studies),
         splits=splits,
         split_ids_unknown=tuple(sorted(listed.splits.keys() - known)),
         split_ids_repeated=listed.repeated,

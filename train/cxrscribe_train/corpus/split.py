@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -67,12 +67,12 @@ class ListedSplit:
         return self.splits.get(study_id, "")
 
 
-def read_split(path: Path) -> ListedSplit:
+def read_split(path: Path, study_of: Callable[[str], str] = study_of) -> ListedSplit:
     """Read a JSON object `{"train": [...], "val": [...], "test": [...]}` of study or image ids.
 
-    An id counts up to its first `_`. An entry may also be an object with an `id`, as in the
-    annotation files that circulate for this collection. Raises InputError when the file is
-    something else, or when one study stands in two splits.
+    `study_of` says which study an id is of; by default an id counts up to its first `_`. An entry may also
+    be an object with an `id`, as in the annotation files that circulate for this collection. Raises
+    InputError when the file is something else, or when one study stands in two splits.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Final
 
 from cxrscribe_train.atomic import write_atomically
-from cxrscribe_train.cleaning import clean
-from cxrscribe_train.corpus.study import Study
+from cxrscribe_train.cleaning import clean, comparable
 
 SUMMARY_FILE: Final = "summary.json"
 
 
 @dataclass(frozen=True)
 class LengthStatistics:
-    """Lengths of FINDINGS in tokens after cleaning, sentence ends included; 0 where there is no text.
+    """Lengths of FINDINGS in tokens after cleaning, sentence ends included and commas not; 0 where there is
+    no text.
 
     `p50` and `p90` are nearest-rank percentiles: the smallest length that this share doesn't exceed.
     """
@@ -123,6 +123,6 @@ def write_summary(directory: Path, summary: Summary) -> Path:
     return path
 
 
-def findings_lengths(studies: Sequence[Study]) -> LengthStatistics:
-    """Lengths over the studies that have FINDINGS."""
-    return LengthStatistics.of(len(clean(study.findings)) for study in studies if study.findings)
+def findings_lengths(findings: Iterable[str]) -> LengthStatistics:
+    """Lengths of the FINDINGS of studies, over those that have some."""
+    return LengthStatistics.of(len(comparable(clean(text))) for text in findings if text)

@@ -14,6 +14,12 @@ from cxrscribe_train.atomic import write_atomically
 
 REPORTS_FILE: Final = "reports.csv"
 SPLITS: Final = ("train", "val", "test")
+VIEWS: Final = ("pa", "ap", "frontal", "lateral", "other")
+"""Projections: `frontal` where a collection doesn't tell PA from AP; `other` are oblique ones, ribs and so
+on.
+"""
+MOST_CHARACTERS: Final = 100_000
+"""Longest text of a field; csv reads back 131,072."""
 
 
 @dataclass(frozen=True)
@@ -21,8 +27,9 @@ class CorpusRow:
     """One image with the report of its study, or one study without image.
 
     `image_id` is empty where the study has no image, `image_path` where the image's file is missing.
-    `image_path` is relative to the corpus folder when the file lies inside it, else absolute.
-    `mesh` holds the headings joined by `;`. `split` is `train`, `val`, `test`, or empty: unused.
+    `image_path` is relative to the corpus folder when the file lies inside it, else absolute. `mesh` holds
+    the headings joined by `;`. `split` is `train`, `val`, `test`, or empty: unused. `patient_id` is empty
+    where patients aren't known; `view` is one of `VIEWS`, or empty where it isn't known.
     """
 
     study_id: str
@@ -34,15 +41,23 @@ class CorpusRow:
     comparison: str
     mesh: str
     split: str
+    patient_id: str = ""
+    view: str = ""
 
     def __post_init__(self) -> None:
         if self.split not in (*SPLITS, ""):
             raise InputError(
                 f"split {self.split!r} of study {self.study_id!r} must be train, val, test or empty"
             )
+        if self.view not in (*VIEWS, ""):
+            raise InputError(
+                f"view {self.view!r} of image {self.image_id!r} must be {', '.join(VIEWS)} or empty"
+            )
 
 
 COLUMNS: Final = tuple(field.name for field in fields(CorpusRow))
+_COLUMNS_BEFORE: Final = COLUMNS[: COLUMNS.index("patient_id")]
+"""The columns of tables that earlier versions wrote; the others are then empty."""
 
 
 @dataclass(frozen=True)
@@ -91,11 +106,11 @@ def read_reports(directory: Path) -> Corpus:
     rows: list[CorpusRow] = []
     try:
         header = next(reader, [])
-        if tuple(header) != COLUMNS:
+        if tuple(header) not in (COLUMNS, _COLUMNS_BEFORE):
             raise InputError(f"columns are {', '.join(header) or 'none'} instead of {', '.join(COLUMNS)}")
         for values in reader:
-            if len(values) != len(COLUMNS):
-                raise InputError(f"{len(values)} fields instead of {len(COLUMNS)}")
+            if len(values) != len(header):
+                raise InputError(f"{len(values)} fields instead of {len(header)}")
             rows.append(CorpusRow(*values))
     except (csv.Error, InputError) as error:
         raise InputError(

@@ -1,4 +1,4 @@
-"""A model's reports beside three baselines, each figure with its interval."""
+"""A model's reports beside three baselines and its ablations, each figure with its interval."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from cxrscribe.settings import BeamSettings
 from cxrscribe.vocabulary import readable
+from cxrscribe_train.cleaning import comparable
 from cxrscribe_train.evaluation.constant import TrainingSample, by_frequency
 from cxrscribe_train.evaluation.metrics.bleu import Words
 from cxrscribe_train.evaluation.metrics.bootstrap import Resamples
@@ -17,12 +18,16 @@ from cxrscribe_train.evaluation.metrics.finding_set import FindingSet
 from cxrscribe_train.evaluation.metrics.labels import LABELS
 from cxrscribe_train.evaluation.metrics.meteor import Meteor, MeteorError
 from cxrscribe_train.evaluation.metrics.places import PLACEMENTS
+from cxrscribe_train.evaluation.metrics.severities import SEVERITIES
 from cxrscribe_train.evaluation.metrics.statements import StatementMatrix, Statements
-from cxrscribe_train.evaluation.model import ModelIdentity
+from cxrscribe_train.evaluation.model import Ablation, ModelIdentity
 from cxrscribe_train.evaluation.scorer import Figures, Scorer
 from cxrscribe_train.evaluation.subject import TRUTH_FILE, Film, TrainingReports
 
 COLUMNS: Final = ("model", "constant", "most_frequent", "shuffled")
+SUBTRACTED: Final = ("constant", *Ablation)
+"""Columns that the model's is held against film by film, where they are there."""
+_NOT_SUBTRACTED: Final = frozenset({"distinct_share", "words_used", "length_mean", "length_p90"})
 # Parts of the seed, so that each use of chance has its own.
 _RESAMPLE, _SAMPLE, _SHUFFLE = 0, 1, 2
 
@@ -42,7 +47,7 @@ class Written:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The four columns, and what the baselines were."""
+    """The four columns, those of ablations behind them, and what the baselines were."""
 
     columns: Mapping[str, Figures]
     support: Mapping[str, int]
@@ -56,6 +61,25 @@ class Comparison:
     """Why METEOR is left out; None where it is in."""
     without_places: str | None
     """Why the figures of places are left out; None where they are in."""
+    without_severities: str | None = None
+    """Why those of severities are left out; None where they are in."""
+
+    @property
+    def differences(self) -> dict[str, Figures]:
+        """The model's figures minus those of the best constant and of each ablation, by its column.
+
+        Paired: both are resampled together. Variety and length are no merits and aren't subtracted.
+        """
+        model = self.columns["model"]
+        return {
+            column: {
+                name: figure.minus(self.columns[column][name])
+                for name, figure in model.items()
+                if name not in _NOT_SUBTRACTED and name in self.columns[column]
+            }
+            for column in SUBTRACTED
+            if column in self.columns
+        }
 
 
 @dataclass(frozen=True)
@@ -73,6 +97,8 @@ class Circumstances:
     seed: int
     counts: Mapping[str, int]
     disclaimer: str
+    times: int | None = None
+    """How often this run was evaluated on this split of this corpus, now included; None for a bundle."""
 
 
 @dataclass(frozen=True)
@@ -86,18 +112,14 @@ class Evaluation:
     def to_json(self) -> dict[str, object]:
         """Figures under `model`, `constant`, `most_frequent` and `shuffled`, and everything about them."""
         about, compared = self.circumstances, self.comparison
-        columns = {
-            column: {
-                key: value for name, figure in figures.items() for key, value in figure.to_json(name).items()
-            }
-            for column, figures in compared.columns.items()
-        }
         return {
-            **columns,
+            **{column: _json(figures) for column, figures in compared.columns.items()},
+            "differences": {column: _json(figures) for column, figures in compared.differences.items()},
             "evaluated": about.model.to_json(),
             "corpus": about.corpus,
             "split": about.split,
             "truth": about.truth,
+            "times_evaluated": about.times,
             "counts": dict(about.counts),
             "support": dict(compared.support),
             "settings": about.settings.to_json(),
@@ -114,6 +136,7 @@ class Evaluation:
             "most_frequent_report": readable(compared.most_frequent_report),
             "without_meteor": compared.without_meteor,
             "without_places": compared.without_places,
+            "without_severities": compared.without_severities,
             "disclaimer": about.disclaimer,
         }
 
@@ -124,8 +147,9 @@ def compare(
     resamples: int,
     seed: int,
     note: Callable[[str], None] = lambda text: None,
+    ablations: Mapping[Ablation, Sequence[Words]] | None = None,
 ) -> Comparison:
-    """Score the model's reports and the baselines on the same films and resamples.
+    """Score the model's reports, the baselines and the ablations on the same films and resamples.
 
     Args:
         written: at least one film with its report.
@@ -133,14 +157,16 @@ def compare(
         resamples: bootstrap resamples of studies; with 0 every interval is its value.
         seed: of resamples, of the baselines' samples and of the shuffling.
         note: told what is being done.
+        ablations: the reports that the model wrote for the same films without one of its inputs.
     """
+    columns = {str(ablation): reports for ablation, reports in (ablations or {}).items()}
     drawn = Resamples.draw([one.film.study_id for one in written], resamples, _seed(seed, _RESAMPLE))
     try:
         with Meteor() as meteor:
-            return _compare(written, training, drawn, seed, meteor, note)
+            return _compare(written, training, drawn, seed, meteor, note, columns)
     except MeteorError as error:
         note(f"METEOR is left out: {error}")
-        return _compare(written, training, drawn, seed, None, note, without_meteor=str(error))
+        return _compare(written, training, drawn, seed, None, note, columns, without_meteor=str(error))
 
 
 def shuffled(reports: Sequence[Words], seed: int) -> list[Words]:
@@ -159,24 +185,29 @@ def _compare(
     seed: int,
     meteor: Meteor | None,
     note: Callable[[str], None],
+    ablations: Mapping[str, Sequence[Words]],
     without_meteor: str | None = None,
 ) -> Comparison:
     truths = [one.film.truth for one in written]
     places_known = all(truth.places is not None for truth in (*truths, *training.truths))
-    counted: tuple[Statements, ...] = (LABELS, PLACEMENTS) if places_known else (LABELS,)
+    severities_known = all(truth.severities is not None for truth in (*truths, *training.truths))
+    counted: list[Statements] = [LABELS]
+    counted += [PLACEMENTS] if places_known else []
+    counted += [SEVERITIES] if severities_known else []
     true = [(statements, statements.matrix(truths)) for statements in counted]
-    scorer = Scorer([one.film.reference for one in written], true, resamples, meteor)
+    scorer = Scorer([comparable(one.film.reference) for one in written], true, resamples, meteor)
     note("choosing the baselines from the training reports")
     constant_reports = TrainingSample.draw(training.reports, _seed(seed, _SAMPLE)).best(meteor)
     constant_findings = _constant_findings(training, true)
     most_frequent = by_frequency(training.reports)[0]
-    reports = [one.report for one in written]
+    reports = [comparable(one.report) for one in written]
     note(f"scoring {len(reports)} reports and three baselines")
     columns = {
         "model": scorer.column(reports),
         "constant": scorer.constant_column(constant_reports, constant_findings),
         "most_frequent": scorer.column([most_frequent] * len(reports)),
         "shuffled": scorer.column(shuffled(reports, seed)),
+        **{column: scorer.column([*map(comparable, without)]) for column, without in ablations.items()},
     }
     return Comparison(
         columns=columns,
@@ -190,6 +221,7 @@ def _compare(
         most_frequent_report=most_frequent,
         without_meteor=without_meteor,
         without_places=None if places_known else f"{TRUTH_FILE} lacks the columns side and zone",
+        without_severities=None if severities_known else f"{TRUTH_FILE} lacks the column severity",
     )
 
 
@@ -204,6 +236,11 @@ def _constant_findings(
         # What the training split never shows has no best report there: any will do, so the first.
         chosen |= {name: candidates[best.get(name, 0)] for name in statements.figure_names(evaluated)}
     return chosen
+
+
+def _json(figures: Figures) -> dict[str, object]:
+    """Each figure by its name, and its interval beside it."""
+    return {key: value for name, figure in figures.items() for key, value in figure.to_json(name).items()}
 
 
 def _seed(seed: int, part: int) -> int:

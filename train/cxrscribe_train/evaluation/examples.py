@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from cxrscribe_train.cleaning import comparable
 from cxrscribe_train.evaluation.evaluation import Written
 from cxrscribe_train.evaluation.metrics.similarity import rouge_l
 
@@ -39,7 +40,9 @@ def choose_examples(written: Sequence[Written], seed: int, shown: int = SHOWN) -
     The best ones are taken from films with a finding while there are any: a normal report of a normal film
     shows little. With few films the groups get smaller and no film is both best and worst.
     """
-    similar = rouge_l([one.report for one in written], [one.film.reference for one in written])
+    similar = rouge_l(
+        [comparable(one.report) for one in written], [comparable(one.film.reference) for one in written]
+    )
     examples = [Example(one, film_f1(one), float(score)) for one, score in zip(written, similar, strict=True)]
     ranked = sorted(examples, key=lambda example: (example.label_f1, example.rouge_l))
     each = min(shown, len(ranked) // 2) or 1

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,12 +15,17 @@ from cxrscribe.vocabulary import readable
 from cxrscribe_train.atomic import write_atomically
 from cxrscribe_train.evaluation.evaluation import Evaluation, Written
 from cxrscribe_train.evaluation.examples import choose_examples
+from cxrscribe_train.evaluation.metrics.bleu import Words
 from cxrscribe_train.evaluation.metrics.labels import LABELS
 from cxrscribe_train.evaluation.page import page
 
 EVALUATION_FILE: Final = "evaluation.json"
 REPORTS_FILE: Final = "reports.csv"
 EXAMPLES_FILE: Final = "examples.html"
+# What public scorers (RadGraph, CheXbert, GREEN, RadCliQ) take: the same rows in two files.
+REFERENCES_FILE: Final = "gt_reports.csv"
+PREDICTIONS_FILE: Final = "predicted_reports.csv"
+SCORER_COLUMNS: Final = ("study_id", "report")
 COLUMNS: Final = ("study_id", "image_id", "reference", "report", "truth", "stated", "disclaimer")
 
 
@@ -33,6 +39,8 @@ def write_evaluation(evaluation: Evaluation, directory: Path) -> tuple[Path, ...
         EVALUATION_FILE: evaluation_json(evaluation) + "\n",
         REPORTS_FILE: _reports_table(evaluation.written, evaluation.circumstances.disclaimer),
         EXAMPLES_FILE: page(evaluation, examples),
+        REFERENCES_FILE: _scorer_table(evaluation.written, lambda one: one.film.reference),
+        PREDICTIONS_FILE: _scorer_table(evaluation.written, lambda one: one.report),
     }
     for name, content in contents.items():
         write_atomically(directory / name, content.encode("utf-8"))
@@ -42,6 +50,19 @@ def write_evaluation(evaluation: Evaluation, directory: Path) -> tuple[Path, ...
 def evaluation_json(evaluation: Evaluation) -> str:
     """The evaluation as one JSON object."""
     return json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _scorer_table(written: Sequence[Written], words_of: Callable[[Written], Words]) -> str:
+    """One row a film, known by its study, or by its image where the study has several films."""
+    films = Counter(one.film.study_id for one in written)
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(SCORER_COLUMNS)
+    for one in written:
+        film = one.film
+        name = film.study_id if films[film.study_id] == 1 else film.image_id
+        writer.writerow((name, readable(words_of(one))))
+    return buffer.getvalue()
 
 
 def _reports_table(written: Sequence[Written], disclaimer: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +29,15 @@ ENCODER_WEIGHTS: Final = "encoder.safetensors"
 DECODER_WEIGHTS: Final = "decoder.safetensors"
 _RUN_FILE: Final = "run.json"
 _FILMS_AT_ONCE: Final = 32
+
+
+class Ablation(StrEnum):
+    """An input of a model, taken away to see what its reports owe to it. The names are those of columns."""
+
+    WITHOUT_FILM = "without_film"
+    """Every film gets the mean features of some: there is a film, but not this one."""
+    WITHOUT_TEXT = "without_text"
+    """The patient's text is absent. For models that read one."""
 
 
 @dataclass(frozen=True)
@@ -72,17 +82,29 @@ class ReportModel(Protocol):
     def preprocessing(self) -> Preprocessing:
         """How its encoder takes films."""
 
+    @property
+    def ablations(self) -> tuple[Ablation, ...]:
+        """The inputs that it has and can be asked to do without."""
+
     def from_films(self, films: Sequence[Film], settings: BeamSettings) -> Iterator[Words | FilmError]:
         """One report a film, in order; that film's error where it can't be read."""
 
     def from_features(self, features: NDArray[np.float32], settings: BeamSettings) -> Iterator[Words]:
         """One report a row of `features`, float32 [N, F]."""
 
+    def encode(self, films: Sequence[Film]) -> NDArray[np.float32]:
+        """Features float32 [n, F] of films that can be read."""
+
     def __enter__(self) -> ReportModel: ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+def is_run(path: Path) -> bool:
+    """Whether the folder is a run, and no bundle."""
+    return not (path / MANIFEST_NAME).is_file() and (path / _RUN_FILE).is_file()
 
 
 def open_model(path: Path, device: str = "auto") -> ReportModel:
@@ -118,6 +140,7 @@ class BundleModel:
         )
         self.disclaimer = self._reporter.disclaimer
         self.settings = self._manifest.settings
+        self.ablations = (Ablation.WITHOUT_FILM,)
         self.preprocessing = self._manifest.preprocessing
 
     def from_films(self, films: Sequence[Film], settings: BeamSettings) -> Iterator[Words | FilmError]:
@@ -127,6 +150,9 @@ class BundleModel:
     def from_features(self, features: NDArray[np.float32], settings: BeamSettings) -> Iterator[Words]:
         for report in self._reporter.decode_stream(features, settings):
             yield self._words(report.tokens)
+
+    def encode(self, films: Sequence[Film]) -> NDArray[np.float32]:
+        return self._reporter.encode([film.path for film in films if film.path])
 
     def _words(self, tokens: Sequence[int]) -> Words:
         return tuple(self._manifest.vocabulary.decode(tokens))
@@ -160,6 +186,7 @@ class RunModel:
         )
         self.disclaimer = disclaimer_of(drawn=self._run.corpus.drawn)
         self.settings: BeamSettings = self._run.settings
+        self.ablations = (Ablation.WITHOUT_FILM,)
         self.preprocessing: Preprocessing = self._run.preprocessing
 
     def from_films(self, films: Sequence[Film], settings: BeamSettings) -> Iterator[Words | FilmError]:
@@ -175,6 +202,14 @@ class RunModel:
             )
             for film in batch:
                 yield FilmError(film.reason) if isinstance(film, DamagedFilm) else next(reports)
+
+    def encode(self, films: Sequence[Film]) -> NDArray[np.float32]:
+        from cxrscribe_train.corpus.films import DamagedFilm, read_films
+        from cxrscribe_train.features import encode_batch
+
+        read = read_films([(film.image_id, film.path) for film in films if film.path], self.preprocessing)
+        pixels = [film for _, film in read if not isinstance(film, DamagedFilm)]
+        return encode_batch(self._run.encoder(), np.stack(pixels))
 
     def from_features(self, features: NDArray[np.float32], settings: BeamSettings) -> Iterator[Words]:
         from cxrscribe.search.decoding import decode_stream

@@ -12,21 +12,33 @@ from typing import Final
 
 from cxrscribe.errors import FilmError
 from cxrscribe.vocabulary import readable
-from cxrscribe_train.evaluation.evaluation import COLUMNS, Evaluation
+from cxrscribe_train.evaluation.evaluation import Evaluation
 from cxrscribe_train.evaluation.examples import Example, Examples
-from cxrscribe_train.evaluation.metrics.labels import LABELS
+from cxrscribe_train.evaluation.metrics.bootstrap import Figure
+from cxrscribe_train.evaluation.metrics.finding_set import FindingSet
+from cxrscribe_train.evaluation.subject import Film
+from cxrscribe_train.findings import ONE_SIDE, VARIATIONS, FindingKind, Side
 
 _FILM_SIDE: Final = 360
+_SMALL_SIDE: Final = 160
+_MOST_OTHERS: Final = 4
 _FILM_QUALITY: Final = 85
 _HEADLINE: Final = (
     "label_f1_micro",
     "label_f1_macro",
     "place_f1_micro",
+    "severity_f1_micro",
     "bleu_4",
     "rouge_l",
     "cider",
     "distinct_share",
 )
+_TITLES: Final = {
+    "constant": "best constant",
+    "most_frequent": "most frequent",
+    "without_film": "without film",
+    "without_text": "without text",
+}
 _GROUPS: Final = (
     ("best", "Best", "Highest F1 of findings among films that have some."),
     ("worst", "Worst", "Lowest F1 of findings."),
@@ -56,6 +68,7 @@ def page(evaluation: Evaluation, examples: Examples) -> str:
             *_headline(evaluation),
             (
                 '<p class="legend"><span class="chip hit">✓ stated and true</span>'
+                '<span class="chip half">≈ true, its side not stated</span>'
                 '<span class="chip missed">− missed</span>'
                 '<span class="chip wrong">+ stated, not true</span></p>'
             ),
@@ -73,20 +86,24 @@ def page(evaluation: Evaluation, examples: Examples) -> str:
 
 
 def _headline(evaluation: Evaluation) -> Iterator[str]:
-    columns = evaluation.comparison.columns
+    compared = evaluation.comparison
+    columns, difference = compared.columns, compared.differences["constant"]
     yield '<table><thead><tr><th scope="col"></th>'
-    yield "".join(f'<th scope="col">{escape(column.replace("_", " "))}</th>' for column in COLUMNS)
-    yield "</tr></thead><tbody>"
+    yield "".join(f'<th scope="col">{escape(_TITLES.get(column, column))}</th>' for column in columns)
+    yield '<th scope="col">model − constant</th></tr></thead><tbody>'
     for name in _HEADLINE:
         if name not in columns["model"]:
             continue
-        cells = (
-            f"<td>{figures[name].value:.3f}"
-            f"<small>{figures[name].low:.3f} to {figures[name].high:.3f}</small></td>"
-            for figures in (columns[column] for column in COLUMNS)
-        )
+        cells = [_cell(figures[name]) for figures in columns.values()]
+        cells.append(_cell(difference[name], sign="+") if name in difference else "<td></td>")
         yield f'<tr><th scope="row">{escape(name)}</th>{"".join(cells)}</tr>'
     yield "</tbody></table>"
+
+
+def _cell(figure: Figure, sign: str = "") -> str:
+    return (
+        f"<td>{figure.value:{sign}.3f}<small>{figure.low:{sign}.3f} to {figure.high:{sign}.3f}</small></td>"
+    )
 
 
 def _group(heading: str, text: str, examples: Sequence[Example]) -> Iterator[str]:
@@ -98,29 +115,78 @@ def _group(heading: str, text: str, examples: Sequence[Example]) -> Iterator[str
 
 def _card(example: Example) -> Iterator[str]:
     film = example.written.film
-    true, stated = (LABELS.names(findings) for findings in (film.truth, example.written.stated))
     yield "<article>"
-    yield f"<figure>{_picture(film.path)}<figcaption>{escape(film.image_id)}</figcaption></figure>"
+    yield f"<figure>{_picture(film.path)}<figcaption>{escape(_caption(film))}</figcaption>"
+    if film.others:
+        pictures = "".join(
+            f"<div>{_picture(other.path, _SMALL_SIDE)}"
+            f"<small>{escape(other.view or 'another view')}</small></div>"
+            for other in film.others[:_MOST_OTHERS]
+        )
+        yield f'<div class="others">{pictures}</div>'
+    yield "</figure>"
     yield '<div class="texts">'
+    given = [("Indication", film.indication), ("Comparison", film.comparison)]
+    if any(text for _, text in given):
+        told = "".join(f"<b>{name}:</b> {escape(text)} " for name, text in given if text)
+        yield f'<h3>Told to the radiologist</h3><p class="told">{told}</p>'
+    if film.drawn:
+        yield f"<h3>Drawn</h3><p>{escape('; '.join(film.drawn))}</p>"
     yield f"<h3>Reference</h3><p>{escape(readable(film.reference))}</p>"
     yield f'<h3>Report</h3><p class="report">{escape(readable(example.written.report))}</p>'
-    chips = [
-        *(_chip("hit", "✓", label) for label in true if label in stated),
-        *(_chip("missed", "−", label) for label in true if label not in stated),
-        *(_chip("wrong", "+", label) for label in stated if label not in true),
-    ]
-    yield f'<p class="chips">{"".join(chips) or "<span class=chip>no finding, none stated</span>"}</p>'
+    chips = "".join(_chips(film.truth, example.written.stated))
+    yield f'<p class="chips">{chips or "<span class=chip>no finding, none stated</span>"}</p>'
     yield (
         f'<p class="scores">F1 of findings {example.label_f1:.2f} · ROUGE-L {example.rouge_l:.2f}</p>'
         "</div></article>"
     )
 
 
-def _chip(kind: str, sign: str, label: str) -> str:
-    return f'<span class="chip {kind}">{sign} {escape(label.replace("_", " "))}</span>'
+def _caption(film: Film) -> str:
+    return f"{film.image_id}, {film.view}" if film.view else film.image_id
 
 
-def _picture(path: Path | None) -> str:
+def _chips(true: FindingSet, stated: FindingSet) -> Iterator[str]:
+    """One chip for each finding, and for each side of those that have sides: hits, misses, errors."""
+    hits: list[str] = []
+    others: list[str] = []
+    for kind in FindingKind:
+        if kind in true.kinds and kind in stated.kinds:
+            right, wrong = _by_side(kind, _sides(kind, true), _sides(kind, stated))
+            hits += right
+            others += wrong
+        elif kind in true.kinds:
+            others += [_chip("missed", "−", kind, side) for side in _sides(kind, true) or [Side.NONE]]
+        elif kind in stated.kinds:
+            others += [_chip("wrong", "+", kind, side) for side in _sides(kind, stated) or [Side.NONE]]
+    yield from (*hits, *sorted(others))
+
+
+def _by_side(kind: FindingKind, true: Sequence[Side], stated: Sequence[Side]) -> tuple[list[str], list[str]]:
+    """The chips of a finding that is there and stated: those that are right, and those that aren't."""
+    if not true:
+        return [_chip("hit", "✓", kind)], []
+    if not stated:
+        return [_chip("half", "≈", kind, *true)], []
+    right = [_chip("hit", "✓", kind, side) for side in true if side in stated]
+    wrong = [_chip("missed", "−", kind, side) for side in true if side not in stated]
+    return right, [*wrong, *(_chip("wrong", "+", kind, side) for side in stated if side not in true)]
+
+
+def _sides(kind: FindingKind, findings: FindingSet) -> list[Side]:
+    """The sides of a kind that can choose one; none where they aren't known or stated."""
+    if len(VARIATIONS[kind].sides) < 2 or findings.places is None:
+        return []
+    return [side for side in ONE_SIDE if (kind, side) in findings.places]
+
+
+def _chip(manner: str, sign: str, kind: FindingKind, *sides: Side) -> str:
+    where = " and ".join(filter(None, sides))
+    text = str(kind).replace("_", " ") + (f", {where}" if where else "")
+    return f'<span class="chip {manner}">{sign} {escape(text)}</span>'
+
+
+def _picture(path: Path | None, side: int = _FILM_SIDE) -> str:
     from PIL import Image
 
     from cxrscribe.films.preprocess import Preprocessing
@@ -129,7 +195,7 @@ def _picture(path: Path | None) -> str:
         return '<div class="no-film">no image file</div>'
     try:
         # As a corpus is read: of any modality, and in a process of its own where a decoder could crash.
-        picture = Image.fromarray(Preprocessing(_FILM_SIDE, _FILM_SIDE).read(path, modalities=()))
+        picture = Image.fromarray(Preprocessing(side, side).read(path, modalities=()))
     except FilmError:
         return '<div class="no-film">film can\'t be read</div>'
     buffer = io.BytesIO()

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, TypeVar
 
 from cxrscribe.errors import InputError
-from cxrscribe_train.cleaning import clean
+from cxrscribe_train.cleaning import clean, comparable
 from cxrscribe_train.corpus.table import Corpus, CorpusRow
 from cxrscribe_train.evaluation.metrics.bleu import Words
 from cxrscribe_train.evaluation.metrics.finding_set import FindingSet, placed
-from cxrscribe_train.findings import FindingKind, Side, Zone
+from cxrscribe_train.findings import FindingKind, Severity, Side, Zone
 
 TRUTH_FILE: Final = "findings.csv"
 _PLACE_COLUMNS: Final = frozenset({"side", "zone"})  # a file without both says nothing of places
+_SEVERITY_COLUMN: Final = "severity"
 _Name = TypeVar("_Name", bound=StrEnum)
 
 
@@ -31,6 +33,23 @@ class Film:
     """None where the corpus has no file of it: it can then be evaluated from features only."""
     reference: Words
     truth: FindingSet
+    view: str = ""
+    """The projection, as in `reports.csv`."""
+    indication: str = ""
+    comparison: str = ""
+    """What the radiologist was told, and compared with."""
+    drawn: tuple[str, ...] = ()
+    """In words, each finding that was drawn; empty for real films and normal drawings."""
+    others: tuple[OtherView, ...] = ()
+    """The other films of the study."""
+
+
+@dataclass(frozen=True)
+class OtherView:
+    """Another film of the same study: its view, and its file, None where the corpus has none."""
+
+    view: str
+    path: Path | None
 
 
 @dataclass(frozen=True)
@@ -38,8 +57,10 @@ class DrawnTruth:
     """The findings that were drawn, by image, from a corpus's `findings.csv`."""
 
     by_image: Mapping[str, FindingSet]
+    in_words: Mapping[str, tuple[str, ...]]
+    """The same for people: severity, side, zone and kind of each finding."""
     normal: FindingSet
-    """No finding; the places unknown where the file has no columns of them."""
+    """No finding; places and severities unknown where the file has no columns of them."""
 
     @classmethod
     def read(cls, corpus: Corpus) -> DrawnTruth | None:
@@ -53,12 +74,19 @@ class DrawnTruth:
             lacking = {"image_id", "finding"} - columns
             if lacking:
                 raise InputError(f"{path} has no column {', '.join(sorted(lacking))}; draw the corpus again")
-            normal = FindingSet(frozenset(), frozenset() if columns >= _PLACE_COLUMNS else None)
+            normal = FindingSet(
+                frozenset(),
+                frozenset() if columns >= _PLACE_COLUMNS else None,
+                frozenset() if _SEVERITY_COLUMN in columns else None,
+            )
             by_image: dict[str, FindingSet] = {}
+            in_words: dict[str, tuple[str, ...]] = {}
             for row in reader:
                 found = _finding(row, f"{path}, line {reader.line_num}")
-                by_image[row["image_id"]] = by_image.get(row["image_id"], normal) | found
-        return cls(by_image, normal)
+                image_id = row["image_id"]
+                by_image[image_id] = by_image.get(image_id, normal) | found
+                in_words[image_id] = (*in_words.get(image_id, ()), _in_words(row))
+        return cls(by_image, in_words, normal)
 
     def of(self, image_id: str) -> FindingSet:
         """What was drawn on the film; nothing for one that the file doesn't name: a normal phantom."""
@@ -85,6 +113,10 @@ class Subject:
         film is left.
         """
         drawn = DrawnTruth.read(corpus)
+        views: dict[str, list[CorpusRow]] = defaultdict(list)
+        for row in corpus.rows:
+            if row.image_id:
+                views[row.study_id].append(row)
         films: list[Film] = []
         without_findings = without_image = 0
         for row in corpus.split(split):
@@ -95,7 +127,7 @@ class Subject:
             elif not available:
                 without_image += 1
             else:
-                films.append(_film(corpus, row, reference, drawn))
+                films.append(_film(corpus, row, reference, drawn, views[row.study_id]))
         if not films:
             raise InputError(
                 f"no film of split {split!r} in {corpus.root} can be evaluated: {without_findings} have no "
@@ -111,6 +143,7 @@ class TrainingReports:
     """References and truths of the training split, one a film, from which the baselines are chosen."""
 
     reports: tuple[Words, ...]
+    """As scores count words: `comparable`."""
     truths: tuple[FindingSet, ...]
 
     @classmethod
@@ -120,7 +153,7 @@ class TrainingReports:
         pairs = [
             (reference, _truth(row, reference, drawn))
             for row in corpus.split("train")
-            if (reference := tuple(clean(row.findings)))
+            if (reference := comparable(clean(row.findings)))
         ]
         if not pairs:
             raise InputError(
@@ -131,14 +164,33 @@ class TrainingReports:
         return cls(reports, truths)
 
 
-def _film(corpus: Corpus, row: CorpusRow, reference: Words, drawn: DrawnTruth | None) -> Film:
+def _film(
+    corpus: Corpus, row: CorpusRow, reference: Words, drawn: DrawnTruth | None, study: Sequence[CorpusRow]
+) -> Film:
     return Film(
         image_id=row.image_id,
         study_id=row.study_id,
-        path=corpus.image_file(row) if row.image_path else None,
+        path=_file(corpus, row),
         reference=reference,
         truth=_truth(row, reference, drawn),
+        view=row.view,
+        indication=row.indication,
+        comparison=row.comparison,
+        drawn=() if drawn is None else drawn.in_words.get(row.image_id, ()),
+        others=tuple(
+            OtherView(other.view, _file(corpus, other)) for other in study if other.image_id != row.image_id
+        ),
     )
+
+
+def _file(corpus: Corpus, row: CorpusRow) -> Path | None:
+    return corpus.image_file(row) if row.image_path else None
+
+
+def _in_words(row: Mapping[str, str]) -> str:
+    """`mild left lower nodule`: what a row of the file says, as far as it says it."""
+    names = (row.get(column, "") for column in (_SEVERITY_COLUMN, "side", "zone", "finding"))
+    return " ".join(name.replace("_", " ") for name in names if name)
 
 
 def _truth(row: CorpusRow, reference: Words, drawn: DrawnTruth | None) -> FindingSet:
@@ -148,10 +200,13 @@ def _truth(row: CorpusRow, reference: Words, drawn: DrawnTruth | None) -> Findin
 def _finding(row: Mapping[str, str], line: str) -> FindingSet:
     """The one finding of a row. Raises InputError naming the line where a name in it isn't known."""
     kind = _named(FindingKind, row, "finding", line)
-    if not row.keys() >= _PLACE_COLUMNS:
-        return FindingSet(frozenset({kind}), None)
-    side, zone = _named(Side, row, "side", line), _named(Zone, row, "zone", line)
-    return FindingSet(frozenset({kind}), placed(kind, side, zone))
+    places = severities = None
+    if row.keys() >= _PLACE_COLUMNS:
+        places = placed(kind, _named(Side, row, "side", line), _named(Zone, row, "zone", line))
+    if _SEVERITY_COLUMN in row:
+        severity = _named(Severity, row, _SEVERITY_COLUMN, line)
+        severities = frozenset({(kind, severity)} if severity is not Severity.NONE else ())
+    return FindingSet(frozenset({kind}), places, severities)
 
 
 def _named(names: type[_Name], row: Mapping[str, str], column: str, line: str) -> _Name:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
-from cxrscribe_train.evaluation.evaluation import COLUMNS, Evaluation
+from cxrscribe_train.evaluation.evaluation import COLUMNS, Comparison, Evaluation
 from cxrscribe_train.evaluation.metrics.bootstrap import Figure
 
 _NAME_WIDTH: Final = 31
 _CELL_WIDTH: Final = 17
-_HEADINGS: Final = {"most_frequent": "most frequent"}
+_HEADINGS: Final = {
+    "most_frequent": "most frequent",
+    "constant": "best constant",
+    "without_film": "without film",
+    "without_text": "without text",
+}
 _LABEL_PREFIX: Final = "label_f1_"
 _SECTIONS: Final = {
     "label_precision_micro": "findings",
     "place_precision_micro": "places of findings",
+    "severity_precision_micro": "severities of findings",
     "distinct_share": "variety and length",
 }
 
@@ -33,8 +39,10 @@ def _lines(evaluation: Evaluation) -> Iterator[str]:
     if left_out:
         yield f"left out: {', '.join(left_out)}"
     yield f"truth of the findings: {_TRUTHS[about.truth]}"
+    if about.times is not None:
+        yield f"evaluation {about.times} of this run on this split"
     yield ""
-    yield " " * _NAME_WIDTH + "".join(_HEADINGS.get(column, column).rjust(_CELL_WIDTH) for column in COLUMNS)
+    yield _heading("", COLUMNS)
     for name in compared.columns["model"]:
         if name in _SECTIONS:
             yield _SECTIONS[name]
@@ -43,6 +51,8 @@ def _lines(evaluation: Evaluation) -> Iterator[str]:
         if about.resamples:
             yield " " * _NAME_WIDTH + "".join(map(_interval, figures))
     yield ""
+    yield from _differences(compared, intervals=bool(about.resamples))
+    yield ""
     if about.resamples:
         yield f"Under each figure: its 95 % interval, {about.resamples} bootstrap resamples of studies."
     yield "In brackets: films with the finding. A kind that no film shows has no figure."
@@ -50,7 +60,28 @@ def _lines(evaluation: Evaluation) -> Iterator[str]:
         yield f"METEOR is left out: {compared.without_meteor}"
     if compared.without_places:
         yield f"The places of findings are left out: {compared.without_places}"
+    if compared.without_severities:
+        yield f"The severities of findings are left out: {compared.without_severities}"
+    if "label_f1_micro" not in compared.columns["model"]:
+        yield "Findings have no figures: none is true of any film. The labeller reads English only."
     yield about.disclaimer
+
+
+def _differences(compared: Comparison, *, intervals: bool) -> Iterator[str]:
+    """What the model has over the best constant, and what it owes to each of its inputs."""
+    columns = [*compared.differences]
+    yield _heading("model minus ...", columns)
+    for name in compared.differences["constant"]:
+        if name.startswith(_LABEL_PREFIX) and not name.endswith(("_micro", "_macro")):
+            continue  # too many lines; evaluation.json has them
+        figures = [compared.differences[column].get(name) for column in columns]
+        yield f"{name:{_NAME_WIDTH}}" + "".join(map(_signed, figures))
+        if intervals:
+            yield " " * _NAME_WIDTH + "".join(map(_interval, figures))
+
+
+def _heading(name: str, columns: Iterable[str]) -> str:
+    return f"{name:{_NAME_WIDTH}}" + "".join(_HEADINGS.get(each, each).rjust(_CELL_WIDTH) for each in columns)
 
 
 _LEFT_OUT: Final = ("without_findings", "without_image", "without_features", "damaged")
@@ -64,12 +95,17 @@ def _row_name(name: str, support: object) -> str:
     kind = name.removeprefix(_LABEL_PREFIX)
     if name.startswith(_LABEL_PREFIX) and isinstance(support, dict) and kind in support:
         return f"  f1 {kind} ({support[kind]})"
-    within_section = name.removeprefix("label_").removeprefix("place_")
+    within_section = name.removeprefix("label_").removeprefix("place_").removeprefix("severity_")
     return name if within_section == name else f"  {within_section}"
 
 
 def _cell(figure: Figure | None) -> str:
     return ("-" if figure is None else _number(figure.value)).rjust(_CELL_WIDTH)
+
+
+def _signed(figure: Figure | None) -> str:
+    text = "-" if figure is None else _number(figure.value)
+    return ("+" + text if figure is not None and figure.value > 0 else text).rjust(_CELL_WIDTH)
 
 
 def _interval(figure: Figure | None) -> str:

@@ -1,21 +1,28 @@
-"""Let a model write a report for every film, from the film or from its features."""
+"""Let a model write a report for every film, or for its features, with all inputs or without one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
 
 from cxrscribe.cli.progress import progress
 from cxrscribe.errors import FilmError, InputError
 from cxrscribe.settings import BeamSettings
 from cxrscribe_train.evaluation.evaluation import Written
 from cxrscribe_train.evaluation.metrics.bleu import Words
-from cxrscribe_train.evaluation.model import ReportModel
+from cxrscribe_train.evaluation.model import Ablation, ReportModel
 from cxrscribe_train.evaluation.subject import Film
 
 if TYPE_CHECKING:
     from cxrscribe_train.feature_file import FeatureFile
+
+
+FILMS_OF_THE_MEAN: Final = 64
+"""Films whose mean features stand for every film where the film is taken away."""
 
 
 def open_features(path: Path, model: ReportModel) -> FeatureFile:
@@ -47,6 +54,30 @@ def write_reports(
         else:
             written.append(Written(film, report))
     return written, damaged
+
+
+def write_without(
+    model: ReportModel,
+    ablation: Ablation,
+    films: Sequence[Film],
+    settings: BeamSettings,
+    encoded: FeatureFile | None,
+) -> list[Words]:
+    """The reports that the model writes for films that can be read, without one of its inputs.
+
+    Without film every film has the mean features of the first ones, so that all get one report. Without text
+    the films come without indication and comparison.
+    """
+    if ablation is Ablation.WITHOUT_FILM:
+        some = films[:FILMS_OF_THE_MEAN]
+        features = model.encode(some) if encoded is None else encoded.rows_of(one.image_id for one in some)
+        (report,) = model.from_features(features.mean(axis=0, keepdims=True, dtype=np.float32), settings)
+        return [report] * len(films)
+    silent = [replace(film, indication="", comparison="") for film in films]
+    reports = list(_reports(model, silent, settings, encoded))
+    if any(isinstance(report, FilmError) for report in reports):
+        raise InputError("a film that could be read before can't be read any more; evaluate again")
+    return [report for report in reports if not isinstance(report, FilmError)]
 
 
 def _reports(

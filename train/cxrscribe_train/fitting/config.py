@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from cxrscribe.errors import InputError
 from cxrscribe.films.rules import PngRange
+from cxrscribe_train.cleaning import CLEANING
 from cxrscribe_train.fitting.augmentation import Augmentation
 
 OptionValue = int | float | str
@@ -58,10 +59,14 @@ class TextConfig:
 
     min_count: int = _option(2, "Words seen less often in the training split become <unk>.")
     max_tokens: int = _option(100, "Longer reports are cut to this many words; a cut report has no <end>.")
+    cleaning: int = _option(
+        CLEANING, "Rules that make words of a text: 2, or 1, the older ones without commas and accents."
+    )
 
     def __post_init__(self) -> None:
         _require(self.min_count >= 1, "text", "min_count", self.min_count, "give at least 1")
         _require(self.max_tokens >= 1, "text", "max_tokens", self.max_tokens, "give at least 1")
+        _require(self.cleaning in (1, CLEANING), "text", "cleaning", self.cleaning, f"give 1 or {CLEANING}")
 
 
 @dataclass(frozen=True)
@@ -128,6 +133,11 @@ class FitConfig:
         )
 
 
+# What a config file that doesn't speak of a setting was written with, where that isn't today's default:
+# settings that came later. Files of runs with these values don't name them, so that older checkpoints still
+# fit.
+_BEFORE_IT_CAME: Final = {("text", "cleaning"): 1}
+
 # What only an end-to-end training asks for, with its defaults.
 _END_TO_END_ONLY: Final = {
     (section, setting.name): setting.default
@@ -171,7 +181,10 @@ class TrainingConfig:
         }
 
     def to_toml(self) -> str:
-        """The text of a config file that gives this config again, without settings that it doesn't use."""
+        """The text of a run's config file, from which `read_written` makes this config again.
+
+        Settings that the training doesn't use are left out.
+        """
         import tomli_w
 
         document: dict[str, Any] = {"end_to_end": self.end_to_end}
@@ -180,11 +193,19 @@ class TrainingConfig:
                 f.name: getattr(getattr(self, section), f.name)
                 for f in dataclasses.fields(getattr(self, section))
                 if self.end_to_end or (section, f.name) not in _END_TO_END_ONLY
+                if getattr(getattr(self, section), f.name) != _BEFORE_IT_CAME.get((section, f.name))
             }
             document[section] = {
                 name: dict(value) if isinstance(value, Mapping) else value for name, value in table.items()
             }
         return tomli_w.dumps({name: table for name, table in document.items() if table != {}})
+
+
+def read_written(path: Path) -> TrainingConfig:
+    """The config that `to_toml` wrote, in this version or an earlier one. Raises InputError as those do."""
+    end_to_end, overrides = read_overrides(path)
+    before = [Override(section, name, value) for (section, name), value in _BEFORE_IT_CAME.items()]
+    return build_config([*before, *overrides], end_to_end=bool(end_to_end))
 
 
 @dataclass(frozen=True)

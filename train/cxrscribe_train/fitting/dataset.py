@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cxrscribe.errors import InputError
 from cxrscribe.vocabulary import END, PAD, START, Vocabulary
-from cxrscribe_train.cleaning import clean
+from cxrscribe_train.cleaning import CLEANING, clean
 from cxrscribe_train.corpus.table import Corpus
 from cxrscribe_train.fitting.augmentation import Augmentation
 from cxrscribe_train.fitting.hints import read_hints
@@ -49,13 +49,14 @@ class Examples:
         )
 
 
-def read_examples(corpus: Corpus, split: str, *, need_file: bool) -> Examples:
+def read_examples(corpus: Corpus, split: str, *, need_file: bool, cleaning: int = CLEANING) -> Examples:
     """The images of a split whose study has FINDINGS, cleaned.
 
     Args:
         corpus: the table.
         split: `train`, `val` or `test`.
         need_file: leave out images without a file.
+        cleaning: version of the rules that make words of a text.
 
     Raises:
         InputError: nothing is left.
@@ -63,7 +64,7 @@ def read_examples(corpus: Corpus, split: str, *, need_file: bool) -> Examples:
     image_ids, words = [], []
     without_image = without_findings = 0
     for row in corpus.split(split):
-        tokens = clean(row.findings)
+        tokens = clean(row.findings, cleaning)
         if not row.image_id or (need_file and not row.image_path):
             without_image += 1
         elif not tokens:

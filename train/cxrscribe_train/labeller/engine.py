@@ -10,13 +10,16 @@ from itertools import groupby, pairwise
 from typing import Final
 
 from cxrscribe.vocabulary import SENTENCE_END
-from cxrscribe_train.cleaning import clean
-from cxrscribe_train.findings import FindingKind
+from cxrscribe_train.cleaning import COMMAS, clean
+from cxrscribe_train.findings import FindingKind, Severity
 from cxrscribe_train.labeller import negation, terms
 from cxrscribe_train.labeller.phrase import STATES, compile_phrases
 from cxrscribe_train.labeller.place import Place, places_of
+from cxrscribe_train.labeller.severity import severities_of
 
 _TAKEN: Final = "#"
+_OPENS: Final = "|"
+"""Stands for a comma after which a positive statement opens."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +76,39 @@ def label_places(words: Iterable[str]) -> frozenset[tuple[FindingKind, Place]]:
     )
 
 
+def label_severities(words: Iterable[str]) -> frozenset[tuple[FindingKind, Severity]]:
+    """How marked the findings of `label_words` are said to be: every severity that their sentences name.
+
+    A sentence with several findings gives each of them all its severities, where the kind has some.
+    """
+    return frozenset(
+        (kind, severity)
+        for sentence in _sentences(words)
+        for kind in _label_sentence(" ".join(sentence))
+        for severity in severities_of(sentence, kind)
+    )
+
+
 def _sentences(words: Iterable[str]) -> Iterator[list[str]]:
+    """The words of each sentence, contractions written out, and commas only where a statement opens after
+    one.
+    """
     for ends, sentence in groupby(words, key=lambda word: word == SENTENCE_END):
-        if not ends:
-            yield list(sentence)
+        if ends:
+            continue
+        written = [part for word in sentence for part in _written_out(word)]
+        yield [
+            _OPENS if word in COMMAS else word
+            for word, following in zip(written, [*written[1:], ""], strict=True)
+            if word not in COMMAS or _OPENER.fullmatch(following)
+        ]
+
+
+def _written_out(word: str) -> tuple[str, ...]:
+    """`isn't` as `is not`, `can't` as `cannot`; other words as they are."""
+    if word.endswith("n't"):
+        return ("cannot",) if word == "can't" else (word.removesuffix("n't"), "not")
+    return (word,)
 
 
 @lru_cache(maxsize=65536)  # reports repeat their sentences, a model's reports even more so
@@ -107,10 +139,14 @@ def _negated(sentence: str, mentions: list[_Mention]) -> frozenset[_Mention]:
     free = _blank(sentence, (match.span() for match in _NOT_A_NEGATION.finditer(sentence)))
     walls = [_Wall(match.start(), match.end(), match[0]) for match in _BOUNDARY.finditer(free)]
     negated: set[_Mention] = set()
-    after = list(_AFTER.finditer(free))
-    for cue in after:
-        negated |= set(_before_cue(cue, mentions, walls))
-    free = _blank(free, (match.span() for match in after))
+    spent: list[tuple[int, int]] = []
+    for cue in _AFTER.finditer(free):
+        reached = set(_before_cue(cue, mentions, walls))
+        negated |= reached
+        # "Resolved effusion": what negates nothing before it may negate what follows.
+        if reached or not _BEFORE.fullmatch(cue[0]):
+            spent.append(cue.span())
+    free = _blank(free, spent)
     for cue in _BEFORE.finditer(free):
         negated |= set(_after_cue(cue, mentions, walls))
     return frozenset(negated)
@@ -144,7 +180,7 @@ def _before_cue(cue: re.Match[str], mentions: list[_Mention], walls: list[_Wall]
     """Mentions between the start of the clause and a cue; after "there is a" only the nearest one."""
     before = [wall for wall in walls if wall.end <= cue.start()]
     if _PLURAL.match(cue[0]):
-        before = [wall for wall in before if not wall.text.startswith(("and", "or"))]
+        before = [wall for wall in before if not wall.text.startswith(("and", "or", _OPENS))]
     limit, introduced = (before[-1].end, before[-1].text.startswith("there")) if before else (0, False)
     reached = cue.start()
     for mention in reversed([mention for mention in mentions if limit <= mention.start]):

@@ -20,6 +20,9 @@ WORDS: Final[dict[str, str]] = {
     "fully": "completely|entirely|definitely|totally|now|since|essentially|almost|subsequently",
     "great": "significant|interval|definite|appreciable|substantial|gross|other|further|major",
     "change": "changes?|increase in size|decrease|progression|worsening|improvement|difference|interval",
+    "growing": "effusions?|pneumothora(x|ces)|nodules?|mass|consolidations?|atelectasis|infiltrates?",
+    "hardly": "cannot|can not|could not|not|difficult to|hard to|impossible to|may not",
+    "nearly": "near|nearly|almost|partial|partially|incomplete|incompletely|not",
     "earlier": "prior|previous|earlier|comparison|old|last",
     "view": (
         "(lateral|frontal|posteroanterior|anteroposterior|pa|ap) "
@@ -43,9 +46,13 @@ NOT_A_NEGATION: Final[tuple[str, ...]] = (
     "not previously \\w+",
     "not [be] (<surely> )*<seen> (on|in|at) [the] <view>",
     "no longer enlarging",
+    "(no|without) ((any|significant|interval|definite) )*increase (in|of)(?=( the)?( \\w+)? <growing>)",
+    "(ensure|document|confirm|assure) [complete|its] (resolution|clearing) [of]",
+    "<nearly> [complete|completely|fully] (resolution|clearing|resolved|cleared) [of]",
     # Possible.
-    "(cannot|can not|could not|not|difficult to|may not) [be] [<fully>] (excluded?|ruled out|rule out)",
+    "<hardly> [be] [<fully>] (excluded?|ruled out|rule out)",
     "not only",
+    "not (clear|certain|sure|known) (whether|if)",
     "not necessarily",
 )
 """Look like a negation and are none; taken out before the others are looked for."""
@@ -62,12 +69,17 @@ BEFORE: Final[tuple[str, ...]] = (
     "(absence|lack) of",
     "(absent|lacks|lacking)",
     "(clear|free|cleared|devoid) (of|from)",
-    "negative for",
+    "(negative|neg) for",
+    "nothing (to suggest|to indicate|suggesting)",
+    "ø",
+    "r o",
+    "(history|hx) of",
+    "to rule out",
     "(rather than|instead of|as opposed to)",
     "rules? out",
-    "exclud(es|ing)",
+    "exclud(e|es|ing)",
     "unlikely [to represent|to be|to reflect]",
-    "(resolution|clearing|removal|disappearance) of",
+    "(resolution|clearing|clearance|removal|disappearance) of",
     "(resolved|removed|former)",
     "(could|may|might|can|potentially) obscure",
     "obscuring",
@@ -85,6 +97,11 @@ AFTER: Final[tuple[str, ...]] = (
     "[<be>] (<fully> )*resolved",
     "<be> (<fully> )*(cleared|disappeared|removed|excluded|ruled out|withdrawn)",
     "(has|have) (<fully> )*(cleared|disappeared|resolved|gone)",
+    "<be> (<fully> )*gone",
+    "cleared(?! (of|from))",
+    "(has|have) not (<surely> )*(developed|appeared|recurred|occurred|formed)",
+    "neither (is|are|was|were) (<surely> )*<seen>",
+    "no(?!.)",
     "[<be>] [considered|felt|thought|thought to be|felt to be] [highly|very] unlikely",
     (
         "<be> [grossly|entirely|otherwise|all] (<normal>|not (\\w+ly )?<abnormal>)"
@@ -103,6 +120,9 @@ BOUNDARIES: Final[tuple[str, ...]] = (
     "there (is|are|has been|have been|was|were|remains?|appears?)",
     "(and|or) (there|the|a|an|has|have|is|are|shows?|demonstrates?)",
     "status post",
+    "(following|after)",
+    "(only|just)",
+    r"\|",
 )
 """Where a clause ends and the reach of a cue with it."""
 

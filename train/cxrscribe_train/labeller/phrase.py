@@ -22,7 +22,8 @@ STATES: Final = "{is}"
 
 _DEGREE: Final = (
     "again|also|asymmetrically|bilaterally|borderline|chronically|considerably|diffusely|grossly|in size|"
-    "likely|little|marked|markedly|massively|mild|mildly|minimally|moderate|moderately|more|newly|noted|now|"
+    "likely|(?:at )?(?:the )?upper (?:limits? of )?normal to|little|marked|markedly|massively|mild|mildly|"
+    "minimally|moderate|moderately|more|newly|noted|now|"
     "persistently|possibly|probably|quite|relatively|seen|severe|severely|significantly|slightly|somewhat|"
     "stably|still|substantially|to|top normal to|and|a"
 )

@@ -51,6 +51,7 @@ IGNORED: Final[tuple[str, ...]] = (
     "(enteric|feeding|intrathecal|ureteral|drainage|pigtail|foley|epidural|shunt|suction) catheters?",
     "catheter tubing",
     "(bronchovascular|vascular) markings",
+    "normal [appearing] (interstitial|interstitium|lung|pulmonary|reticular) [markings?|patterns?]",
     "(under|below|beneath) [the] [right|left] <diaphragm>",
 )
 """Phrases that hold a word of a finding and mean something else; taken out before anything is looked for."""
@@ -136,6 +137,7 @@ TERMS: Final[dict[FindingKind, tuple[str, ...]]] = {
     ),
     FindingKind.PNEUMOTHORAX: (
         "(hydro|hemo)?pneumothora(x|ces|xes)",
+        "ptx",
         "pleural air [collection]",
     ),
     FindingKind.EMPHYSEMA: (
@@ -191,7 +193,8 @@ TERMS: Final[dict[FindingKind, tuple[str, ...]]] = {
         "picc",
         "(porta?|medi|infusa) ?[a] ?(cath|port|caths|ports)(eter)?",
         "(chest|chest wall|infusion|venous|subclavian|jugular) ports?",
-        "chest xxxx [with] tip",
+        "chest xxxx [with|whose] ..2 tip",
+        "xxxx a xxxx(?= (is|are|remains?|has|terminat(es|ing)|ends|tip|with))",
         "cvc",
         "catheters?",
     ),

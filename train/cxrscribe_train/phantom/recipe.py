@@ -11,12 +11,13 @@ from cxrscribe_train.corpus.study import Study
 from cxrscribe_train.findings import Finding
 from cxrscribe_train.phantom.sampling import sample_findings
 from cxrscribe_train.phantom.stream import IntegerStream, named_seed
+from cxrscribe_train.phantom.wording.indications import write_indication
 from cxrscribe_train.phantom.wording.mesh import NORMAL_HEADING, findings_from_mesh, mesh_of
 from cxrscribe_train.phantom.wording.report import (
+    style_of,
     write_comparison,
     write_findings,
     write_impression,
-    write_indication,
 )
 
 _PHANTOM_IMAGE: Final = re.compile(r"PH\d+N\d+_PA|.+_PHANTOM")
@@ -55,13 +56,17 @@ def sampled_recipe(seed: int, index: int) -> Recipe:
     """Study `index` (from 1) of the phantoms of `seed`; it doesn't depend on how many there are."""
     findings = sample_findings(IntegerStream.named("phantom", seed, index, "findings"))
     words = IntegerStream.named("phantom", seed, index, "words")
+    told = IntegerStream.named("phantom", seed, index, "indication")
+    style = style_of(IntegerStream.named("phantom", seed, index, "words"))
     study_id = f"PH{seed}N{index}"
+    text, impression = write_findings(findings, words), write_impression(findings, words)
+    words.next()  # the choice of an indication, before these had a stream of their own
     study = Study(
         study_id=study_id,
         image_ids=(f"{study_id}_PA",),
-        findings=write_findings(findings, words),
-        impression=write_impression(findings, words),
-        indication=write_indication(words),
+        findings=text,
+        impression=impression,
+        indication=write_indication(findings, style, told),
         comparison=write_comparison(words),
         mesh=tuple(mesh_of(finding) for finding in findings) or (NORMAL_HEADING,),
     )

@@ -5,16 +5,18 @@ import pytest
 from cxrscribe_train.cleaning import clean
 from cxrscribe_train.evaluation.metrics.finding_set import FindingSet, placed
 from cxrscribe_train.findings import FindingKind as K
-from cxrscribe_train.findings import Side, Zone
+from cxrscribe_train.findings import Severity, Side, Zone
 
 LEFT_NODULE = FindingSet(frozenset({K.NODULE}), frozenset({(K.NODULE, Side.LEFT)}))
 LOWER_MASS = FindingSet(frozenset({K.MASS}), frozenset({(K.MASS, Zone.LOWER)}))
 MASS_SOMEWHERE = FindingSet(frozenset({K.MASS}), None)
 
 
-def test_a_report_states_kinds_and_places() -> None:
-    assert FindingSet.stated_by(clean("The heart is enlarged. No mass. Nodule on the left.")) == FindingSet(
-        frozenset({K.CARDIOMEGALY, K.NODULE}), frozenset({(K.NODULE, Side.LEFT)})
+def test_a_report_states_kinds_places_and_severities() -> None:
+    assert FindingSet.stated_by(clean("The heart is mildly enlarged. Nodule on the left.")) == FindingSet(
+        frozenset({K.CARDIOMEGALY, K.NODULE}),
+        frozenset({(K.NODULE, Side.LEFT)}),
+        frozenset({(K.CARDIOMEGALY, Severity.MILD)}),
     )
 
 
@@ -28,6 +30,16 @@ def test_a_union_has_the_findings_of_both() -> None:
 def test_a_union_with_unknown_places_has_unknown_places() -> None:
     for union in (LEFT_NODULE | MASS_SOMEWHERE, MASS_SOMEWHERE | LEFT_NODULE):
         assert union == FindingSet(frozenset({K.NODULE, K.MASS}), None)
+
+
+def test_a_union_has_the_severities_of_both_or_unknown_ones() -> None:
+    small = FindingSet(frozenset({K.MASS}), None, frozenset({(K.PLEURAL_EFFUSION, Severity.MILD)}))
+    large = FindingSet(frozenset({K.MASS}), None, frozenset({(K.PLEURAL_EFFUSION, Severity.SEVERE)}))
+    assert (small | large).severities == {
+        (K.PLEURAL_EFFUSION, Severity.MILD),
+        (K.PLEURAL_EFFUSION, Severity.SEVERE),
+    }
+    assert (small | MASS_SOMEWHERE).severities is None
 
 
 @pytest.mark.parametrize(

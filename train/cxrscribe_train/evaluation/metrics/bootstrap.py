@@ -8,7 +8,7 @@ figure are one matrix product.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -30,17 +30,30 @@ class Figure:
     value: float
     low: float
     high: float
+    resampled: NDArray[np.float64] | None = field(default=None, compare=False, repr=False)
+    """The value in each resample, [B]; all columns use the same resamples, so that two can be subtracted."""
 
     @classmethod
     def of(cls, value: float, resampled: NDArray[np.float64]) -> Figure:
         """The percentile interval of `resampled` [B], undefined ones left out, about `value`."""
         defined = resampled[np.isfinite(resampled)]
         if not defined.size:
-            return cls(value, value, value)
+            return cls(value, value, value, resampled)
         tail = (1 - CONFIDENCE) / 2
         low, high = np.quantile(defined, [tail, 1 - tail])
         # With few films the quantiles can miss the value by a hair; an interval holds its value.
-        return cls(value, min(float(low), value), max(float(high), value))
+        return cls(value, min(float(low), value), max(float(high), value), resampled)
+
+    def minus(self, other: Figure) -> Figure:
+        """The paired difference: of the values, and in every resample of the same films.
+
+        What two columns have in common, such as films that are hard for both, cancels out. Its interval is
+        narrower than the two intervals would suggest.
+        """
+        value = self.value - other.value
+        if self.resampled is None or other.resampled is None:
+            return Figure(value, value, value)
+        return Figure.of(value, self.resampled - other.resampled)
 
     def to_json(self, name: str) -> dict[str, object]:
         """`{name: value, name_interval: [low, high]}`."""

@@ -1,4 +1,4 @@
-"""What a film shows or a report states: kinds of finding, and where they are."""
+"""What a film shows or a report states: kinds of finding, where they are, and how marked."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from cxrscribe_train.findings import ONE_SIDE, FindingKind, Side, Zone
-from cxrscribe_train.labeller import PLACES, Place, label_places, label_words
+from cxrscribe_train.findings import ONE_SIDE, FindingKind, Severity, Side, Zone
+from cxrscribe_train.labeller import PLACES, Place, label_places, label_severities, label_words
 
 Placement: TypeAlias = tuple[FindingKind, Place]
 """A kind of finding at one side, or in one zone."""
+
+Graded: TypeAlias = tuple[FindingKind, Severity]
+"""A kind of finding with how marked it is."""
 
 
 @dataclass(frozen=True)
@@ -19,22 +22,27 @@ class FindingSet:
 
     kinds: what is there.
     places: each side and each zone of each kind; None where they aren't known.
+    severities: each severity of each kind that has some; None where they aren't known.
     """
 
     kinds: frozenset[FindingKind]
     places: frozenset[Placement] | None
+    severities: frozenset[Graded] | None = None
 
     @classmethod
     def stated_by(cls, report: Sequence[str]) -> FindingSet:
         """What the labeller reads in the cleaned words of a report."""
-        return cls(label_words(report), label_places(report))
+        return cls(label_words(report), label_places(report), label_severities(report))
 
     def __or__(self, other: FindingSet) -> FindingSet:
-        """The findings of both; their places are unknown where those of one are."""
-        kinds = self.kinds | other.kinds
-        if self.places is None or other.places is None:
-            return FindingSet(kinds, None)
-        return FindingSet(kinds, self.places | other.places)
+        """The findings of both; their places and severities are unknown where those of one are."""
+        return FindingSet(
+            self.kinds | other.kinds,
+            None if self.places is None or other.places is None else self.places | other.places,
+            None
+            if self.severities is None or other.severities is None
+            else self.severities | other.severities,
+        )
 
 
 def placed(kind: FindingKind, side: Side, zone: Zone) -> frozenset[Placement]:

@@ -213,7 +213,7 @@ def findings_from_mesh(headings: Sequence[str], stream: IntegerStream) -> MeshDr
 
 
 def _findings(heading: str, stream: IntegerStream) -> list[Finding]:
-    kind = _kind(heading)
+    kind = kind_of(heading)
     if kind is None:
         return []
     qualifiers, allowed = _qualifiers(heading), VARIATIONS[kind]
@@ -239,7 +239,8 @@ def _findings(heading: str, stream: IntegerStream) -> list[Finding]:
     ]
 
 
-def _kind(heading: str) -> FindingKind | None:
+def kind_of(heading: str) -> FindingKind | None:
+    """The kind that a heading says is there; None for one that has no drawing."""
     descriptor, qualifiers = heading.split("/")[0].strip().lower(), _qualifiers(heading)
     for rule in _RULES:
         if descriptor in rule.descriptors and rule.required <= qualifiers and not rule.refused & qualifiers:

@@ -178,17 +178,6 @@ NORMAL_IMPRESSION: Sentences = (
     (2, "normal chest film."),
 )
 
-INDICATIONS: Sentences = (
-    (4, "XXXX-year-old with cough."),
-    (3, "XXXX-year-old with shortness of breath and XXXX."),
-    (3, "Chest pain."),
-    (2, "Fever and productive cough for XXXX days."),
-    (2, "Preoperative examination."),
-    (2, "Dyspnea on exertion."),
-    (1, "Follow-up after XXXX."),
-    (1, "Fall from a ladder, pain of the XXXX side."),
-    (1, "Positive skin test."),
-)
 COMPARISONS: Sentences = (
     (5, "None."),
     (3, "XXXX, XXXX."),

@@ -29,7 +29,6 @@ from cxrscribe_train.phantom.wording.phrases import (
     DEGREES,
     EXTENTS,
     IMPRESSION,
-    INDICATIONS,
     NORMAL_IMPRESSION,
     PLACES,
     POSITIVE,
@@ -42,7 +41,7 @@ _STATEMENT_ORDER = tuple(STATION_OF)
 
 def write_findings(findings: Sequence[Finding], stream: IntegerStream) -> str:
     """The FINDINGS paragraph that states `findings` and nothing else as present."""
-    style = stream.weighted(STYLES)
+    style = style_of(stream)
     present = frozenset(finding.kind for finding in findings)
     ordered = sorted(findings, key=lambda finding: _STATEMENT_ORDER.index(finding.kind))
     sentences: list[str] = []
@@ -56,16 +55,16 @@ def write_findings(findings: Sequence[Finding], stream: IntegerStream) -> str:
     return " ".join(_capitalized(sentence) for sentence in sentences)
 
 
+def style_of(stream: IntegerStream) -> Style:
+    """The style of the report that `write_findings` would write from this stream: its first choice."""
+    return stream.weighted(STYLES)
+
+
 def write_impression(findings: Sequence[Finding], stream: IntegerStream) -> str:
     """The IMPRESSION: the findings in brief, or that there are none."""
     if not findings:
         return _capitalized(stream.weighted(NORMAL_IMPRESSION))
     return " ".join(_capitalized(_filled(IMPRESSION[finding.kind], finding, stream)) for finding in findings)
-
-
-def write_indication(stream: IntegerStream) -> str:
-    """Why the film was taken, with XXXX where the collections of real reports have removed something."""
-    return stream.weighted(INDICATIONS)
 
 
 def write_comparison(stream: IntegerStream) -> str:

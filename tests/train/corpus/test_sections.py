@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cxrscribe_train.corpus.sections import SECTIONS, sections
+
+MIMIC = """                                 FINAL REPORT
+ EXAMINATION:  CHEST (PA AND LAT)
+
+ INDICATION:  ___F with new onset ascites  // eval for infection
+
+ TECHNIQUE:  Chest PA and lateral
+
+ COMPARISON:  None.
+
+ FINDINGS:
+
+ HEART:  Normal.
+ There is no focal consolidation.
+
+ IMPRESSION:
+
+ No acute process.
+
+ RECOMMENDATION(S):  none
+"""
+
+
+def test_headings_in_capitals() -> None:
+    assert sections(MIMIC) == {
+        "indication": "___F with new onset ascites  // eval for infection",
+        "comparison": "None.",
+        "findings": "HEART:  Normal.\n There is no focal consolidation.",
+        "impression": "No acute process.",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Findings: clear.\nImpression: normal.", {"findings": "clear.", "impression": "normal."}),
+        ("HISTORY: cough. FINDINGS: Clear. IMPRESSION: Normal.", ("cough.", "Clear.", "Normal.")),
+        ("FINDINGS AND IMPRESSION: Clear.", {"findings": "Clear."}),
+        ("FINDINGS: Clear.\nFINDINGS: Large heart.", {"findings": "Clear.\n\nLarge heart."}),
+        ("Normal findings: none of them.", {}),
+        ("IMPRESSION:", {}),
+        ("FINDINGS\nClear.\nIMPRESSION\nNormal.", {"findings": "Clear.", "impression": "Normal."}),
+        ("Clear findings\nFindings\nof no kind", {}),
+        ("", {}),
+        (
+            "HALLAZGOS: Sin derrame.\nIMPRESIÓN: Normal.",
+            {"findings": "Sin derrame.", "impression": "Normal."},
+        ),
+        (
+            "检查所见：两肺清晰。\n诊断意见：未见异常。",
+            {"findings": "两肺清晰。", "impression": "未见异常。"},
+        ),
+        ("Befund: frei.\nBeurteilung: normal", {"findings": "frei.", "impression": "normal"}),
+    ],
+)
+def test_headings_of_other_reports(text: str, found: dict[str, str] | tuple[str, ...]) -> None:
+    if isinstance(found, tuple):
+        found = dict(zip(("indication", "findings", "impression"), found, strict=True))
+    assert sections(text) == found
+
+
+WORDS = st.text("abc .,", min_size=1).map(str.strip).filter(bool)
+
+
+@given(st.dictionaries(st.sampled_from(SECTIONS), WORDS))
+def test_what_stands_under_a_heading_is_found(texts: dict[str, str]) -> None:
+    report = "\n\n".join(f" {name.upper()}:  {text}" for name, text in texts.items())
+    assert sections(report) == texts
+
+
+@given(st.text())
+def test_any_text_has_sections_or_none(text: str) -> None:
+    assert set(sections(text)) <= set(SECTIONS)
