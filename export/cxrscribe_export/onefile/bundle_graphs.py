@@ -24,7 +24,6 @@ from cxrscribe.errors import BundleError
 from cxrscribe_export.graphs.conversion import OPSET
 from cxrscribe_export.graphs.fusion import fuse, fuse_initial_state
 from cxrscribe_export.graphs.naming import ELEMENT_TYPES
-from cxrscribe_export.onefile.inlining import subgraphs
 
 
 @dataclass(frozen=True)
@@ -83,16 +82,11 @@ def _load(file: Path) -> onnx.ModelProto:
     except Exception as error:  # protobuf's own, whose class differs from one implementation to the next
         raise BundleError(f"{file} is not an ONNX graph ({error}); export the bundle again") from None
     opsets = {(entry.domain or "ai.onnx", entry.version) for entry in model.opset_import}
-    foreign = {node.domain for node in model.graph.node} - {"", "ai.onnx"}
-    if opsets != {("ai.onnx", OPSET)} or foreign:
-        shown = ", ".join(sorted({f"{domain} {version}" for domain, version in opsets} | foreign))
+    if opsets != {("ai.onnx", OPSET)}:
+        shown = ", ".join(sorted(f"{domain} {version}" for domain, version in opsets))
         raise BundleError(
             f"{file} uses the operators {shown}, but one file is made of ai.onnx {OPSET} alone, which runs "
             "everywhere; export the bundle again, or choose another precision"
-        )
-    if subgraphs(model.graph.node):
-        raise BundleError(
-            f"{file} holds a subgraph, which no graph of cxrscribe has; export the bundle again"
         )
     return model
 
