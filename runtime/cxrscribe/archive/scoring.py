@@ -24,6 +24,7 @@ from cxrscribe.archive.stream import Group, RowStream
 from cxrscribe.arguments import MOST_AT_ONCE, flag, none_or, several, whole_number
 from cxrscribe.engine import Engine
 from cxrscribe.errors import CxrscribeError
+from cxrscribe.freed_memory import return_freed_memory
 from cxrscribe.json_object import JsonObject
 from cxrscribe.search.scheduler import IMAGES_AT_ONCE
 from cxrscribe.sessions.device import processor_name
@@ -194,6 +195,7 @@ class _Scorer:
         committed = self._run.place.create(name, content)
         there = header if committed else part_header(self._run.place, name)
         self._breaker.shard_done()
+        return_freed_memory()
         return _receipt(
             header,
             self._attempts.pop(group.shard),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Final
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy.typing as npt
 
 from cxrscribe.errors import FilmError, Reason
 from cxrscribe.forks import ForkSafeLock
+from cxrscribe.freed_memory import return_freed_memory
 
 SMALLEST_SIDE: Final = 16
 LARGEST_SIDE: Final = 20_000
@@ -50,15 +50,7 @@ def room_for(height: int, width: int) -> Iterator[None]:
         try:
             yield
         finally:
-            _give_back_memory()
-
-
-def _give_back_memory() -> None:
-    if sys.platform == "linux":
-        import ctypes
-
-        with suppress(AttributeError, OSError):  # musl has no such function, and needs none
-            ctypes.CDLL(None).malloc_trim(0)
+            return_freed_memory()
 
 
 def check_visible(fitted: npt.NDArray[np.uint8]) -> None:

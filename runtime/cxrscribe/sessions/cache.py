@@ -6,7 +6,6 @@ memory instead of reading, converting and copying it. What comes out is the same
 
 from __future__ import annotations
 
-import ctypes
 import json
 import logging
 import os
@@ -22,6 +21,7 @@ from typing import Final
 from cxrscribe.arguments import is_flag, path
 from cxrscribe.bundle.bundle import GraphFile, GraphSource
 from cxrscribe.errors import BundleError, InputError
+from cxrscribe.freed_memory import return_freed_memory
 from cxrscribe.sessions.cache_folder import (
     GRAPH_NAME,
     VARIABLE,
@@ -208,12 +208,3 @@ def open_cache(cache: bool | str | os.PathLike[str], default: Path | None) -> Gr
         )
         return None
     return GraphCache(found)
-
-
-def return_freed_memory() -> None:
-    """Give it back to the system, where the C library has a call for that (glibc has).
-
-    Otherwise a process that has optimized a large graph would stay twice as large as the model for good.
-    """
-    with suppress(AttributeError, OSError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)
