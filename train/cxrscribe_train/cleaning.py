@@ -195,9 +195,7 @@ def _without_accents(text: str) -> str:
 
 
 def _tokens_2(text: str) -> list[str]:
-    """Words and signs. Marks that no letter takes in (vowel signs of Hindi, say) belong to the letter
-    before.
-    """
+    """Words and signs; a mark that no letter takes in (a vowel of Hindi) stays with the letter before."""
     text = text.replace(";", ",")
     if text.isascii():
         return _TOKEN_2.findall(text)
