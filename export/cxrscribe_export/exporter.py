@@ -55,8 +55,9 @@ class ParityDemands:
 
     tolerances: Tolerances = field(default_factory=Tolerances)
     distinct_reports: int | None = None
-    """Different reports that the searches have to find: a model that says one thing proves little. None: a
-    fifth of the films, which a model of real language reaches, and two at least, which a constant one
+    """Different reports that the searches have to find: a model that says one thing proves little.
+
+    None: a fifth of the films, which a model of real language reaches, and two at least, which a constant one
     doesn't.
     """
 

@@ -24,8 +24,9 @@ UNSPACED: Final = (
     "\u3005-\u3007\u3041-\u3096\u30a1-\u30fa\u30fc-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
     "\U00020000-\U0003ffff"
 )
-"""Characters of scripts that are written without blanks (Chinese, Japanese), as ranges of a regular
-expression: each is a word of its own.
+"""Characters of scripts without blanks (Chinese, Japanese), as ranges of a regular expression.
+
+Each is a word of its own.
 """
 
 _GLUED: Final = frozenset({SENTENCE_END, ",", ";", ":", "、", "%", "°"})

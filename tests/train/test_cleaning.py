@@ -156,6 +156,9 @@ TEXTS = st.one_of(
 @example("xxxxxxxx 1.5.2 .5.5", 2)
 @example("2:X3", 2)
 @example("5cc_", 2)
+@example("0<X0", 1)
+@example("0<X0", 2)
+@example("0%X0", 2)
 def test_cleaning_twice_changes_nothing(text: str, version: int) -> None:
     once = clean(text, version)
     assert clean(" ".join(once), version) == once

@@ -72,9 +72,9 @@ _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _BARE_FRACTION = re.compile(r"(?<![\w.])\.(?=\d)")
 _SIZE_UNIT_1 = re.compile(r"(?<=\d)(?=(?:mm|cm|ml|cc)\b)")
 _SIZE_UNIT_2 = re.compile(r"(?<=\d)(?=(?:mm|cm|ml|cc|мм|см|мл)\b)")
-_SIZE_TIMES = re.compile(
-    r"(?<=\d)[^\w.!?%&°<>]*x[^\w.!?%&°<>]*(?=\.?\d)"
-)  # what parts words may stand between
+# What parts words may stand between; signs that are words may not.
+_SIZE_TIMES_1 = re.compile(r"(?<=\d)[^\w.!?]*x[^\w.!?]*(?=\.?\d)")
+_SIZE_TIMES_2 = re.compile(r"(?<=\d)[^\w.!?%&°<>]*x[^\w.!?%&°<>]*(?=\.?\d)")
 _INITIALS = re.compile(r"(?<![\w.])(?:[^\W\d_]\.){2,}")
 _SHORTENED_WORD_1 = re.compile(r"\b(dr|mr|mrs|ms|vs|approx|cf)\.(?=\s)")
 _SHORTENED_WORD_2 = re.compile(r"\b(dra?|mrs?|ms|sra?|vs|approx|aprox|cf)\.(?=\s)")
@@ -94,6 +94,7 @@ class _Rules:
     fold: Callable[[str], str]
     spelled_out: re.Pattern[str]
     size_unit: re.Pattern[str]
+    size_times: re.Pattern[str]
     shortened_word: re.Pattern[str]
     tokens: Callable[[str], list[str]]
 
@@ -114,11 +115,12 @@ def clean(text: str, version: int = CLEANING) -> list[str]:
     text = _MORE.sub(" more than " if version == 1 else " > ", text)
     text = _LIST_NUMBER_IN_BRACKETS.sub(" ", text)
     if version > 1:
+        text = _NO_LIMIT.sub(" ", text)
         text = _ZERO_COMMA.sub("0.", _DECIMAL_COMMA.sub(r"\1.\2", text))
     text = _THOUSANDS.sub("", text)
     text = _BARE_FRACTION.sub("0.", text)
     text = rules.size_unit.sub(" ", text)
-    text = _SIZE_TIMES.sub(" x ", text)
+    text = rules.size_times.sub(" x ", text)
     text = _INITIALS.sub(lambda match: f" {match[0].replace('.', '')} ", text)
     text = rules.shortened_word.sub(r"\1", text)
     sentences = _sentences(rules.tokens(text))
@@ -193,10 +195,8 @@ def _without_accents(text: str) -> str:
 
 
 def _tokens_2(text: str) -> list[str]:
-    """Words and signs. Marks that no letter takes in (vowel signs of Hindi, say) belong to the letter
-    before.
-    """
-    text = _NO_LIMIT.sub(" ", text).replace(";", ",")
+    """Words and signs; a mark that no letter takes in (a vowel of Hindi) stays with the letter before."""
+    text = text.replace(";", ",")
     if text.isascii():
         return _TOKEN_2.findall(text)
     # A mark counts as no letter in a regular expression, so that the words are looked for with letters in
@@ -209,8 +209,8 @@ def _tokens_2(text: str) -> list[str]:
 
 
 _RULES: Final = {
-    1: _Rules(_fold_1, _SPELLED_OUT_1, _SIZE_UNIT_1, _SHORTENED_WORD_1, _TOKEN_1.findall),
-    2: _Rules(_fold_2, _SPELLED_OUT_2, _SIZE_UNIT_2, _SHORTENED_WORD_2, _tokens_2),
+    1: _Rules(_fold_1, _SPELLED_OUT_1, _SIZE_UNIT_1, _SIZE_TIMES_1, _SHORTENED_WORD_1, _TOKEN_1.findall),
+    2: _Rules(_fold_2, _SPELLED_OUT_2, _SIZE_UNIT_2, _SIZE_TIMES_2, _SHORTENED_WORD_2, _tokens_2),
 }
 
 

@@ -1,6 +1,4 @@
-"""`cxrscribe corpus csv|r2gen|kaggle-iu|mimic-cxr|chexpert-plus|padchest`: collections in other layouts, as
-a table.
-"""
+"""`cxrscribe corpus csv`, `r2gen`, `kaggle-iu`, `mimic-cxr`, `chexpert-plus`, `padchest`: tables of them."""
 
 from __future__ import annotations
 

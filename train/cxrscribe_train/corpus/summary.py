@@ -18,10 +18,10 @@ SUMMARY_FILE: Final = "summary.json"
 
 @dataclass(frozen=True)
 class LengthStatistics:
-    """Lengths of FINDINGS in tokens after cleaning, sentence ends included and commas not; 0 where there is
-    no text.
+    """Lengths of FINDINGS in tokens after cleaning, sentence ends included and commas not.
 
-    `p50` and `p90` are nearest-rank percentiles: the smallest length that this share doesn't exceed.
+    0 where there is no text. `p50` and `p90` are nearest-rank percentiles: the smallest length that this
+    share doesn't exceed.
     """
 
     mean: float

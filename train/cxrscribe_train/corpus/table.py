@@ -15,9 +15,7 @@ from cxrscribe_train.atomic import write_atomically
 REPORTS_FILE: Final = "reports.csv"
 SPLITS: Final = ("train", "val", "test")
 VIEWS: Final = ("pa", "ap", "frontal", "lateral", "other")
-"""Projections: `frontal` where a collection doesn't tell PA from AP; `other` are oblique ones, ribs and so
-on.
-"""
+"""Projections: `frontal` where PA and AP aren't told apart; `other` are oblique ones, ribs and so on."""
 MOST_CHARACTERS: Final = 100_000
 """Longest text of a field; csv reads back 131,072."""
 

@@ -27,8 +27,6 @@ _UNKNOWN: Final = frozenset({"", "unk", "unknown", "nan", "none"})
 
 
 def view_of(name: str) -> str:
-    """One of `VIEWS` for a collection's name of a projection; `other` for one that isn't listed, empty for
-    none.
-    """
+    """One of `VIEWS` for a collection's name of a projection: `other` for unknown names, empty for none."""
     plain = re.sub(r"[^a-z]+", " ", name.lower()).strip()
     return "" if plain in _UNKNOWN else _NAMES.get(plain, "other")

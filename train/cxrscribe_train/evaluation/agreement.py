@@ -1,8 +1,8 @@
-"""The labeller against the headings that people gave to real reports: `python -m
-cxrscribe_train.evaluation.agreement`.
+"""The labeller against the headings that people gave to real reports.
 
-The indexers of the Indiana collection read the whole report and chose MeSH headings. What headings a phantom
-could be drawn after say which kinds a study shows; the labeller reads them in FINDINGS and IMPRESSION.
+`python -m cxrscribe_train.evaluation.agreement ROOT` prints it. The indexers of the Indiana collection read
+the whole report and chose MeSH headings. What headings a phantom could be drawn after say which kinds a
+study shows; the labeller reads them in FINDINGS and IMPRESSION.
 """
 
 from __future__ import annotations

@@ -90,9 +90,7 @@ def label_severities(words: Iterable[str]) -> frozenset[tuple[FindingKind, Sever
 
 
 def _sentences(words: Iterable[str]) -> Iterator[list[str]]:
-    """The words of each sentence, contractions written out, and commas only where a statement opens after
-    one.
-    """
+    """The words of each sentence: contractions written out, commas only before an opening statement."""
     for ends, sentence in groupby(words, key=lambda word: word == SENTENCE_END):
         if ends:
             continue

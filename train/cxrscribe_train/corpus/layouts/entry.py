@@ -100,8 +100,9 @@ def paragraph(text: object) -> str:
 
 
 def split_of(name: object) -> str:
-    """`train`, `val`, `test` or empty for a collection's name of a split. Raises InputError for another
-    name.
+    """`train`, `val`, `test` or empty for a collection's name of a split.
+
+    Raises InputError for another name.
     """
     try:
         return _SPLIT_NAMES[value_of(name).lower()]

@@ -1,8 +1,7 @@
-"""The Indiana collection as Kaggle has it: `indiana_reports.csv`, `indiana_projections.csv` and a folder of
-PNG.
+"""The Indiana collection as Kaggle has it: two tables and a folder of PNG.
 
-Studies get the collection's own ids again: `uid` 1900 is CXR1900, and `1900_IM-0584-1001.dcm.png` is the
-image CXR1900_IM-0584-1001. So published splits fit.
+`indiana_reports.csv` and `indiana_projections.csv`. Studies get the collection's own ids again: `uid` 1900 is
+CXR1900, and `1900_IM-0584-1001.dcm.png` is the image CXR1900_IM-0584-1001. So published splits fit.
 """
 
 from __future__ import annotations

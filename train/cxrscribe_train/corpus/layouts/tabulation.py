@@ -101,8 +101,9 @@ class ImagePlaces:
     folders: Sequence[Path]
 
     def path(self, files: Iterable[str], corpus: Path) -> str:
-        """The first file that is there, as `image_path` of `reports.csv` in `corpus`; empty where there is
-        none.
+        """The first file that is there, as `image_path` of `reports.csv` in the folder `corpus`.
+
+        Empty where there is none.
         """
         for file in files:
             for name in dict.fromkeys((file, file.replace("\\", "/"))):

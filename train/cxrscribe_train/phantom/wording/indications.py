@@ -1,5 +1,4 @@
-"""Why a phantom's film was taken: the patient's text, which says something of what was drawn and how it is
-told.
+"""Why a phantom's film was taken: the patient's text, which says something of what was drawn.
 
 Real indications do: dyspnea and swollen legs go with an effusion, and who writes them at length often gets a
 long report. So a model that reads this text can be seen to use it, in what it finds and in how it words it.
