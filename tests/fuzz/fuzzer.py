@@ -68,7 +68,7 @@ def run(films: int, seed: int) -> dict[str, object]:
             escaped.append(f"whole film, {name}: {error}")
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(read, range(films)))
-    isolation._end_all()  # their memory counts once they have ended
+    isolation.end_processes()  # their memory counts once they have ended
     peaks = {
         "own_peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "decoders_peak_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,

@@ -85,6 +85,12 @@ class Bundle:
     def open(cls, path: str | os.PathLike[str], *, verify: bool = True) -> Bundle:
         """Read the manifest of the folder `path`. Raises BundleError naming what is wrong with it."""
         folder = Path(path)
+        try:
+            str(folder).encode("utf-8")
+        except UnicodeEncodeError:
+            raise BundleError(
+                f"{folder} has a name that is not UTF-8, which onnxruntime can't open; rename the folder"
+            ) from None
         return cls(folder, Manifest.read(folder), verify)
 
     def graph(self, name: str, precision: str = FP32) -> Path:

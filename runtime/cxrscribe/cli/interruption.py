@@ -1,13 +1,19 @@
-"""Ctrl-C and SIGTERM while a command runs: both are the same, and end it in good order."""
+"""Ctrl-C and SIGTERM while a command runs: both end it in good order, and at once when they come again."""
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import current_thread, main_thread
+from time import monotonic
 from types import FrameType
+from typing import Final
+
+# `timeout` and terminals send one signal twice: to a process, and to its group.
+_ECHO_SECONDS: Final = 0.5
 
 
 @dataclass
@@ -15,10 +21,16 @@ class Interruption:
     """Whether there was one. Libraries make other exceptions of a KeyboardInterrupt, so it is noted here."""
 
     has_come: bool = False
+    _came: float = 0.0
 
-    def raise_it(self, _number: int, _frame: FrameType | None) -> None:
-        """What SIGINT does."""
-        self.has_come = True
+    def raise_it(self, number: int, _frame: FrameType | None) -> None:
+        """What SIGINT does: end the command in good order, and at once when it comes again."""
+        if self.has_come:
+            if monotonic() - self._came >= _ECHO_SECONDS:
+                signal.signal(number, signal.SIG_DFL)
+                os.kill(os.getpid(), number)
+            return
+        self.has_come, self._came = True, monotonic()
         raise KeyboardInterrupt
 
     def pass_on(self, number: int, frame: FrameType | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -67,8 +68,8 @@ def report(
     with reporter, open_report_file(out, existing) if out else nullcontext() as file:
         found = FilmArguments(films, stdin_lines())
         earlier = file.earlier if file else ()
-        done = frozenset(row.film for row in earlier)
-        wanted: Iterator[str] = (film for film in found if film not in done)
+        done = frozenset(_bytes_of(row.film) for row in earlier)
+        wanted: Iterator[str] = (film for film in found if _bytes_of(film) not in done)
         length = None
         if not found.is_endless:
             listed = list(wanted)
@@ -107,10 +108,18 @@ def report_rows(
         yield ReportRow(pending.popleft(), outcome, reporter.disclaimer)
 
 
-def unmatched_rows(reporter: Reporter, found: FilmArguments, done: frozenset[str]) -> Iterator[ReportRow]:
+def _bytes_of(name: str) -> bytes:
+    """What a name is on the disk, whatever the locale was that it was read in."""
+    try:
+        return os.fsencode(name)
+    except UnicodeEncodeError:  # no file has such a name
+        return name.encode("utf-8", "surrogatepass")
+
+
+def unmatched_rows(reporter: Reporter, found: FilmArguments, done: frozenset[bytes]) -> Iterator[ReportRow]:
     """One row an argument that gave no film; known once all films are found."""
     for argument, error in found.unmatched.items():
-        if argument not in done:
+        if _bytes_of(argument) not in done:
             yield ReportRow(argument, error, reporter.disclaimer)
 
 

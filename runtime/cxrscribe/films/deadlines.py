@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from math import inf
 from threading import Condition, Thread
 from time import monotonic
@@ -27,15 +27,17 @@ class Deadlines:
     def within(self, seconds: float, late: Callable[[], object]) -> Iterator[None]:
         """Let `late` be called, from another thread and once, when the block takes longer than this.
 
-        It should be quick, and raise nothing. No call begins after the block has ended.
+        It should be quick; what it raises is dropped. No call begins after the block has ended. Raises
+        RuntimeError when there can be no thread.
         """
         mark, deadline = object(), monotonic() + seconds
         with self._changed:
+            if self._thread is None or not self._thread.is_alive():
+                thread = Thread(target=self._watch, name="cxrscribe-deadlines", daemon=True)
+                thread.start()
+                self._thread = thread
             self._late_calls[mark] = deadline, late
-            if self._thread is None:
-                self._thread = Thread(target=self._watch, name="cxrscribe-deadlines", daemon=True)
-                self._thread.start()
-            elif deadline < self._wakes:  # as a rule it looks earlier, for a block that has ended since
+            if deadline < self._wakes:  # as a rule it looks earlier, for a block that has ended since
                 self._changed.notify()
         try:
             yield
@@ -50,7 +52,8 @@ class Deadlines:
                 for mark, (deadline, late) in list(self._late_calls.items()):
                     if deadline <= now:
                         del self._late_calls[mark]
-                        late()
+                        with suppress(Exception):  # the others are still to be watched
+                            late()
                 self._wakes = min((deadline for deadline, _ in self._late_calls.values()), default=inf)
                 self._changed.wait(None if self._wakes == inf else max(0.0, self._wakes - now))
 

@@ -60,6 +60,7 @@ _NIFTI: Final = ((344, b"n+1\0"), (344, b"ni1\0"), (4, b"n+2\0"), (4, b"ni2\0"))
 
 # EXIF tag 274 says which corner of the stored pixels is the top left one (EXIF 2.3, table 4).
 _ORIENTATION_TAG: Final = 274
+_OWN_FOLDERS: Final = ("/dev/", "/proc/")
 _AS_STORED: Final = "as stored"
 _STRIP: Final = 1 << 16  # samples
 _SNIFFED_BYTES: Final = 132
@@ -142,7 +143,7 @@ def _first_bytes(path: str) -> bytes:
 
 def film_name(source: FilmSource) -> str:
     """What errors call a film: its path, or what it came in."""
-    with suppress(TypeError, ValueError):  # a path of bytes, a view that was released
+    with suppress(Exception):  # a path of bytes, a view that was released, whatever a caller's class raises
         if isinstance(source, str | os.PathLike):
             return str(Path(source))
         if isinstance(source, bytes | bytearray | memoryview):
@@ -195,7 +196,8 @@ def _content(path: Path, leave: Callable[[bytes], bool] | None) -> bytes | None:
         with path.open("rb") as file:
             start = file.read(_FIRST_BYTES)
             _check_format(start)  # before the rest is read
-            if leave is not None and leave(start):
+            # What a number of this process' stands for, it stands for in no other.
+            if leave is not None and leave(start) and not str(path.absolute()).startswith(_OWN_FOLDERS):
                 return None
             file.seek(0)
             return file.read()

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from cxrscribe.arguments import shown
 from cxrscribe.errors import InputError
 from cxrscribe.films.film import FilmSource, decode, naming, open_source
 from cxrscribe.films.isolation import Isolation, read_isolated
@@ -57,9 +58,9 @@ class Preprocessing:
         for name in ("height", "width"):
             side = getattr(self, name)
             if isinstance(side, bool) or not isinstance(side, int) or not 1 <= side <= LARGEST_SIDE:
-                raise InputError(f"{name} is {side!r}; give a whole number from 1 to {LARGEST_SIDE}")
+                raise InputError(f"{name} is {shown(side)}; give a whole number from 1 to {LARGEST_SIDE}")
         if self.resize != LETTERBOX:
-            raise InputError(f"resize is {self.resize!r}; this version knows only {LETTERBOX!r}")
+            raise InputError(f"resize is {shown(self.resize)}; this version knows only {LETTERBOX!r}")
         for name in ("mean", "std"):
             object.__setattr__(self, name, _channels(name, getattr(self, name)))
         if min(self.std) <= 0:
@@ -101,10 +102,10 @@ class Preprocessing:
 
     def picture(self, opened: FilmSource, modalities: tuple[str, ...] = FILM_MODALITIES) -> Picture:
         """As `read_shown`, of what `open_source` gave, in this process."""
-        shown = decode(opened, self.size_hint, self.rules(modalities))
-        fitted = self._fitted(shown.pixels, shown.resolution)
+        film = decode(opened, self.size_hint, self.rules(modalities))
+        fitted = self._fitted(film.pixels, film.resolution)
         check_visible(fitted)
-        return Picture(self._letterboxed(fitted), shown.display)
+        return Picture(self._letterboxed(fitted), film.display)
 
     @property
     def size_hint(self) -> tuple[int, int]:
@@ -173,4 +174,4 @@ def _channels(name: str, values: object) -> tuple[float, float, float]:
         red, green, blue = map(finite_number, values)
         if red is not None and green is not None and blue is not None:
             return red, green, blue
-    raise InputError(f"{name} is {values!r}; give three numbers, one a channel")
+    raise InputError(f"{name} is {shown(values)}; give three numbers, one a channel")

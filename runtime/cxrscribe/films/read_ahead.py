@@ -8,14 +8,18 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from threading import Event, Semaphore, Thread, current_thread
+from threading import Condition, Event, Semaphore, Thread, current_thread
 from typing import Final, Generic, TypeAlias, TypeVar
 
 from cxrscribe.errors import FilmError
 from cxrscribe.films.film import FilmSource
+from cxrscribe.films.isolation import Decoding
 
 # Decoding a large film is a matter of memory as much as of time.
 MOST_READERS: Final = 4
+
+MOST_HELD_BYTES: Final = 1 << 29
+"""Of films that are in memory and wait for their turn to be decoded."""
 
 # How long to wait for the thread that takes the films, once it shall end: it may wait for its source forever.
 _FAREWELL_SECONDS: Final = 0.2
@@ -93,13 +97,49 @@ def film_feed(
     films: Iterable[tuple[FilmSource, Tag]], read: Callable[[FilmSource], Read], readers: int, ahead: int
 ) -> Iterator[FilmFeed[Read, Tag]]:
     """A feed, as `read_batches` uses it; it takes and reads at most `ahead` films more than asked for."""
-    with ThreadPoolExecutor(min(readers, MOST_READERS), thread_name_prefix="cxrscribe-film") as pool:
+    decoding = Decoding()
+    pool = ThreadPoolExecutor(
+        min(readers, MOST_READERS), thread_name_prefix="cxrscribe-film", initializer=decoding.take_part
+    )
+    try:
         feed = FilmFeed(films, read, pool, ahead)
         try:
             yield feed
         finally:
             feed.stop()
-            pool.shutdown(wait=True, cancel_futures=True)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        decoding.give_up()  # nobody waits for these films any more
+        pool.shutdown(wait=True)
+
+
+class _Held:
+    """Bytes of the films that were given as bytes and haven't been read, however large each is."""
+
+    def __init__(self) -> None:
+        self._changed = Condition()
+        self._bytes = 0
+        self._is_bounded = True
+
+    def wait_for(self, size: int) -> None:
+        """Hold so many more, once there is room for them; one film always has room."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: not self._is_bounded or self._bytes == 0 or self._bytes + size <= MOST_HELD_BYTES
+            )
+            self._bytes += size
+
+    def release(self, size: int) -> None:
+        """Hold so many no longer."""
+        with self._changed:
+            self._bytes -= size
+            self._changed.notify()
+
+    def forget(self) -> None:
+        """Let nobody wait any more."""
+        with self._changed:
+            self._is_bounded = False
+            self._changed.notify()
 
 
 class FilmFeed(Generic[Read, Tag]):
@@ -116,6 +156,7 @@ class FilmFeed(Generic[Read, Tag]):
         self._read = read
         self._pool = pool
         self._room = Semaphore(ahead)
+        self._held = _Held()
         self._given: SimpleQueue[tuple[Future[Read | FilmError], Tag] | _End] = SimpleQueue()
         self._end: _End | None = None
         self._stopped = Event()
@@ -155,6 +196,7 @@ class FilmFeed(Generic[Read, Tag]):
         """Take no further film."""
         self._stopped.set()
         self._room.release()
+        self._held.forget()
         if self._thread is not current_thread():  # its source may close the stream itself
             self._thread.join(_FAREWELL_SECONDS)
 
@@ -179,7 +221,11 @@ class FilmFeed(Generic[Read, Tag]):
 
     def _start(self, film: FilmSource, tag: Tag) -> None:
         if isinstance(film, str | Path | bytes):
-            self._given.put((self._pool.submit(read_or_error, film, self._read), tag))
+            size = len(film) if isinstance(film, bytes) else 0
+            self._held.wait_for(size)
+            reading = self._pool.submit(read_or_error, film, self._read)
+            reading.add_done_callback(lambda _: self._held.release(size))
+            self._given.put((reading, tag))
             return
         done: Future[Read | FilmError] = Future()
         self._given.put((done, tag))

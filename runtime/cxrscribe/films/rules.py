@@ -11,7 +11,8 @@ The rules have versions, and a bundle's manifest names its own:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -24,6 +25,9 @@ NEWEST_RULES: Final = 3
 
 FILM_MODALITIES: Final = ("CR", "DX")
 """Computed and digital radiography (PS3.3, C.7.3.1.1.1): what is read unless a user asks for more."""
+
+
+_CODE: Final = re.compile(r"[A-Za-z0-9 _]{2,16}")  # PS3.5, 6.2: CS
 
 
 class PngRange(StrEnum):
@@ -57,14 +61,14 @@ class FilmRules:
     ) -> None:
         if isinstance(version, bool) or version not in range(1, NEWEST_RULES + 1):
             raise InputError(
-                f"display is {version!r}; this version knows rules 1 to {NEWEST_RULES}: take a newer one"
+                f"display is {shown(version)}; this version knows rules 1 to {NEWEST_RULES}: take a newer one"
             )
         if png_range not in tuple(PngRange):
-            raise InputError(f"png_range is {png_range!r}; there are {' and '.join(PngRange)}")
-        if not isinstance(modalities, Iterable):
+            raise InputError(f"png_range is {shown(png_range)}; there are {' and '.join(PngRange)}")
+        if not isinstance(modalities, Iterable) or isinstance(modalities, Mapping):
             raise InputError(f"modalities are {shown(modalities)}; give DICOM's codes, as in ('CR', 'DX')")
         given = [modalities] if isinstance(modalities, str) else list(modalities)
-        if not all(isinstance(code, str) and 2 <= len(code) <= 16 for code in given):  # PS3.5, 6.2: CS
+        if not all(isinstance(code, str) and _CODE.fullmatch(code) for code in given):
             raise InputError(f"modalities are {shown(given)}; give DICOM's codes, as in ('CR', 'DX')")
         object.__setattr__(self, "version", version)
         object.__setattr__(self, "png_range", str(png_range))

@@ -1,8 +1,9 @@
 """The program that decodes films in a process of its own: `python -m cxrscribe.films.worker`.
 
-`isolation` starts it and talks to it through pipes, one film at a time: a line of JSON that says what to do,
-then the bytes of the film, or none where the line has its path; back come a line of JSON, and the fitted
-picture or nothing. It ends when its input does.
+`decoder_process` starts it and talks to it through pipes. It says that it is ready, and then takes one film
+at a time: a line of JSON that says what to do, then the bytes of the film, or none where the line has its
+path; back come a line of JSON, and the fitted picture or nothing. It ends when its input does, or at an empty
+line, and takes the folder for its temporary files with it.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from shutil import rmtree
 from typing import Any, BinaryIO
 
 from cxrscribe.errors import FilmError, MissingExtraError, Reason
+from cxrscribe.films.decoder_process import FOLDER_VARIABLE, READY
 from cxrscribe.films.film import open_source
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.json_object import JsonObject
@@ -34,7 +37,17 @@ def main() -> None:
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # decoders print
     _leave_no_core()
-    while line := sys.stdin.buffer.readline():
+    try:
+        _serve(replies)
+    finally:
+        if FOLDER_VARIABLE in os.environ:
+            rmtree(os.environ[FOLDER_VARIABLE], ignore_errors=True)
+
+
+def _serve(replies: BinaryIO) -> None:
+    replies.write(b"\n" + READY)  # whatever the start of Python has printed ends before it
+    replies.flush()
+    while (line := sys.stdin.buffer.readline()).strip():
         request = json.loads(line)
         content = None if "path" in request else sys.stdin.buffer.read(request["bytes"])
         _limit(request)

@@ -114,7 +114,7 @@ class Session:
         self.graph = graph
         self.device = settings.device
         """The device that was asked for. What runs where, `placement` says."""
-        self.placement = Placement.of(name or graph.name, self._session.get_provider_graph_assignment_info())
+        self.placement = Placement.of(name or graph.name, _assignment(self._session, graph))
         """Where the nodes really run."""
         self._attest(settings)
         self._interface: GraphInterface | None = None
@@ -223,6 +223,18 @@ def _open(graph: Path, settings: SessionSettings, optimized: Path | None) -> Any
             ) from error
         _open(graph, replace(settings, device=CPU), None)  # raises where the graph is at fault
         raise _not_there(settings.device, _line(error)) from error
+
+
+def _assignment(session: Any, graph: Path) -> Iterable[Any]:
+    """Which nodes run where."""
+    try:
+        found: Iterable[Any] = session.get_provider_graph_assignment_info()
+    except Exception as error:  # the environment, or what it lets a model do, has changed the settings
+        raise DeviceError(
+            f"onnxruntime doesn't say where {graph} runs ({_line(error)}); unset the variables of the "
+            "environment that begin with ORT_"
+        ) from error
+    return found
 
 
 def _not_there(device: Device, reason: str = "") -> DeviceError:

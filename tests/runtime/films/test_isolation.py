@@ -20,6 +20,7 @@ from pydicom.uid import JPEG2000, ExplicitVRBigEndian, ExplicitVRLittleEndian, J
 
 import cxrscribe
 from cxrscribe.errors import FilmError, InputError, Reason
+from cxrscribe.films import decoder_process
 from cxrscribe.films import isolation as module
 from cxrscribe.films.dicom import is_dicom, transfer_syntax
 from cxrscribe.films.frames import NATIVE_SYNTAXES
@@ -38,9 +39,9 @@ def compressed(frame: bytes | None = None) -> bytes:
 
 @pytest.fixture(autouse=True)
 def no_worker_is_left() -> Iterator[None]:
-    module._end_all()
+    module.end_processes()
     yield
-    module._end_all()
+    module.end_processes()
 
 
 def crash(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: str) -> None:
@@ -83,14 +84,14 @@ def test_file_that_goes_between_its_first_bytes_and_the_rest_is_that_films_error
 ) -> None:
     film = tmp_path / "film.dcm"
     film.write_bytes(compressed())
-    reads = module._Worker.read
+    reads = module.DecoderProcess.read
 
-    def late(self: module._Worker, film: bytes | Path, *more: object) -> object:
+    def late(self: module.DecoderProcess, film: bytes | Path, *more: object) -> object:
         assert isinstance(film, Path)
         film.unlink()
         return reads(self, film, *more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module._Worker, "read", late)
+    monkeypatch.setattr(module.DecoderProcess, "read", late)
     with pytest.raises(FilmError, match=r"film.dcm: file does not exist"):
         PREPROCESSING.read(film)
 
@@ -152,7 +153,7 @@ def test_crash_is_that_films_error_and_the_next_film_is_read(
             PREPROCESSING.read(compressed())
         assert caught.value.reason == reason
         assert pickle.loads(pickle.dumps(caught.value)).reason == reason
-    module._end_all()
+    module.end_processes()
     assert PREPROCESSING.read(compressed()).shape == (24, 32)
 
 
@@ -190,10 +191,10 @@ def test_worker_of_a_program_that_was_killed_ends(monkeypatch: pytest.MonkeyPatc
     (tmp_path / "film.dcm").write_bytes(compressed())
     script = (
         "import os, signal, threading, time\n"
-        "from cxrscribe.films import isolation\n"
+        "from cxrscribe.films import decoder_process, isolation\n"
         "from cxrscribe.films.preprocess import Preprocessing\n"
-        "started, found = isolation.subprocess.Popen, []\n"
-        "isolation.subprocess.Popen = lambda *a, **o: found.append(started(*a, **o)) or found[0]\n"
+        "started, found = decoder_process.subprocess.Popen, []\n"
+        "decoder_process.subprocess.Popen = lambda *a, **o: found.append(started(*a, **o)) or found[0]\n"
         "limits = isolation.Isolation(wall_seconds=1.0)\n"
         "read = Preprocessing(24, 32).read\n"
         "threading.Thread(target=read, args=('film.dcm', limits), daemon=True).start()\n"
@@ -246,7 +247,7 @@ def test_worker_of_before_a_fork_is_left_alone(monkeypatch: pytest.MonkeyPatch) 
     (worker,) = module._idle
     with monkeypatch.context() as patched:
         patched.setattr(os, "getpid", os.getppid)
-        assert module._idle_worker() is None
+        assert module._idle_process() is None
     worker.end()
 
 
@@ -312,7 +313,7 @@ def test_folder_of_a_worker_goes_with_it() -> None:
     (worker,) = module._idle
     folder = Path(str(worker._folder))
     assert folder.is_dir()
-    module._end_all()
+    module.end_processes()
     assert not folder.exists()
 
 
@@ -320,14 +321,14 @@ def test_system_without_room_for_files_decodes_all_the_same(monkeypatch: pytest.
     def no_room(**_: object) -> str:
         raise OSError(28, "No space left on device")
 
-    module._end_all()
-    monkeypatch.setattr(module, "mkdtemp", no_room)
+    module.end_processes()
+    monkeypatch.setattr(decoder_process, "mkdtemp", no_room)
     assert PREPROCESSING.read(compressed()).shape == (24, 32)
-    module._end_all()
+    module.end_processes()
 
 
 def test_program_that_is_no_python_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    module._end_all()
+    module.end_processes()
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     with pytest.raises(FilmError, match=r"decode it here, with Isolation\('none'\)"):
         PREPROCESSING.read(compressed())
@@ -335,7 +336,7 @@ def test_program_that_is_no_python_says_so(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_what_may_stand_in_the_path_of_modules(monkeypatch: pytest.MonkeyPatch) -> None:
-    module._end_all()
+    module.end_processes()
     monkeypatch.setattr(sys, "path", [*sys.path, Path("notebooks")])
     assert PREPROCESSING.read(compressed()).shape == (24, 32)
 
