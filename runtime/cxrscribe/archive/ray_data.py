@@ -43,7 +43,8 @@ def score_on_ray(
     """Score these shards on a Ray cluster; a receipt for each, as they get done.
 
     `address`: of the cluster, `auto` for the one that this machine belongs to; None starts one on this
-    machine, for as long as this takes. `most_actors`: None for as many as there is room for. Each has a GPU
+    machine, for as long as this takes. `most_actors`: None for as many as there is room for, one after the
+    other; a number is begun with, as far as there is room and work for so many. Each has a GPU
     where the engine's device is one, else as many cores as the engine has threads. Ray's usage statistics
     are off unless the environment turns them on.
 
@@ -60,7 +61,11 @@ def score_on_ray(
             RayScorer,
             fn_constructor_args=(assignment.request(),),
             batch_size=_SHARDS_A_TASK,
-            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most_actors),
+            compute=ray.data.ActorPoolStrategy(
+                min_size=1,
+                max_size=most_actors,
+                initial_size=None if most_actors is None else min(most_actors, tasks),
+            ),
             **_resources(assignment.engine),
         )
         for row in receipts.iter_rows():
