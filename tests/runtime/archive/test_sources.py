@@ -10,9 +10,14 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from cxrscribe.archive.plan import Listed
+from cxrscribe.archive.plan import Listed, PlannedFilm, film_id
+from cxrscribe.archive.sources import members
 from cxrscribe.archive.sources.listing import Sources, source_names
+from cxrscribe.archive.sources.members import _unused
+from cxrscribe.archive.sources.reading import FilmReader
 from cxrscribe.errors import InputError
 from support.archive_films import small_film, write_tar, write_zip
 
@@ -156,6 +161,79 @@ def test_member_that_stands_twice_is_two_films(tmp_path: Path, name: str) -> Non
     first, second = found(tmp_path / name)
     assert [first.film, second.film] == [f"{name}!/a.png", f"{name}!/a.png#2"]
     assert first.stamp != second.stamp
+
+
+@pytest.fixture
+def confusing(tmp_path: Path) -> Path:
+    """Members and files that would have one name, were each called by its path and nothing else."""
+    place = tmp_path / "films"
+    for name in ARCHIVES:
+        ARCHIVES[name](tmp_path / name, {"b.png": small_film(1), "y.tar!/b.png": small_film(2)})
+        for folder in (f"{name}!", f"{name}!!", f"{name.upper()}!"):
+            (place / folder).mkdir(parents=True)
+            (place / folder / "b.png").write_bytes(small_film(3))
+            write_tar(place / folder / "y.tar", {"b.png": small_film(4)})
+        (tmp_path / name).rename(place / name)
+    return place
+
+
+def test_no_two_films_have_one_name(confusing: Path) -> None:
+    films = found(confusing)
+    assert len(films) == len({film.film for film in films}) == 4 * (2 + 3 * 2)
+    for film in films:
+        before, separator, _ = film.film.partition("!/")
+        if film.archive and "!" not in film.archive:
+            assert (before, separator) == (film.archive, "!/")
+    listed = {film.film: film.path for film in films}
+    assert listed["x.tar!!/b.png"] == "x.tar!/b.png"
+    assert listed["x.tar!!!/b.png"] == "x.tar!!/b.png"
+
+
+def test_names_that_could_be_a_members_cost_no_film(confusing: Path) -> None:
+    both = found(confusing / "x.tar", confusing / "x.tar!")
+    assert [film.film for film in both] == [
+        "x.tar!/b.png",
+        "x.tar!/y.tar!/b.png",
+        "x.tar!!/b.png",
+        "x.tar!!/y.tar!/b.png",
+    ]
+
+
+def test_every_film_is_read_whatever_it_is_called(confusing: Path) -> None:
+    films = found(confusing)
+    with FilmReader(str(confusing)) as reader:
+        for row, each in enumerate(films):
+            film = PlannedFilm(row, each.film, each.size, each.stamp, each.archive, each.path)
+            number = 4 if "!" in each.archive else 2 if "y.tar" in each.film else 1 if each.archive else 3
+            assert reader.read(film) == small_film(number)
+
+
+@given(names=st.lists(st.sampled_from(["a.png", "b.png", "a.png#2", "a.png#2#2", "a.png#3"]), max_size=30))
+def test_members_of_one_name_are_numbered(names: list[str]) -> None:
+    taken: dict[bytes, int] = {}
+    given_names: list[str] = []
+    for name in names:
+        expected, number = name, 1
+        while expected in given_names:
+            number += 1
+            expected = f"{name}#{number}"
+        assert _unused(name, taken) == expected
+        given_names.append(expected)
+
+
+def test_equal_names_are_not_searched_from_the_first_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = 0
+
+    def counted(name: str) -> bytes:
+        nonlocal asked
+        asked += 1
+        return film_id(name)
+
+    monkeypatch.setattr(members, "film_id", counted)
+    taken: dict[bytes, int] = {}
+    for _ in range(1000):
+        _unused("a.png", taken)
+    assert asked <= 4 * 1000
 
 
 @pytest.mark.parametrize("name", ARCHIVES)

@@ -14,7 +14,7 @@ from typing import IO, Final, NamedTuple
 
 from cxrscribe.archive.places.place import is_url
 from cxrscribe.archive.plan import Listed, film_id
-from cxrscribe.archive.sources.members import UNLISTED, is_archive, list_members
+from cxrscribe.archive.sources.members import UNLISTED, is_archive, list_members, listed_file
 from cxrscribe.errors import InputError
 from cxrscribe.films.film import looks_like_film
 
@@ -110,9 +110,9 @@ class Sources:
         try:
             status = os.stat(path)  # noqa: PTH116 (of each file)
         except OSError:
-            yield Listed(name, -1, ABSENT)
+            yield listed_file(name, -1, ABSENT)
         else:
-            yield Listed(name, status.st_size, str(status.st_mtime_ns))
+            yield listed_file(name, status.st_size, str(status.st_mtime_ns))
 
     def _folder(self, folder: str) -> Iterator[Listed]:
         """The films below `folder`, by name; a folder's films stand where its name does."""
@@ -128,7 +128,7 @@ class Sources:
                 try:
                     levels.append(iter(_entries(entry.path)))
                 except OSError:
-                    yield Listed(self._name(entry.path), -1, UNLISTED)
+                    yield listed_file(self._name(entry.path), -1, UNLISTED)
 
     def _is_new(self, folder: str) -> bool:
         """Whether a folder hasn't been searched yet: links may lead to it again, maybe in a circle."""
@@ -143,6 +143,7 @@ class Sources:
         return True
 
     def _name(self, path: str) -> str:
+        """The path below the root, with forward slashes."""
         name = path[len(self._prefix) :] or "."
         return name if os.sep == "/" else name.replace(os.sep, "/")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import gzip
 import os
+import re
 import stat
 import tarfile
 import zipfile
@@ -26,13 +27,14 @@ from cxrscribe.films.film import looks_like_film
 from cxrscribe.films.limits import MOST_BYTES
 
 SEPARATOR: Final = "!/"
-"""Between an archive's name and its member's."""
+"""Between an archive's name and its member's; no path is called so, see `called`."""
 UNLISTED: Final = "unlisted"
 """The stamp of a folder or archive of which not all could be listed."""
 
 _TAR: Final = (".tar",)
 _COMPRESSED_TAR: Final = (".tar.gz", ".tgz")
 _ZIP: Final = (".zip",)
+_LIKE_SEPARATOR: Final = re.compile(r"(\.(?:tar|tar\.gz|tgz|zip)!+)/", re.IGNORECASE)
 _MOST_MEMBERS: Final = 10_000_000
 _SNIFFED_BYTES: Final = 132
 _BLOCK: Final = 512
@@ -49,30 +51,50 @@ def is_archive(path: str) -> bool:
     return path.lower().endswith((*_TAR, *_COMPRESSED_TAR, *_ZIP))
 
 
+def called(path: str) -> str:
+    """What a file is called that has this path below the root: the path, as a rule.
+
+    A folder whose name looks like an archive's with the separator, `a.tar!`, gets one `!` more. So what comes
+    before the first separator in the name of a film is always the archive that it is a member of, and no two
+    films have one name.
+    """
+    return _LIKE_SEPARATOR.sub(r"\1!/", path)
+
+
 def list_members(path: str, archive: str) -> Iterator[Listed]:
-    """The films in the archive at `path`, which the plan calls `archive`, in their order.
+    """The films in the archive at `path`, which is at `archive` below the root, in their order.
 
     Whatever part of it can't be listed becomes one film more, which bears the archive's own name: its row
     will say so. A name that stands in it twice gets `#2` behind it.
     """
+    name = called(archive)
     listing = _zip_members if path.lower().endswith(_ZIP) else _tar_members
-    names: set[bytes] = set()
+    numbers: dict[bytes, int] = {}
     try:
-        for count, (name, size, stamp) in enumerate(listing(path), start=1):
+        for count, (member, size, stamp) in enumerate(listing(path), start=1):
             if count > _MOST_MEMBERS or size < 0:
                 raise tarfile.ReadError
-            film = _unused(f"{archive}{SEPARATOR}{name}", names)
-            yield Listed(film, size, stamp, archive)
+            yield Listed(_unused(f"{name}{SEPARATOR}{member}", numbers), size, stamp, archive)
     except Exception:  # those who read archives raise whatever comes to them
-        yield Listed(archive, -1, UNLISTED)
+        yield listed_file(archive, -1, UNLISTED)
 
 
-def _unused(film: str, names: set[bytes]) -> str:
-    name, count = film, 1
-    while (key := film_id(name)) in names:
-        count += 1
-        name = f"{film}#{count}"
-    names.add(key)
+def listed_file(path: str, size: int, stamp: str) -> Listed:
+    """A file, or what can't be listed, that is at `path` below the root."""
+    film = called(path)
+    return Listed(film, size, stamp, path=path if film != path else "")
+
+
+def _unused(film: str, numbers: dict[bytes, int]) -> str:
+    """A name that isn't taken; `numbers`: of those that are, how often each was asked for."""
+    key, number, name = film_id(film), 1, film
+    if key in numbers:  # all numbers up to the last one are taken
+        number = numbers[key]
+        while (other := film_id(name)) in numbers:
+            number += 1
+            name = f"{film}#{number}"
+        numbers[other] = 1
+    numbers[key] = number
     return name
 
 
