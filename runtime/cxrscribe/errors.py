@@ -45,6 +45,8 @@ class Reason(StrEnum):
     SEARCH_FAILED = "search_failed"
     KILLED_THE_READER = "killed_the_reader"
     TIMED_OUT = "timed_out"
+    OUT_OF_RESOURCES = "out_of_resources"
+    """Of this machine, for the moment: processes, threads or open files."""
 
 
 class FilmError(CxrscribeError, ValueError):

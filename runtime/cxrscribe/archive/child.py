@@ -20,6 +20,7 @@ from typing import BinaryIO, Final, Self
 
 from cxrscribe.errors import InputError
 from cxrscribe.json_object import JsonObject
+from cxrscribe.shortages import shortage_remedy
 
 _FAREWELL_SECONDS: Final = 20.0
 
@@ -45,7 +46,9 @@ class Child:
                 env={**os.environ, "PYTHONPATH": paths, **(environment or {})},
             )
         except OSError as error:
-            raise InputError(f"no process could be started ({error.strerror}); free some memory") from None
+            raise InputError(
+                f"no process could be started ({error.strerror}); {shortage_remedy(error)}"
+            ) from None
         self._said: SimpleQueue[JsonObject | None] = SimpleQueue()
         self._listener = Thread(target=self._listen, name="cxrscribe-child", daemon=True)
         self._listener.start()

@@ -18,11 +18,11 @@ from cxrscribe.archive import layout
 from cxrscribe.archive.generation import Generation
 from cxrscribe.archive.places.place import is_unfinished
 from cxrscribe.archive.plan import PlannedFilm
-from cxrscribe.archive.quarantine import QuarantinedError
+from cxrscribe.archive.quarantine import FaultError, QuarantinedError
 from cxrscribe.archive.rows.part import PartHeader, damaged, part_header, part_lines, read_header, read_part
 from cxrscribe.archive.rows.row import OK, QUARANTINED, Row
 from cxrscribe.archive.run import Run, known_environments
-from cxrscribe.archive.sources.reading import FilmReader, StorageFaultError
+from cxrscribe.archive.sources.reading import FilmReader
 from cxrscribe.archive.stream import Group, RowStream
 from cxrscribe.arguments import whole_number
 from cxrscribe.errors import InputError
@@ -266,7 +266,7 @@ def verify_contents(run: Run) -> Comparison:
             compared += 1
             try:
                 same = hashlib.sha256(reader.read(film)).digest() == row.content_sha256
-            except (QuarantinedError, StorageFaultError) as error:
+            except (QuarantinedError, FaultError) as error:
                 problems.append(f"row {row.row}: {error}")
                 continue
             if not same:
@@ -288,8 +288,9 @@ def verify_sample(run: Run, reporter: Reporter, count: int, seed: int = 0) -> Co
     compared = 0
     groups = [Group(shard, [each.film for each in rows.values()]) for shard, rows in samples.items()]
     for group, found in RowStream(run, reporter, score_duplicates=True).rows(groups, IMAGES_AT_ONCE):
-        if not isinstance(found, Row):
-            raise InputError(f"the storage of the films fails ({found}); mount it again")
+        if isinstance(found, FaultError):
+            raise InputError(f"{found.what} ({found}); {found.remedy}, and give the same command")
+        assert found is not None
         compared += 1
         known = samples[group.shard][found.row]
         here = known.processor == processor_name()

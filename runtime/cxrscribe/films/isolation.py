@@ -34,6 +34,7 @@ from cxrscribe.films.frames import NATIVE_SYNTAXES
 from cxrscribe.films.levels import Picture
 from cxrscribe.forks import Owner, keep_from_forks
 from cxrscribe.json_object import finite_number
+from cxrscribe.shortages import shortage_remedy
 
 _WORKER: Final = "cxrscribe.films.worker"
 _PIPE_BYTES: Final = 1 << 20
@@ -159,7 +160,9 @@ class _Worker:
             self._process = self._started()
         except OSError as error:
             raise FilmError(
-                f"can't be decoded: no process could be started for it ({error.strerror}); free some memory"
+                f"can't be decoded: no process could be started for it ({error.strerror}); "
+                f"{shortage_remedy(error)}",
+                Reason.OUT_OF_RESOURCES,
             ) from None
 
     def _started(self) -> subprocess.Popen[bytes]:
