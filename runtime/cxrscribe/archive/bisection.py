@@ -110,7 +110,12 @@ class _Trial:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._child.kill()
+        if self.death is Reason.TIMED_OUT:
+            self._child.kill()
+        elif self._left and self._child.returncode is None:
+            self._child.end()
+        else:  # its decoders go with it, and their folders
+            self._child.let_end()
 
 
 def _given_up(run: Run, shard: int, film: PlannedFilm, reason: Reason) -> Row:
