@@ -46,9 +46,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
         "import os; os.write(1, b'x' * 1_000_000)",
     ],
 )
-def test_what_is_printed_before_a_program_begins_is_passed_over(
-    start: Start, before: str
-) -> None:
+def test_what_is_printed_before_a_program_begins_is_passed_over(start: Start, before: str) -> None:
     child = start("print('and then', flush=True)\nos.write(1, b'x')\nparent.say({'done': True})\n", before)
     heard, done = child.receive(SECONDS), child.receive(SECONDS)
     assert heard is not None

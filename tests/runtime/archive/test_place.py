@@ -218,5 +218,5 @@ def test_pipe_in_the_place_of_a_file_is_not_waited_for(
     tmp_path: Path, ask: Callable[[Folder, str], object]
 ) -> None:
     os.mkfifo(tmp_path / "run.json")
-    with pytest.raises(InputError, match="run.json can't be"):
+    with pytest.raises(InputError, match=r"run\.json can't be"):
         ask(Folder(tmp_path), "run.json")

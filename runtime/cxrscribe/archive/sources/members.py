@@ -111,7 +111,7 @@ def open_regular(path: str) -> BinaryIO:
 
 
 def check_shortage(error: Exception, path: str) -> None:
-    """Raise InputError when it isn't this file or folder that can't be read: no plan is made of such a list."""
+    """Raise InputError when it is the machine that could read nothing: such a list makes no plan."""
     if isinstance(error, OSError) and error.errno in SHORTAGES:
         raise InputError(
             f"{path} can't be listed ({error.strerror}); {shortage_remedy(error)}, and give the same command"
