@@ -11,10 +11,9 @@ from typing import Final
 
 from cxrscribe.archive.child import Child, SilentError
 from cxrscribe.archive.plan import PlannedFilm
-from cxrscribe.archive.quarantine import QuarantinedError
+from cxrscribe.archive.quarantine import FAULTS, FaultError, QuarantinedError
 from cxrscribe.archive.rows.row import Row, film_row
 from cxrscribe.archive.run import Run
-from cxrscribe.archive.sources.reading import StorageFaultError
 from cxrscribe.engine import Engine
 from cxrscribe.errors import InputError, Reason
 
@@ -33,10 +32,10 @@ _MESSAGES: Final = {
 
 def isolated_rows(
     run: Run, shard: int, films: Sequence[PlannedFilm], engine: Engine, film_seconds: float = FILM_SECONDS
-) -> Iterator[Row | StorageFaultError]:
+) -> Iterator[Row | FaultError]:
     """The rows of these films of a shard, in order.
 
-    If the storage of the films fails, the last thing is a StorageFaultError.
+    If they can't be scored for now, the last thing is a FaultError.
 
     Raises InputError when no process can be started that scores films at all.
     """
@@ -47,7 +46,7 @@ def isolated_rows(
         with _Trial(run, shard, group, engine, film_seconds) as trial:
             for row in trial.rows():
                 yield row
-                if isinstance(row, StorageFaultError):
+                if isinstance(row, FaultError):
                     return
                 count += 1
         rest = group[count:]
@@ -80,7 +79,7 @@ class _Trial:
             },
         )
 
-    def rows(self) -> Iterator[Row | StorageFaultError]:
+    def rows(self) -> Iterator[Row | FaultError]:
         """What it has got done until it ended, by itself or not."""
         self._wait_until_ready()
         while self._left:
@@ -93,7 +92,7 @@ class _Trial:
                 return
             self._left -= 1
             yield (
-                StorageFaultError(said.text("fault"))
+                FAULTS[said.text("kind")](said.text("fault"))
                 if "fault" in said.names()
                 else Row.from_json(said.object("row"))
             )
@@ -111,7 +110,12 @@ class _Trial:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._child.kill()
+        if self.death is Reason.TIMED_OUT:
+            self._child.kill()
+        elif self._left and self._child.returncode is None:
+            self._child.end()
+        else:  # its decoders go with it, and their folders
+            self._child.let_end()
 
 
 def _given_up(run: Run, shard: int, film: PlannedFilm, reason: Reason) -> Row:

@@ -1,7 +1,8 @@
 """Programs of this package in processes of their own, and how they and their parent talk: JSON, a line each.
 
 A child ends when its parent does, however that happens: the pipe that it reads from closes. It says nothing
-on stderr, where a traceback could name a film.
+on stderr, where a traceback could name a film. What libraries print before its program begins is passed over:
+its own words begin with a greeting. Whoever says nonsense after it is ended.
 """
 
 from __future__ import annotations
@@ -13,15 +14,20 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
 from types import TracebackType
 from typing import BinaryIO, Final, Self
 
 from cxrscribe.errors import InputError
+from cxrscribe.films.isolation import end_processes
 from cxrscribe.json_object import JsonObject
+from cxrscribe.shortages import shortage_remedy
 
 _FAREWELL_SECONDS: Final = 20.0
+_PASSED_OVER_AT_ONCE: Final = 1 << 16
+_GREETING: Final = b"cxrscribe: from here on every line is JSON\n"
 
 
 class SilentError(Exception):
@@ -45,7 +51,9 @@ class Child:
                 env={**os.environ, "PYTHONPATH": paths, **(environment or {})},
             )
         except OSError as error:
-            raise InputError(f"no process could be started ({error.strerror}); free some memory") from None
+            raise InputError(
+                f"no process could be started ({error.strerror}); {shortage_remedy(error)}"
+            ) from None
         self._said: SimpleQueue[JsonObject | None] = SimpleQueue()
         self._listener = Thread(target=self._listen, name="cxrscribe-child", daemon=True)
         self._listener.start()
@@ -84,6 +92,10 @@ class Child:
     def end(self) -> None:
         """As `terminate`, and wait until it is gone; it isn't given long."""
         self.terminate()
+        self.let_end()
+
+    def let_end(self) -> None:
+        """Wait until it is gone, which has nothing to do any more; it isn't given long."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_FAREWELL_SECONDS)
         self.kill()
@@ -100,9 +112,14 @@ class Child:
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
-        with suppress(OSError, ValueError):  # closed meanwhile, or ended in the middle of a line
+        try:
+            for line in iter(partial(self._process.stdout.readline, _PASSED_OVER_AT_ONCE), _GREETING):
+                if not line:
+                    break
             for line in self._process.stdout:
                 self._said.put(JsonObject(json.loads(line), "a child's message"))
+        except (OSError, ValueError, RecursionError):  # closed meanwhile, or it says what is no message
+            self._process.kill()  # it may wait for someone to read the rest
         self._process.wait()
         self._said.put(None)
 
@@ -126,6 +143,9 @@ class Parent:
         self._said: BinaryIO = os.fdopen(os.dup(1), "wb")
         self._turn = Lock()
         os.dup2(2, 1)  # libraries print
+        with suppress(BrokenPipeError):
+            self._said.write(b"\n" + _GREETING)  # on a line of its own, whatever was printed
+            self._said.flush()
 
     def request(self) -> JsonObject:
         """What the parent sent first."""
@@ -137,6 +157,7 @@ class Parent:
         def run() -> None:
             for line in self._heard:
                 hear(JsonObject(json.loads(line), "a parent's message"))
+            end_processes()  # each has a folder of its own to remove
             os._exit(1)  # whatever this process is doing: nobody waits for it any more
 
         Thread(target=run, name="cxrscribe-parent", daemon=True).start()

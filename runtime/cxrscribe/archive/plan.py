@@ -29,13 +29,16 @@ class Listed:
     """A film as its source listed it."""
 
     film: str
-    """Its place below the run's root; a member of an archive is called `exports/a.tar!/b.dcm`."""
+    """What it is called: its path below the run's root, as no member of an archive is called; a member is
+    called `exports/a.tar!/b.dcm`. No two films of a run have one name."""
     size: int
     """Bytes; -1 where it couldn't be found or listed."""
     stamp: str
     """What tells this content from a later one: the time of its last change, or its place in its archive."""
     archive: str = ""
-    """The archive that it is a member of, below the root; empty for a file."""
+    """The path below the root of the archive that it is a member of; empty for a file."""
+    path: str = ""
+    """The path of a file below the root, where it isn't called by it."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,12 @@ class PlannedFilm:
     size: int
     stamp: str
     archive: str = ""
+    path: str = ""
+
+    @property
+    def location(self) -> str:
+        """The path below the root of the file that it is, or is in."""
+        return self.archive or self.path or self.film
 
     @property
     def film_id(self) -> bytes:
@@ -213,5 +222,7 @@ def _encoded(films: list[Listed], first: int) -> bytes:
         }
         if film.archive:
             fields["archive"] = film.archive
+        if film.path:
+            fields["path"] = film.path
         lines.append(json.dumps(fields, separators=(",", ":")) + "\n")
     return gzip.compress("".join(lines).encode("ascii"), compresslevel=6, mtime=0)

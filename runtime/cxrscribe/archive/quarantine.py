@@ -23,6 +23,46 @@ def quarantined(error: FilmError) -> QuarantinedError:
     return QuarantinedError(error.reason, message)
 
 
+class FaultError(Exception):
+    """Films can't be scored for now, whichever of them is asked for; what it says names none.
+
+    Their shard is left open, to be scored by the next command.
+    """
+
+    kind = ""
+    """What tells faults apart that come from another process."""
+    what = ""
+    remedy = ""
+
+
+class StorageFaultError(FaultError):
+    """The storage of the films fails."""
+
+    kind = "storage"
+    what = "the storage of the films failed"
+    remedy = "mount it again"
+
+
+class OutOfResourcesError(FaultError):
+    """This machine has no process, thread, open file or memory left, for the moment."""
+
+    kind = "resources"
+    what = "this machine lacked processes, open files or memory"
+    remedy = "let it have more"
+
+
+FAULTS: Final[dict[str, type[FaultError]]] = {
+    each.kind: each for each in (StorageFaultError, OutOfResourcesError)
+}
+
+
+def fault_of(error: FilmError) -> OutOfResourcesError | None:
+    """The fault that an error of the reporter's is about, where it isn't the film."""
+    if error.reason is not Reason.OUT_OF_RESOURCES:
+        return None
+    return OutOfResourcesError(str(quarantined(error)))
+
+
 _WATCHED_FILMS: Final = 2000
 _FEWEST_QUARANTINED: Final = 200
 QUARANTINED_SHARE: Final = 0.2
@@ -80,11 +120,11 @@ class Breaker:
         """Count a shard that was committed."""
         self.faults = 0
 
-    def shard_left(self, fault: str) -> None:
+    def shard_left(self, fault: FaultError) -> None:
         """Count a shard that was left open. Raises BrokenCircuitError when it was the tenth in a row."""
         self.faults += 1
         if self.faults >= _FAULTS_IN_A_ROW:
             raise BrokenCircuitError(
-                f"the storage of the films failed in {self.faults} shards in a row ({fault}); mount it "
-                "again, and give the same command: what is committed stays"
+                f"{fault.what} in {self.faults} shards in a row ({fault}); {fault.remedy}, and give the "
+                "same command: what is committed stays"
             )

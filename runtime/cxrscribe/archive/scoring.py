@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING
 from cxrscribe.archive.attempts import ISOLATED_FROM, begin_attempt, take_back_attempt
 from cxrscribe.archive.bisection import isolated_rows
 from cxrscribe.archive.generation import Generation
-from cxrscribe.archive.quarantine import Breaker
+from cxrscribe.archive.quarantine import Breaker, FaultError
 from cxrscribe.archive.rows.part import PartHeader, PartMaker, part_header
 from cxrscribe.archive.run import Run, environment_here, open_run
-from cxrscribe.archive.sources.reading import StorageFaultError
 from cxrscribe.archive.stream import Group, RowStream
 from cxrscribe.arguments import MOST_AT_ONCE, flag, none_or, several, whole_number
 from cxrscribe.engine import Engine
@@ -54,7 +53,9 @@ class Receipt:
     agrees: bool = True
     """Whether the part that is there has the rows that this call made."""
     left: bool = False
-    """Whether the shard was left open, for the storage of its films fails."""
+    """Whether the shard was left open, for its films can't be scored for now."""
+    fault: str = ""
+    """Why it was left open."""
 
     @property
     def quarantined(self) -> int:
@@ -81,6 +82,7 @@ class Receipt:
             committed=fields.boolean("committed"),
             agrees=fields.boolean("agrees"),
             left=fields.boolean("left"),
+            fault=fields.text("fault"),
         )
 
 
@@ -111,7 +113,8 @@ def score_shards(
     content an earlier one of its shard has. `breaker`: one that counts over several calls. `engine`: how
     other processes load such a reporter, where its attributes don't say.
 
-    A shard whose films' storage fails is left open, and its receipt says so. Raises InputError when there is
+    A shard is left open, and its receipt says why, when the storage of its films fails, or this machine has
+    no room to decode them. Raises InputError when there is
     no such run or shard, the reporter isn't what the run was begun with, or the place can't be written;
     BrokenCircuitError when so much goes wrong that it can't be the films.
     """
@@ -150,7 +153,7 @@ class _Scorer:
                 for group, row in rows:
                     if row is None:
                         yield self._passed_over(group.shard)
-                    elif isinstance(row, StorageFaultError):
+                    elif isinstance(row, FaultError):
                         yield self._left(group.shard, row)
                     else:
                         self._breaker.film(row.reason)
@@ -209,11 +212,12 @@ class _Scorer:
             return Receipt(self._generation.number, shard)
         return _receipt(part_header(self._run.place, self._generation.part(shard)), attempt=0)
 
-    def _left(self, shard: int, fault: StorageFaultError) -> Receipt:
+    def _left(self, shard: int, fault: FaultError) -> Receipt:
         attempt = self._attempts[shard]
         self._take_back(shard)
-        self._breaker.shard_left(str(fault))
-        return Receipt(self._generation.number, shard, attempt=attempt, left=True)
+        self._breaker.shard_left(fault)
+        why = f"{fault.what} ({fault}); {fault.remedy}"
+        return Receipt(self._generation.number, shard, attempt=attempt, left=True, fault=why)
 
     def _take_back(self, shard: int) -> None:
         take_back_attempt(self._generation, shard, self._attempts.pop(shard))

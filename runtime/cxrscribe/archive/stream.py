@@ -15,10 +15,10 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from cxrscribe.archive.plan import PlannedFilm
-from cxrscribe.archive.quarantine import QuarantinedError, quarantined
+from cxrscribe.archive.quarantine import FaultError, QuarantinedError, fault_of, quarantined
 from cxrscribe.archive.rows.row import Content, Row, film_row
 from cxrscribe.archive.run import Run
-from cxrscribe.archive.sources.reading import FETCHED_AHEAD, FilmReader, StorageFaultError
+from cxrscribe.archive.sources.reading import FETCHED_AHEAD, FilmReader
 from cxrscribe.errors import FilmError
 from cxrscribe.films.dicom import is_dicom, silence_pydicom
 from cxrscribe.films.quiet import quiet_libraries
@@ -32,16 +32,18 @@ _NO_FILM: Final = b""
 """What takes a place in the stream where there is nothing to score."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Group:
     """Films of one shard that are scored together."""
 
     shard: int
     films: Sequence[PlannedFilm]
-    ready: Iterable[Row | StorageFaultError] | None = None
+    ready: Iterable[Row | FaultError] | None = None
     """Their rows, where someone else makes them."""
     rows: dict[int, Row] = field(default_factory=dict)
     """Those that have come out, by number."""
+    is_left: bool = False
+    """Whether a fault came out, so that nothing else will."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class _SameAs:
     content: Content
 
 
-_Found: TypeAlias = _Scored | _SameAs | QuarantinedError | StorageFaultError | Row | None
+_Found: TypeAlias = _Scored | _SameAs | QuarantinedError | FaultError | Row | None
 
 
 class RowStream:
@@ -78,10 +80,10 @@ class RowStream:
 
     def rows(
         self, groups: Iterable[Group], batch_size: int, stats: DecodingStats | None = None
-    ) -> Generator[tuple[Group, Row | StorageFaultError | None], None, None]:
+    ) -> Generator[tuple[Group, Row | FaultError | None], None, None]:
         """The rows of all groups, in order, each with its group.
 
-        A group whose films' storage fails ends with a StorageFaultError; one without films gives None.
+        A group whose films can't be scored for now ends with a FaultError; one without films gives None.
         `groups` is iterated on the stream's thread.
         """
         films = self._films(groups)
@@ -91,11 +93,16 @@ class RowStream:
         with closing(cast("Generator[Report | FilmError, None, None]", stream)) as outcomes:
             for outcome in outcomes:
                 group, film, found = self._places.popleft()
-                if film is None or found is None or isinstance(found, StorageFaultError):
-                    yield group, found if isinstance(found, StorageFaultError) else None
+                if group.is_left:  # what had taken a place before the fault came out
+                    continue
+                if film is None or found is None:
+                    yield group, None
                     continue
                 row = self._row(group, film, found, outcome)
-                group.rows[row.row] = row
+                if isinstance(row, FaultError):
+                    group.is_left = True
+                else:
+                    group.rows[row.row] = row
                 yield group, row
 
     def _films(self, groups: Iterable[Group]) -> Iterator[bytes]:
@@ -110,7 +117,7 @@ class RowStream:
                 else:
                     yield from self._here(group, reader)
 
-    def _elsewhere(self, group: Group, ready: Iterable[Row | StorageFaultError]) -> Iterator[bytes]:
+    def _elsewhere(self, group: Group, ready: Iterable[Row | FaultError]) -> Iterator[bytes]:
         for film, row in zip(group.films, ready, strict=False):  # a fault ends them early
             self._places.append((group, film, row))
             yield _NO_FILM
@@ -118,18 +125,20 @@ class RowStream:
     def _here(self, group: Group, reader: FilmReader) -> Iterator[bytes]:
         first_of: dict[bytes, int] = {}
         for place, film in enumerate(group.films):
+            if group.is_left:
+                return
             bytes_read = _NO_FILM
             found: _Found
             reader.expect(group.films[place : place + FETCHED_AHEAD])
             try:
                 bytes_read = reader.read(film, group.films[place + 1 :] or group.films[:place])
-            except (QuarantinedError, StorageFaultError) as error:
+            except (QuarantinedError, FaultError) as error:
                 found = error.with_traceback(None)
             else:
                 found = self._found(film, bytes_read, first_of)
             self._places.append((group, film, found))
             yield bytes_read if isinstance(found, _Scored) else _NO_FILM
-            if isinstance(found, StorageFaultError):
+            if isinstance(found, FaultError):
                 return
 
     def _found(self, film: PlannedFilm, bytes_read: bytes, first_of: dict[bytes, int]) -> _Scored | _SameAs:
@@ -143,11 +152,13 @@ class RowStream:
         self,
         group: Group,
         film: PlannedFilm,
-        found: _Scored | _SameAs | QuarantinedError | Row,
+        found: _Scored | _SameAs | QuarantinedError | FaultError | Row,
         outcome: Report | FilmError,
-    ) -> Row:
-        if isinstance(found, Row):
+    ) -> Row | FaultError:
+        if isinstance(found, Row | FaultError):
             return found
+        if isinstance(found, _Scored) and isinstance(outcome, FilmError) and (fault := fault_of(outcome)):
+            return fault
         content = None if isinstance(found, QuarantinedError) else found.content
         known: Report | QuarantinedError
         if isinstance(found, QuarantinedError):

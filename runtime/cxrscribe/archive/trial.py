@@ -37,7 +37,7 @@ def main() -> None:
             if isinstance(row, Row):
                 parent.say({"row": row.to_json()})
             elif row is not None:
-                parent.say({"fault": str(row)})
+                parent.say({"fault": str(row), "kind": row.kind})
 
 
 if __name__ == "__main__":

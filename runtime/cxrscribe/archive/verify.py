@@ -6,23 +6,27 @@ import hashlib
 import json
 import math
 import random
+import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from cxrscribe.archive import layout
 from cxrscribe.archive.generation import Generation
 from cxrscribe.archive.places.place import is_unfinished
 from cxrscribe.archive.plan import PlannedFilm
-from cxrscribe.archive.quarantine import QuarantinedError
-from cxrscribe.archive.rows.part import Part, read_part
+from cxrscribe.archive.quarantine import FaultError, QuarantinedError
+from cxrscribe.archive.rows.part import PartHeader, damaged, part_header, part_lines, read_header, read_part
 from cxrscribe.archive.rows.row import OK, QUARANTINED, Row
 from cxrscribe.archive.run import Run, known_environments
-from cxrscribe.archive.sources.reading import FilmReader, StorageFaultError
+from cxrscribe.archive.sources.reading import FilmReader
 from cxrscribe.archive.stream import Group, RowStream
 from cxrscribe.arguments import whole_number
 from cxrscribe.errors import InputError
+from cxrscribe.json_object import JsonObject
 from cxrscribe.search.scheduler import IMAGES_AT_ONCE
 from cxrscribe.sessions.device import processor_name
 
@@ -42,7 +46,7 @@ class Verdict:
     reasons: Counter[str] = field(default_factory=Counter)
     """Films in quarantine, for each reason."""
     repeated: int = 0
-    """Rows that stand in the run more than once."""
+    """Rows that stand in the run more than once: by number, or with the `film_id` of another film."""
     missing_shards: int = 0
     duplicates: int = 0
     """Films whose content an earlier film of their shard has."""
@@ -78,8 +82,9 @@ def verify(run: Run) -> Verdict:
     generations = run.generations()
     done = [generation.done() for generation in generations]
     digest = hashlib.sha256()
+    ids = bytearray()
     for shard in range(len(run.plan.shards)):
-        newest: dict[int, str | None] = {}
+        newest: dict[int, _Line] = {}
         for generation, names in zip(generations, done, strict=True):
             if generation.rows is not None and shard not in generation.rows:
                 continue
@@ -95,11 +100,14 @@ def verify(run: Run) -> Verdict:
             part = _checked(verdict, run, generation, shard, films, environments)
             if part is None:
                 continue
-            newest |= {row["row"]: row["reason"] for row in map(json.loads, part.lines)}
-            verdict.duplicates += part.header.duplicates if generation.number == 0 else 0
-            digest.update(f"{generation.number} {shard} {part.header.rows_sha256}\n".encode("ascii"))
-        verdict.ok += sum(reason is None for reason in newest.values())
-        verdict.reasons.update(reason for reason in newest.values() if reason is not None)
+            header, lines = part
+            newest |= {line.row: line for line in lines}
+            verdict.duplicates += header.duplicates if generation.number == 0 else 0
+            digest.update(f"{generation.number} {shard} {header.rows_sha256}\n".encode("ascii"))
+        verdict.ok += sum(line.reason is None for line in newest.values())
+        verdict.reasons.update(line.reason for line in newest.values() if line.reason is not None)
+        ids += b"".join(line.film_id for line in newest.values())
+    _count_equal_names(verdict, ids)
     for generation, names in zip(generations, done, strict=True):
         _look_for_others(verdict, run, generation, frozenset(names.values()))
     verdict.fingerprint = digest.hexdigest()
@@ -113,7 +121,7 @@ def _checked(
     shard: int,
     films: Sequence[PlannedFilm],
     environments: frozenset[str],
-) -> Part | None:
+) -> tuple[PartHeader, list[_Line]] | None:
     """The part of a shard; None, and the verdict says why, where it isn't what it should be."""
     name = generation.part(shard)
     try:
@@ -122,18 +130,33 @@ def _checked(
         verdict.problems.append(str(error))
         return None
     try:
-        part = read_part(content, name)
-        _check(run, generation, shard, films, part)
+        header = read_header(content, name)
+        _check_header(run, generation, shard, films, header)
+        lines = _checked_lines(run, shard, films, header, part_lines(content, name, header), name)
     except InputError as error:
         verdict.problems.append(str(error))
         verdict.damaged.append(name)
         return None
-    if part.header.environment not in environments:
+    if header.environment not in environments:
         verdict.problems.append(
-            f"{name} was made by software that the run doesn't know ({part.header.environment}); "
+            f"{name} was made by software that the run doesn't know ({header.environment}); "
             f"bring {layout.ENVIRONMENTS_FOLDER}/ back"
         )
-    return part
+    return header, lines
+
+
+def _count_equal_names(verdict: Verdict, ids: bytearray) -> None:
+    """Count the films that are called like another one; `ids`: of all rows, 16 bytes each."""
+    halves = np.frombuffer(ids, np.uint64).reshape(-1, 2)
+    ordered = halves[np.lexsort(halves.T)]
+    count = int(np.count_nonzero((ordered[1:] == ordered[:-1]).all(axis=1)))
+    if count:
+        verdict.repeated += count
+        verdict.problems.append(
+            f"{count} films have the name of another one, so that their rows can't be told apart by it: "
+            "earlier versions called a film in a folder like a.tar! as if it were in a.tar; score them in a "
+            "new run"
+        )
 
 
 def drop_broken(run: Run, verdict: Verdict) -> None:
@@ -143,29 +166,68 @@ def drop_broken(run: Run, verdict: Verdict) -> None:
         run.place.set_aside(name, layout.broken_file(name, sha256))
 
 
-def _check(run: Run, generation: Generation, shard: int, films: Sequence[PlannedFilm], part: Part) -> None:
-    """Raise InputError unless a part is the one of this shard and has exactly the rows of its films."""
-    header, name = part.header, generation.part(shard)
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """What counts of a row."""
+
+    row: int
+    reason: str | None
+    film_id: bytes
+
+
+def _check_header(
+    run: Run, generation: Generation, shard: int, films: Sequence[PlannedFilm], header: PartHeader
+) -> None:
+    """Raise InputError unless a part says that it is the one of this shard and has as many rows as films."""
+    name = generation.part(shard)
     expected = (run.run_id, generation.number, shard, run.identity.disclaimer)
     if (header.run, header.generation, header.shard, header.disclaimer) != expected:
         raise InputError(
             f"{name} is of another run or shard; `cxrscribe score verify --drop-broken` puts it aside"
         )
+    if len(films) != header.films:
+        raise InputError(f"{name} has {header.films} rows for {len(films)} films")
+
+
+def _checked_lines(
+    run: Run,
+    shard: int,
+    films: Sequence[PlannedFilm],
+    header: PartHeader,
+    lines: Iterator[bytes],
+    name: str,
+) -> list[_Line]:
+    """What counts of a part's rows. Raises InputError unless they are exactly those of the films."""
     names = run.names if run.has_names else None
-    reasons: Counter[str] = Counter()
-    if len(films) != len(part.lines):
-        raise InputError(f"{name} has {len(part.lines)} rows for {len(films)} films")
-    for film, line in zip(films, part.lines, strict=True):
-        row = json.loads(line)
-        film_id = names.film_id(film).hex() if names else row["film_id"]
-        if (row["shard"], row["row"], row["film_id"]) != (shard, film.row, film_id):
+    found = []
+    for film, text in zip(films, lines, strict=True):
+        row = _parsed(text, name, film.row)
+        film_id = _film_id(row)
+        here = (row.integer("shard"), row.integer("row"), film_id)
+        if here != (shard, film.row, names.film_id(film) if names else film_id):
             raise InputError(f"{name} has another row where that of film {film.row} should be")
-        if row["status"] != (OK if row["text"] is not None else QUARANTINED):
+        if row.text("status") != (QUARANTINED if row.is_null("text") else OK):
             raise InputError(f"{name}: row {film.row} has a report and is in quarantine, or neither")
-        if row["reason"] is not None:
-            reasons[row["reason"]] += 1
-    if reasons != header.reasons:
+        reason = None if row.is_null("reason") else row.text("reason")
+        found.append(_Line(film.row, reason, film_id))
+    if Counter(line.reason for line in found if line.reason is not None) != header.reasons:
         raise InputError(f"{name} has other films in quarantine than its header says")
+    return found
+
+
+def _parsed(text: bytes, name: str, row: int) -> JsonObject:
+    try:
+        return JsonObject(json.loads(text), f"{name}: row {row}")
+    except (ValueError, RecursionError):
+        raise damaged(name, f"row {row} is no JSON") from None
+
+
+def _film_id(row: JsonObject) -> bytes:
+    try:
+        (found,) = struct.unpack("16s", bytes.fromhex(row.text("film_id")))
+    except (ValueError, struct.error):
+        row.refuse("film_id", "16 bytes in hexadecimal digits")
+    return bytes(found)
 
 
 def _look_for_others(verdict: Verdict, run: Run, generation: Generation, known: frozenset[str]) -> None:
@@ -179,7 +241,7 @@ def _look_for_others(verdict: Verdict, run: Run, generation: Generation, known: 
         elif name not in known and name not in allowed and not name.startswith(markers):
             verdict.problems.append(f"{name} isn't a file of this run; move it elsewhere")
             try:
-                verdict.repeated += len(read_part(run.place.read(name), name).lines)
+                verdict.repeated += part_header(run.place, name).films
             except InputError:
                 continue
 
@@ -204,7 +266,7 @@ def verify_contents(run: Run) -> Comparison:
             compared += 1
             try:
                 same = hashlib.sha256(reader.read(film)).digest() == row.content_sha256
-            except (QuarantinedError, StorageFaultError) as error:
+            except (QuarantinedError, FaultError) as error:
                 problems.append(f"row {row.row}: {error}")
                 continue
             if not same:
@@ -226,8 +288,9 @@ def verify_sample(run: Run, reporter: Reporter, count: int, seed: int = 0) -> Co
     compared = 0
     groups = [Group(shard, [each.film for each in rows.values()]) for shard, rows in samples.items()]
     for group, found in RowStream(run, reporter, score_duplicates=True).rows(groups, IMAGES_AT_ONCE):
-        if not isinstance(found, Row):
-            raise InputError(f"the storage of the films fails ({found}); mount it again")
+        if isinstance(found, FaultError):
+            raise InputError(f"{found.what} ({found}); {found.remedy}, and give the same command")
+        assert found is not None
         compared += 1
         known = samples[group.shard][found.row]
         here = known.processor == processor_name()

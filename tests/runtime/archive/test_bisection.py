@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,31 @@ def test_isolated_rows_are_those_of_the_stream(begin: Begin, archive: Path, repo
             begin_attempt(other.generation(), shard)
     list(score_shards(other, range(3), reporter))
     assert verify(other).fingerprint == verify(run).fingerprint
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_processes_that_score_films_by_themselves_leave_no_folder(
+    begin: Begin,
+    archive: Path,
+    reporter: Reporter,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stopped: bool,
+) -> None:
+    folders = tmp_path / "temporary"
+    folders.mkdir()
+    for name in ("TMPDIR", "TEMP", "TMP"):
+        monkeypatch.setenv(name, str(folders))
+    run = begin(archive)
+    engine = replace(Engine.of(reporter), isolate="all")
+    found = isolated_rows(run, 0, run.generation().films_of(0), engine)
+    assert isinstance(next(found), Row)
+    assert list(folders.iterdir())  # the decoders'
+    if stopped:
+        found.close()  # type: ignore[attr-defined]
+    else:
+        assert len(list(found)) == 9
+    assert list(folders.iterdir()) == []
 
 
 def test_bundle_that_is_gone_is_no_fault_of_the_films(begin: Begin, archive: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,13 @@ import pytest
 from cxrscribe.archive.film_names import FilmNames
 from cxrscribe.archive.plan import PlannedFilm
 from cxrscribe.archive.quarantine import QuarantinedError
+from cxrscribe.archive.rows import part as parts
 from cxrscribe.archive.rows.part import JSONL, PARQUET, SUFFIXES, PartMaker, read_header, read_part
 from cxrscribe.archive.rows.row import Content, Row, RowChoice, film_row
 from cxrscribe.errors import InputError, Reason
 from cxrscribe.json_object import JsonObject
 from cxrscribe.report import Report
+from support.archive_parts import bomb
 
 REPORT = Report(
     text='The "heart" is\nnormal. é',
@@ -134,3 +137,31 @@ def test_row_keeps_what_was_chosen_only(tmp_path: Path) -> None:
     assert row.to_json()["token_log_probs"] is None
     with pytest.raises(InputError, match="a report and a reason"):
         Row(**{**vars(row), "reason": Reason.MISSING})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(b"0", "longer than any row"), (b"{}\n", "more rows than its header says")]
+)
+def test_part_that_unpacks_to_more_than_its_rows_is_given_up_early(
+    monkeypatch: pytest.MonkeyPatch, content: bytes, message: str
+) -> None:
+    monkeypatch.setattr(parts, "LONGEST_ROW", 4 << 20)
+    header = read_header(made(JSONL), "a.jsonl.gz")
+    packed = bomb(header, 64 << 20, content)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=message):
+            read_part(packed, "a.jsonl.gz")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 64 << 20
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 1000, 1 << 20])
+def test_rows_are_the_same_however_little_is_unpacked_at_once(
+    monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    expected = read_part(made(JSONL), "a.jsonl.gz")
+    monkeypatch.setattr(parts, "_UNPACKED_AT_ONCE", at_once)
+    assert read_part(made(JSONL), "a.jsonl.gz") == expected

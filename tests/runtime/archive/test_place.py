@@ -203,3 +203,20 @@ def test_reader_of_a_file_that_is_written_again_sees_a_whole_one(tmp_path: Path)
 def test_file_that_is_missing_is_named(tmp_path: Path, ask: Callable[[Folder, str], object]) -> None:
     with pytest.raises(InputError, match=r"nothing can't be read \(No such file"):
         ask(Folder(tmp_path), "nothing")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have no such pipes")
+@pytest.mark.parametrize(
+    "ask",
+    [
+        Folder.read,
+        lambda place, name: place.head(name, 10),
+        lambda place, name: place.append(name, b"line"),
+    ],
+)
+def test_pipe_in_the_place_of_a_file_is_not_waited_for(
+    tmp_path: Path, ask: Callable[[Folder, str], object]
+) -> None:
+    os.mkfifo(tmp_path / "run.json")
+    with pytest.raises(InputError, match=r"run\.json can't be"):
+        ask(Folder(tmp_path), "run.json")

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from cxrscribe.archive.plan import PlannedFilm
-from cxrscribe.archive.quarantine import QuarantinedError
+from cxrscribe.archive.quarantine import OutOfResourcesError, QuarantinedError, StorageFaultError
 from cxrscribe.archive.sources.disk import DiskFilms
 from cxrscribe.archive.sources.listing import Sources
-from cxrscribe.archive.sources.reading import FilmReader, StorageFaultError
+from cxrscribe.archive.sources.reading import FilmReader
 from cxrscribe.errors import Reason
 from support.archive_films import small_film, write_films, write_tar, write_zip
 
@@ -194,6 +194,19 @@ def test_fault_of_one_film_among_good_ones_is_its_own(
     ):
         reader.read(films[0], films[1:])
     assert caught.value.reason is Reason.UNREADABLE
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+def test_what_the_machine_lacks_is_never_a_films_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waits: Waits, number: int
+) -> None:
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(small_film(0))
+    root, films = planned(tmp_path)
+    failing(monkeypatch, number, lambda name, _: name == "a.png")
+    with FilmReader(root, waits.append) as reader, pytest.raises(OutOfResourcesError):
+        reader.read(films[0], films[1:])
+    assert len(waits) == 4
 
 
 def test_film_that_may_not_be_read_is_no_fault(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -14,12 +14,12 @@ import pytest
 from cxrscribe import Report
 from cxrscribe.archive import Receipt, Run, score_shards
 from cxrscribe.archive.plan import PlannedFilm
-from cxrscribe.archive.quarantine import Breaker, BrokenCircuitError
+from cxrscribe.archive.quarantine import Breaker, BrokenCircuitError, StorageFaultError
 from cxrscribe.archive.rows.part import read_part
 from cxrscribe.archive.rows.row import Row
-from cxrscribe.archive.sources.reading import FilmReader, StorageFaultError
+from cxrscribe.archive.sources.reading import FilmReader
 from cxrscribe.archive.verify import newest_rows, verify
-from cxrscribe.errors import InputError, Reason
+from cxrscribe.errors import FilmError, InputError, Reason
 from cxrscribe.reporter import Reporter
 from support.archive_films import small_film, write_tar, write_zip
 
@@ -226,6 +226,60 @@ def test_ten_shards_in_a_row_without_storage_stop_the_run(
     run = begin(archive, shard_films=1)
     monkeypatch.setattr(FilmReader, "read", read)
     with pytest.raises(BrokenCircuitError, match=r"10 shards in a row \(Stale file handle\)"):
+        score(run, reporter)
+    assert run.generation().done() == {}
+    assert run.place.names("attempts") == []
+
+
+@pytest.fixture
+def no_room(reporter: Reporter, monkeypatch: pytest.MonkeyPatch) -> Callable[[Container[int]], None]:
+    """Let there be no process for these films, by their places in the stream."""
+    original = type(reporter).report_stream
+
+    def lacking(places: Container[int]) -> None:
+        def stream(self: Reporter, films: Iterable[bytes], *rest: object, **options: object) -> object:
+            lack = FilmError("film of 9 bytes: can't be decoded: no process", Reason.OUT_OF_RESOURCES)
+            outcomes = original(self, films, *rest, **options)  # type: ignore[arg-type]
+            return (lack if place in places else outcome for place, outcome in enumerate(outcomes))
+
+        monkeypatch.setattr(type(reporter), "report_stream", stream)
+
+    return lacking
+
+
+@pytest.mark.parametrize("batch_size", [1, 32])
+def test_what_the_machine_lacks_makes_no_row(
+    begin: Begin,
+    own_archive: Path,
+    reporter: Reporter,
+    no_room: Callable[[Container[int]], None],
+    batch_size: int,
+) -> None:
+    shutil.copy(own_archive / "001" / "00013.png", own_archive / "001" / "00018.png")
+    run = begin(own_archive)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(reporter), "report_stream", type(reporter).report_stream)
+        no_room({13})
+        receipts = list(score_shards(run, range(3), reporter, batch_size=batch_size))
+    first, second, third = receipts
+    assert [(each.shard, each.left) for each in receipts] == [(0, False), (1, True), (2, False)]
+    assert second.fault == (
+        "this machine lacked processes, open files or memory (can't be decoded: no process); let it have more"
+    )
+    assert (first.fault, third.fault) == ("", "")
+    assert run.generation().missing() == [1]
+    (again,) = score(run, reporter)
+    assert (again.attempt, again.committed) == (1, True)
+    verdict = verify(run)
+    assert (verdict.ok, verdict.missing, verdict.is_whole) == (25, 0, True)
+
+
+def test_ten_shards_in_a_row_without_processes_stop_the_run(
+    begin: Begin, archive: Path, reporter: Reporter, no_room: Callable[[Container[int]], None]
+) -> None:
+    run = begin(archive, shard_films=1)
+    no_room(range(25))
+    with pytest.raises(BrokenCircuitError, match=r"open files or memory in 10 shards in a row .*no process"):
         score(run, reporter)
     assert run.generation().done() == {}
     assert run.place.names("attempts") == []

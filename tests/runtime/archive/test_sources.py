@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import errno
+import gzip
 import os
 import tarfile
+import tracemalloc
 import zipfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from io import BytesIO
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from cxrscribe.archive.plan import Listed
+from cxrscribe.archive.plan import Listed, PlannedFilm, film_id
+from cxrscribe.archive.sources import members
 from cxrscribe.archive.sources.listing import Sources, source_names
+from cxrscribe.archive.sources.members import _unused
+from cxrscribe.archive.sources.reading import FilmReader
 from cxrscribe.errors import InputError
 from support.archive_films import small_film, write_tar, write_zip
 
@@ -158,6 +167,79 @@ def test_member_that_stands_twice_is_two_films(tmp_path: Path, name: str) -> Non
     assert first.stamp != second.stamp
 
 
+@pytest.fixture
+def confusing(tmp_path: Path) -> Path:
+    """Members and files that would have one name, were each called by its path and nothing else."""
+    place = tmp_path / "films"
+    for name in ARCHIVES:
+        ARCHIVES[name](tmp_path / name, {"b.png": small_film(1), "y.tar!/b.png": small_film(2)})
+        for folder in (f"{name}!", f"{name}!!", f"{name.upper()}!"):
+            (place / folder).mkdir(parents=True)
+            (place / folder / "b.png").write_bytes(small_film(3))
+            write_tar(place / folder / "y.tar", {"b.png": small_film(4)})
+        (tmp_path / name).rename(place / name)
+    return place
+
+
+def test_no_two_films_have_one_name(confusing: Path) -> None:
+    films = found(confusing)
+    assert len(films) == len({film.film for film in films}) == 4 * (2 + 3 * 2)
+    for film in films:
+        before, separator, _ = film.film.partition("!/")
+        if film.archive and "!" not in film.archive:
+            assert (before, separator) == (film.archive, "!/")
+    listed = {film.film: film.path for film in films}
+    assert listed["x.tar!!/b.png"] == "x.tar!/b.png"
+    assert listed["x.tar!!!/b.png"] == "x.tar!!/b.png"
+
+
+def test_names_that_could_be_a_members_cost_no_film(confusing: Path) -> None:
+    both = found(confusing / "x.tar", confusing / "x.tar!")
+    assert [film.film for film in both] == [
+        "x.tar!/b.png",
+        "x.tar!/y.tar!/b.png",
+        "x.tar!!/b.png",
+        "x.tar!!/y.tar!/b.png",
+    ]
+
+
+def test_every_film_is_read_whatever_it_is_called(confusing: Path) -> None:
+    films = found(confusing)
+    with FilmReader(str(confusing)) as reader:
+        for row, each in enumerate(films):
+            film = PlannedFilm(row, each.film, each.size, each.stamp, each.archive, each.path)
+            number = 4 if "!" in each.archive else 2 if "y.tar" in each.film else 1 if each.archive else 3
+            assert reader.read(film) == small_film(number)
+
+
+@given(names=st.lists(st.sampled_from(["a.png", "b.png", "a.png#2", "a.png#2#2", "a.png#3"]), max_size=30))
+def test_members_of_one_name_are_numbered(names: list[str]) -> None:
+    taken: dict[bytes, int] = {}
+    given_names: list[str] = []
+    for name in names:
+        expected, number = name, 1
+        while expected in given_names:
+            number += 1
+            expected = f"{name}#{number}"
+        assert _unused(name, taken) == expected
+        given_names.append(expected)
+
+
+def test_equal_names_are_not_searched_from_the_first_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = 0
+
+    def counted(name: str) -> bytes:
+        nonlocal asked
+        asked += 1
+        return film_id(name)
+
+    monkeypatch.setattr(members, "film_id", counted)
+    taken: dict[bytes, int] = {}
+    for _ in range(1000):
+        _unused("a.png", taken)
+    assert asked <= 4 * 1000
+
+
 @pytest.mark.parametrize("name", ARCHIVES)
 @pytest.mark.parametrize("damage", ["cut", "nothing"])
 def test_archive_that_ends_early_has_a_row_that_will_say_so(tmp_path: Path, name: str, damage: str) -> None:
@@ -242,6 +324,140 @@ def test_archive_that_makes_its_reader_fail_costs_itself_only(
     films = found(tmp_path)
     assert [film.film for film in films][-1] == "b.png"
     assert "unlisted" in {film.stamp for film in films} or len(films) == 1
+
+
+MEGABYTE = 1 << 20
+
+
+def header(kind: bytes, size: int, name: str = "a.png") -> bytes:
+    """A header of a tar, and nothing of what follows it."""
+    member = tarfile.TarInfo(name)
+    member.type, member.size = kind, size
+    return member.tobuf(tarfile.USTAR_FORMAT)
+
+
+def shared_records(number: int) -> bytes:
+    """A megabyte of records for all members that follow, another one for each number."""
+    record = f"{MEGABYTE - 1024} number{number:06}=".encode()
+    return header(tarfile.XGLTYPE, MEGABYTE) + (
+        record + b"x" * (MEGABYTE - 1024 - len(record) - 1) + b"\n" + bytes(1024)
+    )
+
+
+def sparse(blocks: int) -> bytes:
+    """GNU's old form of a sparse member, whose map goes on for so many blocks."""
+    block = bytearray(header(tarfile.GNUTYPE_SPARSE, 0))
+    block[482] = 1  # the map goes on
+    block[148:156] = b"%06o\0 " % tarfile.calc_chksums(bytes(block))[0]  # type: ignore[attr-defined]
+    more = (b"%011o\0%011o\0" % (1, 1)) * 21 + b"\1" + bytes(7)
+    return bytes(block) + more * blocks
+
+
+BOMBS = {
+    "long name": lambda: header(tarfile.GNUTYPE_LONGNAME, 64 * MEGABYTE) + b"a" * (64 * MEGABYTE),
+    "long link": lambda: header(tarfile.GNUTYPE_LONGLINK, 64 * MEGABYTE) + b"a" * (64 * MEGABYTE),
+    "records": lambda: header(tarfile.XHDTYPE, 64 * MEGABYTE) + bytes(64 * MEGABYTE),
+    "long names": lambda: (header(tarfile.GNUTYPE_LONGNAME, MEGABYTE // 2) + b"a" * (MEGABYTE // 2)) * 128,
+    "shared records": lambda: b"".join(shared_records(number) + header(b"0", 0) for number in range(64)),
+    "shared records of one member": lambda: b"".join(map(shared_records, range(64))),
+    "map of a sparse member": lambda: sparse(64 * MEGABYTE // 512),
+}
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+def test_headers_of_any_size_are_not_taken_into_memory(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "b.png").write_bytes(small_film(0))
+    with gzip.open(tmp_path / "a.tar.gz", "wb", 1) as file:
+        file.write(BOMBS[kind]() + header(b"0", 0) + bytes(10240))
+    tracemalloc.start()
+    try:
+        films = found(tmp_path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert films[-2:] == [Listed("a.tar.gz", -1, "unlisted"), films[-1]]
+    assert films[-1].film == "b.png"
+    assert peak < 16 * MEGABYTE
+
+
+@pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_long_names_and_records_of_usual_size_are_read(tmp_path: Path, form: int, mode: str) -> None:
+    name = "/".join(["a" * 200] * 15) + ".png"
+    path = tmp_path / ("a.tar.gz" if mode == "w:gz" else "a.tar")
+    with tarfile.open(path, mode, format=form, pax_headers={"comment": "x" * 1000}) as tar:  # type: ignore[call-overload]
+        for number in range(3):
+            member = tarfile.TarInfo(f"{number}{name}")
+            member.size = len(small_film(number))
+            member.pax_headers = {"SCHILY.xattr.user.note": "x" * 100_000}
+            tar.addfile(member, BytesIO(small_film(number)))
+    assert names(path) == [f"{path.name}!/{number}{name}" for number in range(3)]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems make no such links")
+def test_link_in_a_circle_costs_itself_only(folder: Path) -> None:
+    for name in ("x", "y.png", "z.tar"):
+        (folder / name).symlink_to(folder / name)
+    films = found(folder)
+    assert [film.film for film in films] == ["a/c.JPG", "b.png", "y.png", "z.tar"]
+    assert [film.stamp for film in films[2:]] == ["absent", "unlisted"]
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ESTALE, errno.EIO])
+def test_entry_of_which_nobody_can_tell_costs_itself_only(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    for name in ("x", "y.png"):
+        (folder / name).write_bytes(small_film(7))
+    entries_that_fail(monkeypatch, number, {str(folder / "x"), str(folder / "y.png")})
+    films = found(folder)
+    assert [film.film for film in films] == ["a/c.JPG", "b.png", "x", "y.png"]
+    assert films[2] == Listed("x", -1, "unlisted")
+    assert films[3].size == len(small_film(7))
+
+
+def entries_that_fail(monkeypatch: pytest.MonkeyPatch, number: int, paths: set[str]) -> None:
+    """Let nobody look at what these paths are, whether a folder or what is in it."""
+    real = os.scandir
+
+    class Entry:
+        def __init__(self, path: str, is_folder: bool) -> None:
+            self.path, self._is_folder = path, is_folder
+
+        def is_dir(self) -> bool:
+            if self.path in paths:
+                raise OSError(number, os.strerror(number))
+            return self._is_folder
+
+    def scandir(path: str) -> object:
+        if str(path) in paths:
+            raise OSError(number, os.strerror(number))
+        with real(path) as entries:
+            return nullcontext([Entry(entry.path, entry.is_dir()) for entry in entries])
+
+    monkeypatch.setattr(os, "scandir", scandir)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+@pytest.mark.parametrize("where", ["entry", "folder", "file", "archive"])
+def test_no_list_is_made_of_what_the_machine_lacks(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, number: int, where: str
+) -> None:
+    (folder / "IM1").write_bytes(bytes(128) + b"DICM")
+    write_tar(folder / "x.tar", {"b.png": small_film(1)})
+    failing = {"entry": "b.png", "folder": "a", "file": "IM1", "archive": "x.tar"}[where]
+    if where in ("entry", "folder"):
+        entries_that_fail(monkeypatch, number, {str(folder / failing)})
+    real = os.open
+
+    def opened(path: str | Path, *rest: int) -> int:
+        if Path(path).name == failing:
+            raise OSError(number, os.strerror(number))
+        return real(path, *rest)
+
+    monkeypatch.setattr(os, "open", opened)
+    with pytest.raises(InputError, match=rf"{failing} can't be listed .* the same command"):
+        found(folder)
 
 
 def test_member_of_which_nobody_can_tell_is_listed(tmp_path: Path) -> None:

@@ -95,6 +95,14 @@ def test_workers_that_die_at_once_end_the_run(
         list(supervise(assignment, range(13), 2))
 
 
+def test_workers_whose_libraries_print_score_all_the_same(
+    assignment: Assignment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text("print('hello from site', flush=True)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert {receipt.shard for receipt in supervise(assignment, range(13), 1)} == set(range(13))
+
+
 @pytest.mark.slow
 def test_workers_that_die_at_all_shards_end_the_run(
     assignment: Assignment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

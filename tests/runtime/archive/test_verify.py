@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,11 +14,13 @@ import pytest
 from cxrscribe.archive import Run, open_run, score_shards
 from cxrscribe.archive.places.folder import Folder
 from cxrscribe.archive.retry import begin_retry
-from cxrscribe.archive.rows.part import PartMaker, read_part
+from cxrscribe.archive.rows.part import PartMaker, read_header, read_part
+from cxrscribe.archive.sources import members
 from cxrscribe.archive.verify import drop_broken, newest_rows, verify, verify_contents, verify_sample
 from cxrscribe.errors import InputError
 from cxrscribe.reporter import Reporter
-from support.archive_films import small_film
+from support.archive_films import small_film, write_tar
+from support.archive_parts import bomb
 
 Begin = Callable[..., Run]
 
@@ -125,6 +128,66 @@ def test_rows_that_stand_twice_are_counted(scored: Run) -> None:
     verdict = verify(scored)
     assert verdict.repeated == 10
     assert not verdict.is_whole
+
+
+def test_films_of_one_name_in_a_run_begun_before_are_scored_and_counted(
+    begin: Begin, own_archive: Path, reporter: Reporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (own_archive / "a.tar!").mkdir()
+    (own_archive / "a.tar!" / "b.png").write_bytes(small_film(101))
+    write_tar(own_archive / "a.tar", {"b.png": small_film(102)})
+    with monkeypatch.context() as before:
+        before.setattr(members, "called", lambda path: path)  # as earlier versions called films
+        run = begin(own_archive)
+    list(score_shards(run, range(3), reporter))
+    verdict = verify(open_run(run.place.path))
+    assert (verdict.planned, verdict.ok, verdict.repeated, verdict.is_whole) == (27, 27, 1, False)
+    assert "1 films have the name of another one" in verdict.problems[0]
+    assert verdict.damaged == []
+    twins = [row.content_sha256 for _, row in newest_rows(run) if row.film == "a.tar!/b.png"]
+    assert len(set(twins)) == 2
+
+
+def test_run_over_such_films_now_is_whole(begin: Begin, own_archive: Path, reporter: Reporter) -> None:
+    (own_archive / "a.tar!").mkdir()
+    (own_archive / "a.tar!" / "b.png").write_bytes(small_film(101))
+    write_tar(own_archive / "a.tar", {"b.png": small_film(102)})
+    run = begin(own_archive)
+    list(score_shards(run, range(3), reporter))
+    verdict = verify(run)
+    assert (verdict.planned, verdict.ok, verdict.repeated, verdict.is_whole) == (27, 27, 0, True)
+    assert verify_contents(run).problems == ()
+    assert {"a.tar!/b.png", "a.tar!!/b.png"} <= {row.film for _, row in newest_rows(run)}
+
+
+def test_file_among_the_parts_that_unpacks_without_end_is_not_unpacked(scored: Run) -> None:
+    name = scored.generation().part(0)
+    header = read_header(scored.place.read(name), name)
+    content = bomb(header, 64 << 20)
+    folder = scored.place.path / "parts" / "007"
+    folder.mkdir()
+    (folder / "part-000000.jsonl.gz").write_bytes(content)
+    part(scored, 1).write_bytes(content)
+    tracemalloc.start()
+    try:
+        verdict = verify(scored)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert verdict.damaged == ["parts/000/part-000001.jsonl.gz"]
+    assert "parts/007/part-000000.jsonl.gz isn't a file of this run" in "".join(verdict.problems)
+    assert peak < 16 << 20
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have no such pipes")
+def test_pipe_that_bears_a_parts_name_is_not_waited_for(scored: Run) -> None:
+    part(scored, 1).unlink()
+    os.mkfifo(part(scored, 1))
+    (scored.place.path / "parts" / "007").mkdir()
+    os.mkfifo(scored.place.path / "parts" / "007" / "part-000000.jsonl.gz")
+    problems = "".join(verify(scored).problems)
+    assert "part-000001.jsonl.gz can't be read (it is not a regular file)" in problems
+    assert "parts/007/part-000000.jsonl.gz isn't a file of this run" in problems
 
 
 def test_part_with_another_film_in_a_row_is_found(scored: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import signal
@@ -355,8 +356,26 @@ def test_file_with_two_transfer_syntaxes_is_isolated() -> None:
 
 def test_process_that_can_not_be_started_is_that_films_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    with pytest.raises(FilmError, match="no process could be started for it"):
+    with pytest.raises(FilmError, match="no process could be started for it") as caught:
         PREPROCESSING.read(compressed())
+    assert caught.value.reason is Reason.OUT_OF_RESOURCES
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [(errno.EMFILE, "limit of open files"), (errno.EAGAIN, "limit of processes"), (errno.ENOMEM, "memory")],
+)
+def test_what_the_machine_lacks_is_no_fault_of_the_film(
+    monkeypatch: pytest.MonkeyPatch, number: int, remedy: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(module, "_idle_worker", lambda: None)
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    with pytest.raises(FilmError, match=remedy) as caught:
+        PREPROCESSING.read(compressed())
+    assert caught.value.reason is Reason.OUT_OF_RESOURCES
 
 
 @pytest.mark.parametrize("cut", [*range(128, 420, 7), 512])

@@ -15,15 +15,18 @@ import secrets
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import Final
 
 from cxrscribe.archive.places.place import UNFINISHED
 from cxrscribe.errors import InputError
+from cxrscribe.regular_file import open_regular
 
 _OUR_UNFINISHED: Final = re.compile(re.escape(UNFINISHED) + "[0-9a-f]{16}")
 _PRIVATE_FILE: Final = 0o600
 _PRIVATE_FOLDER: Final = 0o700
+_NO_WAIT: Final = getattr(os, "O_NONBLOCK", 0)  # for the reader of a pipe that bears a file's name
 _A_DAY: Final = 86_400.0
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL})
 _AT_FDCWD: Final = -100
@@ -78,13 +81,14 @@ class Folder:
 
     def read(self, name: str) -> bytes:
         try:
-            return (self.path / name).read_bytes()
+            with open_regular(self.path / name) as file:
+                return file.readall()
         except OSError as error:
             raise _unreadable(self.path / name, error) from None
 
     def head(self, name: str, size: int) -> bytes:
         try:
-            with (self.path / name).open("rb") as file:
+            with BufferedReader(open_regular(self.path / name)) as file:
                 return file.read(size)
         except OSError as error:
             raise _unreadable(self.path / name, error) from None
@@ -185,7 +189,7 @@ class Folder:
 
 @contextmanager
 def _opened(path: Path, flags: int) -> Iterator[int]:
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | flags, _PRIVATE_FILE)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | _NO_WAIT | flags, _PRIVATE_FILE)
     try:
         yield file
     finally:

@@ -54,15 +54,19 @@ class ParquetFile:
         self._writer.close()
 
 
-def read_parquet(content: bytes) -> tuple[bytes, list[Row]]:
-    """A part's header and its rows. Raises MissingExtraError, and ValueError when the file is damaged."""
+def read_parquet(content: bytes, count: int) -> list[Row]:
+    """A part's rows, of which there are so many.
+
+    Raises MissingExtraError, and ValueError when the file is damaged.
+    """
     arrow, parquet = _modules()
     try:
+        if parquet.read_metadata(arrow.BufferReader(content)).num_rows != count:
+            raise ValueError("it has more or fewer rows than its header says")
         table = parquet.read_table(arrow.BufferReader(content), page_checksum_verification=True)
-        header = _header(table.schema.metadata)
         if not table.schema.equals(_schema(arrow)):
             raise ValueError("its columns are others")
-        return header, [_row(values) for values in table.to_pylist()]
+        return [_row(values) for values in table.to_pylist()]
     except (arrow.ArrowException, OSError, KeyError, TypeError) as error:
         raise ValueError(str(error)) from None
 

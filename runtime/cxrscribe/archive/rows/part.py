@@ -12,7 +12,7 @@ import json
 import struct
 import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,6 +27,8 @@ SUFFIXES: Final = {JSONL: ".jsonl.gz", PARQUET: ".parquet"}
 """Of part files, by format."""
 HEAD_BYTES: Final = 1 << 16
 """So many bytes of a .jsonl.gz file hold its header."""
+LONGEST_ROW: Final = 256 << 20
+"""Bytes of a JSON line. Where it has 1,024 reports of 4,096 words each, these are 64 for a word."""
 
 _SCHEMA: Final = 1
 _GZIP_START: Final = struct.pack(
@@ -35,6 +37,8 @@ _GZIP_START: Final = struct.pack(
 _SUBFIELD: Final = b"CX"
 _DIGEST_OF_HEADER: Final = "header_sha256"
 _LEVEL: Final = 6
+_UNPACKED_AT_ONCE: Final = 1 << 20
+_ENDS_WRONG: Final = "it is cut off, or something stands behind it"
 
 
 @dataclass(frozen=True)
@@ -183,20 +187,26 @@ def check_format(format_name: str) -> None:
 
 def read_part(content: bytes, name: str) -> Part:
     """Read the part file `name`. Raises InputError, which names it, when it is damaged."""
-    if name.endswith(SUFFIXES[PARQUET]):
-        from cxrscribe.archive.rows.parquet import read_parquet
+    header = read_header(content, name)
+    return Part(header, list(part_lines(content, name, header)))
 
-        try:
-            text, rows = read_parquet(content)
-        except ValueError as error:
-            raise damaged(name, str(error)) from None
-        header = _header(text, name)
-        lines = [row.to_json_line().encode("ascii") for row in rows]
-    else:
-        header, lines = read_header(content, name), _jsonl_lines(content, name)
-    if _digest(lines) != header.rows_sha256:
+
+def part_lines(content: bytes, name: str, header: PartHeader) -> Iterator[bytes]:
+    """The rows of the part file `name` as JSON lines, without line ends, as they are unpacked.
+
+    `header`: the file's own. No more is unpacked than so many rows can be. Raises InputError, which names
+    the file, when it is damaged; the last error may come after the last row.
+    """
+    lines = _parquet_lines if name.endswith(SUFFIXES[PARQUET]) else _jsonl_lines
+    digest = hashlib.sha256()
+    for count, line in enumerate(lines(content, name, header.films), start=1):
+        if count > header.films:
+            raise damaged(name, "it has more rows than its header says")
+        digest.update(line)
+        digest.update(b"\n")
+        yield line
+    if digest.hexdigest() != header.rows_sha256:
         raise damaged(name, "its rows aren't those that its header has the digest of")
-    return Part(header, lines)
 
 
 def read_header(content: bytes, name: str) -> PartHeader:
@@ -250,15 +260,40 @@ def _write_jsonl(header: PartHeader, lines: Sequence[str]) -> bytes:
     )
 
 
-def _jsonl_lines(content: bytes, name: str) -> list[bytes]:
+def _jsonl_lines(content: bytes, name: str, _: int) -> Iterator[bytes]:
     unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    packed = content
+    begun: list[bytes] = []
+    size = 0
+    while not unpacker.eof:
+        try:
+            text = unpacker.decompress(packed, _UNPACKED_AT_ONCE)
+        except zlib.error as error:
+            raise damaged(name, str(error)) from None
+        packed = unpacker.unconsumed_tail
+        if not text and not packed and not unpacker.eof:
+            raise damaged(name, _ENDS_WRONG)
+        first, *others = text.split(b"\n")
+        begun.append(first)
+        size += len(first)
+        if size > LONGEST_ROW:
+            raise damaged(name, "one of its rows is longer than any row")
+        if others:
+            yield b"".join(begun)
+            yield from others[:-1]
+            begun, size = [others[-1]], len(others[-1])
+    if size or unpacker.unused_data:
+        raise damaged(name, _ENDS_WRONG)
+
+
+def _parquet_lines(content: bytes, name: str, films: int) -> Iterator[bytes]:
+    from cxrscribe.archive.rows.parquet import read_parquet
+
     try:
-        text = unpacker.decompress(content) + unpacker.flush()
-    except zlib.error as error:
+        rows = read_parquet(content, films)
+    except ValueError as error:
         raise damaged(name, str(error)) from None
-    if not unpacker.eof or unpacker.unused_data:
-        raise damaged(name, "it is cut off, or something stands behind it")
-    return text.splitlines()
+    return (row.to_json_line().encode("ascii") for row in rows)
 
 
 def _header(text: bytes | str, name: str) -> PartHeader:

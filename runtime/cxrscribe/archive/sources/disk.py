@@ -34,7 +34,7 @@ class DiskFilms:
 
     def is_there(self, film: PlannedFilm) -> bool:
         # A disk that isn't mounted leaves an empty folder behind; one that someone has removed leaves others.
-        place = (self._root / (film.archive or film.film)).parent
+        place = (self._root / film.location).parent
         while not place.is_dir() and place != self._root:
             place = place.parent
         try:
@@ -60,7 +60,7 @@ class DiskFilms:
                 "here; repair it or its rights, and score it in a new run",
             )
         # A pipe that bears a film's name must not be waited for.
-        file = os.open(self._root / film.film, READ_ONLY)
+        file = os.open(self._root / film.location, READ_ONLY)
         with os.fdopen(file, "rb") as stream:
             status = os.fstat(stream.fileno())
             if not stat.S_ISREG(status.st_mode):

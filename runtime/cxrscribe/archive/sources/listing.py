@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import glob
 import os
 import sys
@@ -10,13 +11,22 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, Final, NamedTuple
 
 from cxrscribe.archive.places.place import is_url
 from cxrscribe.archive.plan import Listed, film_id
-from cxrscribe.archive.sources.members import UNLISTED, is_archive, list_members
+from cxrscribe.archive.sources.members import (
+    SNIFFED_BYTES,
+    UNLISTED,
+    check_shortage,
+    is_archive,
+    list_members,
+    listed_file,
+    open_regular,
+)
 from cxrscribe.errors import InputError
-from cxrscribe.films.film import looks_like_film
+from cxrscribe.films.film import FILM_SUFFIXES, looks_like_film
 
 STDIN: Final = "-"
 LIST_PREFIX: Final = "@"
@@ -109,10 +119,11 @@ class Sources:
             return
         try:
             status = os.stat(path)  # noqa: PTH116 (of each file)
-        except OSError:
-            yield Listed(name, -1, ABSENT)
+        except OSError as error:
+            check_shortage(error, path)
+            yield listed_file(name, -1, ABSENT)
         else:
-            yield Listed(name, status.st_size, str(status.st_mtime_ns))
+            yield listed_file(name, status.st_size, str(status.st_mtime_ns))
 
     def _folder(self, folder: str) -> Iterator[Listed]:
         """The films below `folder`, by name; a folder's films stand where its name does."""
@@ -122,13 +133,14 @@ class Sources:
             if entry is None:
                 levels.pop()
             elif not entry.is_folder:
-                if is_archive(entry.path) or looks_like_film(entry.path):
+                if is_archive(entry.path) or looks_like_film(entry.path, partial(_head, entry.path)):
                     yield from self._file(entry.path)
             elif self._is_new(entry.path):
                 try:
                     levels.append(iter(_entries(entry.path)))
-                except OSError:
-                    yield Listed(self._name(entry.path), -1, UNLISTED)
+                except OSError as error:
+                    check_shortage(error, entry.path)
+                    yield listed_file(self._name(entry.path), -1, UNLISTED)
 
     def _is_new(self, folder: str) -> bool:
         """Whether a folder hasn't been searched yet: links may lead to it again, maybe in a circle."""
@@ -143,6 +155,7 @@ class Sources:
         return True
 
     def _name(self, path: str) -> str:
+        """The path below the root, with forward slashes."""
         name = path[len(self._prefix) :] or "."
         return name if os.sep == "/" else name.replace(os.sep, "/")
 
@@ -157,7 +170,31 @@ class _Entry(NamedTuple):
 def _entries(folder: str) -> list[_Entry]:
     """What stands in a folder, by name. Raises OSError."""
     with os.scandir(folder) as entries:
-        return sorted(_Entry(entry.path, entry.is_dir()) for entry in entries)
+        return sorted(_Entry(entry.path, _is_folder(entry)) for entry in entries)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether what stands in a folder is one, or nobody can tell: then it can't be listed, and a row says so.
+
+    Where a link leads nowhere, or in a circle, nothing is; what has the name of a film or an archive is taken
+    for one, whose row will say what is wrong.
+    """
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        check_shortage(error, entry.path)
+        leads_nowhere = error.errno in (errno.ELOOP, errno.ENAMETOOLONG)
+        return not (leads_nowhere or is_archive(entry.path) or entry.path.lower().endswith(FILM_SUFFIXES))
+
+
+def _head(path: str) -> bytes:
+    """The first bytes of a file; none where it isn't one that can be read. Raises InputError."""
+    try:
+        with open_regular(path) as file:
+            return file.read(SNIFFED_BYTES)
+    except OSError as error:
+        check_shortage(error, path)
+        return b""
 
 
 def source_names(arguments: Sequence[str]) -> tuple[str, ...]:

@@ -7,34 +7,42 @@ beginning: it is read in the order of its members, which is the plan's.
 
 from __future__ import annotations
 
-import errno
 import gzip
 import os
-import stat
+import re
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from functools import partial
+from io import BufferedReader
+from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
+from cxrscribe import regular_file
 from cxrscribe.archive.plan import Listed, PlannedFilm, film_id
 from cxrscribe.archive.quarantine import QuarantinedError
-from cxrscribe.errors import Reason
+from cxrscribe.errors import InputError, Reason
 from cxrscribe.films.film import looks_like_film
 from cxrscribe.films.limits import MOST_BYTES
+from cxrscribe.shortages import SHORTAGES, shortage_remedy
 
 SEPARATOR: Final = "!/"
-"""Between an archive's name and its member's."""
+"""Between an archive's name and its member's; no path is called so, see `called`."""
 UNLISTED: Final = "unlisted"
 """The stamp of a folder or archive of which not all could be listed."""
+
+SNIFFED_BYTES: Final = 132
+"""Of which it can be told whether a file is DICOM."""
 
 _TAR: Final = (".tar",)
 _COMPRESSED_TAR: Final = (".tar.gz", ".tgz")
 _ZIP: Final = (".zip",)
+_LIKE_SEPARATOR: Final = re.compile(r"(\.(?:tar|tar\.gz|tgz|zip)!+)/", re.IGNORECASE)
+_MOST_HEADER_BYTES: Final = 1 << 20
+_MOST_SHARED_RECORDS: Final = 1000
 _MOST_MEMBERS: Final = 10_000_000
-_SNIFFED_BYTES: Final = 132
 _BLOCK: Final = 512
 _SPARSE: Final = "sparse"
 _CHECKSUM: Final = slice(148, 156)  # of a tar's header (POSIX.1-2017, pax, ustar)
@@ -49,56 +57,114 @@ def is_archive(path: str) -> bool:
     return path.lower().endswith((*_TAR, *_COMPRESSED_TAR, *_ZIP))
 
 
+def called(path: str) -> str:
+    """What a file is called that has this path below the root: the path, as a rule.
+
+    A folder whose name looks like an archive's with the separator, `a.tar!`, gets one `!` more. So what comes
+    before the first separator in the name of a film is always the archive that it is a member of, and no two
+    films have one name.
+    """
+    return _LIKE_SEPARATOR.sub(r"\1!/", path)
+
+
 def list_members(path: str, archive: str) -> Iterator[Listed]:
-    """The films in the archive at `path`, which the plan calls `archive`, in their order.
+    """The films in the archive at `path`, which is at `archive` below the root, in their order.
 
     Whatever part of it can't be listed becomes one film more, which bears the archive's own name: its row
     will say so. A name that stands in it twice gets `#2` behind it.
     """
+    name = called(archive)
     listing = _zip_members if path.lower().endswith(_ZIP) else _tar_members
-    names: set[bytes] = set()
+    numbers: dict[bytes, int] = {}
     try:
-        for count, (name, size, stamp) in enumerate(listing(path), start=1):
+        for count, (member, size, stamp) in enumerate(listing(path), start=1):
             if count > _MOST_MEMBERS or size < 0:
                 raise tarfile.ReadError
-            film = _unused(f"{archive}{SEPARATOR}{name}", names)
-            yield Listed(film, size, stamp, archive)
-    except Exception:  # those who read archives raise whatever comes to them
-        yield Listed(archive, -1, UNLISTED)
+            yield Listed(_unused(f"{name}{SEPARATOR}{member}", numbers), size, stamp, archive)
+    except Exception as error:  # those who read archives raise whatever comes to them
+        check_shortage(error, path)
+        yield listed_file(archive, -1, UNLISTED)
 
 
-def _unused(film: str, names: set[bytes]) -> str:
-    name, count = film, 1
-    while (key := film_id(name)) in names:
-        count += 1
-        name = f"{film}#{count}"
-    names.add(key)
+def listed_file(path: str, size: int, stamp: str) -> Listed:
+    """A file, or what can't be listed, that is at `path` below the root."""
+    film = called(path)
+    return Listed(film, size, stamp, path=path if film != path else "")
+
+
+def _unused(film: str, numbers: dict[bytes, int]) -> str:
+    """A name that isn't taken; `numbers`: of those that are, how often each was asked for."""
+    key, number, name = film_id(film), 1, film
+    if key in numbers:  # all numbers up to the last one are taken
+        number = numbers[key]
+        while (other := film_id(name)) in numbers:
+            number += 1
+            name = f"{film}#{number}"
+        numbers[other] = 1
+    numbers[key] = number
     return name
 
 
 def open_regular(path: str) -> BinaryIO:
     """Open a file to read it. Raises OSError, also where it is no regular file: a pipe isn't waited for."""
-    file = os.fdopen(os.open(path, READ_ONLY), "rb")
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise OSError(errno.EINVAL, "it is not a regular file")
-    return file
+    return BufferedReader(regular_file.open_regular(Path(path)))
+
+
+def check_shortage(error: Exception, path: str) -> None:
+    """Raise InputError when it is the machine that could read nothing: such a list makes no plan."""
+    if isinstance(error, OSError) and error.errno in SHORTAGES:
+        raise InputError(
+            f"{path} can't be listed ({error.strerror}); {shortage_remedy(error)}, and give the same command"
+        ) from None
 
 
 def _tar_members(path: str) -> Iterator[tuple[str, int, str]]:
-    mode: Final = "r:" if path.lower().endswith(_TAR) else "r:gz"
-    with open_regular(path) as file, tarfile.open(fileobj=file, mode=mode) as tar:
+    with open_regular(path) as file:
         archive = _archive_stamp(file)
-        while (member := tar.next()) is not None:
-            tar.members.clear()  # type: ignore[attr-defined]  # it would keep all of them
-            if member.isreg() and looks_like_film(member.name, partial(_head, tar, member)):
-                place = _SPARSE if member.issparse() else f"{member.offset_data}:{member.chksum}"
-                yield member.name, member.size, f"{archive}:{place}"
-        # tarfile takes a damaged header, and a file that was cut off, for the end.
-        assert tar.fileobj is not None
-        tar.fileobj.seek(tar.offset)
-        if tar.fileobj.read(_BLOCK) != bytes(_BLOCK):
-            raise tarfile.ReadError
+        headers = _Headers(file if path.lower().endswith(_TAR) else gzip.GzipFile(fileobj=file))
+        with tarfile.TarFile(fileobj=headers) as tar:  # type: ignore[arg-type]
+            while (member := tar.next()) is not None:
+                tar.members.clear()  # type: ignore[attr-defined]  # it would keep all of them
+                headers.check(tar.pax_headers)
+                headers.begin_member()
+                if member.isreg() and looks_like_film(member.name, partial(_head, tar, member)):
+                    place = _SPARSE if member.issparse() else f"{member.offset_data}:{member.chksum}"
+                    yield member.name, member.size, f"{archive}:{place}"
+                headers.begin_member()  # the beginning of this one may have been read
+            # tarfile takes a damaged header, and a file that was cut off, for the end.
+            headers.seek(tar.offset)
+            if headers.read(_BLOCK) != bytes(_BLOCK):
+                raise tarfile.ReadError
+
+
+class _Headers:
+    """A tar, of which not more than 1 MB is read for one member: what its bytes are found by.
+
+    Extended headers (long names, POSIX' records, maps of sparse files) may be of any size and number before a
+    member, and tarfile takes all of them into memory. What stands between headers is passed over by `seek`.
+    """
+
+    def __init__(self, file: BinaryIO | gzip.GzipFile) -> None:
+        self._file = file
+        self._left = _MOST_HEADER_BYTES
+        self.tell = file.tell
+        self.seek = file.seek
+
+    def read(self, size: int) -> bytes:
+        """Raises ReadError when it is too much for one member."""
+        self._left -= size
+        if size < 0 or self._left < 0:
+            raise tarfile.ReadError("its headers are larger than any member's")
+        return self._file.read(size)
+
+    def begin_member(self) -> None:
+        """What is read from now on is about the next member."""
+        self._left = _MOST_HEADER_BYTES
+
+    def check(self, shared: Mapping[str, str]) -> None:
+        """Raise ReadError when the records that are about all members are too many; each has a copy."""
+        if len(shared) > _MOST_SHARED_RECORDS or sum(map(len, shared.values())) > _MOST_HEADER_BYTES:
+            raise tarfile.ReadError("it has too many records for all members")
 
 
 def _archive_stamp(file: BinaryIO) -> str:
@@ -108,7 +174,7 @@ def _archive_stamp(file: BinaryIO) -> str:
 
 def _head(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     file = tar.extractfile(member)
-    return b"" if file is None else file.read(_SNIFFED_BYTES)
+    return b"" if file is None else file.read(SNIFFED_BYTES)
 
 
 def _zip_members(path: str) -> Iterator[tuple[str, int, str]]:
@@ -128,7 +194,7 @@ def _may_be_film(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
 
 def _zip_head(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     with archive.open(member) as file:
-        return file.read(_SNIFFED_BYTES)
+        return file.read(SNIFFED_BYTES)
 
 
 class OpenArchive(Protocol):

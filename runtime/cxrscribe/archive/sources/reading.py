@@ -11,10 +11,11 @@ from typing import Final, Protocol, Self
 
 from cxrscribe.archive.places.place import is_url
 from cxrscribe.archive.plan import PlannedFilm
-from cxrscribe.archive.quarantine import QuarantinedError
+from cxrscribe.archive.quarantine import FaultError, OutOfResourcesError, QuarantinedError, StorageFaultError
 from cxrscribe.archive.sources.disk import DiskFilms
 from cxrscribe.archive.sources.members import check_size
 from cxrscribe.errors import Reason
+from cxrscribe.shortages import SHORTAGES
 
 _TRIES: Final = 5
 _SHORTEST_WAIT: Final = 0.5
@@ -33,9 +34,6 @@ _TRANSIENT: Final = frozenset(
         errno.ENODEV,
         errno.ENXIO,
         errno.EPIPE,
-        errno.EMFILE,
-        errno.ENFILE,
-        errno.ENOMEM,
         errno.ESTALE,
         errno.ETIMEDOUT,
         errno.ENOTCONN,
@@ -49,10 +47,6 @@ _TRANSIENT: Final = frozenset(
         errno.ENETRESET,
     }
 )
-
-
-class StorageFaultError(Exception):
-    """The storage of the films fails, whichever of them is asked for. Says how, and names no film."""
 
 
 class FilmStore(Protocol):
@@ -96,19 +90,21 @@ class FilmReader:
         `others` can be read, it is this film's own.
 
         Raises QuarantinedError when there is something wrong with this film, StorageFaultError when the
-        storage fails.
+        storage fails, OutOfResourcesError when this machine has no room to read any film.
         """
         fault = self._patiently(film)
         if isinstance(fault, bytes):
             return fault
+        if isinstance(fault, OutOfResourcesError):  # which others' films say nothing about
+            raise fault
         for other in others[:_WITNESSES]:
-            if not isinstance(self._once(other), str):
+            if not isinstance(self._once(other), FaultError):
                 raise QuarantinedError(
                     Reason.UNREADABLE, f"can't be read ({fault}), though others can; check the disk"
                 )
-        raise StorageFaultError(fault)
+        raise fault
 
-    def _patiently(self, film: PlannedFilm) -> bytes | str:
+    def _patiently(self, film: PlannedFilm) -> bytes | FaultError:
         """The bytes, or what fault lasts. Raises QuarantinedError."""
         wait = _SHORTEST_WAIT
         for left in reversed(range(_TRIES)):
@@ -121,8 +117,8 @@ class FilmReader:
             wait = min(_LONGEST_WAIT, 4 * wait)
         raise AssertionError("the last try has returned")
 
-    def _once(self, film: PlannedFilm) -> bytes | QuarantinedError | str:
-        """The bytes, what is wrong with this film, or a fault of the storage in the system's words."""
+    def _once(self, film: PlannedFilm) -> bytes | QuarantinedError | FaultError:
+        """The bytes, what is wrong with this film, or a fault in the system's words."""
         try:
             check_size(film)
             return self._films.read(film)
@@ -130,17 +126,20 @@ class FilmReader:
             return error
         except FileNotFoundError:
             if not self._films.is_there(film):
-                return "its folder is empty, or all folders are gone"
+                return StorageFaultError("its folder is empty, or all folders are gone")
             return QuarantinedError(
                 Reason.MISSING, "does not exist any more; put it back, or start a new run without it"
             )
         except OSError as error:
             self._films.forget(film)
+            said = error.strerror or type(error).__name__
+            if error.errno in SHORTAGES:
+                return OutOfResourcesError(said)
             if error.errno in _TRANSIENT:
-                return error.strerror or type(error).__name__
+                return StorageFaultError(said)
             return QuarantinedError(
                 Reason.UNREADABLE,
-                f"can't be opened ({error.strerror or type(error).__name__}); check its rights",
+                f"can't be opened ({said}); check its rights",
             )
         except MemoryError:
             return QuarantinedError(Reason.TOO_LARGE, "does not fit in memory; reduce it first")

@@ -178,6 +178,8 @@ def _score(run: Run, generation: Generation, reporter: Reporter, engine: Engine,
     ):
         for receipt in receipts:
             events.write(receipt)
+            if receipt.left:
+                note(f"shard {receipt.shard} is left open: {receipt.fault}, and give the same command")
             twice += not receipt.committed and receipt.attempt > 0 and not receipt.left
             if not receipt.agrees:
                 note(
