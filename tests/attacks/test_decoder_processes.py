@@ -75,21 +75,6 @@ def test_process_that_ends_before_it_begins_is_no_fault_of_the_film(
 
 
 @pytest.mark.parametrize(
-    ("number", "remedy"), [(24, "raise the limit of open files"), (11, "free some memory")]
-)
-def test_machine_that_has_no_room_for_a_process_is_no_fault_of_the_film(
-    number: int, remedy: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refused(*_: object, **__: object) -> None:
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr(decoder_process.subprocess, "Popen", refused)
-    with pytest.raises(FilmError, match=remedy) as caught:
-        PREPROCESSING.read(CONTENT)
-    assert caught.value.reason == Reason.OUT_OF_RESOURCES
-
-
-@pytest.mark.parametrize(
     "answer",
     [
         "5",

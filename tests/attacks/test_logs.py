@@ -119,11 +119,11 @@ def test_process_that_decodes_a_film_says_nothing_either(
     )
     monkeypatch.syspath_prepend(tmp_path)
     isolation = cxrscribe.Isolation("all")
-    module._end_all()
+    module.end_processes()
     try:
         Preprocessing(24, 24).read(with_exif("JPEG"), isolation)
     finally:
-        module._end_all()
+        module.end_processes()
     assert "started" in log.read_text()
     assert NAME not in log.read_text()
     assert len(log.read_text().splitlines()) == 1

@@ -84,6 +84,8 @@ class DecoderProcess:
             remedy = "free some memory, or end other programs"
             if error.errno in _TOO_MANY_FILES:
                 remedy = "raise the limit of open files (ulimit -n), or close some"
+            elif error.errno == errno.EAGAIN:
+                remedy = "raise the limit of processes (ulimit -u), or end some"
             raise _not_started(error.strerror or type(error).__name__, remedy) from None
 
     def _started(self) -> subprocess.Popen[bytes]:

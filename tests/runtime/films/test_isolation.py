@@ -371,7 +371,7 @@ def test_what_the_machine_lacks_is_no_fault_of_the_film(
     def refuse(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(module, "_idle_worker", lambda: None)
+    monkeypatch.setattr(module, "_idle_process", lambda: None)
     monkeypatch.setattr(subprocess, "Popen", refuse)
     with pytest.raises(FilmError, match=remedy) as caught:
         PREPROCESSING.read(compressed())
