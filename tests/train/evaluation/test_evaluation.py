@@ -25,7 +25,7 @@ from cxrscribe_train.evaluation.evaluation import (
     shuffled,
 )
 from cxrscribe_train.evaluation.examples import Example, choose_examples, film_f1
-from cxrscribe_train.evaluation.files import evaluation_json
+from cxrscribe_train.evaluation.files import _scorer_table, evaluation_json
 from cxrscribe_train.evaluation.metrics.bleu import Words
 from cxrscribe_train.evaluation.metrics.finding_set import FindingSet
 from cxrscribe_train.evaluation.metrics.labels import LABELS
@@ -297,6 +297,11 @@ def test_a_report_that_repeats_its_reference_is_right_about_every_finding() -> N
     for name in ("label_f1_micro", "label_f1_macro", "place_f1_micro", "severity_f1_micro", "bleu_4"):
         assert model[name].value == pytest.approx(1)
     assert all(Written(film, film.reference).stated == film.truth for film in films)
+
+
+def test_a_report_without_words_is_no_empty_cell_for_other_scorers(written: list[Written]) -> None:
+    silent = Written(written[0].film, ())
+    assert _scorer_table([silent], lambda one: one.report) == f"study_id,report\n{silent.film.study_id},.\n"
 
 
 def test_a_language_that_the_labeller_cannot_read_has_figures_of_text_only(
