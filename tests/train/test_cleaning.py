@@ -206,7 +206,9 @@ def test_what_people_read_cleans_to_the_same_words(text: str) -> None:
 
 @pytest.mark.parametrize("unit", ["<" + " " * 99_999, "< ", "1,5" + " " * 99_997, "1,5 a ", "(1,5", "a\n"])
 def test_a_long_text_ends(unit: str) -> None:
-    text = unit * (100_000 // len(unit))  # the longest of a table; in the square of that it would take minutes
+    text = unit * (
+        100_000 // len(unit)
+    )  # the longest of a table; in the square of that it would take minutes
     once = clean(text)
     assert clean(" ".join(once)) == once
 

@@ -527,6 +527,8 @@ def test_severities_are_those_of_what_is_there(sentence: str, severities: set[Se
     assert {severity for _, severity in label_severities(clean(sentence))} == severities
 
 
-@pytest.mark.parametrize("unit", ["no effusion ", "effusion not seen ", "small nodule or the mass are not seen "])
+@pytest.mark.parametrize(
+    "unit", ["no effusion ", "effusion not seen ", "small nodule or the mass are not seen "]
+)
 def test_a_sentence_without_end_is_read_in_time(unit: str) -> None:
     assert label(unit * 3000) in ({K.NODULE}, frozenset())  # in the square of that it would take minutes

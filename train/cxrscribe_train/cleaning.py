@@ -67,12 +67,15 @@ _LESS, _MORE = re.compile(r"<\s*(?=\.?\d)"), re.compile(r">\s*(?=\.?\d)")
 _NO_LIMIT = re.compile(r"[<>](?!\s*\.?\d)")
 _LIST_NUMBER_IN_BRACKETS = re.compile(r"(?:^|(?<=[.!?:;]))\s*\(?\d{1,2}\)(?=\s)")
 # What may stand between a number and its unit: other numbers, and words between those ("1,5 a 2,5 cm").
-_SIZE = r"(?:mms?|cms?|ml|cc|мм|см|мл|(?:cent|mil)[ií]metros?|(?:[cz]enti|milli)meters?|(?:санти|милли)метр\w*)\b|%"
+_METRES = r"(?:cent|mil)[ií]metros?|(?:[cz]enti|milli)meters?|(?:санти|милли)метр\w*"
+_SIZE = r"(?:mms?|cms?|ml|cc|мм|см|мл|" + _METRES + r")\b|%"
 _BETWEEN_SIZES = r"(?:[\d,.xх\s()–-]|\b(?:a|y|e|o|ou|u|por|hasta|até|à|et|bis|und|mal|to|by|до|и|на)\b)"
 _UP_TO_SIZE = _BETWEEN_SIZES + "{0,24}?(?:" + _SIZE + ")"
 _DECIMAL_COMMA = re.compile(r"(?<![.,])(?<![^\Wxх])(\d+),(\d{1,2})(?!\d)(?=" + _UP_TO_SIZE + ")")
 # No chest has a thousand centimetres: three digits before that unit are decimals, too.
-_LONG_DECIMAL_COMMA = re.compile(r"(?<![.,])(?<![^\Wxх])(\d{1,2}),(\d{3})(?=\s*(?:cms?|см|cent[ií]metros?|zentimeter)\b)")
+_LONG_DECIMAL_COMMA = re.compile(
+    r"(?<![.,])(?<![^\Wxх])(\d{1,2}),(\d{3})(?=\s*(?:cms?|см|cent[ií]metros?|zentimeter)\b)"
+)
 _ZERO_COMMA = re.compile(r"(?<![\d.,])0,(?=\d)")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _BARE_FRACTION = re.compile(r"(?<![\w.])\.(?=\d)")
@@ -93,10 +96,16 @@ _BULLET = re.compile(r"(?:[-*•·–—]|\(?\d{1,2}[.)])\s")
 _MARK = re.compile(r"^[-*•·–—]\s+")
 # No statement ends so: what a line breaks off after goes on in the next one.
 _GOES_ON: Final = frozenset(
-    "a an the any no of and or nor with without to from for at by in on than into is are was were be been has have "
-    "de del el la los las un una sin con y o u en por do da dos das um uma sem com e ou em "
-    "der die das dem den des ein eine einen einem einer kein keine keinen ohne mit und oder von vom im zum zur "
-    "le les du des une sans avec et".split()
+    word
+    for words in (
+        "a an the any no of and or nor with without to from for at by in on than into",
+        "is are was were be been has have",
+        "de del el la los las un una sin con y o u en por do da dos das um uma sem com e ou em",
+        "der die das dem den des ein eine einen einem einer",
+        "kein keine keinen ohne mit und oder von vom im zum zur",
+        "le les du des une sans avec et",
+    )
+    for word in words.split()
 )
 _GOES_ON_UNSPACED: Final = ("未见", "未见明显", "无", "和", "及", "或", "与", "的")
 # Wider than the statements of most lists: so wide are lines that were wrapped.

@@ -75,7 +75,8 @@ def test_headings_in_capitals() -> None:
         ("## FINDINGS\nClear\n## IMPRESSION\nNormal", {"findings": "Clear", "impression": "Normal"}),
         # headings that aren't listed
         (
-            "COMPARISON:  ___.\n\n PA AND LATERAL VIEWS OF THE CHEST:  The heart is\n large.\n\nIMPRESSION:  Large.",
+            "COMPARISON:  ___.\n\n PA AND LATERAL VIEWS OF THE CHEST:  The heart is\n large.\n\n"
+            "IMPRESSION:  Large.",
             {"comparison": "___.", "findings": "The heart is\n large.", "impression": "Large."},
         ),
         (
@@ -86,7 +87,10 @@ def test_headings_in_capitals() -> None:
             "INDICATION: cough\nCHEST RADIOGRAPH: two views\nFINDINGS: Clear.\nCHEST WALL: Normal.",
             {"indication": "cough", "findings": "Clear.\nCHEST WALL: Normal."},
         ),
-        ("COMPARISON: None.\nDEVICES: A tube.\nIMPRESSION: Clear.", {"comparison": "None.", "impression": "Clear."}),
+        (
+            "COMPARISON: None.\nDEVICES: A tube.\nIMPRESSION: Clear.",
+            {"comparison": "None.", "impression": "Clear."},
+        ),
         ("CHEST PA: Clear.\nIMPRESSION: Normal.", {"findings": "Clear.", "impression": "Normal."}),
         ("HEART: Normal.\nLUNGS: Clear.", {}),
     ],

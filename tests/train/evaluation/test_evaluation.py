@@ -285,7 +285,10 @@ def test_commas_and_accents_change_no_figure(
 
 def test_a_report_that_repeats_its_reference_is_right_about_every_finding() -> None:
     references = [tuple(clean(sentence)) for _, sentence in TRAPS]
-    references += [tuple(clean("No fracture, stable scoliosis.")), tuple(clean("No edema, minimal atelectasis."))]
+    references += [
+        tuple(clean("No fracture, stable scoliosis.")),
+        tuple(clean("No edema, minimal atelectasis.")),
+    ]
     films = [
         Film(f"S{place}", f"S{place}", None, words, FindingSet.stated_by(words))
         for place, words in enumerate(references)

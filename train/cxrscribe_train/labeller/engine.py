@@ -181,7 +181,9 @@ def _negated(sentence: str, mentions: list[_Mention]) -> tuple[frozenset[_Mentio
     spent: list[_Span] = []
     for cue in _AFTER.finditer(free):
         # "Effusion, or pneumothorax are not seen": a cue of a whole list lies behind the walls inside it.
-        start, introduced = clauses.start_before(cue.start(), ("and", "or", _OPENS) if _PLURAL.match(cue[0]) else ())
+        start, introduced = clauses.start_before(
+            cue.start(), ("and", "or", _OPENS) if _PLURAL.match(cue[0]) else ()
+        )
         named = clauses.mentions_between(start, cue.start())
         reached = []
         for mention in _before_cue(cue, named, introduced=introduced):

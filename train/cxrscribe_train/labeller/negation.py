@@ -104,7 +104,7 @@ AFTER: Final[tuple[str, ...]] = (
         "(cleared|disappeared|removed|excluded|ruled out|withdrawn|drained|explanted|evacuated|taken out)"
     ),
     # Explained away.
-    "(is|are|was|were|represents|represented) [<surely>] [a|an|the] [overlying|prominent] nipples? [shadows?]",
+    "(is|are|was|were|represents|represented) [<surely>] [a|the] [overlying|prominent] nipples? [shadows?]",
     "(is|are|was|were) [likely|probably|an|likely an|probably an] (artifactual|artifacts?)",
     "(has|have) (<fully> )*(cleared|disappeared|resolved|gone)",
     "<be> (<fully> )*gone",

@@ -12,7 +12,16 @@ Place: TypeAlias = Side | Zone
 PLACES: Final[tuple[Place, ...]] = (Side.LEFT, Side.RIGHT, Zone.UPPER, Zone.MID, Zone.LOWER)
 
 _BOTH: Final = (Side.LEFT, Side.RIGHT)
-_CURVES: Final = ("", "scoliosis", "scoliotic", "curvature", "convex", "convexity", "rotoscoliosis", "kyphoscoliosis")
+_CURVES: Final = (
+    "",
+    "scoliosis",
+    "scoliotic",
+    "curvature",
+    "convex",
+    "convexity",
+    "rotoscoliosis",
+    "kyphoscoliosis",
+)
 _NAMES: Final[dict[str, tuple[Place, ...]]] = {
     **dict.fromkeys(("left", "leftward", "leftwards"), (Side.LEFT,)),
     **dict.fromkeys(("right", "rightward", "rightwards"), (Side.RIGHT,)),

@@ -147,7 +147,7 @@ def test_json_lines_of_other_encodings_and_packed(tmp_path: Path) -> None:
     (record,) = read_json_lines(tmp_path / "t.ndjson.gz", "gb18030")
     assert not isinstance(record, Damaged)
     assert record["a"] == "肺"
-    with pytest.raises(InputError, match="is not utf-8 .*--encoding"):
+    with pytest.raises(InputError, match=r"is not utf-8 .*--encoding"):
         list(read_json_lines(tmp_path / "t.ndjson.gz"))
     (tmp_path / "t.json").write_text('\n[{"a": 1}]')
     with pytest.raises(InputError, match=r"t\.json is a JSON array; write its objects one a line"):

@@ -34,8 +34,8 @@ class FindingSet:
     def stated_by(cls, report: Sequence[str]) -> FindingSet:
         """What the labeller reads in the cleaned words of a report, taken as scores count them.
 
-        A comma can part a negated list from what is there. Models of cleaning 1 write none, so that references
-        and reports are read without: a report that repeats its reference states what the reference states.
+        A comma can part a negated list from what is there. Models of cleaning 1 write none, so references and
+        reports are read without: a report that repeats its reference states what the reference states.
         """
         report = comparable(report)
         return cls(label_words(report), label_places(report), label_severities(report))
