@@ -316,6 +316,34 @@ ptx | Tiny apical pneumothorax, decreased.
 | The chest tube has been removed without recurrent pneumothorax.
 | Chest tube removed, no pneumothorax.
 nodule | No change in the right upper lobe nodule.
+# a second reader's sentences
+| The pacemaker seen on the earlier film has been explanted.
+| Nodular density seen previously represents a nipple shadow and not a nodule.
+| The questioned nodule was a nipple shadow.
+nodule | Nodular density over the right sixth rib, possibly a nipple shadow.
+| Pneumonia is felt to be less likely than artifact of overlap.
+| Pneumonia less likely.
+| Consolidation is not likely given the normal white count.
+| The pleural effusions seen yesterday have been drained.
+| Port has been taken out.
+effusion | The effusion has been partially drained.
+| Previously described nodule is not reproduced and was likely artifactual.
+| The density at the left base was an artifact, no nodule.
+| Breast implants mimic consolidation.
+| Overlying skin folds mimicking a pneumothorax.
+airspace | PNA in the right lower lobe.
+| No PNA.
+airspace | RLL opacity is unchanged.
+airspace | Opacification of the left hemithorax.
+effusion | Moderate fluid in the right pleural space.
+| No fluid in either pleural space.
+nodule | There is no calcification in the right upper lobe nodule.
+mass | Right hilar mass without cavitation in it.
+atelectasis | Bi-basilar atelectasis, no effusion.
+# questions with an answer
+| Mass? None seen.
+| Pneumothorax? No. Effusion? None.
+nodule | Nodule in the left apex. Mass? Not seen.
 """
 
 

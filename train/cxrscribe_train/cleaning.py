@@ -56,8 +56,9 @@ _WORDS_OF_SIGNS: Final = {
 }
 
 # Each pattern works on folded, lower-case text; the order matters and is that of `clean`.
-_LINE_BREAK_TAG = re.compile(r"<\s*/?\s*(?:br|p)\s*/?\s*>")
+_LINE_BREAK_TAG = re.compile(r"<\s*(?:/\s*)?(?:br|p)\s*(?:/\s*)?>")
 _GAP = re.compile(r"_{3,}")
+_UNSPACED_SIGN = re.compile(f"[{UNSPACED}]")
 _APART = re.compile(f"([{UNSPACED}%&°])")
 _DATE = re.compile(r"(?<![\w/.-])(?:\d{1,4}|xxxx)([/-])(?:\d{1,4}|xxxx)\1(?:\d{1,4}|xxxx)(?![\w/-])")
 _SPELLED_OUT_1 = re.compile(r"(?<![\w/])(?:and/or\b|w/o\b|w/|s/p\b|c/w\b)")
@@ -65,8 +66,16 @@ _SPELLED_OUT_2 = re.compile(r"(?<![\w/])(?:and/or\b|w/out\b|w/o\b|w/|s/p\b|c/w\b
 _LESS, _MORE = re.compile(r"<\s*(?=\.?\d)"), re.compile(r">\s*(?=\.?\d)")
 _NO_LIMIT = re.compile(r"[<>](?!\s*\.?\d)")
 _LIST_NUMBER_IN_BRACKETS = re.compile(r"(?:^|(?<=[.!?:;]))\s*\(?\d{1,2}\)(?=\s)")
-_SIZE = r"(?:mm|cm|ml|cc|мм|см|мл)\b|%"
-_DECIMAL_COMMA = re.compile(r"(?<![\d.,])(\d+),(\d{1,2})(?=[\d,.x\s-]{0,24}(?:" + _SIZE + "))(?!\\d)")
+# What may stand between a number and its unit: other numbers, and words between those ("1,5 a 2,5 cm").
+_METRES = r"(?:cent|mil)[ií]metros?|(?:[cz]enti|milli)meters?|(?:санти|милли)метр\w*"
+_SIZE = r"(?:mms?|cms?|ml|cc|мм|см|мл|" + _METRES + r")\b|%"
+_BETWEEN_SIZES = r"(?:[\d,.xх\s()–-]|\b(?:a|y|e|o|ou|u|por|hasta|até|à|et|bis|und|mal|to|by|до|и|на)\b)"
+_UP_TO_SIZE = _BETWEEN_SIZES + "{0,24}?(?:" + _SIZE + ")"
+_DECIMAL_COMMA = re.compile(r"(?<![.,])(?<![^\Wxх])(\d+),(\d{1,2})(?!\d)(?=" + _UP_TO_SIZE + ")")
+# No chest has a thousand centimetres: three digits before that unit are decimals, too.
+_LONG_DECIMAL_COMMA = re.compile(
+    r"(?<![.,])(?<![^\Wxх])(\d{1,2}),(\d{3})(?=\s*(?:cms?|см|cent[ií]metros?|zentimeter)\b)"
+)
 _ZERO_COMMA = re.compile(r"(?<![\d.,])0,(?=\d)")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _BARE_FRACTION = re.compile(r"(?<![\w.])\.(?=\d)")
@@ -74,7 +83,7 @@ _SIZE_UNIT_1 = re.compile(r"(?<=\d)(?=(?:mm|cm|ml|cc)\b)")
 _SIZE_UNIT_2 = re.compile(r"(?<=\d)(?=(?:mm|cm|ml|cc|мм|см|мл)\b)")
 # What parts words may stand between; signs that are words may not.
 _SIZE_TIMES_1 = re.compile(r"(?<=\d)[^\w.!?]*x[^\w.!?]*(?=\.?\d)")
-_SIZE_TIMES_2 = re.compile(r"(?<=\d)[^\w.!?%&°<>]*x[^\w.!?%&°<>]*(?=\.?\d)")
+_SIZE_TIMES_2 = re.compile(r"(?<=\d)[^\w.!?%&°<>]*[xх][^\w.!?%&°<>]*(?=\.?\d)")
 _INITIALS = re.compile(r"(?<![\w.])(?:[^\W\d_]\.){2,}")
 _SHORTENED_WORD_1 = re.compile(r"\b(dr|mr|mrs|ms|vs|approx|cf)\.(?=\s)")
 _SHORTENED_WORD_2 = re.compile(r"\b(dra?|mrs?|ms|sra?|vs|approx|aprox|cf)\.(?=\s)")
@@ -85,6 +94,23 @@ _LIST_NUMBER = re.compile(r"\d{1,2}")
 _ENDS_STATEMENT = re.compile(r"[.!?:;,。！？：；，、…]\s*$")
 _BULLET = re.compile(r"(?:[-*•·–—]|\(?\d{1,2}[.)])\s")
 _MARK = re.compile(r"^[-*•·–—]\s+")
+# No statement ends so: what a line breaks off after goes on in the next one.
+_GOES_ON: Final = frozenset(
+    word
+    for words in (
+        "a an the any no of and or nor with without to from for at by in on than into",
+        "is are was were be been has have",
+        "de del el la los las un una sin con y o u en por do da dos das um uma sem com e ou em",
+        "der die das dem den des ein eine einen einem einer",
+        "kein keine keinen ohne mit und oder von vom im zum zur",
+        "le les du des une sans avec et",
+    )
+    for word in words.split()
+)
+_GOES_ON_UNSPACED: Final = ("未见", "未见明显", "无", "和", "及", "或", "与", "的")
+# Wider than the statements of most lists: so wide are lines that were wrapped.
+_WRAPPED_WIDTH: Final = 40
+_WRAPPED_UNSPACED: Final = 15
 
 
 @dataclass(frozen=True)
@@ -116,7 +142,8 @@ def clean(text: str, version: int = CLEANING) -> list[str]:
     text = _LIST_NUMBER_IN_BRACKETS.sub(" ", text)
     if version > 1:
         text = _NO_LIMIT.sub(" ", text)
-        text = _ZERO_COMMA.sub("0.", _DECIMAL_COMMA.sub(r"\1.\2", text))
+        text = _LONG_DECIMAL_COMMA.sub(r"\1.\2", _DECIMAL_COMMA.sub(r"\1.\2", text))
+        text = _ZERO_COMMA.sub("0.", text)
     text = _THOUSANDS.sub("", text)
     text = _BARE_FRACTION.sub("0.", text)
     text = rules.size_unit.sub(" ", text)
@@ -144,29 +171,47 @@ def close_lines(text: str) -> str:
     """The text on one line, with a full stop where a line ended a statement without one.
 
     Lists have a line for each statement; a mail or a hospital's system wraps lines anywhere. A blank line or
-    a bullet always begins something new. Elsewhere a line ends a statement where no line of the text goes on
-    in lower case; where some do, the lines are wrapped, and one ends a statement only if the next begins
-    with a capital and its first word would have had room.
+    a bullet always begins something new. Elsewhere a line ends a statement where the lines aren't wrapped;
+    where they are, it ends one only if the next begins with a capital and its first word would have had room.
+    A line that breaks off after a word such as "of" or "without" ends none.
     """
     lines = [line.strip() for line in text.splitlines()]
     if len(lines) < 2:
         return text
-    wrapped = any(line[:1].islower() for line in lines[1:])
+    wrapped = _are_wrapped(lines)
     width = max(map(len, lines))
     pieces = [_MARK.sub("", lines[0])]
     for before, line in pairwise(lines):
-        first = line.split(" ", 1)[0]
+        first = line[:1] if _UNSPACED_SIGN.match(line) else line.split(" ", 1)[0]
         begins = not line or bool(_BULLET.match(line))
         has_room = not wrapped or len(before) + 1 + len(first) <= width
-        if (
-            (begins or (has_room and not first[0].islower()))
-            and before
-            and not _ENDS_STATEMENT.search(before)
-        ):
+        ends = has_room and not first[:1].islower() and not _goes_on(before)
+        if (begins or ends) and before and not _ENDS_STATEMENT.search(before):
             pieces[-1] += "."
         if line:
             pieces.append(_MARK.sub("", line))
     return " ".join(pieces)
+
+
+def _goes_on(line: str) -> bool:
+    """Whether a line breaks off inside a statement. "Effusion: no" is an answer and doesn't."""
+    before, _, last = line.rpartition(" ")
+    if last.lower() == "no" and before.endswith((":", "：", "?")):
+        return False
+    return last.lower() in _GOES_ON or line.endswith(_GOES_ON_UNSPACED)
+
+
+def _are_wrapped(lines: Sequence[str]) -> bool:
+    """Whether lines were broken where they were full. Some line then goes on in lower case.
+
+    A text without lower case, in capitals or of a script that has none, shows it by its width only.
+    """
+    if any(line[:1].islower() for line in lines[1:]):
+        return True
+    if any(sign.islower() for line in lines for sign in line):
+        return False
+    unspaced = any(map(_UNSPACED_SIGN.search, lines))
+    return max(map(len, lines)) > (_WRAPPED_UNSPACED if unspaced else _WRAPPED_WIDTH)
 
 
 def _fold_1(text: str) -> str:

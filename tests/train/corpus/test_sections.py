@@ -58,6 +58,41 @@ def test_headings_in_capitals() -> None:
             {"findings": "两肺清晰。", "impression": "未见异常。"},
         ),
         ("Befund: frei.\nBeurteilung: normal", {"findings": "frei.", "impression": "normal"}),
+        # on one line
+        ("Findings: Clear. Impression: Normal.", {"findings": "Clear.", "impression": "Normal."}),
+        ("Indication: cough. Findings: Clear. Impression: Pneumonia.", ("cough.", "Clear.", "Pneumonia.")),
+        ("FINDINGS:Clear.IMPRESSION:Normal.", {"findings": "Clear.", "impression": "Normal."}),
+        ("Findings: Clear.  impression: normal", {"findings": "Clear.  impression: normal"}),
+        ("检查所见：两肺清晰。诊断意见：正常", {"findings": "两肺清晰。", "impression": "正常"}),
+        ("影像所见:两肺清晰;影像诊断:肺炎", {"findings": "两肺清晰;", "impression": "肺炎"}),
+        (
+            "Hallazgos: sin derrame. Impresión: neumonía.",
+            {"findings": "sin derrame.", "impression": "neumonía."},
+        ),
+        # Markdown
+        ("**FINDINGS:** Clear\n**IMPRESSION:** Normal", {"findings": "Clear", "impression": "Normal"}),
+        ("**Findings**: Clear. **Impression:** Normal", {"findings": "Clear.", "impression": "Normal"}),
+        ("## FINDINGS\nClear\n## IMPRESSION\nNormal", {"findings": "Clear", "impression": "Normal"}),
+        # headings that aren't listed
+        (
+            "COMPARISON:  ___.\n\n PA AND LATERAL VIEWS OF THE CHEST:  The heart is\n large.\n\n"
+            "IMPRESSION:  Large.",
+            {"comparison": "___.", "findings": "The heart is\n large.", "impression": "Large."},
+        ),
+        (
+            "INDICATION: cough\nPORTABLE AP CHEST, ___ AT 5:14 A.M.:  Clear.\nHEART: Normal.",
+            {"indication": "cough", "findings": "Clear.\nHEART: Normal."},
+        ),
+        (
+            "INDICATION: cough\nCHEST RADIOGRAPH: two views\nFINDINGS: Clear.\nCHEST WALL: Normal.",
+            {"indication": "cough", "findings": "Clear.\nCHEST WALL: Normal."},
+        ),
+        (
+            "COMPARISON: None.\nDEVICES: A tube.\nIMPRESSION: Clear.",
+            {"comparison": "None.", "impression": "Clear."},
+        ),
+        ("CHEST PA: Clear.\nIMPRESSION: Normal.", {"findings": "Clear.", "impression": "Normal."}),
+        ("HEART: Normal.\nLUNGS: Clear.", {}),
     ],
 )
 def test_headings_of_other_reports(text: str, found: dict[str, str] | tuple[str, ...]) -> None:

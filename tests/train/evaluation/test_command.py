@@ -128,7 +128,7 @@ def test_files_hold_every_film(evaluate: Evaluate, tmp_path: Path) -> None:
             scored = list(csv.DictReader(file))
         assert [tuple(row) for row in scored] == [("study_id", "report")] * 9
         assert [row["study_id"] for row in scored] == [row["study_id"] for row in rows]
-        assert [row["report"] for row in scored] == [row[column] for row in rows]
+        assert [row["report"] for row in scored] == [row[column] or "." for row in rows]
     disclaimer = with_disclaimer("Random words of a test.")
     assert all(row["reference"] and row["disclaimer"] == disclaimer for row in rows)
     assert json.loads((out / "evaluation.json").read_text())["split"] == "test"
@@ -153,6 +153,11 @@ def test_a_bundle_has_no_history(evaluate: Evaluate, bundle: Path) -> None:
     before = sorted(path.name for path in bundle.iterdir())
     assert json.loads(evaluate("--json").stdout)["times_evaluated"] is None
     assert sorted(path.name for path in bundle.iterdir()) == before
+
+
+def test_one_film_has_nothing_to_be_compared_with(evaluate: Evaluate) -> None:
+    assert "evaluate two films or more" in evaluate("--limit", 1).stderr
+    assert "two films" not in evaluate("--limit", 2).stderr
 
 
 def test_films_of_one_study_are_told_apart_for_scorers(

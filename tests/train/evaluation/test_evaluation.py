@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pycocoevalcap.bleu.bleu import Bleu
 
 from cxrscribe.settings import BeamSettings
-from cxrscribe_train.cleaning import clean
+from cxrscribe_train.cleaning import clean, comparable
 from cxrscribe_train.evaluation import evaluation as module
 from cxrscribe_train.evaluation.evaluation import (
     COLUMNS,
@@ -25,7 +25,7 @@ from cxrscribe_train.evaluation.evaluation import (
     shuffled,
 )
 from cxrscribe_train.evaluation.examples import Example, choose_examples, film_f1
-from cxrscribe_train.evaluation.files import evaluation_json
+from cxrscribe_train.evaluation.files import _scorer_table, evaluation_json
 from cxrscribe_train.evaluation.metrics.bleu import Words
 from cxrscribe_train.evaluation.metrics.finding_set import FindingSet
 from cxrscribe_train.evaluation.metrics.labels import LABELS
@@ -38,6 +38,7 @@ from cxrscribe_train.evaluation.page import _card, page
 from cxrscribe_train.evaluation.subject import Film, OtherView, TrainingReports
 from cxrscribe_train.evaluation.table import table
 from cxrscribe_train.findings import FindingKind, Side
+from support.labeller_traps import TRAPS
 
 
 @pytest.fixture(scope="module")
@@ -266,13 +267,44 @@ def test_commas_and_accents_change_no_figure(
         return tuple(part for word in words for part in ((word, ",") if word == "size" else (word,)))
 
     punctuated = [
-        Written(replace(one.film, reference=with_commas(one.film.reference)), with_commas(one.report))
+        Written(
+            replace(
+                one.film,
+                reference=with_commas(one.film.reference),
+                truth=FindingSet.stated_by(with_commas(one.film.reference)),
+            ),
+            with_commas(one.report),
+        )
         for one in written
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", "")  # no Java
         compared = compare(punctuated, training_of(training), resamples=100, seed=5)
     assert compared.columns == comparison.columns
+
+
+def test_a_report_that_repeats_its_reference_is_right_about_every_finding() -> None:
+    references = [tuple(clean(sentence)) for _, sentence in TRAPS]
+    references += [
+        tuple(clean("No fracture, stable scoliosis.")),
+        tuple(clean("No edema, minimal atelectasis.")),
+    ]
+    films = [
+        Film(f"S{place}", f"S{place}", None, words, FindingSet.stated_by(words))
+        for place, words in enumerate(references)
+    ]
+    training = training_of(tuple(comparable(words) for words in references))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", "")  # no Java
+        model = compare([Written(film, film.reference) for film in films], training, 0, 0).columns["model"]
+    for name in ("label_f1_micro", "label_f1_macro", "place_f1_micro", "severity_f1_micro", "bleu_4"):
+        assert model[name].value == pytest.approx(1)
+    assert all(Written(film, film.reference).stated == film.truth for film in films)
+
+
+def test_a_report_without_words_is_no_empty_cell_for_other_scorers(written: list[Written]) -> None:
+    silent = Written(written[0].film, ())
+    assert _scorer_table([silent], lambda one: one.report) == f"study_id,report\n{silent.film.study_id},.\n"
 
 
 def test_a_language_that_the_labeller_cannot_read_has_figures_of_text_only(
@@ -290,7 +322,11 @@ def test_a_language_that_the_labeller_cannot_read_has_figures_of_text_only(
     assert not [name for name in compared.columns["model"] if name.startswith(("label", "place", "sever"))]
     chinese = replace(evaluation, comparison=compared, written=tuple(films))
     assert "The labeller reads English only." in table(chinese)
-    assert "两肺纹理清晰。心影不大。" in page(chinese, choose_examples(films, seed=0))
+    html = page(chinese, choose_examples(films, seed=0))
+    assert "两肺纹理清晰。心影不大。" in html
+    assert "The labeller reads English only" in html
+    assert "Highest ROUGE-L." in html
+    assert not re.search(r'F1 of|class="?chip|no finding', html)
     assert json.loads(evaluation_json(chinese))["constant_reports"]["bleu_4"] in {
         "两肺纹理清晰。心影不大。",
         "右肺上叶见结节。",
@@ -317,7 +353,7 @@ def test_unknown_severities_leave_their_figures_out_and_say_why(
 
 def chips(true: FindingSet, words: str) -> list[str]:
     film = Film("S1_PA", "S1", None, ("clear", "."), true)
-    html = "".join(_card(Example(Written(film, tuple(clean(words))), 0.0, 0.0)))
+    html = "".join(_card(Example(Written(film, tuple(clean(words))), 0.0, 0.0), counted=True))
     return re.findall(r'class="chip (\w+)">. ([^<]+)<', html)  # type: ignore[return-value]
 
 

@@ -125,7 +125,12 @@ def evaluate(
         identity, disclaimer = opened.identity, opened.disclaimer
     comparison = compare(written, training, resamples, seed, note=note, ablations=without)
     corpus_name = corpus_folder.resolve().name
-    times = _recorded(model, corpus_name, split, comparison, len(written), settings)
+    times = _recorded(model, corpus_folder, split, comparison, len(written), settings)
+    if len(written) == 1:
+        note(
+            "with one film, `shuffled` is its own report, and `without film` starts from its own features: "
+            "evaluate two films or more to compare them"
+        )
     evaluation = Evaluation(
         Circumstances(
             model=identity,
@@ -161,10 +166,12 @@ def evaluate(
 
 
 def _recorded(
-    model: Path, corpus: str, split: str, comparison: Comparison, films: int, settings: BeamSettings
+    model: Path, corpus: Path, split: str, comparison: Comparison, films: int, settings: BeamSettings
 ) -> int | None:
     """How often the run was evaluated on this split, this time noted in its folder; None for a bundle."""
+    from cxrscribe.bundle.files import sha256_of
     from cxrscribe.version import __version__
+    from cxrscribe_train.corpus.table import REPORTS_FILE
     from cxrscribe_train.evaluation.history import HISTORY_FILE, record_evaluation
     from cxrscribe_train.evaluation.model import is_run
 
@@ -178,7 +185,8 @@ def _recorded(
         **{name: figures[name].value for name in ("bleu_4", "label_f1_micro") if name in figures},
     }
     try:
-        return record_evaluation(model, corpus, split, about)
+        table = sha256_of(corpus / REPORTS_FILE)
+        return record_evaluation(model, corpus.resolve().name, table, split, about)
     except OSError as error:
         note(f"{model / HISTORY_FILE} can't be written ({error}): this evaluation isn't counted")
         return None

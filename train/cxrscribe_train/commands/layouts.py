@@ -37,7 +37,12 @@ class Order:
     as_json: bool
 
     def run(
-        self, layout: str, entries: Entries, folders: tuple[Path, ...], left_out: LeftOut | None = None
+        self,
+        layout: str,
+        source: Path,
+        entries: Entries,
+        folders: tuple[Path, ...],
+        left_out: LeftOut | None = None,
     ) -> None:
         """Write the table, print the summary, name what is wrong. Exits 1 where a damaged row was skipped."""
         from cxrscribe_train.corpus.layouts.tabulation import ImagePlaces, tabulate
@@ -50,11 +55,17 @@ class Order:
             (lambda study_of: self.split.split(self.seed, study_of)) if self._asks_for_a_split() else None,
             tuple("" if view == "unknown" else view for view in self.views),
             left_out,
+            source,
         )
         if self.as_json:
             say_json_text(summary.to_json().rstrip())
         else:
             say(*summary.to_table().split("\n"))
+        if summary.reports_without_findings:
+            note(
+                f"{summary.reports_without_findings:,} reports have no FINDINGS: none of their headings begins "
+                "them; docs/corpus.md says which ones do"
+            )
         _tell("ids are in the split file more than once", summary.split_ids_repeated)
         _tell("ids are in the split file, but not in the corpus", summary.split_ids_unknown)
         _tell("patients are in more than one split", summary.patients_in_several_splits)
@@ -135,7 +146,7 @@ def csv_command(table: Path, columns: tuple[str, ...], encoding: str, order: Ord
     """
     from cxrscribe_train.corpus.layouts.csv_file import read_table
 
-    order.run("csv", read_table(table, _headers(columns), encoding), (table.resolve().parent,))
+    order.run("csv", table, read_table(table, _headers(columns), encoding), (table.resolve().parent,))
 
 
 @click.command()
@@ -146,7 +157,7 @@ def r2gen(annotation: Path, order: Order) -> None:
     from cxrscribe_train.corpus.layouts.r2gen import ANNOTATION_FILE, read_annotation
 
     file = _file(annotation, ANNOTATION_FILE)
-    order.run("r2gen", read_annotation(file), (file.parent / "images", file.parent))
+    order.run("r2gen", file, read_annotation(file), (file.parent / "images", file.parent))
 
 
 @click.command("kaggle-iu")
@@ -159,7 +170,7 @@ def kaggle_iu(root: Path, order: Order) -> None:
 
     left_out = LeftOut()
     folders = (*(root / name for name in IMAGE_FOLDERS), root / "images", root)
-    order.run("kaggle-iu", read_kaggle_iu(root, left_out), folders, left_out)
+    order.run("kaggle-iu", root, read_kaggle_iu(root, left_out), folders, left_out)
 
 
 @click.command("mimic-cxr")
@@ -176,7 +187,7 @@ def mimic_cxr(root: Path, reports: Path | None, order: Order) -> None:
     from cxrscribe_train.corpus.layouts.mimic_cxr import read_mimic_cxr
 
     left_out = LeftOut()
-    order.run("mimic-cxr", read_mimic_cxr(root, reports or root, left_out), (root,), left_out)
+    order.run("mimic-cxr", root, read_mimic_cxr(root, reports or root, left_out), (root,), left_out)
 
 
 @click.command("chexpert-plus")
@@ -188,7 +199,7 @@ def chexpert_plus(table: Path, order: Order) -> None:
 
     file = _file(table, TABLE_FILE)
     folders = (file.parent, *(file.parent / name for name in IMAGE_FOLDERS))
-    order.run("chexpert-plus", read_chexpert_plus(file), folders)
+    order.run("chexpert-plus", file, read_chexpert_plus(file), folders)
 
 
 @click.command()
@@ -199,7 +210,7 @@ def padchest(table: Path, order: Order) -> None:
     from cxrscribe_train.corpus.layouts.padchest import TABLE_FILE, read_padchest
 
     file = _file(table, TABLE_FILE)
-    order.run("padchest", read_padchest(file), (file.parent, file.parent / "images"))
+    order.run("padchest", file, read_padchest(file), (file.parent, file.parent / "images"))
 
 
 LAYOUTS = (csv_command, r2gen, kaggle_iu, mimic_cxr, chexpert_plus, padchest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Final
 
 _HEADINGS: Final = {
@@ -32,33 +33,83 @@ _HEADINGS: Final = {
 SECTIONS: Final = ("findings", "impression", "indication", "comparison")
 
 _NAMED: Final = "|".join(f"(?P<{name or 'other'}>{headings})" for name, headings in _HEADINGS.items())
-# At the start of a line in any case; inside a line in capitals only, for "normal findings: none" is a
-# sentence.
-_AT_LINE_START = re.compile(rf"^[ \t*#]*(?:{_NAMED})[ \t*]*[:：]", re.MULTILINE | re.IGNORECASE)
-_ALONE = re.compile(rf"^[ \t]*(?:{_NAMED})[ \t]*$", re.MULTILINE)
-_INSIDE_LINE = re.compile(rf"(?<=\s)(?:{_NAMED})[ \t]*[:：]")
+# At the start of a line in any case; inside a line in capitals, or with one where a sentence has ended, for
+# "normal findings: none" is a sentence. Stars are those of Markdown.
+_AT_LINE_START = re.compile(rf"^[ \t*#]*(?:{_NAMED})[ \t*]*[:：][ \t*]*", re.MULTILINE | re.IGNORECASE)
+_ALONE = re.compile(rf"^[ \t*#]*(?:{_NAMED})[ \t*]*$", re.MULTILINE)
+_INSIDE_LINE = re.compile(rf"(?<=\s)\*{{0,2}}(?:{_NAMED})[ \t*]*[:：][ \t*]*")
+_AFTER_A_SENTENCE = re.compile(
+    r"(?:(?<=[.。;；!?！？])|(?<=[.!?;]\s)|(?<=[.!?;]\s\s))\*{0,2}(?=[A-ZÁÉÍÓÚ\u4e00-\u9fff])"
+    rf"(?i:{_NAMED})[ \t*]*[:：][ \t*]*"
+)
+# Any heading in capitals: what follows one is no more of what was known, or asked, before the film.
+_UNLISTED = re.compile(r"^[ \t*#]*[A-Z](?:[A-Z0-9 ,&/()_-]|[AP]\.M\.|:(?=\d)){3,}:[ \t*]*", re.MULTILINE)
+# "PA AND LATERAL VIEWS OF THE CHEST:" stands where FINDINGS stands in reports without that heading.
+_NAMES_THE_FILM = re.compile(r"\b(?:VIEWS?|CHEST|RADIOGRAPHS?|FILMS?|X-?RAYS?|CXR)\b")
+_BEFORE_THE_FILM: Final = frozenset({"indication", "comparison", "other", ""})
+
+
+@dataclass(frozen=True)
+class _Heading:
+    """A heading at [start, end) of a report, and the section that it begins."""
+
+    name: str
+    start: int
+    end: int
 
 
 def sections(text: str) -> dict[str, str]:
     """FINDINGS, IMPRESSION, INDICATION and COMPARISON of a report, by the names of `SECTIONS`.
 
     A heading is one of a list, in English, Spanish, Portuguese, German or Chinese, with a colon: at the
-    start of a line in any case, inside a line in capitals; or in capitals alone on its line, without one.
-    Headings that aren't listed ("HEART:") stay where they are, as a part of the section. A section that
-    stands twice is joined. The result lacks what the text hasn't got.
+    start of a line in any case, inside a line in capitals, or with a capital after the end of a sentence; or
+    in capitals alone on its line, without one. Headings that aren't listed ("HEART:") stay where they are,
+    as a part of the section; but one in capitals at the start of a line ends INDICATION and COMPARISON, and
+    in a report without FINDINGS one that names the film ("PA AND LATERAL VIEWS OF THE CHEST:") begins them. A
+    section that stands twice is joined. The result lacks what the text hasn't got.
     """
-    found = {match.start(): match for match in _INSIDE_LINE.finditer(text)}
-    found |= {match.start(): match for match in _ALONE.finditer(text)}
-    found |= {match.start(): match for match in _AT_LINE_START.finditer(text)}
-    matches: list[re.Match[str]] = []
-    for start in sorted(found):
-        if not matches or start >= matches[-1].end():  # else a part of the one before
-            matches.append(found[start])
+    headings = _with_unlisted(text, _listed(text))
     kept: dict[str, list[str]] = {}
-    for number, match in enumerate(matches):
-        end = matches[number + 1].start() if number + 1 < len(matches) else len(text)
-        name = str(match.lastgroup)
-        content = text[match.end() : end].strip()
-        if name in SECTIONS and content:
-            kept.setdefault(name, []).append(content)
+    ends = [*(heading.start for heading in headings), len(text)][1:]
+    for heading, end in zip(headings, ends, strict=True):
+        content = text[heading.end : end].strip()
+        if heading.name in SECTIONS and content:
+            kept.setdefault(heading.name, []).append(content)
     return {name: "\n\n".join(parts) for name, parts in kept.items()}
+
+
+def _listed(text: str) -> list[_Heading]:
+    """The headings of the list, in their order in the text."""
+    found: dict[int, re.Match[str]] = {}
+    for pattern in (_AFTER_A_SENTENCE, _INSIDE_LINE, _ALONE, _AT_LINE_START):
+        found |= {match.start(): match for match in pattern.finditer(text)}
+    headings: list[_Heading] = []
+    for start in sorted(found):
+        if not headings or start >= headings[-1].end:  # else a part of the one before
+            headings.append(_Heading(str(found[start].lastgroup), start, found[start].end()))
+    return headings
+
+
+def _with_unlisted(text: str, listed: list[_Heading]) -> list[_Heading]:
+    """The listed headings and those others that begin FINDINGS or end what was told before the film."""
+    has_findings = any(heading.name == "findings" for heading in listed)
+    taken = {heading.start for heading in listed}
+    others = [
+        _Heading(
+            "findings" if not has_findings and _NAMES_THE_FILM.search(match[0]) else "other",
+            match.start(),
+            match.end(),
+        )
+        for match in _UNLISTED.finditer(text)
+        if match.start() not in taken
+    ]
+    headings: list[_Heading] = []
+    for heading in sorted([*listed, *others], key=lambda each: each.start):
+        section = headings[-1].name if headings else ""
+        if heading.start in taken or (
+            section in _BEFORE_THE_FILM
+            and (headings or heading.name == "findings")
+            and (not headings or heading.start >= headings[-1].end)
+        ):
+            headings.append(heading)
+    return headings

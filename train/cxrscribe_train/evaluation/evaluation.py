@@ -27,6 +27,10 @@ from cxrscribe_train.evaluation.subject import TRUTH_FILE, Film, TrainingReports
 COLUMNS: Final = ("model", "constant", "most_frequent", "shuffled")
 SUBTRACTED: Final = ("constant", *Ablation)
 """Columns that the model's is held against film by film, where they are there."""
+WITHOUT_FINDINGS: Final = (
+    "Findings have no figures: none is true of any film. The labeller reads English only."
+)
+"""What is said in place of the figures of findings, where there are none."""
 _NOT_SUBTRACTED: Final = frozenset({"distinct_share", "words_used", "length_mean", "length_p90"})
 # Parts of the seed, so that each use of chance has its own.
 _RESAMPLE, _SAMPLE, _SHUFFLE = 0, 1, 2

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from cxrscribe.csv_cells import csv_cell
-from cxrscribe.vocabulary import readable
+from cxrscribe.vocabulary import SENTENCE_END, readable
 from cxrscribe_train.atomic import write_atomically
 from cxrscribe_train.evaluation.evaluation import Evaluation, Written
 from cxrscribe_train.evaluation.examples import choose_examples
@@ -53,7 +53,10 @@ def evaluation_json(evaluation: Evaluation) -> str:
 
 
 def _scorer_table(written: Sequence[Written], words_of: Callable[[Written], Words]) -> str:
-    """One row a film, known by its study, or by its image where the study has several films."""
+    """One row a film, known by its study, or by its image where the study has several films.
+
+    A report without words is a full stop: programs that read an empty cell take it for no value.
+    """
     films = Counter(one.film.study_id for one in written)
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n")
@@ -61,7 +64,7 @@ def _scorer_table(written: Sequence[Written], words_of: Callable[[Written], Word
     for one in written:
         film = one.film
         name = film.study_id if films[film.study_id] == 1 else film.image_id
-        writer.writerow((name, readable(words_of(one))))
+        writer.writerow((name, readable(words_of(one)) or SENTENCE_END))
     return buffer.getvalue()
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from cxrscribe.errors import FilmError
 from cxrscribe.vocabulary import readable
-from cxrscribe_train.evaluation.evaluation import Evaluation
+from cxrscribe_train.evaluation.evaluation import WITHOUT_FINDINGS, Evaluation
 from cxrscribe_train.evaluation.examples import Example, Examples
 from cxrscribe_train.evaluation.metrics.bootstrap import Figure
 from cxrscribe_train.evaluation.metrics.finding_set import FindingSet
@@ -40,16 +40,24 @@ _TITLES: Final = {
     "without_text": "without text",
 }
 _GROUPS: Final = (
-    ("best", "Best", "Highest F1 of findings among films that have some."),
-    ("worst", "Worst", "Lowest F1 of findings."),
-    ("random", "By chance", "Drawn at random: what to expect."),
+    ("best", "Best", "Highest F1 of findings among films that have some.", "Highest ROUGE-L."),
+    ("worst", "Worst", "Lowest F1 of findings.", "Lowest ROUGE-L."),
+    ("random", "By chance", *["Drawn at random: what to expect."] * 2),
 )
+_LEGEND: Final = (
+    '<p class="legend"><span class="chip hit">✓ stated and true</span>'
+    '<span class="chip half">≈ true, its side not stated</span>'
+    '<span class="chip missed">− missed</span>'
+    '<span class="chip wrong">+ stated, not true</span></p>'
+)
+_NO_FINDINGS: Final = f'<p class="legend">{escape(WITHOUT_FINDINGS)}</p>'
 
 
 def page(evaluation: Evaluation, examples: Examples) -> str:
     """The whole HTML page; films are embedded, at most 360 pixels a side."""
     style = files(__package__).joinpath("page.css").read_text(encoding="utf-8")
     about = evaluation.circumstances
+    counted = "label_f1_micro" in evaluation.comparison.columns["model"]
     title = f"{about.model.name} on {about.corpus}, split {about.split}"
     return "\n".join(
         [
@@ -66,16 +74,13 @@ def page(evaluation: Evaluation, examples: Examples) -> str:
                 f"{about.counts['films']} films of {escape(about.corpus)}, split {escape(about.split)}</p>"
             ),
             *_headline(evaluation),
-            (
-                '<p class="legend"><span class="chip hit">✓ stated and true</span>'
-                '<span class="chip half">≈ true, its side not stated</span>'
-                '<span class="chip missed">− missed</span>'
-                '<span class="chip wrong">+ stated, not true</span></p>'
-            ),
+            _LEGEND if counted else _NO_FINDINGS,
             *(
                 line
-                for name, heading, text in _GROUPS
-                for line in _group(heading, text, getattr(examples, name))
+                for name, heading, by_findings, by_words in _GROUPS
+                for line in _group(
+                    heading, by_findings if counted else by_words, getattr(examples, name), counted=counted
+                )
             ),
             "</main>",
             f'<footer class="disclaimer">{escape(about.disclaimer)}</footer>',
@@ -88,7 +93,7 @@ def page(evaluation: Evaluation, examples: Examples) -> str:
 def _headline(evaluation: Evaluation) -> Iterator[str]:
     compared = evaluation.comparison
     columns, difference = compared.columns, compared.differences["constant"]
-    yield '<table><thead><tr><th scope="col"></th>'
+    yield '<div class="wide"><table><thead><tr><th scope="col"></th>'
     yield "".join(f'<th scope="col">{escape(_TITLES.get(column, column))}</th>' for column in columns)
     yield '<th scope="col">model − constant</th></tr></thead><tbody>'
     for name in _HEADLINE:
@@ -97,7 +102,7 @@ def _headline(evaluation: Evaluation) -> Iterator[str]:
         cells = [_cell(figures[name]) for figures in columns.values()]
         cells.append(_cell(difference[name], sign="+") if name in difference else "<td></td>")
         yield f'<tr><th scope="row">{escape(name)}</th>{"".join(cells)}</tr>'
-    yield "</tbody></table>"
+    yield "</tbody></table></div>"
 
 
 def _cell(figure: Figure, sign: str = "") -> str:
@@ -106,14 +111,15 @@ def _cell(figure: Figure, sign: str = "") -> str:
     )
 
 
-def _group(heading: str, text: str, examples: Sequence[Example]) -> Iterator[str]:
+def _group(heading: str, text: str, examples: Sequence[Example], *, counted: bool) -> Iterator[str]:
     yield f'<section><h2>{escape(heading)}</h2><p class="subtitle">{escape(text)}</p>'
     for example in examples:
-        yield from _card(example)
+        yield from _card(example, counted=counted)
     yield "</section>"
 
 
-def _card(example: Example) -> Iterator[str]:
+def _card(example: Example, *, counted: bool) -> Iterator[str]:
+    """One film; ticks and F1 where findings are `counted`, for none read is not none there."""
     film = example.written.film
     yield "<article>"
     yield f"<figure>{_picture(film.path)}<figcaption>{escape(_caption(film))}</figcaption>"
@@ -134,12 +140,12 @@ def _card(example: Example) -> Iterator[str]:
         yield f"<h3>Drawn</h3><p>{escape('; '.join(film.drawn))}</p>"
     yield f"<h3>Reference</h3><p>{escape(readable(film.reference))}</p>"
     yield f'<h3>Report</h3><p class="report">{escape(readable(example.written.report))}</p>'
-    chips = "".join(_chips(film.truth, example.written.stated))
-    yield f'<p class="chips">{chips or "<span class=chip>no finding, none stated</span>"}</p>'
-    yield (
-        f'<p class="scores">F1 of findings {example.label_f1:.2f} · ROUGE-L {example.rouge_l:.2f}</p>'
-        "</div></article>"
-    )
+    f1 = ""
+    if counted:
+        chips = "".join(_chips(film.truth, example.written.stated))
+        yield f'<p class="chips">{chips or "<span class=chip>no finding, none stated</span>"}</p>'
+        f1 = f"F1 of findings {example.label_f1:.2f} · "
+    yield f'<p class="scores">{f1}ROUGE-L {example.rouge_l:.2f}</p></div></article>'
 
 
 def _caption(film: Film) -> str:

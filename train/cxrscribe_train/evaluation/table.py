@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from cxrscribe_train.evaluation.evaluation import COLUMNS, Comparison, Evaluation
+from cxrscribe_train.evaluation.evaluation import COLUMNS, WITHOUT_FINDINGS, Comparison, Evaluation
 from cxrscribe_train.evaluation.metrics.bootstrap import Figure
 
 _NAME_WIDTH: Final = 31
@@ -63,7 +63,7 @@ def _lines(evaluation: Evaluation) -> Iterator[str]:
     if compared.without_severities:
         yield f"The severities of findings are left out: {compared.without_severities}"
     if "label_f1_micro" not in compared.columns["model"]:
-        yield "Findings have no figures: none is true of any film. The labeller reads English only."
+        yield WITHOUT_FINDINGS
     yield about.disclaimer
 
 

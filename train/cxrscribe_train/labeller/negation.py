@@ -12,7 +12,8 @@ WORDS: Final[dict[str, str]] = {
     "be": "is|are|was|were|be|been|being|has been|have been|appears?|remains?",
     "seen": (
         "seen|identified|present|noted|visualized|visualised|visible|evident|demonstrated|detected|appreciated|"
-        "observed|found|apparent|suspected|suggested|shown|there|recognized|discerned"
+        "observed|found|apparent|suspected|suggested|shown|there|recognized|discerned|reproduced|"
+        "confirmed"
     ),
     "surely": (
         "definitely|clearly|definitively|currently|now|otherwise|convincingly|confidently|readily|grossly|well"
@@ -53,6 +54,8 @@ NOT_A_NEGATION: Final[tuple[str, ...]] = (
     "<hardly> [be] [<fully>] (excluded?|ruled out|rule out)",
     "not only",
     "not (clear|certain|sure|known) (whether|if)",
+    # A property is absent, not the finding.
+    "(no|without) [<great>|any|internal] (calcifications?|cavitation|growth) (in|of|within)",
     "not necessarily",
 )
 """Look like a negation and are none; taken out before the others are looked for."""
@@ -77,6 +80,7 @@ BEFORE: Final[tuple[str, ...]] = (
     "to rule out",
     "(rather than|instead of|as opposed to)",
     "rules? out",
+    "(mimic|mimics|mimicking|simulate|simulates|simulating)",
     "exclud(e|es|ing)",
     "unlikely [to represent|to be|to reflect]",
     "(resolution|clearing|clearance|removal|disappearance) of",
@@ -95,7 +99,13 @@ AFTER: Final[tuple[str, ...]] = (
     "(does|do|did) not (appear|seem|persist|exist) [to be] [<seen>]",
     "[<be>] absent",
     "[<be>] (<fully> )*resolved",
-    "<be> (<fully> )*(cleared|disappeared|removed|excluded|ruled out|withdrawn)",
+    (
+        "<be> (<fully> )*"
+        "(cleared|disappeared|removed|excluded|ruled out|withdrawn|drained|explanted|evacuated|taken out)"
+    ),
+    # Explained away.
+    "(is|are|was|were|represents|represented) [<surely>] [a|the] [overlying|prominent] nipples? [shadows?]",
+    "(is|are|was|were) [likely|probably|an|likely an|probably an] (artifactual|artifacts?)",
     "(has|have) (<fully> )*(cleared|disappeared|resolved|gone)",
     "<be> (<fully> )*gone",
     "cleared(?! (of|from))",
@@ -103,6 +113,7 @@ AFTER: Final[tuple[str, ...]] = (
     "neither (is|are|was|were) (<surely> )*<seen>",
     "no(?!.)",
     "[<be>] [considered|felt|thought|thought to be|felt to be] [highly|very] unlikely",
+    "[<be>] [considered|felt|thought|thought to be|felt to be] (less|not) likely(?= (than|given|in)|$| \\|)",
     (
         "<be> [grossly|entirely|otherwise|all] (<normal>|not (\\w+ly )?<abnormal>)"
         "(?! (position|location|place|placement|course))"
@@ -111,6 +122,9 @@ AFTER: Final[tuple[str, ...]] = (
     "[<be>] not [a|of] (concern|considered|feature)",
 )
 """Cues that negate what stands before them, back to the start of the clause."""
+
+ANSWERS: Final[tuple[str, ...]] = ("(no|none|nil|negative|absent|(none|not) <seen>)",)
+"""Sentences that answer the one before, each a cue of `AFTER`."""
 
 BOUNDARIES: Final[tuple[str, ...]] = (
     "(but|however|although|though|yet|whereas|while|which|where|otherwise|also|additionally|besides)",

@@ -12,14 +12,32 @@ Place: TypeAlias = Side | Zone
 PLACES: Final[tuple[Place, ...]] = (Side.LEFT, Side.RIGHT, Zone.UPPER, Zone.MID, Zone.LOWER)
 
 _BOTH: Final = (Side.LEFT, Side.RIGHT)
+_CURVES: Final = (
+    "",
+    "scoliosis",
+    "scoliotic",
+    "curvature",
+    "convex",
+    "convexity",
+    "rotoscoliosis",
+    "kyphoscoliosis",
+)
 _NAMES: Final[dict[str, tuple[Place, ...]]] = {
-    "left": (Side.LEFT,),
-    "right": (Side.RIGHT,),
+    **dict.fromkeys(("left", "leftward", "leftwards"), (Side.LEFT,)),
+    **dict.fromkeys(("right", "rightward", "rightwards"), (Side.RIGHT,)),
+    # A curve of the spine is named by the side that it is convex to.
+    **{f"levo{curve}": (Side.LEFT,) for curve in _CURVES},
+    **{f"dextro{curve}": (Side.RIGHT,) for curve in _CURVES},
     **dict.fromkeys(("both", "bilateral", "bilaterally"), _BOTH),
     **dict.fromkeys(("upper", "apex", "apical"), (Zone.UPPER,)),
     **dict.fromkeys(("apices", "biapical"), (*_BOTH, Zone.UPPER)),
     **dict.fromkeys(("mid", "middle", "midlung"), (Zone.MID,)),
     **dict.fromkeys(("lingula", "lingular"), (Side.LEFT, Zone.MID)),
+    "lul": (Side.LEFT, Zone.UPPER),
+    "lll": (Side.LEFT, Zone.LOWER),
+    "rul": (Side.RIGHT, Zone.UPPER),
+    "rml": (Side.RIGHT, Zone.MID),
+    "rll": (Side.RIGHT, Zone.LOWER),
     **dict.fromkeys(("lower", "base", "basilar", "basal"), (Zone.LOWER,)),
     **dict.fromkeys(("bases", "bibasilar", "bibasal"), (*_BOTH, Zone.LOWER)),
 }

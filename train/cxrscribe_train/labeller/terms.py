@@ -30,7 +30,10 @@ WORDS: Final[dict[str, str]] = {
     ),
     "change": "changes?|process|disease|lung disease|abnormality|abnormalities|infiltrates?",
     "dense": "focal|patchy|hazy|dense|confluent|ill defined|lobar|fluffy|parenchymal|pneumonic",
-    "region": "lobes?|lobar|lungs?|zones?|basilar|basal|bases?|bibasilar|perihilar|retrocardiac|midlung|apex",
+    "region": (
+        "lobes?|lobar|lungs?|zones?|basilar|basal|bases?|bibasilar|perihilar|retrocardiac|midlung|apex|hemithorax|"
+        "rul|rml|rll|lul|lll"
+    ),
     "vein": (
         "central|jugular|subclavian|ij|svc|dialysis|hemodialysis|venous|tunneled|tunnelled|vascular|"
         "intravenous|infusion|swan ganz|pulmonary artery|dual lumen|triple lumen"
@@ -107,6 +110,7 @@ TERMS: Final[dict[FindingKind, tuple[str, ...]]] = {
         "(airspace|air space|alveolar) ..1 (<opacity>|<change>|filling)",
         "infiltrat(es?|ions?|ive)",
         "(broncho)?pneumonias?",
+        "pna",
         "<dense> ..3 (<opacity>|infiltrates?)",
         "<region> ..1 opaci(ty|ties|fication)",
         "opaci(ty|ties|fication) (in|within|of|at|overlying|over|projecting over) [the] ..3 <region>",
@@ -128,7 +132,7 @@ TERMS: Final[dict[FindingKind, tuple[str, ...]]] = {
     FindingKind.PLEURAL_EFFUSION: (
         "[pleural|parapneumonic|subpulmonic] effusions?",
         "pleural fluid",
-        "fluid in the pleural (space|cavity)",
+        "fluid in [the] ..2 pleural (spaces?|cavity|cavities)",
         "h(ydr|em)o(pneumo)?thora(x|ces)",
         "blunting [of|at] [the] ..3 <sinus>",
         "blunted ..3 (costophrenic|sulcus|sulci)",

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from cxrscribe.errors import InputError
 from cxrscribe_train.corpus.layouts.entry import Damaged
-from cxrscribe_train.corpus.layouts.records import literal_list, read_csv, read_json, read_json_lines
+from cxrscribe_train.corpus.layouts.records import (
+    holds_json,
+    literal_list,
+    read_csv,
+    read_json,
+    read_json_lines,
+)
 
 FIELDS = st.text(st.characters(exclude_categories=["Cs", "Cc"])) | st.text('a,;"\n ')
 
@@ -70,6 +76,29 @@ def test_a_damaged_row_costs_itself(tmp_path: Path) -> None:
     ]
 
 
+def test_the_header_may_stand_below_other_lines(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    assert _read(path, "sep=;\r\na;b\r\n1;x, y") == ["t.csv, line 3: 1|x, y"]
+    assert _read(path, '\n \n"sep=|"\na|b\n1|x') == ["t.csv, line 5: 1|x"]
+    assert _read(path, 'a,"B"\n1,x\n') == ["t.csv, line 2: 1|x"]
+    (record,) = read_csv(path, ["A"])
+    assert not isinstance(record, Damaged)
+    path.write_text('A,"Text of\n the  report"\n1,x\n')
+    (record,) = read_csv(path, ["a", "text of the report"])
+    assert not isinstance(record, Damaged)
+    assert (record.place, record["text of the report"]) == ("t.csv, line 3", "x")
+
+
+def test_headers_that_cannot_be_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a,findings,,,Findings \n1,2,3,4,5\n")
+    with pytest.raises(InputError, match=r"t\.csv has more than one column findings; keep or rename one"):
+        list(read_csv(path, ["a"]))
+    path.write_text("a|b\n1|2\n")
+    with pytest.raises(InputError, match=r"no column a; its columns are a\|b\. Columns are parted by .*sep="):
+        list(read_csv(path, ["a"]))
+
+
 def test_encodings(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     assert _read(path, "a;b\n1;肺", "gb18030") == ["t.csv, line 2: 1|肺"]
@@ -110,6 +139,21 @@ def test_objects_a_line(tmp_path: Path) -> None:
     assert (first["a"], first["b"], last["a"]) == (1, "ñ", None)
     assert str(wrong).startswith("t.jsonl, line 3: is no JSON (")
     assert str(no_object) == "t.jsonl, line 4: is no JSON object"
+
+
+def test_json_lines_of_other_encodings_and_packed(tmp_path: Path) -> None:
+    line = json.dumps({"a": "肺"}, ensure_ascii=False)
+    (tmp_path / "t.ndjson.gz").write_bytes(gzip.compress(line.encode("gb18030")))
+    (record,) = read_json_lines(tmp_path / "t.ndjson.gz", "gb18030")
+    assert not isinstance(record, Damaged)
+    assert record["a"] == "肺"
+    with pytest.raises(InputError, match=r"is not utf-8 .*--encoding"):
+        list(read_json_lines(tmp_path / "t.ndjson.gz"))
+    (tmp_path / "t.json").write_text('\n[{"a": 1}]')
+    with pytest.raises(InputError, match=r"t\.json is a JSON array; write its objects one a line"):
+        list(read_json_lines(tmp_path / "t.json"))
+    names = ("t.json", "T.JSONL", "t.ndjson.gz", "t.jsonl.gz", "t.csv", "t.csv.gz", "json")
+    assert [holds_json(Path(name)) for name in names] == [True] * 4 + [False] * 3
 
 
 @given(st.lists(st.text(min_size=1).filter(lambda word: word == word.strip() != "")))

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from cxrscribe_train.evaluation.metrics.bleu import Words
 from cxrscribe_train.evaluation.metrics.bootstrap import Resamples
@@ -28,6 +30,29 @@ def test_figures_are_those_of_plain_counting(written: list[Words]) -> None:
     assert below < 0.9 * len(lengths) <= at_most
     for figure in figures.values():
         assert figure.low <= figure.value <= figure.high
+
+
+@settings(deadline=None)
+@given(reports)
+def test_every_resample_is_counted_like_the_films_it_draws(written: list[Words]) -> None:
+    drawn = resamples_of(len(written))
+    figures = diversity_figures(written, drawn)
+    sets: dict[str, list[set[object]]] = {
+        "distinct_share": [{report} for report in written],
+        "words_used": [set(report) for report in written],
+    }
+    for name, of_film in sets.items():
+        counted = np.array([_distinct(of_film, weights) for weights in drawn.weights], dtype=np.float64)
+        if name == "distinct_share":
+            counted /= len(written)
+        shifted = counted + figures[name].value - counted.mean()
+        expected = np.clip(shifted, 1 / len(written), 1) if name == "distinct_share" else shifted.clip(0)
+        assert figures[name].resampled == pytest.approx(expected)
+
+
+def _distinct(of_film: list[set[object]], weights: NDArray[np.float64]) -> int:
+    drawn = [things for things, weight in zip(of_film, weights, strict=True) if weight]
+    return len(set[object]().union(*drawn))
 
 
 def test_reports_that_all_differ_have_an_interval_at_one() -> None:

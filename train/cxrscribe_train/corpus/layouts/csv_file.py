@@ -15,12 +15,14 @@ from cxrscribe_train.corpus.layouts.entry import (
     Damaged,
     Entries,
     Entry,
+    identifier_of,
     image_id_of,
     paragraph,
+    report_text_of,
     split_of,
     value_of,
 )
-from cxrscribe_train.corpus.layouts.records import Record, read_csv, read_json_lines
+from cxrscribe_train.corpus.layouts.records import Record, column_name, holds_json, read_csv, read_json_lines
 from cxrscribe_train.corpus.sections import sections
 from cxrscribe_train.corpus.views import view_of
 
@@ -46,13 +48,15 @@ def read_table(path: Path, headers: Mapping[str, str] | None = None, encoding: s
 
     `headers` says what columns are called in the file, where they have another name: column to header. Where
     the column `report` is given, the sections that have no column of their own come from its headings; a
-    report without any heading is FINDINGS.
+    report without any heading is FINDINGS where no column holds them.
+
+    A file called `.json`, `.jsonl` or `.ndjson`, gzipped or not, is JSON with an object a line.
 
     Raises InputError when the file can't be read or lacks `study_id`, or `findings` and `report`.
     """
-    headers = {name: (headers or {}).get(name, name).strip().lower() for name in COLUMNS}
-    if path.name.lower().endswith((".jsonl", ".jsonl.gz", ".ndjson")):
-        records = read_json_lines(path)
+    headers = {name: column_name((headers or {}).get(name, name)) for name in COLUMNS}
+    if holds_json(path):
+        records = read_json_lines(path, encoding)
     else:
         records = read_csv(path, [headers["study_id"]], encoding)
     checked = False
@@ -73,14 +77,14 @@ def read_table(path: Path, headers: Mapping[str, str] | None = None, encoding: s
 
 
 def _entry(record: Record, headers: Mapping[str, str]) -> Entry:
-    study_id, image_path, image_id, patient_id = (
-        value_of(record[headers[name]]) for name in ("study_id", "image_path", "image_id", "patient_id")
-    )
-    report = value_of(record[headers["report"]])
+    study_id, patient_id = (identifier_of(record[headers[name]]) for name in ("study_id", "patient_id"))
+    image_path, image_id = (value_of(record[headers[name]]) for name in ("image_path", "image_id"))
+    report, findings = (report_text_of(record[headers[name]]) for name in ("report", "findings"))
     of_report = sections(report)
-    if report and not of_report and headers["findings"] not in record.values:
+    if report and not of_report and not findings:
         of_report = {"findings": report}
-    texts = {name: paragraph(value_of(record[headers[name]]) or of_report.get(name, "")) for name in _TEXTS}
+    given = {name: value_of(record[headers[name]]) for name in _TEXTS} | {"findings": findings}
+    texts = {name: paragraph(given[name] or of_report.get(name, "")) for name in _TEXTS}
     return Entry(
         place=record.place,
         study_id=study_id,
@@ -94,4 +98,5 @@ def _entry(record: Record, headers: Mapping[str, str]) -> Entry:
         patient_id=patient_id,
         view=view_of(value_of(record[headers["view"]])),
         split=split_of(record[headers["split"]]),
+        of_one_report=bool(report) and not findings,
     )

@@ -15,6 +15,9 @@ from cxrscribe_train.corpus.table import MOST_CHARACTERS, SPLITS
 _LONGEST_ID: Final = 200
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MISSING: Final = frozenset({"", "nan", "null", "<na>"})
+_NO_TEXT: Final = frozenset({"none", "n/a", "#n/a", "-", "--"})
+"""What stands for an empty FINDINGS or report; a COMPARISON with "None" is one, with no earlier film."""
+_WHOLE_FLOAT: Final = re.compile(r"(\d+)\.0")
 _SPLIT_NAMES: Final = {
     **{split: split for split in SPLITS},
     **dict.fromkeys(("valid", "validate", "validation", "dev"), "val"),
@@ -30,7 +33,7 @@ class Entry:
 
     `place` is where it stands, for messages. `files` are the paths that the image may have, most likely
     first, relative to a folder of images or absolute. `split` is the published one, or empty. Texts are
-    paragraphs.
+    paragraphs; `of_one_report` says that they were cut from one text by its headings.
 
     Raises InputError when an id is empty, too long or holds a control character, or a text is too long.
     """
@@ -47,6 +50,7 @@ class Entry:
     patient_id: str = ""
     view: str = ""
     split: str = ""
+    of_one_report: bool = False
 
     def __post_init__(self) -> None:
         if not self.study_id:
@@ -89,9 +93,27 @@ Entries: TypeAlias = Iterator[Entry | Damaged]
 
 
 def value_of(text: object) -> str:
-    """A plain value without outer white space; empty for what spreadsheets and pandas write for none."""
+    """A plain value without outer white space; empty for what spreadsheets and pandas write for none.
+
+    Raises InputError for what is no text and no number, as JSON may hold.
+    """
+    if isinstance(text, (list, dict, bool)):
+        raise InputError(f"holds a list, an object or true/false ({str(text)[:40]}); give text")
     value = "" if text is None else str(text).strip()
     return "" if value.lower() in _MISSING else value
+
+
+def report_text_of(text: object) -> str:
+    """`value_of` a FINDINGS or a whole report; empty, too, for "None", "N/A" and dashes."""
+    value = value_of(text)
+    return "" if value.lower().rstrip(".") in _NO_TEXT else value
+
+
+def identifier_of(value: object) -> str:
+    """`value_of` an id; `17.0` is `17`, for pandas makes floats of numbers beside empty cells."""
+    text = value_of(value)
+    whole = _WHOLE_FLOAT.fullmatch(text)
+    return whole[1] if whole else text
 
 
 def paragraph(text: object) -> str:

@@ -80,6 +80,7 @@ def _entry(record: Record, folder: str, text: dict[str, str], views: dict[str, s
         patient_id=f"p{value_of(record['subject_id'])}",
         view=views.get(image, ""),
         split=split_of(record["split"]),
+        of_one_report=True,
     )
 
 

@@ -7,6 +7,7 @@ import csv
 import gzip
 import io
 import json
+import re
 import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,6 +20,9 @@ from cxrscribe.errors import InputError
 from cxrscribe_train.corpus.layouts.entry import Damaged
 
 _DELIMITERS: Final = (",", ";", "\t")
+_DELIMITER_LINE: Final = re.compile(r'sep=([^\w\s"]|\t)', re.IGNORECASE)
+"""The first line of Excel's files that name their delimiter."""
+_JSON_ENDINGS: Final = (".json", ".jsonl", ".ndjson")
 _LONGEST_LIST: Final = 20_000
 
 
@@ -36,21 +40,21 @@ class Record:
 def read_csv(path: Path, required: Sequence[str], encoding: str = "utf-8") -> Iterator[Record | Damaged]:
     """The rows of a CSV file with a header line, plain or gzipped.
 
-    Columns are parted by a comma, a semicolon or a tab, whichever the header has most of. Header names count
-    without case and outer blanks. A row with a wrong number of fields is damaged; where a quote is wrong,
-    reading goes on in the next line. A mark of byte order is taken off.
+    Columns are parted by a comma, a semicolon or a tab, whichever the header has most of, or by the sign that
+    a first line `sep=;` names. Blank lines before the header are passed over. Header names count without
+    case, outer blanks and ends of lines. A row with a wrong number of fields is damaged; where a quote is
+    wrong, reading goes on in the next line. A mark of byte order is taken off.
 
-    Raises InputError when the file can't be read or decoded, or lacks a required column.
+    Raises InputError when the file can't be read or decoded, lacks a required column, or has one twice.
     """
     with _opened(path, encoding) as file:
         lines = _Lines(file)
-        header_line = next(lines, "")
-        delimiter = max(_DELIMITERS, key=header_line.count)
-        header = [name.strip().lower() for name in next(csv.reader([header_line], delimiter=delimiter), [])]
-        lacking = [name for name in required if name.lower() not in header]
+        header, delimiter = _header(path, lines)
+        lacking = [name for name in required if column_name(name) not in header]
         if lacking:
             raise InputError(
-                f"{path} has no column {', '.join(lacking)}; its columns are {', '.join(header) or 'none'}"
+                f"{path} has no column {', '.join(lacking)}; its columns are {', '.join(header) or 'none'}. "
+                "Columns are parted by commas, semicolons or tabs, or as a first line `sep=|` says"
             )
         while True:
             lines.begin_record()
@@ -69,6 +73,11 @@ def read_csv(path: Path, required: Sequence[str], encoding: str = "utf-8") -> It
                 yield Damaged(place, f"has {len(fields)} fields instead of {len(header)}")
 
 
+def column_name(header: str) -> str:
+    """A header as columns are known by: lower case, white space collapsed."""
+    return " ".join(header.split()).lower()
+
+
 def read_json(path: Path) -> object:
     """A JSON file with a mark of byte order or without. Raises InputError when it can't be read."""
     try:
@@ -77,12 +86,24 @@ def read_json(path: Path) -> object:
         raise InputError(f"{path} can't be read as JSON ({error})") from None
 
 
-def read_json_lines(path: Path) -> Iterator[Record | Damaged]:
-    """The objects of a file with one JSON object a line. Raises InputError when the file can't be read."""
-    with _opened(path, "utf-8") as file:
+def holds_json(path: Path) -> bool:
+    """Whether a file's name says that it is JSON, gzipped or not."""
+    return path.name.lower().removesuffix(".gz").endswith(_JSON_ENDINGS)
+
+
+def read_json_lines(path: Path, encoding: str = "utf-8") -> Iterator[Record | Damaged]:
+    """The objects of a file with one JSON object a line, plain or gzipped.
+
+    Raises InputError when the file can't be read or decoded, or is one array.
+    """
+    with _opened(path, encoding) as file:
+        first = True
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
+            if first and line.lstrip().startswith("["):
+                raise InputError(f"{path} is a JSON array; write its objects one a line, without brackets")
+            first = False
             place = f"{path.name}, line {number}"
             try:
                 content = json.loads(line)
@@ -90,7 +111,7 @@ def read_json_lines(path: Path) -> Iterator[Record | Damaged]:
                 yield Damaged(place, f"is no JSON ({error})")
                 continue
             if isinstance(content, dict):
-                yield Record(place, {str(name).strip().lower(): value for name, value in content.items()})
+                yield Record(place, {column_name(str(name)): value for name, value in content.items()})
             else:
                 yield Damaged(place, "is no JSON object")
 
@@ -116,6 +137,25 @@ def plain_or_gzipped(folder: Path, name: str) -> Path | None:
     return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
 
 
+def _header(path: Path, lines: _Lines) -> tuple[list[str], str]:
+    """The names of the columns, and what parts them."""
+    line = next((line for line in lines if line.strip()), "")
+    named = _DELIMITER_LINE.fullmatch(line.strip("\r\n").strip('"'))
+    if named:
+        line = next((line for line in lines if line.strip()), "")
+    delimiter = named[1] if named else max(_DELIMITERS, key=line.count)
+    lines.give_back(line)
+    try:
+        fields = next(csv.reader(lines, delimiter=delimiter), [])
+    except csv.Error as error:
+        raise InputError(f"{path}: its first line is no row of CSV ({error}); correct its quotes") from None
+    header = [column_name(name) for name in fields]
+    repeated = sorted({name for name in header if name and header.count(name) > 1})
+    if repeated:
+        raise InputError(f"{path} has more than one column {', '.join(repeated)}; keep or rename one")
+    return header, delimiter
+
+
 class _Lines:
     """The lines of a file, from which those of a damaged record can be taken again. An iterator."""
 
@@ -134,6 +174,12 @@ class _Lines:
         self._record.append(line)
         self.number += 1
         return line
+
+    def give_back(self, line: str) -> None:
+        """The last line is read anew; an empty one stands for the end of the file."""
+        if line:
+            self._again.appendleft(line)
+            self.number -= 1
 
     def begin_record(self) -> None:
         """What comes now is one record."""

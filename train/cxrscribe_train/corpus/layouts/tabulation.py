@@ -34,6 +34,7 @@ _COUNTED: Final = (
     "studies_without_findings",
     "studies_without_impression",
     "studies_without_both",
+    "reports_without_findings",
 )
 
 
@@ -42,7 +43,8 @@ class TableSummary:
     """Everything that was counted while a collection was tabled.
 
     `rows` is what was read: those that became rows of `reports.csv`, `damaged_rows`, and those under
-    `left_out`, by reason. `damaged` names each damaged row and why. `split_by` says what decided: the
+    `left_out`, by reason. `reports_without_findings` are studies whose report is one text in which
+    FINDINGS weren't found. `damaged` names each damaged row and why. `split_by` says what decided: the
     collection (`published`), a `file`, or a hash of the `patient` or of the `study`. Patients of
     `patients_in_several_splits` are in training and in another split.
     """
@@ -61,6 +63,7 @@ class TableSummary:
     studies_without_findings: int
     studies_without_impression: int
     studies_without_both: int
+    reports_without_findings: int
     views: Mapping[str, int]
     findings_tokens: LengthStatistics
     split_by: str
@@ -123,6 +126,7 @@ def tabulate(
     choose_split: ChooseSplit | None = None,
     views: Sequence[str] = (),
     left_out: LeftOut | None = None,
+    source: Path | None = None,
 ) -> TableSummary:
     """Write `reports.csv` and `summary.json` into the folder `out`.
 
@@ -130,7 +134,8 @@ def tabulate(
         layout: the collection's, for the summary. entries: its rows. images: where the files are. out: the
         corpus folder. choose_split: a split that was asked for; None takes the published one, and where
         there is none a hash. views: only these, where any are given; an empty one stands for images whose
-        view isn't known. left_out: what the reader of `entries` counts meanwhile.
+        view isn't known. left_out: what the reader of `entries` counts meanwhile. source: the file or folder
+        that was read, for messages.
 
     Raises:
         InputError: no row is usable, or `out` can't be written to.
@@ -139,7 +144,7 @@ def tabulate(
     kept, damaged, read = _sorted_out(entries, views, left_out)
     if not kept:
         first = f"; the first problem: {damaged[0]}" if damaged else ""
-        raise InputError(f"no usable row among {read}{first}")
+        raise InputError(f"no usable row among the {read} in {source or layout}{first}")
     split, split_by = _split(kept, choose_split)
     rows = [
         CorpusRow(
@@ -157,7 +162,9 @@ def tabulate(
         )
         for entry in kept
     ]
-    summary = _summary(layout, read + sum(left_out.reasons.values()), rows, damaged, left_out, split_by)
+    unfound = {entry.study_id for entry in kept if entry.of_one_report and not entry.findings}
+    read += sum(left_out.reasons.values())
+    summary = _summary(layout, read, rows, damaged, left_out, split_by, len(unfound))
     write_reports(out, rows)
     write_atomically(out / SUMMARY_FILE, summary.to_json().encode("utf-8"))
     return summary
@@ -200,7 +207,8 @@ def _problem(entry: Entry, images: Mapping[str, str], firsts: Mapping[str, Entry
     """What is wrong with a row beside those before it; empty where nothing is."""
     first = firsts.get(entry.study_id)
     if entry.image_id in images:
-        return f"{entry.place}: image {entry.image_id!r} stands at {images[entry.image_id]} too; keep one"
+        here = f"{entry.place}: image {entry.image_id!r} stands at {images[entry.image_id]} too"
+        return f"{here}; keep one, or give each its image_id"
     if first is None:
         return ""
     if not entry.image_id or not first.image_id:
@@ -242,6 +250,7 @@ def _summary(
     damaged: Sequence[str],
     left_out: LeftOut,
     split_by: _SplitBy,
+    reports_without_findings: int,
 ) -> TableSummary:
     of_study = {row.study_id: row for row in reversed(rows)}
     studies = of_study.values()
@@ -270,6 +279,7 @@ def _summary(
         studies_without_findings=sum(not study.findings for study in studies),
         studies_without_impression=sum(not study.impression for study in studies),
         studies_without_both=sum(not study.findings and not study.impression for study in studies),
+        reports_without_findings=reports_without_findings,
         views=dict(sorted(Counter(row.view for row in images).items())),
         findings_tokens=findings_lengths(study.findings for study in studies),
         split_by=split_by.name,

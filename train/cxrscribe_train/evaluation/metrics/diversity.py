@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,8 @@ PERCENTILE = 0.9
 def diversity_figures(reports: Sequence[Words], resamples: Resamples) -> dict[str, Figure]:
     """`distinct_share`, `words_used`, `length_mean` and `length_p90`, the lengths in words."""
     films = len(reports)
-    by_text = _occurrence([[report] for report in reports])
-    by_word = _occurrence([set(report) for report in reports])
     lengths = np.array([len(report) for report in reports], dtype=np.float64)
-    distinct, used = _distinct(by_text), _distinct(by_word)
+    distinct, used = _distinct_texts(reports), _distinct_words([set(report) for report in reports])
     return {
         "distinct_share": resamples.centred_figure(
             lambda weights: distinct(weights) / weights.sum(axis=1), 1 / films, 1.0
@@ -30,21 +28,30 @@ def diversity_figures(reports: Sequence[Words], resamples: Resamples) -> dict[st
     }
 
 
-def _occurrence(things: Sequence[Sequence[Hashable] | set[str]]) -> NDArray[np.float32]:
-    """[N, T]: 1 where film n has thing t."""
-    places: dict[Hashable, int] = {}
-    for of_film in things:
-        for thing in sorted(of_film, key=str):
-            places.setdefault(thing, len(places))
-    occurrence = np.zeros((len(things), max(1, len(places))), dtype=np.float32)
-    for film, of_film in enumerate(things):
-        for thing in of_film:
-            occurrence[film, places[thing]] = 1
-    return occurrence
+def _distinct_texts(reports: Sequence[Words]) -> Statistic:
+    """How many different reports the drawn films have. Linear: almost every film can have its own."""
+    numbers: dict[Words, int] = {}
+    text_of_film = np.array([numbers.setdefault(report, len(numbers)) for report in reports])
+    films = np.argsort(text_of_film, kind="stable")  # those with the same text stand together
+    starts = np.searchsorted(text_of_film[films], np.arange(len(numbers)))
+
+    def measure(weights: Weights) -> NDArray[np.float64]:
+        drawn = (weights > 0)[:, films]
+        return np.maximum.reduceat(drawn, starts, axis=1).sum(axis=1).astype(np.float64)
+
+    return measure
 
 
-def _distinct(occurrence: NDArray[np.float32]) -> Statistic:
-    """How many things at least one drawn film has."""
+def _distinct_words(words_of_film: Sequence[set[str]]) -> Statistic:
+    """How many words at least one drawn film has."""
+    places: dict[str, int] = {}
+    for words in words_of_film:
+        for word in sorted(words):
+            places.setdefault(word, len(places))
+    occurrence = np.zeros((len(words_of_film), max(1, len(places))), dtype=np.float32)
+    for film, words in enumerate(words_of_film):
+        for word in words:
+            occurrence[film, places[word]] = 1
 
     def measure(weights: Weights) -> NDArray[np.float64]:
         drawn = (weights > 0).astype(np.float32)

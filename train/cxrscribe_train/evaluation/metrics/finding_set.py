@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from cxrscribe_train.cleaning import comparable
 from cxrscribe_train.findings import ONE_SIDE, FindingKind, Severity, Side, Zone
 from cxrscribe_train.labeller import PLACES, Place, label_places, label_severities, label_words
 
@@ -31,7 +32,12 @@ class FindingSet:
 
     @classmethod
     def stated_by(cls, report: Sequence[str]) -> FindingSet:
-        """What the labeller reads in the cleaned words of a report."""
+        """What the labeller reads in the cleaned words of a report, taken as scores count them.
+
+        A comma can part a negated list from what is there. Models of cleaning 1 write none, so references and
+        reports are read without: a report that repeats its reference states what the reference states.
+        """
+        report = comparable(report)
         return cls(label_words(report), label_places(report), label_severities(report))
 
     def __or__(self, other: FindingSet) -> FindingSet:
