@@ -80,7 +80,7 @@ def _composed(graphs: BundleGraphs, manifest: Manifest, settings: BeamSettings) 
     decoder = Decoder(
         graphs.step,
         architecture.vocabulary_size,
-        2 * architecture.layers * architecture.hidden_size,
+        architecture.state_size,
         banned_ids(settings, manifest.vocabulary),
         settings.no_repeat_ngram,
     )

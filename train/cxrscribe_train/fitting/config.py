@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from cxrscribe.cleaning import CLEANING
 from cxrscribe.errors import InputError
 from cxrscribe.films.rules import PngRange
-from cxrscribe_train.cleaning import CLEANING
 from cxrscribe_train.fitting.augmentation import Augmentation
 
 OptionValue = int | float | str

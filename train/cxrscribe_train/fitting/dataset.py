@@ -11,9 +11,9 @@ import numpy as np
 import paddle
 from numpy.typing import NDArray
 
+from cxrscribe.cleaning import CLEANING, clean
 from cxrscribe.errors import InputError
 from cxrscribe.vocabulary import END, PAD, START, Vocabulary
-from cxrscribe_train.cleaning import CLEANING, clean
 from cxrscribe_train.corpus.table import Corpus
 from cxrscribe_train.fitting.augmentation import Augmentation
 from cxrscribe_train.fitting.hints import read_hints

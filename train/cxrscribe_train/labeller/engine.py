@@ -9,8 +9,8 @@ from functools import lru_cache
 from itertools import groupby, pairwise
 from typing import Final
 
+from cxrscribe.cleaning import COMMAS, clean
 from cxrscribe.vocabulary import SENTENCE_END
-from cxrscribe_train.cleaning import COMMAS, clean
 from cxrscribe_train.findings import FindingKind, Severity
 from cxrscribe_train.labeller import negation, terms
 from cxrscribe_train.labeller.phrase import STATES, compile_phrases
