@@ -240,6 +240,13 @@ class Reporter:
                 counted.film_errors += sum(isinstance(picture, FilmError) for picture, _ in batch)
                 parts.append(self._encode([_pixels(picture) for picture, _ in batch], counted))
 
+    def encode_indications(self, indications: Sequence[Indication]) -> NDArray[np.float32]:
+        """The numbers of each text, float32 [N, P], as the input `patient` of `report.onnx` takes them.
+
+        Raises SettingsError for a model that reads none.
+        """
+        return self._indications.of_each(indications, len(indications))
+
     def decode_features(
         self,
         features: ArrayLike,
