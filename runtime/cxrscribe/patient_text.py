@@ -23,7 +23,7 @@ from cxrscribe.vocabulary import SENTENCE_END
 FORMAT: Final = 1
 MOST_CHARACTERS: Final = 100_000
 """Longest text that is read; longer ones are cut."""
-_MOST_BYTES: Final = 64 << 20  # 10,000 terms of 256 numbers take 30
+_MOST_BYTES: Final = 32 << 20  # 10,000 terms of 256 numbers take 30
 _MOST_TERMS: Final = 100_000
 _MARKS: Final = COMMAS | {SENTENCE_END, DEIDENTIFIED}
 
