@@ -115,6 +115,7 @@ class ReportDecoder(nn.Layer):
         Returns:
             float32 [N, 4 * D].
         """
+        assert self.context is not None
         weight = self._layer_weights(0)["weight_ih"][:, self._embedding_size :]  # [4 * D, C]
         return paddle.matmul(self.context(features, patient), weight, transpose_y=True)
 

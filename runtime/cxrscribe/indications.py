@@ -74,8 +74,9 @@ class Indications:
             )
 
     def _encode(self, indication: Indication, place: int) -> Numbers:
-        if indication is not None and not isinstance(indication, str):
-            kind = type(indication).__name__
+        given: object = indication
+        if given is not None and not isinstance(given, str):
+            kind = type(given).__name__
             raise SettingsError(f"the indication of image {place} is of type {kind}; give a text, or None")
         assert self.text is not None
         return self.text.encode(indication)

@@ -17,6 +17,7 @@ from typing import Final
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 
 from cxrscribe.bundle.architecture import Architecture, ContextSizes
 from cxrscribe.bundle.contract import beam_step_interface
@@ -37,9 +38,7 @@ ROUNDS: Final = 100
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print one JSON object: each precision's ratio, and the goal."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument(
-        "--seconds", type=float, default=20.0, help="of timing, for each precision"
-    )
+    parser.add_argument("--seconds", type=float, default=20.0, help="of timing, for each precision")
     seconds = parser.parse_args(arguments).seconds
     without, within = (fused_step(has_context=has_context) for has_context in (False, True))
     ratios = {
@@ -55,15 +54,16 @@ def ratio(without: onnx.ModelProto, within: onnx.ModelProto, seconds: float) -> 
     for model, context in ((without, None), (within, ContextSizes(48, 128))):
         runs.append(partial(GraphRunner(model).run, *step_inputs(_architecture(context), IMAGES, PLACES)))
     pairs = zip(*seconds_in_turn(runs, ROUNDS, at_least=seconds), strict=True)
-    return round(median(after / before for before, after in pairs), 4)
+    return float(round(median(after / before for before, after in pairs), 4))
 
 
 def fused_step(*, has_context: bool) -> onnx.ModelProto:
     """beam_step of a decoder of random weights; the same ones for the same seed."""
     random = np.random.default_rng(0)
 
-    def weights(*shape: int) -> np.ndarray:
-        return (random.normal(size=shape) / np.sqrt(shape[0])).astype(np.float32)
+    def weights(*shape: int) -> NDArray[np.float32]:
+        drawn: NDArray[np.float64] = random.normal(size=shape) / np.sqrt(shape[0])
+        return drawn.astype(np.float32)
 
     layers = tuple(
         LayerWeights(weights(size, 4 * HIDDEN), weights(HIDDEN, 4 * HIDDEN), weights(4 * HIDDEN))

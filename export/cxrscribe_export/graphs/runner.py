@@ -91,7 +91,8 @@ class FusedStep:
         cells = 2 * self._layers * self._hidden_size
         parts = rows[:, :cells].reshape(len(rows), 2, self._layers, -1).transpose(1, 2, 0, 3)  # [2, L, R, D]
         context = np.ascontiguousarray(rows[:, cells:]) if rows.shape[1] > cells else None
-        return State(*np.ascontiguousarray(parts), context)
+        hidden, cell = np.ascontiguousarray(parts)
+        return State(hidden, cell, context)
 
 
 def rows_of(state: State) -> NDArray[np.float32]:

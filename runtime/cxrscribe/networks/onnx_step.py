@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +41,7 @@ class OnnxStep:
 
     def step(self, tokens: NDArray[np.int64], state: State) -> tuple[NDArray[np.float32], State]:
         """Feed one token to each row: int64 [R] -> log-probabilities float32 [R, V] and the next state."""
-        inputs = {"token": tokens, "hidden": state.hidden, "cell": state.cell}
+        inputs: dict[str, NDArray[Any]] = {"token": tokens, "hidden": state.hidden, "cell": state.cell}
         if state.context is not None:
             inputs["context"] = state.context
         log_probs, hidden, cell = self._step.run(("log_probs", *_STATE_OUT), inputs)

@@ -42,7 +42,7 @@ def test_out_of_fold_films_of_chance_are_not_told() -> None:
     tags = fit_tags(features, reports, [f"S{film}" for film in range(80)], seed=0)
     truth = np.array([report is MASS for report in reports])
     logits = features @ tags.weight + tags.bias
-    assert ((logits[:, 0] > 0) == truth).mean() > 0.9
+    assert ((logits[:, 0] > 0) == truth).mean() > 0.8
     assert ((tags.out_of_fold[:, 0] > 0) == truth).mean() < 0.7
 
 

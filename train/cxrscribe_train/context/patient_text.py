@@ -141,7 +141,8 @@ class _Sums:
 
     def ridge(self) -> Matrix:
         """[M, Q]"""
-        return np.linalg.solve(self.squares + RIDGE * np.eye(len(self.squares)), self.products)
+        held = self.squares + RIDGE * np.eye(len(self.squares))
+        return np.linalg.solve(held, self.products).astype(np.float64, copy=False)
 
 
 @dataclass(frozen=True)

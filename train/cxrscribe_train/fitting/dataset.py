@@ -127,9 +127,9 @@ class ReportTokens:
         inputs[:, :1] = START
         inputs[:, 1:] = np.where(targets[:, 1:] == PAD, PAD, targets[:, :-1])
         stating = np.zeros(targets.shape, np.bool_)
-        for row, report in zip(stating, words, strict=True):
+        for marks, report in zip(stating, words, strict=True):
             of_report = _stating(report)[: targets.shape[1]]
-            row[: len(of_report)] = of_report
+            marks[: len(of_report)] = of_report
         return cls(inputs, targets, lengths, read_hints(words, vocabulary), stating)
 
     def weights(
