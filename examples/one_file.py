@@ -62,7 +62,7 @@ def main() -> None:
     try:
         session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
         metadata = session.get_modelmeta().custom_metadata_map
-        # Settings are inputs too, with defaults: {"image": ..., "beam_width": np.array(5)}
+        # Inputs with defaults, see docs/onefile.md: {"image": ..., "beam_width": np.array(5), "patient": ...}
         outputs = session.run(None, {"image": read_pgm(sys.argv[2])})
     except Exception as error:
         sys.exit(f"Error: {error}")

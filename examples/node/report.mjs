@@ -5,6 +5,8 @@
 //     npm install --ignore-scripts                         # once, in this folder
 //
 // node report.mjs report.onnx film.pgm
+//
+// A model that reads what is known of the patient writes its report without: onnxruntime-node can't give `patient`.
 
 import { readFile } from "node:fs/promises";
 import process from "node:process";
@@ -83,7 +85,8 @@ function readable(words) {
 }
 
 async function main([model, film, ...others]) {
-  if (!film || others.length) throw new Error("usage: node report.mjs report.onnx film.pgm");
+  if (others.length) throw new Error("onnxruntime-node can't give patient, nor any setting: leave it out");
+  if (!film) throw new Error("usage: node report.mjs report.onnx film.pgm");
   process.env.ORT_DISABLE_TELEMETRY ??= "1"; // read when onnxruntime is loaded
   const { InferenceSession, Tensor } = (await import("onnxruntime-node")).default;
   const file = await readFile(model);

@@ -8,16 +8,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import onnx
 import paddle
+from numpy.typing import NDArray
 
 import cxrscribe
 from cxrscribe.bundle.architecture import Architecture
-from cxrscribe.bundle.contract import interfaces_of
+from cxrscribe.bundle.contract import PATIENT_TEXT, interfaces_of
 from cxrscribe.bundle.evidence import OutputParity, Parity
+from cxrscribe.bundle.files import FileEntry
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.errors import InputError
 from cxrscribe.films.preprocess import Preprocessing
+from cxrscribe.patient_text import PatientText
 from cxrscribe.version import __version__
 from cxrscribe.vocabulary import Vocabulary
 from cxrscribe_export.bundle_folder import check_out, new_bundle_folder
@@ -33,6 +37,7 @@ from cxrscribe_export.parity.held_out import HeldOut
 from cxrscribe_export.parity.parity_error import ParityError, beyond_tolerance, refuse
 from cxrscribe_export.parity.reference import ReferenceSearch
 from cxrscribe_export.parity.search_parity import FilmSearch, SearchComparison, compare_searches
+from cxrscribe_export.patients import starts
 from cxrscribe_export.precision.precisions import PrecisionOrder, add_precisions
 from cxrscribe_models import FilmEncoder, ReportDecoder
 from cxrscribe_train.step import PaddleStep
@@ -47,6 +52,12 @@ class TrainedModel:
     vocabulary: Vocabulary
     encoder: FilmEncoder
     decoder: ReportDecoder
+    patient_text: PatientText | None = None
+    """How a model with a context reads what is known of a patient."""
+
+    def starts(self, features: NDArray[np.float32], indications: Sequence[str]) -> NDArray[np.float32]:
+        """What searches start from: features [N, F], and what is known of each patient behind them."""
+        return starts(features, self.patient_text, indications)
 
 
 @dataclass(frozen=True)
@@ -146,26 +157,29 @@ def compare_graphs(
     Raises ParityError when one is out of tolerance.
     """
     encoding, initial_state, step = graphs
+    rows = model.starts(held_out.features, held_out.indications)
     outputs = (
         *encoder_parity(model.encoder, encoding, held_out.films, tolerances.features),
-        *decoder_parity(
-            PaddleStep(model.decoder), initial_state, step, held_out.features, tolerances.decoder
-        ),
-        *fused_parity((initial_state, step), fused, held_out.features, tolerances.decoder),
+        *decoder_parity(PaddleStep(model.decoder), initial_state, step, rows, tolerances.decoder),
+        *fused_parity((initial_state, step), fused, rows, tolerances.decoder),
     )
     refuse(list(beyond_tolerance(outputs)))
     return outputs
 
 
 def write_bundle(model: TrainedModel, graphs: Sequence[Graph], label: Label, folder: Path) -> Manifest:
-    """Write the graphs and a manifest without parity."""
+    """Write the graphs, how the patient's text is read if it is, and a manifest without parity."""
+    files = [write_graph(folder, graph) for graph in graphs]
+    if model.patient_text is not None:
+        model.patient_text.write(folder / PATIENT_TEXT)
+        files.append(FileEntry.describe(folder, PATIENT_TEXT))
     manifest = Manifest(
         producer=f"cxrscribe {__version__}, paddlepaddle {paddle.__version__}, onnx {onnx.__version__}",
         architecture=model.architecture,
         vocabulary=model.vocabulary,
         preprocessing=model.preprocessing,
         settings=label.settings,
-        files=tuple(write_graph(folder, graph) for graph in graphs),
+        files=tuple(files),
         parity=None,
         evaluation=label.evaluation,
         provenance=label.provenance,
@@ -187,7 +201,8 @@ def _compare_searches(
     """Go from film to report with the runtime on the files just written, and with plain loops on Paddle."""
     with cxrscribe.load(folder, device="cpu", cache=False) as reporter:
         features = reporter.encode(list(held_out.films))
-        reports = reporter.decode_features(features, label.settings)
+        told = held_out.indications if reporter.reads_indications else None
+        reports = reporter.decode_features(features, label.settings, indications=told)
     on_paddle, on_graphs = (
         ReferenceSearch(decoder, model.vocabulary, label.settings)
         for decoder in (PaddleStep(model.decoder), FusedStep(*fused, model.architecture.layers))
@@ -195,8 +210,8 @@ def _compare_searches(
     return compare_searches(
         reports,
         held_out.names,
-        FilmSearch(on_paddle, held_out.features),
-        FilmSearch(on_graphs, features),
+        FilmSearch(on_paddle, model.starts(held_out.features, held_out.indications)),
+        FilmSearch(on_graphs, model.starts(features, held_out.indications)),
         progress.search,
     )
 

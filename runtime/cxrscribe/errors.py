@@ -3,7 +3,7 @@
     CxrscribeError
     ├── FilmError         (ValueError)    one film has no report: it can't be read, or its search found none
     ├── InputError        (ValueError)    a file, folder or option given to a command or function is wrong
-    ├── SettingsError     (ValueError)    beam settings contradict each other or are out of range
+    ├── SettingsError     (ValueError)    beam settings are out of range, or not what the model takes
     ├── BundleError       (ValueError)    a bundle is damaged, unsafe, of another schema, or not what it says
     ├── DecodingError     (RuntimeError)  a search ended without any report
     ├── DeviceError       (RuntimeError)  the device that was asked for is not there, or fails at its work
@@ -62,7 +62,7 @@ class InputError(CxrscribeError, ValueError):
 
 
 class SettingsError(CxrscribeError, ValueError):
-    """A beam setting is out of range, or two contradict each other."""
+    """A beam setting is out of range, two contradict each other, or the model reads no indication."""
 
 
 class BundleError(CxrscribeError, ValueError):

@@ -5,12 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cxrscribe.arguments import flag, none_or, path, text
 from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.bundle.bundle import Bundle, GraphSource
-from cxrscribe.bundle.contract import BEAM_INIT, BEAM_STEP, DECODER_INIT, DECODER_STEP, ENCODER
+from cxrscribe.bundle.contract import (
+    BEAM_INIT,
+    BEAM_STEP,
+    DECODER_INIT,
+    DECODER_STEP,
+    ENCODER,
+    PATIENT_TEXT,
+)
 from cxrscribe.bundle.evidence import FASTEST, FP16
 from cxrscribe.bundle.files import FP32
 from cxrscribe.bundle.manifest import Manifest
@@ -27,6 +34,9 @@ from cxrscribe.sessions.cache_folder import default_folder
 from cxrscribe.sessions.device import CUDA, TENSORRT, Role
 from cxrscribe.sessions.factory import SessionFactory, WantedGraph
 from cxrscribe.sessions.session import Placement, Session
+
+if TYPE_CHECKING:
+    from cxrscribe.patient_text import PatientText
 
 _GPUS: Final = (CUDA.name, TENSORRT.name)
 
@@ -108,6 +118,7 @@ def open_bundle(
     )
     manifest = found.manifest
     chosen = choose_precision(manifest, precision, sessions.device.name)
+    patient_text = _patient_text(found)
     graphs = _open_graphs(found, sessions, chosen)
     if strict and not graphs.fused:
         raise BundleError(
@@ -125,6 +136,7 @@ def open_bundle(
         isolation=isolation if isolation is not None else Isolation(),
         modalities=rules.modalities,
         folder=found.path,
+        patient_text=patient_text,
     )
 
 
@@ -148,6 +160,22 @@ def choose_precision(manifest: Manifest, asked: str | None, device: str) -> str:
         if device in precision.devices and precision.speedups is not None and precision.speedups.encoder > 1
     }
     return max(faster, key=lambda name: faster[name], default=FP32)
+
+
+def _patient_text(bundle: Bundle) -> PatientText | None:
+    """How the model reads what is known of a patient; None where it reads nothing. Raises BundleError."""
+    size = bundle.manifest.architecture.patient_size
+    if not size:
+        return None
+    from cxrscribe.patient_text import PatientText  # brings the rules of cleaning, which most don't need
+
+    text = PatientText.read(bundle.file(PATIENT_TEXT))
+    if text.size != size:
+        raise BundleError(
+            f"{bundle.path}: {PATIENT_TEXT} gives {text.size} numbers, but the model takes {size}; "
+            "export the bundle again"
+        )
+    return text
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from cxrscribe.films.levels import Picture
 from cxrscribe.films.read_ahead import FilmFeed, film_feed, read_batches
 from cxrscribe.films.rules import FILM_MODALITIES
 from cxrscribe.forks import Owner, keep_from_forks
+from cxrscribe.indications import Indication, Indications
 from cxrscribe.networks.encoder import FILMS_AT_ONCE, Encoder
 from cxrscribe.report import Report
 from cxrscribe.search.constraints import banned_ids
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cxrscribe.films.film import FilmSource, Pixels
+    from cxrscribe.patient_text import PatientText
 
 Tag = TypeVar("Tag")
 Chosen = TypeVar("Chosen")
@@ -47,8 +49,8 @@ Films = TypeVar("Films", bound=Iterable["FilmSource"])
 Item = TypeVar("Item")
 
 _Encode: TypeAlias = Callable[["list[Pixels]", DecodingStats], NDArray[np.float32]]
-_NamedSettings: TypeAlias = tuple[str, BeamSettings]
-"""What errors call a film, and how its report is searched for."""
+_NamedSettings: TypeAlias = tuple[str, BeamSettings, NDArray[np.float32]]
+"""What errors call a film, how its report is searched for, and what is known of the patient, [P]."""
 
 Settings: TypeAlias = BeamSettings | Sequence[BeamSettings]
 SettingsStream: TypeAlias = BeamSettings | Iterable[BeamSettings]
@@ -74,6 +76,8 @@ class OpenedBundle:
     """Which modalities of DICOM are read; empty for all."""
     folder: Path | None = None
     """Where the bundle is; None for one that isn't in a folder."""
+    patient_text: PatientText | None = None
+    """How the model reads what is known of a patient; None where it sees the film alone."""
 
 
 class Reporter:
@@ -85,6 +89,9 @@ class Reporter:
 
     A film that can't be read is a FilmError, and so is one whose search ends without any report. Where there
     are features and no film, such a search is a DecodingError.
+
+    A model with a context (`reads_indications`) takes what is known of each patient, too, as `indication`; it
+    writes a report without one as well. Other models refuse any: SettingsError. docs/context.md says more.
     """
 
     def __init__(self, opened: OpenedBundle) -> None:
@@ -104,6 +111,7 @@ class Reporter:
         """Which modalities of DICOM are read; empty for all."""
         self.folder = opened.folder
         """Where the bundle was opened; None for one that isn't in a folder."""
+        self._indications = Indications(opened.patient_text)
         schedulers = Schedulers(opened.decoder, self.vocabulary, strict=opened.strict)
         self._model = _Model(opened.encoder, schedulers)
 
@@ -125,19 +133,28 @@ class Reporter:
         """
         return with_disclaimer(self.manifest.disclaimer)
 
+    @property
+    def reads_indications(self) -> bool:
+        """Whether the model takes what is known of a patient, and not the film alone."""
+        return self._indications.text is not None
+
     def report(
         self,
         image: FilmSource,
         settings: BeamSettings | None = None,
         *,
+        indication: Indication = None,
         stats: DecodingStats | None = None,
     ) -> Report:
         """The report of one film: a path, the bytes of a file, a PIL image, or uint8 [h, w].
 
+        `indication`: what is known of the patient, such as "Chest pain. Smoker."
+
         Raises FilmError when it can't be read or its search ends without any report, SettingsError when a
-        banned word isn't in the vocabulary.
+        banned word isn't in the vocabulary, or an indication is given to a model that reads none.
         """
-        (outcome,) = self.report_batch([image], settings, stats=stats)
+        told = None if indication is None else [indication]
+        (outcome,) = self.report_batch([image], settings, indications=told, stats=stats)
         if isinstance(outcome, FilmError):
             raise outcome
         return outcome
@@ -147,25 +164,29 @@ class Reporter:
         images: Sequence[FilmSource],
         settings: Settings | None = None,
         *,
+        indications: Sequence[Indication] | None = None,
         stats: DecodingStats | None = None,
     ) -> list[Report | FilmError]:
         """One item for each film, in order: its report, or the FilmError that says why it has none.
 
         The FilmError of a film whose search ended without any report has the DecodingError as its cause.
-        `settings` is one BeamSettings, one for each film, or None for the bundle's.
+        `settings` is one BeamSettings, one for each film, or None for the bundle's; `indications` is a text
+        for each film, or None for a patient of whom nothing is known.
         """
         if not hasattr(type(_several(images)), "__len__"):
             raise InputError(
                 f"images is {shown(images)}, whose number isn't known; give a list, or call `report_stream`"
             )
         each = settings_of_each(self._chosen(settings), len(images))
-        return list(self.report_stream(images, each, stats=stats))
+        patients = iter(self._indications.of_each(indications, len(images)))
+        return list(self._report_stream(images, each, patients, IMAGES_AT_ONCE, stats))
 
     def report_stream(
         self,
         images: Iterable[FilmSource],
         settings: SettingsStream | None = None,
         *,
+        indications: Iterable[Indication] | None = None,
         batch_size: int = IMAGES_AT_ONCE,
         stats: DecodingStats | None = None,
     ) -> Iterator[Report | FilmError]:
@@ -178,11 +199,25 @@ class Reporter:
         before them. `images` is iterated on a thread of its own. What it raises comes after the items of all
         films that it gave before.
         """
+        patients = self._indications.of_stream(indications)
+        return self._report_stream(images, settings, patients, batch_size, stats)
+
+    def _report_stream(
+        self,
+        images: Iterable[FilmSource],
+        settings: SettingsStream | None,
+        patients: Iterator[NDArray[np.float32]],
+        batch_size: int,
+        stats: DecodingStats | None,
+    ) -> Iterator[Report | FilmError]:
         counted = _counted(stats)
         batch_size = whole_number("batch_size", batch_size, 1, MOST_AT_ONCE)
         self._model.require_open()
-        pairs = zip(_several(images), settings_of_stream(self._chosen(settings)), strict=False)
-        named = ((film, (film_name(film), each)) for film, each in pairs)
+        each = settings_of_stream(self._chosen(settings))
+        named = (
+            (film, (film_name(film), own, patient))
+            for film, own, patient in zip(_several(images), each, patients, strict=False)
+        )
         reports = self._reports(named, isinstance(images, Sequence), batch_size, counted)
         return _Stream(self._model, reports)
 
@@ -205,20 +240,31 @@ class Reporter:
                 counted.film_errors += sum(isinstance(picture, FilmError) for picture, _ in batch)
                 parts.append(self._encode([_pixels(picture) for picture, _ in batch], counted))
 
+    def encode_indications(self, indications: Sequence[Indication]) -> NDArray[np.float32]:
+        """The numbers of each text, float32 [N, P], as the input `patient` of `report.onnx` takes them.
+
+        Raises SettingsError for a model that reads none.
+        """
+        return self._indications.of_each(indications, len(indications))
+
     def decode_features(
         self,
         features: ArrayLike,
         settings: Settings | None = None,
         *,
+        indications: Sequence[Indication] | None = None,
         stats: DecodingStats | None = None,
     ) -> list[Report]:
         """One report for each row of `features`, float32 [N, F] as `encode` gives them, in order.
+
+        `settings` and `indications` are as for `report_batch`.
 
         Raises DecodingError when a search ends without any report.
         """
         rows = feature_matrix(features, self.manifest.architecture.feature_size)
         each = settings_of_each(self._chosen(settings), len(rows))
-        source = FeatureMatrix(rows, each, self.vocabulary, IMAGES_AT_ONCE)
+        starts = np.hstack((rows, self._indications.of_each(indications, len(rows))))
+        source = FeatureMatrix(starts, each, self.vocabulary, IMAGES_AT_ONCE)
         return list(raising(self._search(source, IMAGES_AT_ONCE, _counted(stats))))
 
     def decode_stream(
@@ -226,6 +272,7 @@ class Reporter:
         features: Iterable[ArrayLike],
         settings: SettingsStream | None = None,
         *,
+        indications: Iterable[Indication] | None = None,
         batch_size: int = IMAGES_AT_ONCE,
         stats: DecodingStats | None = None,
     ) -> Iterator[Report]:
@@ -237,7 +284,8 @@ class Reporter:
         batch_size = whole_number("batch_size", batch_size, 1, MOST_AT_ONCE)
         self._model.require_open()
         size = self.manifest.architecture.feature_size
-        source = FeatureRows(features, self._chosen(settings), self.vocabulary, batch_size, size)
+        patients = self._indications.of_stream(indications)
+        source = FeatureRows(features, self._chosen(settings), self.vocabulary, batch_size, size, patients)
         return _Stream(self._model, raising(self._search(source, batch_size, stats)))
 
     def warmup(self, images: int = 1, settings: BeamSettings | None = None) -> None:
@@ -251,7 +299,8 @@ class Reporter:
         size = (self.manifest.preprocessing.height, self.manifest.preprocessing.width)
         brief = replace(settings, max_length=2, min_length=0)
         features = self._encode([np.zeros(size, np.uint8)] * images, DecodingStats())
-        source = FeatureMatrix(features, [brief] * images, self.vocabulary, images)
+        starts = np.hstack((features, self._indications.of_each(None, images)))
+        source = FeatureMatrix(starts, [brief] * images, self.vocabulary, images)
         for _ in self._search(source, IMAGES_AT_ONCE, None):
             pass
 
@@ -380,10 +429,12 @@ class _FilmRequests:
         self._stats.films += len(batch)
         self._stats.film_errors += len(batch) - len(pictures)
         features = self._encode(pictures, self._stats)
-        for picture, (name, _) in batch:
+        for picture, (name, _, _) in batch:
             self.arrived.append((name, "" if isinstance(picture, FilmError) else picture.display))
-        wanted = [settings for picture, (_, settings) in batch if not isinstance(picture, FilmError)]
-        return Requests(features, wanted, errors)
+        readable = [wanted for picture, wanted in batch if not isinstance(picture, FilmError)]
+        if readable:
+            features = np.hstack((features, np.stack([patient for _, _, patient in readable])))
+        return Requests(features, [settings for _, settings, _ in readable], errors)
 
 
 def _pixels(picture: Picture | FilmError) -> Pixels:

@@ -61,6 +61,15 @@ def exported() -> Exported:
 
 
 @pytest.fixture(scope="session")
+def exported_in_context() -> Exported:
+    """A whole random model whose context acts at every step."""
+    from cxrscribe.bundle.architecture import ContextSizes
+    from support.random_networks import export_model
+
+    return export_model(ContextSizes(patient_size=6, context_size=9, tags=5))
+
+
+@pytest.fixture(scope="session")
 def exported_decoders() -> dict[int, ExportedDecoder]:
     """Random decoders by their number of layers."""
     from support.random_networks import export_decoders

@@ -16,6 +16,7 @@ import cxrscribe
 from cxrscribe.bundle.evidence import Provenance
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.errors import InputError
+from cxrscribe.patient_text import PatientText
 from cxrscribe.settings import BeamSettings
 from cxrscribe_export import exporter
 from cxrscribe_export.exporter import ParityDemands, ParityError, export_bundle
@@ -40,6 +41,7 @@ LABEL = Label(
 )
 # Random weights enlarge the features' rounding more than trained ones do.
 DEMANDS = ParityDemands(Tolerances(decoder=1e-3), distinct_reports=10)
+CONTEXT_DEMANDS = replace(DEMANDS, distinct_reports=5)
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +56,66 @@ def ready_graphs(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> Exporte
     """Let the exporter take the session's graphs instead of converting anew."""
     monkeypatch.setattr(exporter, "graphs_of", lambda *_: exported.graphs)
     return exported
+
+
+@pytest.fixture
+def in_context(exported_in_context: Exported, monkeypatch: pytest.MonkeyPatch) -> Exported:
+    """The same for a model with a context."""
+    monkeypatch.setattr(exporter, "graphs_of", lambda *_: exported_in_context.graphs)
+    return exported_in_context
+
+
+def told(exported: Exported) -> HeldOut:
+    """Films of patients of whom something is known, or nothing, or nothing in words that are known."""
+    films = random_films(FILMS, seed=9)
+    names = tuple(f"test[{place}]" for place in range(FILMS))
+    indications = ("Chest pain.", "", "Cough, fever.", "Hiccups") * (FILMS // 4)
+    return HeldOut("test", names, films, encode_batch(exported.model.encoder, films), indications)
+
+
+def test_a_model_with_a_context_is_exported_at_every_precision(in_context: Exported, tmp_path: Path) -> None:
+    out, held_out = tmp_path / "bundle", told(in_context)
+    manifest = export_bundle(
+        *(in_context.model, held_out, LABEL, CONTEXT_DEMANDS, out),
+        order=precisions_for(held_out, (("no", "such", "words", "here"),) * FILMS),
+    )
+    assert manifest == Manifest.read(out)
+    assert manifest.architecture.context == in_context.model.architecture.context
+    assert json.loads((out / "manifest.json").read_text())["schema_version"] == 4
+    assert "patient_text.json" in {entry.path for entry in manifest.files}
+    assert manifest.parity is not None
+    compared = {(record.graph, record.output) for record in manifest.parity.outputs}
+    assert ("decoder_init.onnx", "context") in compared
+    assert ("beam_step.onnx", "state_out") in compared
+    for precision in (None, "int8"):
+        with cxrscribe.load(out, device="cpu", precision=precision, cache=False) as reporter:
+            films = [held_out.films[0]] * 3
+            pain, nothing, unknown = reporter.report_batch(films, indications=["chest pain", None, "Hiccups"])
+            assert pain.log_prob != nothing.log_prob
+            assert unknown == nothing == reporter.report(films[0])
+
+
+def test_what_acts_otherwise_than_in_paddle_is_found_in_a_whole_search(
+    in_context: Exported, tmp_path: Path
+) -> None:
+    """The numbers of the text belong to parity: with other ones, the runtime writes other reports."""
+    held_out, text = told(in_context), in_context.model.patient_text
+    assert text is not None
+
+    class OtherText(PatientText):
+        def write(self, path: Path) -> None:
+            PatientText(self.terms, self.weights, -self.projection).write(path)
+
+    other = OtherText(text.terms, text.weights, text.projection)
+    with pytest.raises(ParityError, match="the search for"):
+        export_bundle(
+            replace(in_context.model, patient_text=other),
+            held_out,
+            LABEL,
+            CONTEXT_DEMANDS,
+            tmp_path / "bundle",
+        )
+    assert list(tmp_path.iterdir()) == []
 
 
 def corrupted(graph: Graph, weight: str, by: float) -> Graph:
@@ -198,8 +260,9 @@ def test_a_failed_export_keeps_the_bundle_that_was_there(
 
 def precisions_for(held_out: HeldOut, references: tuple[tuple[str, ...], ...]) -> PrecisionOrder:
     nothing_true = np.zeros((FILMS, len(LABELS.columns)), np.bool_)
-    trial = Trial("test", held_out.films, references, nothing_true)
-    return PrecisionOrder(("int8", "fp16"), random_films(8, seed=3), trial, LossLimits())
+    trial = Trial("test", held_out.films, references, nothing_true, held_out.indications)
+    told = ("Chest pain.",) * 8
+    return PrecisionOrder(("int8", "fp16"), random_films(8, seed=3), trial, LossLimits(), told)
 
 
 def test_precisions_are_written_with_what_they_cost(
@@ -235,7 +298,8 @@ def test_a_precision_that_loses_too_much_leaves_no_bundle(
     """Random depthwise weights lose a lot: what fp32 says is the reference, int8 says other words."""
     out = tmp_path / "fp32"
     export_bundle(ready_graphs.model, held_out, LABEL, DEMANDS, out)
-    order = precisions_for(held_out, tuple(words_of_reports(out, "fp32", held_out.films)))
+    fp32 = tuple(words_of_reports(out, "fp32", precisions_for(held_out, ()).trial))
+    order = precisions_for(held_out, fp32)
     with pytest.raises(LossError, match="int8 loses more than allowed on 24 films of test"):
         export_bundle(ready_graphs.model, held_out, LABEL, DEMANDS, tmp_path / "bundle", order=order)
     assert [path.name for path in tmp_path.iterdir()] == ["fp32"]

@@ -36,10 +36,13 @@ class OneFile:
         source = str(model) if isinstance(model, Path) else model.SerializeToString()
         self.session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
-    def run(self, films: Films, **settings: float) -> list[NDArray[np.generic]]:
+    def run(
+        self, films: Films, patient: NDArray[np.float32] | None = None, **settings: float
+    ) -> list[NDArray[np.generic]]:
         """All outputs. `settings` are those to override."""
         types = {"length_penalty": np.float32}
         given = {name: np.array(value, types.get(name, np.int64)) for name, value in settings.items()}
+        given |= {} if patient is None else {"patient": patient}
         outputs: list[NDArray[np.generic]] = self.session.run(None, {"image": films, **given})
         return outputs
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import paddle
 from numpy.typing import NDArray
 
-from cxrscribe.bundle.architecture import Architecture
+from cxrscribe.bundle.architecture import Architecture, ContextSizes
 from cxrscribe.bundle.contract import decoder_init_interface, decoder_step_interface
 from cxrscribe.films.preprocess import Preprocessing
+from cxrscribe.patient_text import PatientText, terms_of
 from cxrscribe_export.exporter import TrainedModel
 from cxrscribe_export.graphs.canonical import graphs_from, graphs_of
 from cxrscribe_export.graphs.checked_graph import Graph
@@ -58,8 +59,9 @@ def random_decoder(architecture: Architecture) -> ReportDecoder:
     """A decoder whose reports differ from film to film: weights larger than Paddle begins with."""
     paddle.seed(architecture.layers)
     decoder = ReportDecoder(architecture)
-    for parameter in decoder.parameters():
-        parameter.set_value(parameter * 3.0 + 0.1 * paddle.randn(parameter.shape))
+    for name, parameter in decoder.named_parameters():
+        if not name.startswith("context."):
+            parameter.set_value(parameter * 3.0 + 0.1 * paddle.randn(parameter.shape))
     decoder.eval()
     return decoder
 
@@ -71,20 +73,29 @@ def random_films(count: int, seed: int = 0) -> NDArray[np.uint8]:
     return (coarse + rng.integers(0, 56, (count, SIDE, SIDE))).astype(np.uint8)
 
 
-def random_model() -> TrainedModel:
+def random_text(size: int, seed: int = 0) -> PatientText:
+    """Knows the words of two indications, and their pairs."""
+    terms = tuple(dict.fromkeys(terms_of("Chest pain. Cough, fever.")))
+    projection = 3 * np.random.default_rng(seed).normal(size=(len(terms), size))
+    return PatientText(terms, np.ones(len(terms), np.float32), projection.astype(np.float32))
+
+
+def random_model(context: ContextSizes | None = None) -> TrainedModel:
     preprocessing = Preprocessing(SIDE, SIDE)
     paddle.seed(7)
     backbone = build_backbone("mobilenet_v1", {"scale": 0.25}, height=SIDE, width=SIDE)
     encoder = FilmEncoder(backbone, preprocessing.mean, preprocessing.std)
     calibrate(encoder, [paddle.to_tensor(random_films(32, seed=1))])
     encoder.eval()
-    architecture = architecture_of(layers=2, feature_size=encoder.feature_size)
+    architecture = replace(architecture_of(layers=2, feature_size=encoder.feature_size), context=context)
     vocabulary = toy_vocabulary(VOCABULARY_SIZE)
-    return TrainedModel(architecture, preprocessing, vocabulary, encoder, random_decoder(architecture))
+    decoder = random_decoder(architecture)
+    text = None if context is None else random_text(context.patient_size)
+    return TrainedModel(architecture, preprocessing, vocabulary, encoder, decoder, text)
 
 
-def export_model() -> Exported:
-    model = random_model()
+def export_model(context: ContextSizes | None = None) -> Exported:
+    model = random_model(context)
     return Exported(model, graphs_of(model.encoder, model.decoder, model.architecture, model.preprocessing))
 
 

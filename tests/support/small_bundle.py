@@ -11,16 +11,20 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from cxrscribe.bundle.architecture import Architecture
+from cxrscribe.bundle.architecture import Architecture, ContextSizes
+from cxrscribe.bundle.contract import PATIENT_TEXT
 from cxrscribe.bundle.evidence import Provenance
 from cxrscribe.bundle.files import FileEntry, TensorEntry
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.films.preprocess import Preprocessing
+from cxrscribe.patient_text import PatientText, terms_of
 from cxrscribe.settings import BeamSettings
 from cxrscribe_export.graphs.fusion import fuse, fuse_initial_state
 from support.small_models import letters
 
 OPSET = 17
+INDICATIONS = ("Chest pain.", "Cough, fever. Shortness of breath.", "Preoperative for hip surgery")
+"""What bundles with a context know the words of."""
 _DTYPES = {TensorProto.FLOAT: "float32", TensorProto.INT64: "int64", TensorProto.UINT8: "uint8"}
 
 
@@ -39,6 +43,8 @@ class SmallBundle:
     settings: BeamSettings = field(default_factory=lambda: BeamSettings(beam_width=3, max_length=12))
     fused: bool = False
     """Write `beam_init.onnx` and `beam_step.onnx` too."""
+    patient: int = 0
+    """P: the numbers of the patient's text, for a model with a context; 0 for one without."""
     external_data: bool = False
     """Keep the weights of the step in a file beside it."""
 
@@ -74,8 +80,18 @@ class SmallBundle:
             )
             if beside:
                 entries.append(FileEntry.describe(folder, beside))
+        if self.patient:
+            self.patient_text().write(folder / PATIENT_TEXT)
+            entries.append(FileEntry.describe(folder, PATIENT_TEXT))
         self.manifest(tuple(entries)).write(folder)
         return folder
+
+    def patient_text(self) -> PatientText:
+        """Reads the words of `INDICATIONS`, and their pairs."""
+        terms = tuple(dict.fromkeys(term for text in INDICATIONS for term in terms_of(text)))
+        random = np.random.default_rng(self.seed)
+        weights = 1 + random.random(len(terms), np.float32)
+        return PatientText(terms, weights, random.normal(size=(len(terms), self.patient)).astype(np.float32))
 
     def manifest(self, files: tuple[FileEntry, ...]) -> Manifest:
         return Manifest(
@@ -88,6 +104,7 @@ class SmallBundle:
                 hidden_size=self.hidden,
                 layers=self.layers,
                 vocabulary_size=self.words,
+                context=ContextSizes(self.patient, 3) if self.patient else None,
             ),
             vocabulary=letters(self.words),
             preprocessing=Preprocessing(self.height, self.width),
@@ -121,12 +138,19 @@ class SmallBundle:
         # Zeros [N, D], made from the input so that the batch axis stays dynamic.
         zeros = graph.constant(np.zeros((self.features, self.hidden), np.float32))
         graph.node("MatMul", ("features", zeros), "zeros")
-        self._cells(graph, "projected", ["zeros"] * self.layers, ["zeros"] * self.layers, "hidden", "cell")
+        inputs = [("features", TensorProto.FLOAT, ["N", self.features])]
         state = [self.layers, "N", self.hidden]
-        return graph.build(
-            [("features", TensorProto.FLOAT, ["N", self.features])],
-            [("hidden", TensorProto.FLOAT, state), ("cell", TensorProto.FLOAT, state)],
-        )
+        outputs = [("hidden", TensorProto.FLOAT, state), ("cell", TensorProto.FLOAT, state)]
+        if self.patient:
+            inputs.append(("patient", TensorProto.FLOAT, ["N", self.patient]))
+            outputs.append(("context", TensorProto.FLOAT, ["N", 4 * self.hidden]))
+            random = np.random.default_rng(self.seed + 2)  # the cells' weights come from the graph's own
+            for name, size in (("features", self.features), ("patient", self.patient)):
+                weight = graph.constant(random.normal(size=(size, 4 * self.hidden)))
+                graph.node("MatMul", (name, weight), f"{name}_gates")
+            graph.node("Add", ("features_gates", "patient_gates"), "context")
+        self._cells(graph, "projected", ["zeros"] * self.layers, ["zeros"] * self.layers, "hidden", "cell")
+        return graph.build(inputs, outputs)
 
     def _step(self) -> onnx.GraphProto:
         graph = _Graph(self.seed + 1)
@@ -141,11 +165,13 @@ class SmallBundle:
         graph.node("MatMul", (last, graph.weight(self.hidden, self.words)), "logits")
         graph.node("LogSoftmax", "logits", "log_probs", axis=-1)
         state_shape = [self.layers, "R", self.hidden]
+        context = [("context", TensorProto.FLOAT, ["R", 4 * self.hidden])] if self.patient else []
         return graph.build(
             [
                 ("token", TensorProto.INT64, ["R"]),
                 ("hidden", TensorProto.FLOAT, state_shape),
                 ("cell", TensorProto.FLOAT, state_shape),
+                *context,
             ],
             [
                 ("log_probs", TensorProto.FLOAT, ["R", self.words]),
@@ -170,6 +196,9 @@ class SmallBundle:
                 graph.node("MatMul", (hidden[layer], own), f"{name}_own")
                 summed = f"{name}_sum"
                 graph.node("Add", (f"{name}_below", f"{name}_own"), summed)
+            if layer == 0 and self.patient:
+                graph.node("Add", (summed, "context"), f"{name}_told")
+                summed = f"{name}_told"
             graph.node("Add", (summed, graph.weight(4 * self.hidden)), f"{name}_gates")
             graph.node("Split", f"{name}_gates", tuple(f"{name}_{gate}" for gate in "ifgo"), axis=1)
             for gate, activation in zip("ifgo", ("Sigmoid", "Sigmoid", "Tanh", "Sigmoid"), strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +28,10 @@ def tiny_config(*changes: tuple[str, str, object], end_to_end: bool = True) -> T
     return build_config([Override(*change) for change in (*TINY, *changes)], end_to_end=end_to_end)
 
 
-def write_squares(folder: Path, train: int = 8, val: int = 4, test: int = 2) -> Path:
-    """Write films and `reports.csv`; returns `folder`."""
+def write_squares(
+    folder: Path, train: int = 8, val: int = 4, test: int = 2, *, indications: Sequence[str] = ("",)
+) -> Path:
+    """Write films and `reports.csv`; returns `folder`. The studies have these indications in turn."""
     (folder / "images").mkdir(parents=True)
     rng = np.random.default_rng(0)
     rows = []
@@ -43,8 +46,9 @@ def write_squares(folder: Path, train: int = 8, val: int = 4, test: int = 2) -> 
         text = f"There is a {'large' if large else 'small'} mass on the {'left' if left else 'right'}."
         if index % 3 == 0:
             text += " The heart is normal."
+        told = indications[index % len(indications)]
         rows.append(
-            CorpusRow(f"SQ{index}", image_id, f"images/{image_id}.png", text, "", "", "", "normal", split)
+            CorpusRow(f"SQ{index}", image_id, f"images/{image_id}.png", text, "", told, "", "normal", split)
         )
     write_reports(folder, rows)
     return folder

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxrscribe_train.cleaning import clean
+from cxrscribe.cleaning import clean
 from cxrscribe_train.corpus.archive import open_collection
 from cxrscribe_train.corpus.nlmcxr import read_studies
 from cxrscribe_train.evaluation.agreement import agreement, table

@@ -6,6 +6,7 @@ vocabulary.json       the words, in the order of their ids
 studies.json          ids of the studies that it was trained on
 encoder.safetensors   the backbone
 decoder.safetensors   the decoder of the best epoch
+patient_text.json     how a model with a context reads what is known of a patient
 log.jsonl             one line an epoch
 curves.png            losses and learning rate
 checkpoint/           what `--resume` needs
@@ -21,10 +22,12 @@ from pathlib import Path
 from typing import Final
 
 from cxrscribe.bundle.architecture import Architecture
+from cxrscribe.bundle.contract import PATIENT_TEXT
 from cxrscribe.bundle.files import sha256_of
 from cxrscribe.errors import CxrscribeError, InputError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.json_object import JsonObject, read_json_object
+from cxrscribe.patient_text import PatientText
 from cxrscribe.settings import BeamSettings
 from cxrscribe.version import __version__
 from cxrscribe.vocabulary import Vocabulary
@@ -167,6 +170,19 @@ class Run:
         decoder.eval()
         return decoder
 
+    def patient_text(self) -> PatientText | None:
+        """How the model reads what is known of a patient; None for one that sees the film alone.
+
+        Raises InputError when the file isn't of this model.
+        """
+        size = self.architecture.patient_size
+        if not size:
+            return None
+        text = PatientText.read(self.path / PATIENT_TEXT, error=InputError)
+        if text.size != size:
+            raise InputError(f"{self.path / PATIENT_TEXT} is not of this run; restore it or train again")
+        return text
+
 
 def read_config(run: Path) -> TrainingConfig:
     """The config that a run was begun with. Raises InputError when there is none or it is wrong."""
@@ -228,11 +244,11 @@ class RunWriter:
 
     def draw(self, state: TrainingState) -> None:
         """Draw the curves of all epochs so far. Done once, as a drawing takes a third of a second."""
-        if state.history:
-            draw_curves(state.history, self.path / "curves.png")
+        if state.best is not None:
+            draw_curves(state.history, state.best, self.path / "curves.png")
 
 
-def draw_curves(history: Sequence[EpochRecord], path: Path) -> None:
+def draw_curves(history: Sequence[EpochRecord], best: EpochRecord, path: Path) -> None:
     """Write a PNG with training and validation loss and the learning rate over the epochs."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -244,7 +260,6 @@ def draw_curves(history: Sequence[EpochRecord], path: Path) -> None:
     epochs = [record.epoch + 1 for record in history]
     losses.plot(epochs, [record.train_loss for record in history], marker=".", label="training")
     losses.plot(epochs, [record.val_loss for record in history], marker=".", label="validation")
-    best = min(history, key=lambda record: record.val_loss)
     losses.axvline(best.epoch + 1, color="grey", linestyle=":", label=f"best: {best.val_loss:.3f}")
     losses.set(xlabel="epoch", ylabel="cross-entropy a token (nat)")
     losses.xaxis.set_major_locator(MaxNLocator(integer=True))

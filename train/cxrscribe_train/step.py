@@ -23,16 +23,25 @@ class PaddleStep:
         self._decoder = decoder
 
     def initial_state(self, features: NDArray[np.float32]) -> State:
-        """The state after the image; `features` is float32 [N, F]."""
+        """The state after the image; `features` is float32 [N, F], or [N, F + P] as StepModel has it."""
+        decoder, size = self._decoder, self._decoder.feature_size
         with paddle.no_grad():
-            hidden, cell = self._decoder.initial_state(paddle.to_tensor(features))
-        return State(hidden.numpy(), cell.numpy())
+            if decoder.context is None:
+                hidden, cell = decoder.initial_state(paddle.to_tensor(features))
+                return State(hidden.numpy(), cell.numpy())
+            film, patient = (paddle.to_tensor(part) for part in (features[:, :size], features[:, size:]))
+            context = decoder.context_gates(film, patient)
+            hidden, cell = decoder.initial_state(film, context)
+        return State(hidden.numpy(), cell.numpy(), context.numpy())
 
     def step(self, tokens: NDArray[np.int64], state: State) -> tuple[NDArray[np.float32], State]:
         """Feed one token to each row: int64 [R] -> log-probabilities float32 [R, V] and the state after."""
         with paddle.no_grad():
             logits, hidden, cell = self._decoder.step_logits(
-                paddle.to_tensor(tokens), paddle.to_tensor(state.hidden), paddle.to_tensor(state.cell)
+                paddle.to_tensor(tokens),
+                paddle.to_tensor(state.hidden),
+                paddle.to_tensor(state.cell),
+                None if state.context is None else paddle.to_tensor(state.context),
             )
             log_probs = paddle.nn.functional.log_softmax(paddle.cast(logits, "float64"), axis=-1)
-        return log_probs.numpy().astype(np.float32), State(hidden.numpy(), cell.numpy())
+        return log_probs.numpy().astype(np.float32), State(hidden.numpy(), cell.numpy(), state.context)

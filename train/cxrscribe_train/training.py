@@ -9,10 +9,15 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cxrscribe.bundle.architecture import Architecture
+import numpy as np
+
+from cxrscribe.bundle.architecture import Architecture, ContextSizes
 from cxrscribe.errors import InputError
 from cxrscribe.settings import BeamSettings
 from cxrscribe.vocabulary import Vocabulary
+from cxrscribe_train.context.known import Known
+from cxrscribe_train.context.patient_text import fit_patient_text
+from cxrscribe_train.context.tags import fit_tags
 from cxrscribe_train.corpus.films import DamagedFilm
 from cxrscribe_train.corpus.table import Corpus, read_reports
 from cxrscribe_train.feature_file import EncoderIdentity, FeatureFile
@@ -108,16 +113,21 @@ def train(
     }
     vocabulary = build_vocabulary(kept["train"].words, config.text.min_count)
     tokens = {split: ReportTokens.of(kept[split].words, vocabulary, config.text.max_tokens) for split in kept}
+    known = _known(config, kept, inputs, out, checkpoint, resume=resume)
     job = TrainingJob(
         config=config,
-        architecture=_architecture(config, inputs, vocabulary),
+        architecture=_architecture(config, inputs, vocabulary, known),
         preprocessing=inputs.preprocessing,
         train_inputs=inputs.train.path,
         val_inputs=inputs.val.path,
         train=tokens["train"],
         val=tokens["val"],
         checkpoint=checkpoint,
-        fingerprint=_fingerprint(config, inputs, vocabulary, tokens),
+        fingerprint=(
+            *_fingerprint(config, inputs, vocabulary, tokens),
+            *([("context", known.digest(_indications(kept)))] if known is not None else ()),
+        ),
+        known=known,
     )
     left_out = sum(len(examples[split]) - len(kept[split]) for split in kept)
     writer = RunWriter(
@@ -149,6 +159,8 @@ def _fit(
         trainer.restore()
     else:
         writer.begin(inputs.encoder_file)
+        if job.known is not None:
+            job.known.write(writer.path, job.checkpoint)
         trainer.save()
 
     def close_epoch() -> None:
@@ -210,7 +222,47 @@ def _on_features(config: TrainingConfig, encoder: EncoderIdentity) -> TrainingCo
     return replace(config, network=network)
 
 
-def _architecture(config: TrainingConfig, inputs: TrainingInputs, vocabulary: Vocabulary) -> Architecture:
+def _known(
+    config: TrainingConfig,
+    kept: dict[str, Examples],
+    inputs: TrainingInputs,
+    out: Path,
+    checkpoint: Path,
+    *,
+    resume: bool,
+) -> Known | None:
+    """What a context is told of the films; of a resumed run, what was fitted when it was begun."""
+    if not config.context.is_on:
+        return None
+    if resume:
+        return Known.read(out, checkpoint)
+    train, val, seed = kept["train"], kept["val"], config.fit.seed
+    fitted = fit_patient_text(
+        train.indications,
+        train.words,
+        train.studies,
+        size=config.context.patient_size,
+        cleaning=config.text.cleaning,
+        seed=seed,
+    )
+    of_val = np.stack([fitted.text.encode(indication) for indication in val.indications])
+    tags = None
+    if config.context.has_tags:
+        tags = fit_tags(np.load(inputs.train.path), train.words, train.studies, seed)
+    return Known(fitted.text, fitted.out_of_fold, of_val, tags)
+
+
+def _indications(kept: dict[str, Examples]) -> list[str]:
+    return [indication for examples in kept.values() for indication in examples.indications]
+
+
+def _architecture(
+    config: TrainingConfig, inputs: TrainingInputs, vocabulary: Vocabulary, known: Known | None
+) -> Architecture:
+    context = None
+    if known is not None:
+        tags = 0 if known.tags is None else len(known.tags.bias)
+        context = ContextSizes(known.text.size, config.context.context_size, tags)
     return Architecture(
         backbone=inputs.backbone,
         backbone_options=inputs.backbone_options,
@@ -220,6 +272,7 @@ def _architecture(config: TrainingConfig, inputs: TrainingInputs, vocabulary: Vo
         layers=config.network.layers,
         vocabulary_size=len(vocabulary),
         dropout=config.network.dropout,
+        context=context,
     )
 
 

@@ -152,6 +152,7 @@ def subject_of(path: Path) -> Subject:
 
     from cxrscribe.bundle.bundle import Bundle
     from cxrscribe.bundle.evidence import INT8
+    from cxrscribe_export.patients import starts, text_of_bundle
     from cxrscribe_export.precision.kinds import GRAPHS, KINDS
 
     bundle = Bundle.open(path)
@@ -163,9 +164,14 @@ def subject_of(path: Path) -> Subject:
     def graphs(precision: str) -> Models:
         return {name: onnx.load(str(bundle.graph(name, precision))) for name in GRAPHS}
 
+    text = text_of_bundle(bundle.path, manifest)
+
+    def nobody(features: NDArray[np.float32]) -> NDArray[np.float32]:
+        return starts(features, text, [""] * len(features))
+
     fp32 = graphs(FP32)
     has_int8 = INT8 in manifest.graph_precisions
-    int8 = graphs(INT8) if has_int8 else KINDS[INT8].make(fp32, calibration)
+    int8 = graphs(INT8) if has_int8 else KINDS[INT8].make(fp32, calibration, nobody)
     return Subject(manifest.architecture.backbone, manifest.architecture, encoded, fp32, int8)
 
 

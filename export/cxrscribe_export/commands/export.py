@@ -125,7 +125,10 @@ def export(
         licence=licence or LICENCE_NOT_STATED,
         disclaimer=disclaimer_of(disclaimer, drawn=run.corpus.drawn),
     )
-    model = TrainedModel(run.architecture, run.preprocessing, run.vocabulary, run.encoder(), run.decoder())
+    networks = run.encoder(), run.decoder()
+    model = TrainedModel(
+        run.architecture, run.preprocessing, run.vocabulary, *networks, patient_text=run.patient_text()
+    )
     with ProgressLines(parity_films) as lines:
         held_out = hold_out(
             corpus,

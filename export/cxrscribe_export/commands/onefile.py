@@ -101,7 +101,7 @@ def _check_out(out: Path, overwrite: bool) -> None:
 def _record(
     out: Path, content: bytes, precision: str, settings: BeamSettings, manifest: Manifest
 ) -> dict[str, object]:
-    picture = manifest.preprocessing
+    picture, patient = manifest.preprocessing, manifest.architecture.patient_size
     chosen = settings.to_json()
     del chosen["n_best"]  # the file gives all
     return {
@@ -110,6 +110,7 @@ def _record(
         "sha256": hashlib.sha256(content).hexdigest(),
         "precision": precision,
         "image": f"uint8 [N, {picture.height}, {picture.width}]",
+        **({"patient": f"float32 [N, {patient}]"} if patient else {}),
         "settings": chosen,
         "licence": manifest.licence,
         "disclaimer": with_disclaimer(manifest.disclaimer),

@@ -63,10 +63,10 @@ class PrecisionChoice:
         from cxrscribe_export.precision.trial import Trial
 
         trial = Trial.of(corpus, preprocessing, self.trial_films, trained_on or frozenset())
-        films = trial.films[:0]
-        if any(KINDS[name].is_calibrated for name in self.names):
-            films = calibration_films(training_corpus, preprocessing, self.calibration_films, trained_on)
-        return PrecisionOrder(self.names, films, trial, self.limits())
+        if not any(KINDS[name].is_calibrated for name in self.names):
+            return PrecisionOrder(self.names, trial.films[:0], trial, self.limits())
+        films = calibration_films(training_corpus, preprocessing, self.calibration_films, trained_on)
+        return PrecisionOrder(self.names, films.pixels, trial, self.limits(), films.indications)
 
 
 def precision_options(command: Command) -> Command:

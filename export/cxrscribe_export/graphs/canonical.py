@@ -9,19 +9,14 @@ from pathlib import Path
 import onnx
 
 from cxrscribe.bundle.architecture import Architecture
-from cxrscribe.bundle.contract import (
-    GraphInterface,
-    decoder_init_interface,
-    decoder_step_interface,
-    encoder_interface,
-)
+from cxrscribe.bundle.contract import DECODER_INIT, DECODER_STEP, ENCODER, GraphInterface, interfaces_of
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.version import __version__
 from cxrscribe_export.graphs.checked_graph import Graph, check
 from cxrscribe_export.graphs.conversion import ConversionError, Traced, convert
 from cxrscribe_export.graphs.folding import fold
 from cxrscribe_export.graphs.naming import rename
-from cxrscribe_export.graphs.networks import Encoding, InitialState, Step
+from cxrscribe_export.graphs.networks import Encoding, decoder_networks
 from cxrscribe_models import FilmEncoder, ReportDecoder
 
 
@@ -33,18 +28,11 @@ def graphs_of(
     Raises:
         ConversionError: a network couldn't be converted, or the graph isn't what the bundle needs.
     """
-    layers, hidden_size = architecture.layers, architecture.hidden_size
+    interfaces = interfaces_of(architecture, preprocessing)
+    networks = (Encoding(encoder), *decoder_networks(decoder))
+    names = (ENCODER, DECODER_INIT, DECODER_STEP)
     encoding, initial_state, step = graphs_from(
-        (
-            Traced(
-                Encoding(encoder),
-                encoder_interface(preprocessing.height, preprocessing.width, architecture.feature_size),
-            ),
-            Traced(
-                InitialState(decoder), decoder_init_interface(architecture.feature_size, layers, hidden_size)
-            ),
-            Traced(Step(decoder), decoder_step_interface(layers, hidden_size, architecture.vocabulary_size)),
-        )
+        [Traced(network, interfaces[name]) for network, name in zip(networks, names, strict=True)]
     )
     return encoding, initial_state, step
 

@@ -15,6 +15,8 @@ from cxrscribe.errors import BundleError
 
 _GATE_ACTIVATIONS: Final = ("Sigmoid", "Sigmoid", "Tanh", "Sigmoid")
 _VIEWS: Final = frozenset({"Slice", "Squeeze", "Gather"})
+_CONTEXT: Final = "context"
+"""The input that is added to the first layer's gates; a decoder without context has none."""
 
 Weights = NDArray[np.float32]
 
@@ -42,6 +44,8 @@ class DecoderWeights:
     """[D, V]"""
     output_bias: Weights
     """[V]"""
+    has_context: bool = False
+    """Whether the first layer's gates take what a context adds."""
 
     @property
     def hidden_size(self) -> int:
@@ -52,6 +56,11 @@ class DecoderWeights:
     def vocabulary_size(self) -> int:
         """V."""
         return int(self.output.shape[1])
+
+    @property
+    def gates_size(self) -> int:
+        """What a context adds to the first layer's gates, 4 * D numbers; 0 without one."""
+        return 4 * self.hidden_size if self.has_context else 0
 
     @classmethod
     def read(cls, step: onnx.ModelProto) -> DecoderWeights:
@@ -66,7 +75,12 @@ class DecoderWeights:
         top, output, output_bias = graph.linear(graph.producer("log_probs", "LogSoftmax").input[0])
         if len(top) != 1:
             raise _unknown("its output layer reads several tensors")
-        return cls(graph.embedding(), tuple(graph.layer(split) for split in splits), output[0], output_bias)
+        in_context = [_CONTEXT in graph.terms(split.input[0]) for split in splits]
+        has_context = graph.reads(_CONTEXT)
+        if in_context != [has_context, *(False for _ in splits[1:])]:
+            raise _unknown("a context acts on other gates than the first layer's")
+        layers = tuple(graph.layer(split) for split in splits)
+        return cls(graph.embedding(), layers, output[0], output_bias, has_context)
 
 
 class _StepGraph:
@@ -74,6 +88,15 @@ class _StepGraph:
         self._constants = {tensor.name: tensor for tensor in step.graph.initializer}
         self._producers = {name: node for node in step.graph.node for name in node.output}
         self._nodes = list(step.graph.node)
+        self._inputs = {value.name for value in step.graph.input}
+
+    def reads(self, name: str) -> bool:
+        """Whether the graph has an input of this name."""
+        return name in self._inputs
+
+    def terms(self, name: str) -> list[str]:
+        """What is added up to `name`."""
+        return list(self._terms(name))
 
     def producer(self, name: str, kind: str) -> onnx.NodeProto:
         node = self._producers.get(name)
@@ -99,11 +122,16 @@ class _StepGraph:
         return LayerWeights(weights[own.index(False)], weights[own.index(True)], bias)
 
     def linear(self, name: str) -> tuple[list[str], list[Weights], Weights]:
-        """Take apart a sum of products and constants: what is multiplied, its weights, and the bias."""
+        """Take apart a sum of products and constants: what is multiplied, its weights, and the bias.
+
+        A context in it is left out.
+        """
         sources, weights, biases = [], [], []
         for term in self._terms(name):
             if term in self._constants:
                 biases.append(self._constant(term))
+                continue
+            if term == _CONTEXT:
                 continue
             product = self.producer(term, "MatMul")
             sources.append(product.input[0])

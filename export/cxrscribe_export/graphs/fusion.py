@@ -11,6 +11,8 @@ comes out. Why it has this form, measured on two x86 cores at E = 256, D = 512, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx
 
@@ -22,19 +24,21 @@ from cxrscribe_export.graphs.graph_builder import GraphBuilder
 def fuse(step: onnx.ModelProto) -> onnx.ModelProto:
     """`beam_step.onnx` from `decoder_step.onnx`.
 
-    A row of `state` holds h of all layers, first layer first, and then c of all layers. An image for which
-    the network gives NaN has NaN in all its candidate scores. Raises BundleError where `step` is not built
-    as export builds it.
+    A row of `state` holds h of all layers, first layer first, and then c of all layers; behind them what a
+    context adds to the first layer's gates, if there is one. An image for which the network gives NaN has NaN
+    in all its candidate scores. Raises BundleError where `step` is not built as export builds it.
     """
     weights = DecoderWeights.read(step)
     graph = GraphBuilder()
     add_beam_step(graph, weights)
-    return graph.model(beam_step_interface(len(weights.layers), weights.hidden_size, weights.vocabulary_size))
+    sizes = (len(weights.layers), weights.hidden_size, weights.vocabulary_size, weights.gates_size)
+    return graph.model(beam_step_interface(*sizes))
 
 
 def fuse_initial_state(initial_state: onnx.ModelProto) -> onnx.ModelProto:
     """`beam_init.onnx` from `decoder_init.onnx`: the same numbers as rows of the fused step's state."""
-    features = initial_state.graph.input[0].type.tensor_type.shape.dim[1].dim_value
+    features, *others = (value.type.tensor_type.shape.dim[1].dim_value for value in initial_state.graph.input)
+    patient = others[0] if others else 0
     layers, _, hidden_size = (
         axis.dim_value for axis in initial_state.graph.output[0].type.tensor_type.shape.dim
     )
@@ -46,25 +50,26 @@ def fuse_initial_state(initial_state: onnx.ModelProto) -> onnx.ModelProto:
         graph.node("Reshape", graph.node("Transpose", state, perm=[1, 0, 2]), row)
         for state in ("hidden", "cell")
     ]
-    graph.node("Concat", *rows, name="state", axis=1)
-    return graph.model(beam_init_interface(features, layers, hidden_size))
+    context = ["context"] if patient else []
+    graph.node("Concat", *rows, *context, name="state", axis=1)
+    return graph.model(beam_init_interface(features, layers, hidden_size, patient))
 
 
 def add_beam_step(graph: GraphBuilder, weights: DecoderWeights) -> None:
     """Add the fused step's nodes, between the names of its inputs and outputs."""
-    hidden, cell = _parents(graph, len(weights.layers), weights.hidden_size)
+    hidden, cell, context = _parents(graph, weights)
     new_hidden: list[str] = []
     new_cell: list[str] = []
     for place, (h, c) in enumerate(zip(hidden, cell, strict=True)):
         gates = (
-            _first_gates(graph, weights, h)
+            _first_gates(graph, weights, h, context)
             if place == 0
             else _gates(graph, weights, place, new_hidden[-1], h)
         )
         next_hidden, next_cell = _cell(graph, gates, c, weights.hidden_size)
         new_hidden.append(next_hidden)
         new_cell.append(next_cell)
-    graph.node("Concat", *new_hidden, *new_cell, name="state_out", axis=1)
+    graph.node("Concat", *new_hidden, *new_cell, *context, name="state_out", axis=1)
     logits = graph.node(
         "Add",
         graph.node("MatMul", new_hidden[-1], graph.constant(weights.output, "output.weight")),
@@ -73,26 +78,37 @@ def add_beam_step(graph: GraphBuilder, weights: DecoderWeights) -> None:
     _candidates(graph, graph.node("LogSoftmax", logits, axis=1), weights.vocabulary_size)
 
 
-def _parents(graph: GraphBuilder, layers: int, hidden_size: int) -> tuple[list[str], list[str]]:
-    """h and c of each layer, [R, D], of the rows that `parent` names."""
-    parts = graph.node("Reshape", "state", graph.constant(np.array([-1, hidden_size])))  # [S * 2L, D]
-    first = graph.node("Mul", "parent", graph.constant(np.array(2 * layers)))  # [R]
+def _parents(graph: GraphBuilder, weights: DecoderWeights) -> tuple[list[str], list[str], list[str]]:
+    """Of the rows that `parent` names: h and c of each layer, [R, D], and the context [R, 4 * D] if any."""
+    layers, hidden_size = len(weights.layers), weights.hidden_size
+    own = weights.gates_size // hidden_size  # parts of a row that are the context's
+    parts = graph.node("Reshape", "state", graph.constant(np.array([-1, hidden_size])))  # [S * (2L + own), D]
+    first = graph.node("Mul", "parent", graph.constant(np.array(2 * layers + own)))  # [R]
     gathered = [
         graph.node("Gather", parts, graph.node("Add", first, graph.constant(np.array(part))), axis=0)
         for part in range(2 * layers)
     ]
-    return gathered[:layers], gathered[layers:]
+    if not own:
+        return gathered[:layers], gathered[layers:], []
+    places = graph.constant(2 * layers + np.arange(own))
+    column = graph.node("Unsqueeze", first, graph.constant(np.array([1])))  # [R, 1]
+    context = graph.node("Gather", parts, graph.node("Add", column, places), axis=0)  # [R, 4, D]
+    whole = graph.constant(np.array([-1, weights.gates_size]))
+    return gathered[:layers], gathered[layers:], [graph.node("Reshape", context, whole)]
 
 
-def _first_gates(graph: GraphBuilder, weights: DecoderWeights, hidden: str) -> str:
-    """Gates [R, 4 * D] of the layer that reads the token."""
+def _first_gates(graph: GraphBuilder, weights: DecoderWeights, hidden: str, context: Sequence[str]) -> str:
+    """Gates [R, 4 * D] of the layer that reads the token, and the context if there is one."""
     layer = weights.layers[0]
     # In float64, rounded once: the sums differ least from those of the step.
     table = weights.embedding.astype(np.float64) @ layer.input + layer.bias
     looked_up = graph.node("Gather", graph.constant(table, "lstm.0.table"), "token", axis=0)
-    return graph.node(
+    gates = graph.node(
         "Add", graph.node("MatMul", hidden, graph.constant(layer.hidden, "lstm.0.weight")), looked_up
     )
+    for added in context:
+        gates = graph.node("Add", gates, added)
+    return gates
 
 
 def _gates(graph: GraphBuilder, weights: DecoderWeights, place: int, below: str, hidden: str) -> str:

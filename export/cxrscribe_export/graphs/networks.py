@@ -31,6 +31,19 @@ class InitialState(paddle.nn.Layer):
         return self.decoder.initial_state(features)
 
 
+class InitialStateOfPatient(paddle.nn.Layer):
+    """As `InitialState`, and patient float32 [N, P] -> context float32 [N, 4 * D] behind the state."""
+
+    def __init__(self, decoder: ReportDecoder) -> None:
+        super().__init__()
+        self.decoder = decoder
+
+    def forward(self, features: paddle.Tensor, patient: paddle.Tensor) -> tuple[paddle.Tensor, ...]:
+        """The state after the image, and what every step adds to the first layer's gates."""
+        context = self.decoder.context_gates(features, patient)
+        return (*self.decoder.initial_state(features, context), context)
+
+
 class Step(paddle.nn.Layer):
     """Token int64 [R], hidden and cell float32 [L, R, D] -> log_probs float32 [R, V], hidden and cell."""
 
@@ -43,3 +56,24 @@ class Step(paddle.nn.Layer):
     ) -> tuple[paddle.Tensor, ...]:
         """One word further."""
         return self.decoder.step(token, hidden, cell)
+
+
+class StepInContext(paddle.nn.Layer):
+    """As `Step`, with context float32 [R, 4 * D] behind the state that it reads."""
+
+    def __init__(self, decoder: ReportDecoder) -> None:
+        super().__init__()
+        self.decoder = decoder
+
+    def forward(
+        self, token: paddle.Tensor, hidden: paddle.Tensor, cell: paddle.Tensor, context: paddle.Tensor
+    ) -> tuple[paddle.Tensor, ...]:
+        """One word further."""
+        return self.decoder.step(token, hidden, cell, context)
+
+
+def decoder_networks(decoder: ReportDecoder) -> tuple[paddle.nn.Layer, paddle.nn.Layer]:
+    """What becomes decoder_init and decoder_step."""
+    if decoder.context is None:
+        return InitialState(decoder), Step(decoder)
+    return InitialStateOfPatient(decoder), StepInContext(decoder)

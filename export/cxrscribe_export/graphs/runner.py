@@ -41,17 +41,19 @@ class GraphStep:
     """A `cxrscribe.search.step.StepModel` on the graphs decoder_init and decoder_step."""
 
     def __init__(self, initial_state: Graph, step: Graph) -> None:
+        self._initial_graph = initial_state
         self._initial_state = GraphRunner(initial_state.model)
         self._step = GraphRunner(step.model)
 
     def initial_state(self, features: NDArray[np.float32]) -> State:
         """The state after the image; `features` is float32 [N, F]."""
-        return State(*self._initial_state.run(features))
+        return State(*self._initial_state.run(*starts_of(self._initial_graph, features)))
 
     def step(self, tokens: NDArray[np.int64], state: State) -> tuple[NDArray[np.float32], State]:
         """Feed one token to each row: int64 [R] -> log-probabilities float32 [R, V] and the state after."""
-        log_probs, hidden, cell = self._step.run(tokens, state.hidden, state.cell)
-        return log_probs, State(hidden, cell)
+        context = () if state.context is None else (state.context,)
+        log_probs, hidden, cell = self._step.run(tokens, state.hidden, state.cell, *context)
+        return log_probs, State(hidden, cell, state.context)
 
 
 class FusedStep:
@@ -61,12 +63,16 @@ class FusedStep:
         self._layers = layers
         words = next(tensor.shape[1] for tensor in step.interface.inputs if tensor.name == "bias")
         self._no_bias = np.zeros((1, int(words)), np.float32)
+        self._initial_graph = initial_state
         self._initial_state = GraphRunner(initial_state.model)
         self._step = GraphRunner(_with_log_probs(step.model))
+        state = next(int(tensor.shape[1]) for tensor in step.interface.inputs if tensor.name == "state")
+        own = 4 if len(initial_state.interface.inputs) > 1 else 0  # parts of a row that are the context's
+        self._hidden_size = state // (2 * layers + own)
 
     def initial_state(self, features: NDArray[np.float32]) -> State:
         """The state after the image; `features` is float32 [N, F]."""
-        return self._state(self._initial_state.run(features)[0])
+        return self._state(self._initial_state.run(*starts_of(self._initial_graph, features))[0])
 
     def step(self, tokens: NDArray[np.int64], state: State) -> tuple[NDArray[np.float32], State]:
         """Feed one token to each row: int64 [R] -> log-probabilities float32 [R, V] and the state after."""
@@ -82,14 +88,25 @@ class FusedStep:
         return log_probs, self._state(state_out)
 
     def _state(self, rows: NDArray[np.float32]) -> State:
-        parts = rows.reshape(len(rows), 2, self._layers, -1).transpose(1, 2, 0, 3)  # [2, L, R, D]
-        return State(*np.ascontiguousarray(parts))
+        cells = 2 * self._layers * self._hidden_size
+        parts = rows[:, :cells].reshape(len(rows), 2, self._layers, -1).transpose(1, 2, 0, 3)  # [2, L, R, D]
+        context = np.ascontiguousarray(rows[:, cells:]) if rows.shape[1] > cells else None
+        hidden, cell = np.ascontiguousarray(parts)
+        return State(hidden, cell, context)
 
 
 def rows_of(state: State) -> NDArray[np.float32]:
-    """A state as rows of the fused step's, float32 [R, 2 * L * D]: h of all layers, then c of all layers."""
+    """A state as rows of the fused step's: h of all layers, then c of all layers, and the context if any."""
     parts = np.stack((state.hidden, state.cell))  # [2, L, R, D]
-    return np.ascontiguousarray(parts.transpose(2, 0, 1, 3).reshape(len(state), -1))
+    cells = parts.transpose(2, 0, 1, 3).reshape(len(state), -1)
+    return np.ascontiguousarray(cells if state.context is None else np.hstack((cells, state.context)))
+
+
+def starts_of(graph: Graph, rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+    """The inputs of decoder_init or beam_init, in order, from rows [N, F], or [N, F + P] for two inputs."""
+    widths = [int(tensor.shape[1]) for tensor in graph.interface.inputs]
+    parts = np.split(rows, np.cumsum(widths)[:-1], axis=1)
+    return tuple(np.ascontiguousarray(part) for part in parts)
 
 
 def _with_log_probs(step: onnx.ModelProto) -> onnx.ModelProto:

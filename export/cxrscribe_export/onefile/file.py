@@ -7,14 +7,15 @@ from typing import Final
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from cxrscribe.bundle.bundle import Bundle
-from cxrscribe.bundle.contract import FILM_AXIS
+from cxrscribe.bundle.contract import FILM_AXIS, PATIENT_TEXT
 from cxrscribe.bundle.files import FP32
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.disclaimer import with_disclaimer
 from cxrscribe.errors import BundleError
+from cxrscribe.patient_text import PatientText
 from cxrscribe.search.constraints import banned_ids
 from cxrscribe.settings import BeamSettings
 from cxrscribe.version import __version__
@@ -40,6 +41,9 @@ def one_file(
     `settings` are its defaults, and the bundle's own if None. beam_width, max_length, min_length and
     length_penalty are inputs that may be overridden; banned_words and no_repeat_ngram can't be changed later.
 
+    A model with a context has the input patient float32 [N, P] too, which may be left out; one row is for all
+    films. The metadata's `patient_text` says how a text becomes these numbers.
+
     image uint8 [N, H, W] -> tokens int64 [N, K, T], lengths int64 [N, K], scores double [N, K] and finished
     bool [N, K]; K is beam_width and T is max_length.
 
@@ -48,8 +52,13 @@ def one_file(
     """
     chosen = settings if settings is not None else bundle.manifest.settings
     graphs = BundleGraphs.read(bundle, precision)
+    reads_text = bundle.manifest.architecture.patient_size > 0
+    text = PatientText.read(bundle.file(PATIENT_TEXT)) if reads_text else None
     model = _composed(graphs, bundle.manifest, chosen)
-    helper.set_model_props(model, _metadata(graphs, bundle.manifest, precision, chosen))
+    metadata = _metadata(graphs, bundle.manifest, precision, chosen)
+    if text is not None:
+        metadata["patient_text"] = _json(text.to_json())  # whose checksum the manifest's stands for
+    helper.set_model_props(model, metadata)
     if model.ByteSize() > _LARGEST:
         raise BundleError(
             f"{bundle.path}: its graphs make {model.ByteSize()} bytes, but one ONNX file may have no more "
@@ -76,11 +85,14 @@ def _composed(graphs: BundleGraphs, manifest: Manifest, settings: BeamSettings) 
     # Without the black one. The cut also keeps onnxruntime from joining the last operator of the encoder with
     # the first that follows, which would round otherwise than the bundle's own graphs do.
     features = graph.node("Slice", encoded["features"], first, images, first)
-    initial = inline(graph, graphs.initial_state, "initial_state/", {"features": features})
+    starts = {"features": features}
+    if architecture.patient_size:
+        starts["patient"] = _row_each(graph, images, architecture.patient_size)
+    initial = inline(graph, graphs.initial_state, "initial_state/", starts)
     decoder = Decoder(
         graphs.step,
         architecture.vocabulary_size,
-        2 * architecture.layers * architecture.hidden_size,
+        architecture.state_size,
         banned_ids(settings, manifest.vocabulary),
         settings.no_repeat_ngram,
     )
@@ -88,6 +100,12 @@ def _composed(graphs: BundleGraphs, manifest: Manifest, settings: BeamSettings) 
 
     table: list[int | str] = [FILM_AXIS, "beam_width"]
     image = [FILM_AXIS, picture.height, picture.width]
+    optional, defaults = overridable_inputs(), default_values(settings)
+    if architecture.patient_size:
+        nobody = np.zeros((1, architecture.patient_size), np.float32)
+        axes = ["patients", architecture.patient_size]
+        optional.append(helper.make_tensor_value_info("patient", TensorProto.FLOAT, axes))
+        defaults.append(numpy_helper.from_array(nobody, "patient"))
     outputs = (
         (TOKENS, TensorProto.INT64, [*table, "max_length"]),
         (LENGTHS, TensorProto.INT64, table),
@@ -97,13 +115,20 @@ def _composed(graphs: BundleGraphs, manifest: Manifest, settings: BeamSettings) 
     whole = helper.make_graph(
         graph.nodes,
         "report",
-        [helper.make_tensor_value_info("image", TensorProto.UINT8, image), *overridable_inputs()],
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, image), *optional],
         [helper.make_tensor_value_info(*output) for output in outputs],
         graph.constants,
     )
     merge_copies(whole)
-    whole.initializer.extend(default_values(settings))
+    whole.initializer.extend(defaults)
     return finished_model(whole)
+
+
+def _row_each(graph: GraphBuilder, images: str, size: int) -> str:
+    """The input patient as one row a film: one that is there for all is copied, another number is refused."""
+    shape = graph.node("Concat", images, graph.constant(np.array([size])), axis=0)
+    # For one film, Expand would let three rows be three: so many numbers don't fit the shape.
+    return graph.node("Reshape", graph.node("Expand", "patient", shape), shape, allowzero=1)
 
 
 def _at_least_one(graph: GraphBuilder, images: str) -> str:

@@ -12,7 +12,7 @@ from cxrscribe.bundle.evidence import OutputParity
 from cxrscribe.search.step import State
 from cxrscribe.vocabulary import START
 from cxrscribe_export.graphs.checked_graph import Graph
-from cxrscribe_export.graphs.runner import GraphRunner, GraphStep, rows_of
+from cxrscribe_export.graphs.runner import GraphRunner, GraphStep, rows_of, starts_of
 from cxrscribe_export.parity.parity_error import largest_difference
 
 BATCHES: Final = ((1, 1), (1, 5), (32, 5))
@@ -34,7 +34,8 @@ def fused_parity(
     Args:
         canonical: decoder_init and decoder_step.
         fused: beam_init and beam_step.
-        features: float32 [M, F] of real films, at least one; used again in turn where a batch needs more.
+        features: what searches start from, float32 [M, F] or [M, F + P], at least one row; used again in turn
+            where a batch needs more.
         tolerance: what any number may differ by.
     """
     reference = GraphStep(*canonical)
@@ -44,7 +45,7 @@ def fused_parity(
     for images, places in BATCHES:
         batch = np.ascontiguousarray(features[np.arange(images) % len(features)])
         state = reference.initial_state(batch)
-        difference = largest_difference(rows_of(state), beam_init.run(batch)[0])
+        difference = largest_difference(rows_of(state), beam_init.run(*starts_of(fused[0], batch))[0])
         _keep_largest(largest, (paths[0], "state", images), difference)
         start = state.take(np.arange(images, dtype=np.int64).repeat(places))
         for found in _walk(reference, beam_step, start, images, places):

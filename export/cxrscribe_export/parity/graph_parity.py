@@ -81,7 +81,8 @@ def decoder_parity(
         reference: Paddle's decoder.
         initial_state: its export.
         step: its export.
-        features: float32 [M, F] of real films, at least one; used again in turn where a batch needs more.
+        features: what searches start from, float32 [M, F] or [M, F + P], at least one row; used again in turn
+            where a batch needs more.
         tolerance: what any number may differ by.
     """
     exported = GraphStep(initial_state, step)
@@ -124,13 +125,16 @@ def _next_words(log_probs: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 def _state_differences(state: State, other: State, names: tuple[str, str]) -> dict[str, float]:
-    return {
+    differences = {
         f"{name}[{layer}]": largest_difference(mine[layer], theirs[layer])
         for name, mine, theirs in zip(
             names, (state.hidden, state.cell), (other.hidden, other.cell), strict=True
         )
         for layer in range(mine.shape[0])
     }
+    if "hidden" in names and state.context is not None and other.context is not None:
+        differences["context"] = largest_difference(state.context, other.context)
+    return differences
 
 
 def _record(

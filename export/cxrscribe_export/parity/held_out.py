@@ -34,6 +34,8 @@ class HeldOut:
     """[N, H, W]: their pixels, preprocessed."""
     features: NDArray[np.float32]
     """[N, F]: what Paddle's encoder makes of them."""
+    indications: tuple[str, ...] = ()
+    """What is known of each patient, for models with a context; empty where nothing is."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,14 @@ class _Film:
     name: str
     image_id: str
     path: Path
+    indication: str
 
 
 @dataclass(frozen=True)
 class _ReadFilm:
     name: str
     image_id: str
+    indication: str
     pixels: NDArray[np.uint8]  # [H, W]
 
 
@@ -95,6 +99,7 @@ def hold_out(
         tuple(film.name for film in chosen),
         np.stack([film.pixels for film in chosen]),
         np.concatenate(features),
+        tuple(film.indication for film in chosen),
     )
 
 
@@ -114,8 +119,9 @@ def _choose(corpus: Corpus, count: int, trained_on: Set[str]) -> tuple[str, list
 
 
 def _films(corpus: Corpus, split: str) -> list[_Film]:
+    indications = {row.image_id: row.indication for row in corpus.rows}
     return [
-        _Film(f"{split}[{place}]", image_id, path)
+        _Film(f"{split}[{place}]", image_id, path, indications[image_id])
         for place, (image_id, path) in enumerate(films_of(corpus, split))
     ]
 
@@ -125,7 +131,7 @@ def _readable(films: Sequence[_Film], preprocessing: Preprocessing) -> Iterator[
     read = read_films(((film.image_id, film.path) for film in films), preprocessing)
     for film, (image_id, pixels) in zip(films, read, strict=True):
         if isinstance(pixels, np.ndarray):
-            yield _ReadFilm(film.name, image_id, pixels)
+            yield _ReadFilm(film.name, image_id, film.indication, pixels)
 
 
 def _features(

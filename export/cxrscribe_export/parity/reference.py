@@ -78,7 +78,7 @@ class ReferenceSearch:
         """The n_best best hypotheses of one film, best first.
 
         Args:
-            features: float32 [F].
+            features: float32 [F], or [F + P] as StepModel has it.
             record: filled with every decision on the way, if given.
 
         Raises:
@@ -132,9 +132,11 @@ class ReferenceSearch:
                 for word, entry in zip(last_words, live, strict=True)
             ]
             return [log_probs[0] for log_probs, _ in results], [state for _, state in results]
+        contexts = [entry.state.context for entry in live if entry.state.context is not None]
         together = State(
             np.concatenate([entry.state.hidden for entry in live], axis=1),
             np.concatenate([entry.state.cell for entry in live], axis=1),
+            np.concatenate(contexts) if contexts else None,
         )
         log_probs, state = self.model.step(np.array(last_words, dtype=np.int64), together)
         rows = range(len(live))

@@ -25,7 +25,7 @@ class FilmSearch:
 
     search: ReferenceSearch
     features: NDArray[np.float32]
-    """[N, F]: what that side's encoder made of each film."""
+    """[N, F]: what that side's encoder made of each film; [N, F + P] for a model with a context."""
 
     def find(self, film: int, record: SearchRecord | None = None) -> list[Hypothesis]:
         """What `ReferenceSearch.search` finds for the film at this place."""

@@ -29,7 +29,7 @@ class ActivationRange:
 
 
 def observe(
-    model: onnx.ModelProto, names: Sequence[str], batches: Iterable[Array]
+    model: onnx.ModelProto, names: Sequence[str], batches: Iterable[tuple[Array, ...]]
 ) -> dict[str, ActivationRange]:
     """Run `model` on `batches` and note the range of each named float32 tensor, inputs included.
 
@@ -37,20 +37,21 @@ def observe(
     a hundredth of a percent lost most (docs/precisions.md).
 
     Args:
-        model: a graph with one input.
+        model: the graph.
         names: tensors of it.
-        batches: values of the input, one batch after another; only one batch's tensors are held.
+        batches: values of its inputs, in order, one batch after another; only one batch's tensors are held.
     """
-    (source,) = (value.name for value in model.graph.input)
-    inside = [name for name in names if name != source]
+    sources = [value.name for value in model.graph.input]
+    inside = [name for name in names if name not in sources]
     runner = GraphRunner(_exposing(model, inside))
     low, high = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
     for batch in batches:
-        values = dict(zip(inside, runner.run(batch), strict=True)) if inside else {}
+        values = dict(zip(sources, batch, strict=True))
+        if inside:
+            values |= zip(inside, runner.run(*batch), strict=True)
         for name in names:
-            value = batch if name == source else values[name]
-            low[name] = min(low[name], float(value.min()))
-            high[name] = max(high[name], float(value.max()))
+            low[name] = min(low[name], float(values[name].min()))
+            high[name] = max(high[name], float(values[name].max()))
     return {name: ActivationRange(low[name], high[name]) for name in names}
 
 

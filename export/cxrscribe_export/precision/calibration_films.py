@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Set
 from contextlib import closing
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -17,10 +18,20 @@ from cxrscribe_train.corpus.table import Corpus
 _SEED: Final = 0
 
 
+@dataclass(frozen=True)
+class CalibrationFilms:
+    """Films of a training split, with what is known of each patient."""
+
+    pixels: NDArray[np.uint8]
+    """[M, H, W], preprocessed."""
+    indications: tuple[str, ...]
+    """As the corpus has them; empty texts where it has none."""
+
+
 def calibration_films(
     corpus: Corpus, preprocessing: Preprocessing, count: int, trained_on: Set[str] | None = None
-) -> NDArray[np.uint8]:
-    """Films of the training split, drawn with a fixed seed: uint8 [M, H, W], M at most `count`.
+) -> CalibrationFilms:
+    """Films of the training split, drawn with a fixed seed, at most `count`.
 
     Fewer where the split has fewer. Films that can't be read are left out for others.
 
@@ -41,10 +52,12 @@ def calibration_films(
     ]
     order = np.random.default_rng(_SEED).permutation(len(films))
     chosen: list[NDArray[np.uint8]] = []
+    indications: list[str] = []
     with closing(read_films((films[place] for place in order), preprocessing)) as read:
-        for _, pixels in read:
+        for image_id, pixels in read:
             if isinstance(pixels, np.ndarray):
                 chosen.append(pixels)
+                indications.append(rows[image_id].indication)
             if len(chosen) == count:
                 break
     if not chosen:
@@ -52,4 +65,4 @@ def calibration_films(
             f"{corpus.root} has no film to calibrate int8 with: none of its training split can be read, "
             "or none was trained on; give the corpus that the model was trained on"
         )
-    return np.stack(chosen)
+    return CalibrationFilms(np.stack(chosen), tuple(indications))

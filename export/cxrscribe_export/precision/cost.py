@@ -87,7 +87,7 @@ def measure_cost(
         trial: the films to report on.
         expected: the reports of fp32 on them.
     """
-    found = words_of_reports(bundle, kind.name, trial.films)
+    found = words_of_reports(bundle, kind.name, trial)
     return Precision(
         name=kind.name,
         devices=kind.devices,
@@ -102,11 +102,12 @@ def measure_cost(
     )
 
 
-def words_of_reports(bundle: Path, precision: str, films: Films) -> list[Words]:
-    """The words of each film's report, by the runtime that users run. `films`: uint8 [N, H, W]."""
+def words_of_reports(bundle: Path, precision: str, trial: Trial) -> list[Words]:
+    """The words of each film's report, by the runtime that users run."""
     with cxrscribe.load(bundle, device="cpu", precision=precision, cache=False) as reporter:
-        features = reporter.encode(list(films))
-        reports = reporter.decode_features(features)
+        features = reporter.encode(list(trial.films))
+        told = trial.indications if reporter.reads_indications else None
+        reports = reporter.decode_features(features, indications=told)
         return [tuple(reporter.vocabulary.decode(report.tokens)) for report in reports]
 
 

@@ -18,12 +18,19 @@ def quantize_initial_state(initial_state: onnx.ModelProto, features: NDArray[np.
 
     Args:
         initial_state: the float32 graph.
-        features: float32 [M, F] of training films, at least one, on which ranges are measured.
+        features: float32 [M, F] of training films, at least one, on which ranges are measured; for a model
+            with a context [M, F + P].
     """
     sources = [product.source for product in _products(initial_state).values()]
-    ranges = observe(initial_state, list(dict.fromkeys(sources)), [features])
+    ranges = observe(initial_state, list(dict.fromkeys(sources)), [_inputs(initial_state, features)])
     quantizations = {name: Quantization.covering(values) for name, values in ranges.items()}
     return _quantize(initial_state, lambda source: quantizations[source])
+
+
+def _inputs(initial_state: onnx.ModelProto, rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+    """The values of the graph's inputs, in order, from what searches start from."""
+    widths = [value.type.tensor_type.shape.dim[1].dim_value for value in initial_state.graph.input]
+    return tuple(map(np.ascontiguousarray, np.split(rows, np.cumsum(widths)[:-1], axis=1)))
 
 
 def quantize_beam_step(beam_step: onnx.ModelProto) -> onnx.ModelProto:

@@ -33,7 +33,7 @@ def quantize_encoder(encoder: onnx.ModelProto, films: NDArray[np.uint8]) -> onnx
     """
     folded = fold_batch_norms(encoder)
     plan = _Plan.of(folded)
-    one_by_one = (films[place : place + 1] for place in range(len(films)))
+    one_by_one = ((films[place : place + 1],) for place in range(len(films)))
     ranges = observe(folded, plan.tensors, one_by_one)
     quantizations = {name: Quantization.covering(values) for name, values in ranges.items()}
     quantizer = Quantizer(folded)

@@ -20,6 +20,7 @@ from cxrscribe_export.graphs.checked_graph import Graph, write_graph
 from cxrscribe_export.graphs.fused import fused_graphs
 from cxrscribe_export.parity.fused_parity import fused_parity
 from cxrscribe_export.parity.parity_error import beyond_tolerance, refuse
+from cxrscribe_export.patients import starts, text_of_bundle
 from cxrscribe_export.precision.kinds import Films
 from cxrscribe_export.precision.precisions import PrecisionOrder, add_precisions
 
@@ -89,7 +90,9 @@ def _add_fused(manifest: Manifest, films: Films, folder: Path) -> Manifest:
     fused = fused_graphs(initial_state, step, interfaces)
     with cxrscribe.load(folder, device="cpu", cache=False) as reporter:
         features = reporter.encode(list(films[:_PARITY_FILMS]))
-    outputs = fused_parity((initial_state, step), fused, features, TOLERANCE)
+    text = text_of_bundle(folder, manifest)
+    rows = starts(features, text, [""] * len(features))
+    outputs = fused_parity((initial_state, step), fused, rows, TOLERANCE)
     refuse(list(beyond_tolerance(outputs)))
     paths = [graph.interface.name for graph in fused]
     parity = manifest.parity

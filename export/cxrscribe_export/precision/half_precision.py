@@ -62,7 +62,7 @@ class _Halving:
             if not half or name not in self._floats:
                 continue
             if name in self._outputs:
-                copy.output[place] = f"{name}.half"
+                copy.output[place] = self._cast[name] = f"{name}.half"
                 late.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT))
             else:
                 self._half.add(name)

@@ -24,6 +24,8 @@ _FILMS_AT_ONCE: Final = 8
 Models = Mapping[str, onnx.ModelProto]
 """Graphs by name, of those in `GRAPHS`."""
 Films = NDArray[np.uint8]
+Starts = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""From features [M, F] of the training films to what searches start from."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,8 @@ class PrecisionKind:
     """What it is for."""
     is_calibrated: bool
     """Whether it needs training films."""
-    make: Callable[[Models, Films], Models]
-    """From the fp32 graphs and training films uint8 [M, H, W]."""
+    make: Callable[[Models, Films, Starts], Models]
+    """From the fp32 graphs, training films uint8 [M, H, W], and what makes starts of their features."""
 
     def calibration(self, films: int) -> str:
         """How its scales were found, in words."""
@@ -48,7 +50,7 @@ class PrecisionKind:
         )
 
 
-def _int8(models: Models, films: Films) -> Models:
+def _int8(models: Models, films: Films, starts: Starts) -> Models:
     runner = GraphRunner(models[ENCODER])
     features = np.concatenate(
         [
@@ -56,15 +58,16 @@ def _int8(models: Models, films: Films) -> Models:
             for start in range(0, len(films), _FILMS_AT_ONCE)
         ]
     )
+    rows = starts(features)
     return {
         ENCODER: quantize_encoder(models[ENCODER], films),
-        DECODER_INIT: quantize_initial_state(models[DECODER_INIT], features),
-        BEAM_INIT: quantize_initial_state(models[BEAM_INIT], features),
+        DECODER_INIT: quantize_initial_state(models[DECODER_INIT], rows),
+        BEAM_INIT: quantize_initial_state(models[BEAM_INIT], rows),
         BEAM_STEP: quantize_beam_step(models[BEAM_STEP]),
     }
 
 
-def _fp16(models: Models, films: Films) -> Models:
+def _fp16(models: Models, films: Films, starts: Starts) -> Models:
     return {name: halve(models[name]) for name in GRAPHS}
 
 

@@ -13,6 +13,7 @@ from cxrscribe.bundle.contract import interfaces_of
 from cxrscribe.bundle.files import FP32
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe_export.graphs.checked_graph import Graph, check, write_graph
+from cxrscribe_export.patients import starts, text_of_bundle
 from cxrscribe_export.precision.cost import LossLimits, measure_cost, words_of_reports
 from cxrscribe_export.precision.kinds import GRAPHS, KINDS, Films, PrecisionKind
 from cxrscribe_export.precision.trial import Trial
@@ -29,6 +30,8 @@ class PrecisionOrder:
     trial: Trial
     limits: LossLimits | None
     """What they may lose; None for anything."""
+    indications: tuple[str, ...] = ()
+    """Of the training films, for a model with a context; empty for one without."""
 
 
 def add_precisions(
@@ -57,10 +60,10 @@ def add_precisions(
     if not order.names:
         return manifest
     stage("writing reports with fp32")
-    expected = words_of_reports(bundle, FP32, order.trial.films)
+    expected = words_of_reports(bundle, FP32, order.trial)
     for kind in (KINDS[name] for name in dict.fromkeys(order.names)):
         stage(f"making {kind.name}")
-        manifest = add_graphs(bundle, manifest, kind, order.films)
+        manifest = add_graphs(bundle, manifest, kind, order.films, order.indications)
         stage(f"comparing reports of {kind.name} with fp32")
         precision = measure_cost(bundle, manifest, kind, len(order.films), order.trial, expected)
         if order.limits is not None:
@@ -71,14 +74,19 @@ def add_precisions(
     return manifest
 
 
-def add_graphs(bundle: Path, manifest: Manifest, kind: PrecisionKind, films: Films) -> Manifest:
+def add_graphs(
+    bundle: Path, manifest: Manifest, kind: PrecisionKind, films: Films, indications: tuple[str, ...] = ()
+) -> Manifest:
     """Write the graphs of one precision and a manifest that names them, without a record of what it costs.
 
-    `films`: training films uint8 [M, H, W]. Raises HalfPrecisionError when float16 can't hold a weight.
+    `films`: training films uint8 [M, H, W]; `indications`: theirs, for a model with a context. Raises
+    HalfPrecisionError when float16 can't hold a weight.
     """
+    text = text_of_bundle(bundle, manifest)
     fp32 = {name: onnx.load(str(bundle / name)) for name in GRAPHS}
     interfaces = interfaces_of(manifest.architecture, manifest.preprocessing)
-    graphs = [Graph(interfaces[name], model) for name, model in kind.make(fp32, films).items()]
+    made = kind.make(fp32, films, lambda features: starts(features, text, indications))
+    graphs = [Graph(interfaces[name], model) for name, model in made.items()]
     for graph in graphs:
         check(graph.model, graph.interface)
     manifest = replace(

@@ -69,7 +69,7 @@ def step_inputs(architecture: Architecture, images: int, places: int, seed: int 
     """Inputs of beam_step as in the middle of a search: R = images * places rows of random state."""
     random = np.random.default_rng(seed)
     rows, words = images * places, architecture.vocabulary_size
-    width = 2 * architecture.layers * architecture.hidden_size
+    width = architecture.state_size
     image = np.arange(images)[:, np.newaxis] * places
     return [
         random.integers(START, words, rows),

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrscribe.bundle.evidence import ReportFigures
+from cxrscribe.cleaning import comparable
 from cxrscribe.errors import InputError
 from cxrscribe.films.preprocess import Preprocessing
-from cxrscribe_train.cleaning import comparable
 from cxrscribe_train.corpus.films import read_films
 from cxrscribe_train.corpus.table import Corpus
 from cxrscribe_train.evaluation.metrics.bleu import ORDERS, BleuCounts, Words
@@ -34,6 +34,8 @@ class Trial:
     """Their words as scores count them."""
     truth: StatementMatrix
     """[N, kinds of finding]"""
+    indications: tuple[str, ...] = ()
+    """What is known of each patient, for models with a context; empty where nothing is."""
 
     @classmethod
     def of(
@@ -71,6 +73,7 @@ class Trial:
             np.stack([pixels for _, pixels in pairs]),
             tuple(comparable(film.reference) for film in chosen),
             LABELS.matrix(film.truth for film in chosen),
+            tuple(film.indication for film in chosen),
         )
 
     def figures(self, reports: Sequence[Words]) -> ReportFigures:

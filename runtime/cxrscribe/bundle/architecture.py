@@ -16,6 +16,43 @@ _MOST_LAYERS: Final = 64
 
 
 @dataclass(frozen=True)
+class ContextSizes:
+    """Sizes of what acts at every step of a decoder: what is known of the patient, and tags of the film.
+
+    Raises BundleError where a value is out of range.
+    """
+
+    patient_size: int
+    """P: the numbers that the patient's text becomes; all zero where there is none."""
+    context_size: int
+    """C: the numbers that patient and film are brought to together."""
+    tags: int = 0
+    """The kinds and places of findings that are told from the features before the first word."""
+
+    def __post_init__(self) -> None:
+        for name in ("patient_size", "context_size", "tags"):
+            least = 0 if name == "tags" else 1
+            if not least <= getattr(self, name) <= _LARGEST_SIZE:
+                raise BundleError(
+                    f"{name} is {getattr(self, name)}; it has to be from {least} to {_LARGEST_SIZE}"
+                )
+
+    def to_json(self) -> dict[str, object]:
+        """The fields as JSON values."""
+        return {"patient_size": self.patient_size, "context_size": self.context_size, "tags": self.tags}
+
+    @classmethod
+    def from_json(cls, fields: JsonObject) -> ContextSizes:
+        """Read what `to_json` gave. Raises the document's error, which names the field that is wrong."""
+        return fields.make(
+            cls,
+            patient_size=fields.integer("patient_size", 1),
+            context_size=fields.integer("context_size", 1),
+            tags=fields.integer("tags"),
+        )
+
+
+@dataclass(frozen=True)
 class Architecture:
     """A Show-and-Tell network: backbone, image projection, embedding, stacked LSTM, output layer.
 
@@ -39,6 +76,8 @@ class Architecture:
     """V: number of words, the four special tokens included."""
     dropout: float = 0.0
     """Share of activations dropped between layers, in training only."""
+    context: ContextSizes | None = None
+    """Of the context that acts at every step; None for a model that sees the film alone."""
 
     def __post_init__(self) -> None:
         if not self.backbone:
@@ -51,8 +90,23 @@ class Architecture:
         if not (math.isfinite(self.dropout) and 0.0 <= self.dropout < 1.0):
             raise BundleError(f"dropout is {self.dropout}; it has to be from 0 to below 1")
 
+    @property
+    def patient_size(self) -> int:
+        """P: the numbers that stand for the patient's text; 0 where the model reads none."""
+        return 0 if self.context is None else self.context.patient_size
+
+    @property
+    def gates_size(self) -> int:
+        """The numbers that a context adds to the first layer's gates, 4 * D; 0 where there is none."""
+        return 0 if self.context is None else 4 * self.hidden_size
+
+    @property
+    def state_size(self) -> int:
+        """The numbers in a row of the fused step's state: h and c of every layer, and the context's gates."""
+        return 2 * self.layers * self.hidden_size + self.gates_size
+
     def to_json(self) -> dict[str, object]:
-        """The fields as JSON values."""
+        """The fields as JSON values; without `context` where there is none, as earlier versions have it."""
         return {
             "backbone": self.backbone,
             "backbone_options": dict(self.backbone_options),
@@ -62,6 +116,7 @@ class Architecture:
             "layers": self.layers,
             "vocabulary_size": self.vocabulary_size,
             "dropout": self.dropout,
+            **({} if self.context is None else {"context": self.context.to_json()}),
         }
 
     @classmethod
@@ -78,6 +133,7 @@ class Architecture:
             layers=fields.integer("layers", 1),
             vocabulary_size=fields.integer("vocabulary_size", 5),
             dropout=fields.number("dropout"),
+            context=ContextSizes.from_json(fields.object("context")) if "context" in fields.names() else None,
         )
 
 

@@ -108,6 +108,13 @@ class Bundle:
         data = self._external_entries(entry, graph.path)
         return (graph, *map(self._checked, data))
 
+    def file(self, path: str) -> Path:
+        """A file of the bundle that is no graph, checked. Raises BundleError when it has none so named."""
+        entry = self.manifest.entry(path)
+        if entry is None or entry.is_graph:
+            raise BundleError(f"{self.path} has no {path}; export the bundle again")
+        return self._checked(entry).path
+
     def unread_graph_files(self, name: str, precision: str, external: Sequence[str]) -> tuple[GraphFile, ...]:
         """As `graph_files`, of a graph known to name just the files `external`: nothing is read.
 

@@ -22,7 +22,9 @@ from cxrscribe.vocabulary import Vocabulary
 MANIFEST_NAME: Final = "manifest.json"
 SCHEMA_VERSION: Final = 3
 """What is written. Version 1 had no `precisions`, and is read as having none; version 2 had no `sha256`."""
-_READ_VERSIONS: Final = (1, 2, 3)
+CONTEXT_VERSION: Final = 4
+"""What is written for a model with a context, which programs that know version 3 alone can't run."""
+_READ_VERSIONS: Final = (1, 2, 3, 4)
 _FIRST_WITH_SHA256: Final = 3
 _SHA256: Final = "sha256"
 _MOST_BYTES: Final = 8 << 20  # a vocabulary of 100,000 words takes 2
@@ -117,7 +119,7 @@ class Manifest:
     def to_json(self) -> dict[str, object]:
         """The fields as JSON values, without the checksum that `write` adds."""
         return {
-            "schema_version": SCHEMA_VERSION,
+            "schema_version": SCHEMA_VERSION if self.architecture.context is None else CONTEXT_VERSION,
             "producer": self.producer,
             "architecture": self.architecture.to_json(),
             "vocabulary": list(self.vocabulary.words),

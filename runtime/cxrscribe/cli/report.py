@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cxrscribe.cli.films import FilmArguments, stdin_lines
+from cxrscribe.cli.indications import NOTHING_TOLD, Told, read_told
 from cxrscribe.cli.options import BeamChoice, beam_options, engine_options, load
 from cxrscribe.cli.progress import progress
 from cxrscribe.cli.report_file import Existing, ReportFile, open_report_file
@@ -35,6 +36,16 @@ if TYPE_CHECKING:
 @click.option(
     "--batch-size", type=click.IntRange(1, 4096), default=32, show_default=True, help="Films at a time."
 )
+@click.option(
+    "--indication", metavar="TEXT", help="What is known of the patient, for a model that reads it; all films."
+)
+@click.option(
+    "--indications",
+    "indications_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE.csv",
+    help="The same a film: a table with the columns film and indication.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line on stdout.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write a .jsonl or .csv file.")
 @click.option("--resume", is_flag=True, help="Go on with --out: skip the films that it holds.")
@@ -44,6 +55,8 @@ def report(
     engine: Engine,
     beam: BeamChoice,
     batch_size: int,
+    indication: str | None,
+    indications_file: Path | None,
     as_json: bool,
     out: Path | None,
     resume: bool,
@@ -53,7 +66,8 @@ def report(
     quoted glob, or - to read one path a line from stdin.
 
     Reports are printed on stdout, or written with --out, each with the disclaimer; errors go to stderr. A
-    JSON object has the report's fields (null where there is none) and film, error, disclaimer. A CSV file
+    JSON object has the report's fields (null where there is none) and film, error, disclaimer, and, of a
+    model that reads them, whether an indication was given. A CSV file
     has the columns film, error, text, log_prob, score, finished, alternatives (a JSON array of texts) and
     disclaimer.
 
@@ -62,9 +76,12 @@ def report(
     from cxrscribe.search.constraints import banned_ids  # brings numpy, which the help doesn't need
 
     existing = _existing(out, resume, overwrite)
+    told = read_told(indication, indications_file)
     reporter = load(engine)
     settings = beam.over(reporter.settings)
     banned_ids(settings, reporter.vocabulary)  # a wrong word must not cost the file that --overwrite replaces
+    if told:
+        reporter.encode_indications(())  # a model that reads none says so before anything is written
     with reporter, open_report_file(out, existing) if out else nullcontext() as file:
         found = FilmArguments(films, stdin_lines())
         earlier = file.earlier if file else ()
@@ -74,7 +91,7 @@ def report(
         if not found.is_endless:
             listed = list(wanted)
             wanted, length = iter(listed), len(listed)
-        rows = report_rows(reporter, wanted, settings, batch_size)
+        rows = report_rows(reporter, wanted, settings, batch_size, told)
         # Reports that scroll by on the same terminal show the progress themselves.
         if out or not sys.stdout.isatty():
             rows = progress(rows, length, "reports")
@@ -83,6 +100,9 @@ def report(
         for row in chain(rows, unmatched_rows(reporter, found, done)):
             outcome.add(row)
             _emit(row, file, as_json)
+    unused = 0 if done else told.unused()
+    if unused:
+        note(f"{unused} rows of {told.source} name no film of this run; write paths as they are given here")
     if out:
         note(f"{outcome.done} reports in {out}; {outcome.failed} films failed")
         if failed:
@@ -94,18 +114,30 @@ def report(
 
 
 def report_rows(
-    reporter: Reporter, films: Iterable[str], settings: BeamSettings, batch_size: int
+    reporter: Reporter,
+    films: Iterable[str],
+    settings: BeamSettings,
+    batch_size: int,
+    told: Told = NOTHING_TOLD,
 ) -> Iterator[ReportRow]:
     """One row a film, in order, as they get done; bounded memory."""
-    pending: deque[str] = deque()
+    pending: deque[tuple[str, bool | None]] = deque()
+    texts: deque[str | None] = deque()
+    reads = reporter.reads_indications
 
     def remembered() -> Iterator[str]:
         for film in films:
-            pending.append(film)
+            text = told.of(film)
+            texts.append(text)
+            pending.append((film, text is not None if reads else None))
             yield film
 
-    for outcome in reporter.report_stream(remembered(), settings, batch_size=batch_size):
-        yield ReportRow(pending.popleft(), outcome, reporter.disclaimer)
+    # A film is asked for right before its text.
+    indications = iter(texts.popleft, object()) if reads else None
+    stream = reporter.report_stream(remembered(), settings, indications=indications, batch_size=batch_size)
+    for outcome in stream:
+        film, is_told = pending.popleft()
+        yield ReportRow(film, outcome, reporter.disclaimer, is_told)
 
 
 def _bytes_of(name: str) -> bytes:

@@ -23,6 +23,8 @@ class ReportRow:
     """Its report, or what went wrong with this film."""
     disclaimer: str
     """What the bundle says of all its reports."""
+    indication: bool | None = None
+    """Whether the model was told anything of the patient; None for one that sees the film alone."""
 
     @property
     def error(self) -> str | None:
@@ -30,13 +32,17 @@ class ReportRow:
         return None if isinstance(self.outcome, Report) else printable(str(self.outcome))
 
     def to_json(self) -> dict[str, object]:
-        """Report's fields, all null where there is none, plus `film`, `error` and `disclaimer`."""
+        """Report's fields, all null where there is none, plus `film`, `error` and `disclaimer`.
+
+        Of a model that reads indications, `indication` says whether one was given, never which.
+        """
         fields: dict[str, object]
         if isinstance(self.outcome, Report):
             fields = self.outcome.to_json()
         else:
             fields = dict.fromkeys(Report.__dataclass_fields__)
-        return {"film": self.film, "error": self.error, **fields, "disclaimer": self.disclaimer}
+        told = {} if self.indication is None else {"indication": self.indication}
+        return {"film": self.film, "error": self.error, **fields, **told, "disclaimer": self.disclaimer}
 
     def to_json_line(self) -> str:
         """`to_json` on one line, pure ASCII, without the line's end."""

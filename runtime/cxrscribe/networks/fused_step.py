@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrscribe.bundle.architecture import Architecture
-from cxrscribe.bundle.contract import beam_init_interface, beam_step_interface
+from cxrscribe.bundle.contract import BEAM_INIT, BEAM_STEP, decoder_interfaces
+from cxrscribe.networks.start import start_inputs
 from cxrscribe.search.expander import CandidateCheck, Candidates, Frontier
 from cxrscribe.sessions.binding import Binding, Block, HostBlock, empty_block
 from cxrscribe.sessions.device import Memory
@@ -28,10 +29,11 @@ class FusedDecoder:
 
     def __init__(self, init: Session, step: Session, architecture: Architecture) -> None:
         """Raises BundleError when the graphs aren't these two, or not of this architecture."""
-        layers, hidden_size = architecture.layers, architecture.hidden_size
-        init.expect(beam_init_interface(architecture.feature_size, layers, hidden_size))
-        step.expect(beam_step_interface(layers, hidden_size, architecture.vocabulary_size))
-        self.width = 2 * layers * hidden_size
+        interfaces = decoder_interfaces(architecture)
+        init.expect(interfaces[BEAM_INIT])
+        step.expect(interfaces[BEAM_STEP])
+        self.width = architecture.state_size
+        self.feature_size = architecture.feature_size
         self.init = init
         self.step = step
         self.memory = step.device.memory
@@ -55,7 +57,7 @@ class FusedExpander:
         self._on_device = on_device
         self._padded_images = padded_images
         self._cache = StateCache(decoder.width, decoder.memory, on_device)
-        self._waiting = np.zeros((0, 0), np.float32)  # [n, 2 * L * D], or features [n, F]
+        self._waiting = np.zeros((0, 0), np.float32)  # [n, width], or what they start from, [n, F or F + P]
         self._steps: dict[int, _BoundStep] = {}  # by turn of the cache
         self.rows = 0
         self.seconds = 0.0
@@ -96,14 +98,14 @@ class FusedExpander:
         self._waiting = self._waiting[:0]
 
     def _initial_rows(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """States [n, 2 * L * D] of these images; always so many at a time, where rows are padded."""
+        """States [n, width] of these images; always so many at a time, where rows are padded."""
         size = self._padded_images or len(features)
         parts = []
         for start in range(0, len(features), size):
             part = features[start : start + size]
             padded = np.concatenate((part, np.zeros((size - len(part), part.shape[1]), np.float32)))
             started = perf_counter()
-            (rows,) = self._decoder.init.run(("state",), {"features": padded})
+            (rows,) = self._decoder.init.run(("state",), start_inputs(padded, self._decoder.feature_size))
             self.seconds += perf_counter() - started
             parts.append(rows[: len(part)])
         return np.concatenate(parts)
@@ -116,7 +118,8 @@ class FusedExpander:
             part = features[start : start + size]
             padded = np.concatenate((part, np.zeros((size - len(part), part.shape[1]), np.float32)))
             binding = Binding(self._decoder.init, self._cache.memory, on_device=True)
-            binding.read("features", padded)
+            for name, rows in start_inputs(padded, self._decoder.feature_size).items():
+                binding.read(name, rows)
             binding.write_rows("state", self._cache.behind, (size, self._cache.width))
             started = perf_counter()
             binding.run()
@@ -139,8 +142,8 @@ class StateCache:
     """
 
     def __init__(self, width: int, memory: Memory, on_device: bool) -> None:
-        """`width`: numbers in a row, 2 * L * D; `memory`: where the network has its tensors; `on_device`:
-        whether onnxruntime allocates them, out of this process' reach.
+        """`width`: numbers in a row, as `Architecture.state_size` has it; `memory`: where the network has its
+        tensors; `on_device`: whether onnxruntime allocates them, out of this process' reach.
         """
         self.width = width
         self.memory = memory

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cxrscribe.bundle.architecture import Architecture
-from cxrscribe.bundle.contract import decoder_init_interface, decoder_step_interface
+from cxrscribe.bundle.contract import DECODER_INIT, DECODER_STEP, decoder_interfaces
+from cxrscribe.networks.start import start_inputs
 from cxrscribe.search.step import State
 from cxrscribe.search.step_expander import StepExpander
 from cxrscribe.sessions.session import Session
@@ -22,23 +23,26 @@ class OnnxStep:
 
     def __init__(self, init: Session, step: Session, architecture: Architecture) -> None:
         """Raises BundleError when the graphs aren't these two, or not of this architecture."""
-        layers, hidden_size = architecture.layers, architecture.hidden_size
-        init.expect(decoder_init_interface(architecture.feature_size, layers, hidden_size))
-        step.expect(decoder_step_interface(layers, hidden_size, architecture.vocabulary_size))
+        interfaces = decoder_interfaces(architecture)
+        init.expect(interfaces[DECODER_INIT])
+        step.expect(interfaces[DECODER_STEP])
         self._init = init
         self._step = step
+        self._feature_size = architecture.feature_size
+        self._started = (*_STATE, "context") if architecture.context is not None else _STATE
 
     def expander(self, padded_images: int) -> StepExpander:
         """A new expander. It computes only rows that hold a hypothesis; `load` refuses to be strict on it."""
         return StepExpander(self)
 
     def initial_state(self, features: NDArray[np.float32]) -> State:
-        """The state after the image. `features`: float32 [N, F]. State of N rows."""
-        return State(*self._init.run(_STATE, {"features": features}))
+        """The state after the image, as `StepModel` has it. State of N rows."""
+        return State(*self._init.run(self._started, start_inputs(features, self._feature_size)))
 
     def step(self, tokens: NDArray[np.int64], state: State) -> tuple[NDArray[np.float32], State]:
         """Feed one token to each row: int64 [R] -> log-probabilities float32 [R, V] and the next state."""
-        log_probs, hidden, cell = self._step.run(
-            ("log_probs", *_STATE_OUT), {"token": tokens, "hidden": state.hidden, "cell": state.cell}
-        )
-        return log_probs, State(hidden, cell)
+        inputs: dict[str, NDArray[Any]] = {"token": tokens, "hidden": state.hidden, "cell": state.cell}
+        if state.context is not None:
+            inputs["context"] = state.context
+        log_probs, hidden, cell = self._step.run(("log_probs", *_STATE_OUT), inputs)
+        return log_probs, State(hidden, cell, state.context)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, repeat
 from typing import Protocol, cast
 
 import numpy as np
@@ -22,7 +22,7 @@ class Requests:
     """Some images, in order; maybe none, where none is there yet."""
 
     features: NDArray[np.float32]
-    """[n, F], finite."""
+    """[n, F], finite; for a model with a context [n, F + P], as `StepModel.initial_state` takes them."""
     settings: Sequence[BeamSettings]
     """n, words all known."""
     errors: Sequence[FilmError | None]
@@ -74,13 +74,17 @@ class FeatureRows:
         vocabulary: Vocabulary,
         size: int,
         feature_size: int | None = None,
+        patients: Iterator[NDArray[np.float32]] | None = None,
     ) -> None:
         """At most `size` rows float32 [F] at a time; `feature_size`: F, None for that of the first row.
+
+        `patients`: for a model with a context, what is known of each patient, float32 [P].
 
         Raises InputError, SettingsError when these are no rows or no settings.
         """
         several("features", features, "rows float32 [F]")
-        self._pairs = zip(features, settings_of_stream(settings), strict=False)
+        known = repeat(np.zeros(0, np.float32)) if patients is None else patients
+        self._images = zip(features, settings_of_stream(settings), known, strict=False)
         self._vocabulary = vocabulary
         self._size = size
         self._feature_size = feature_size
@@ -105,12 +109,12 @@ class FeatureRows:
     def _next(self) -> Iterator[tuple[NDArray[np.float32], BeamSettings]]:
         if self._failure is not None:
             return
-        for row, each in islice(self._pairs, self._size):
+        for row, each, patient in islice(self._images, self._size):
             banned_ids(each, self._vocabulary)
             (features,) = feature_matrix(cast(ArrayLike, [row]), self._feature_size, first=self._given)
             self._feature_size = len(features)
             self._given += 1
-            yield features, each
+            yield np.concatenate((features, patient)), each
 
 
 def feature_matrix(

@@ -18,6 +18,9 @@ class State:
     """h of every layer, float32 [L, rows, D]."""
     cell: NDArray[np.float32]
     """c of every layer, float32 [L, rows, D]."""
+    context: NDArray[np.float32] | None = None
+    """What every step adds to the first layer's gates, float32 [rows, 4 * D]; None for a model that sees the
+    film alone."""
 
     @classmethod
     def concatenate(cls, states: Sequence[State]) -> State:
@@ -27,6 +30,9 @@ class State:
         return cls(
             np.concatenate([state.hidden for state in states], axis=1),
             np.concatenate([state.cell for state in states], axis=1),
+            None
+            if states[0].context is None
+            else np.concatenate([state.context for state in states if state.context is not None]),
         )
 
     def __len__(self) -> int:
@@ -38,7 +44,8 @@ class State:
 
         Reordering, copying a parent to its children and dropping finished images are all this one gather.
         """
-        return State(self.hidden.take(rows, axis=1), self.cell.take(rows, axis=1))
+        context = None if self.context is None else self.context.take(rows, axis=0)
+        return State(self.hidden.take(rows, axis=1), self.cell.take(rows, axis=1), context)
 
 
 class StepModel(Protocol):
@@ -48,7 +55,10 @@ class StepModel(Protocol):
     """
 
     def initial_state(self, features: NDArray[np.float32]) -> State:
-        """The state after the image. `features`: float32 [N, F]. State of N rows."""
+        """The state after the image. `features`: float32 [N, F]. State of N rows.
+
+        For a model with a context, [N, F + P]: the numbers of the patient's text stand behind the features.
+        """
 
     def step(self, tokens: NDArray[np.int64], state: State) -> tuple[NDArray[np.float32], State]:
         """Feed one token to each row.

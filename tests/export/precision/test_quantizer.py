@@ -77,6 +77,6 @@ def test_a_large_bias_beside_tiny_weights_does_not_overflow(largest: float) -> N
 
 def test_ranges_are_those_of_all_batches() -> None:
     model = product(np.eye(2, dtype=np.float32), np.zeros(2, np.float32))
-    batches = [np.array([[1, 2]], np.float32), np.array([[-3, 0.5]], np.float32)]
+    batches = [(np.array([[1, 2]], np.float32),), (np.array([[-3, 0.5]], np.float32),)]
     found = observe(model, ["x", "y"], batches)
     assert found == {"x": ActivationRange(-3, 2), "y": ActivationRange(-3, 2)}

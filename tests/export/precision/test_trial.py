@@ -82,17 +82,19 @@ def test_label_f1_is_not_defined_where_nothing_is_true(corpus: Corpus) -> None:
 
 
 def test_calibration_films_are_training_films(corpus: Corpus) -> None:
-    found = calibration_films(corpus, PREPROCESSING, 5)
+    found = calibration_films(corpus, PREPROCESSING, 5).pixels
     training = [film(corpus, number) for number in range(8)]
     assert len(found) == 5
     assert all(any((each == other).all() for other in training) for each in found)
-    np.testing.assert_array_equal(found, calibration_films(corpus, PREPROCESSING, 5))
-    assert len(calibration_films(corpus, PREPROCESSING, 100)) == 8
+    np.testing.assert_array_equal(found, calibration_films(corpus, PREPROCESSING, 5).pixels)
+    assert len(calibration_films(corpus, PREPROCESSING, 100).pixels) == 8
 
 
 def test_calibration_films_are_those_of_the_run(corpus: Corpus) -> None:
     damage(corpus, 3)
     found = calibration_films(corpus, PREPROCESSING, 5, {"SQ2", "SQ3", "SQ12"})
-    np.testing.assert_array_equal(found, [film(corpus, 2)])
+    np.testing.assert_array_equal(found.pixels, [film(corpus, 2)])
+    (row,) = (row for row in corpus.split("train") if row.study_id == "SQ2")
+    assert found.indications == (row.indication,)
     with pytest.raises(InputError, match="no film to calibrate int8 with"):
         calibration_films(corpus, PREPROCESSING, 5, {"SQ3"})

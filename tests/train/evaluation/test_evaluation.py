@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocoevalcap.bleu.bleu import Bleu
 
+from cxrscribe.cleaning import clean, comparable
 from cxrscribe.settings import BeamSettings
-from cxrscribe_train.cleaning import clean, comparable
 from cxrscribe_train.evaluation import evaluation as module
 from cxrscribe_train.evaluation.evaluation import (
     COLUMNS,

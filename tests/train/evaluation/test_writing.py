@@ -22,12 +22,22 @@ if TYPE_CHECKING:
 class Listener:
     """A model of a test whose report says what it was given: the rounded feature, or the patient's text."""
 
+    ablations: tuple[Ablation, ...] = (Ablation.WITHOUT_FILM,)
+
     def from_films(self, films: Sequence[Film], settings: BeamSettings) -> Iterator[Words]:
         return ((film.indication or "silence", film.comparison or "silence") for film in films)
 
-    def from_features(self, features: NDArray[np.float32], settings: BeamSettings) -> Iterator[Words]:
+    def from_features(
+        self,
+        features: NDArray[np.float32],
+        settings: BeamSettings,
+        indications: Sequence[str] | None = None,
+    ) -> Iterator[Words]:
         assert features.dtype == np.float32
-        return ((f"{row[0]:.1f}",) for row in features)
+        if Ablation.WITHOUT_TEXT not in self.ablations:
+            return ((f"{row[0]:.1f}",) for row in features)
+        assert indications is not None
+        return ((f"{row[0]:.1f}", text) for row, text in zip(features, indications, strict=True))
 
     def encode(self, films: Sequence[Film]) -> NDArray[np.float32]:
         return np.array([[int(film.image_id)] for film in films], np.float32)
@@ -46,6 +56,18 @@ def test_without_film_every_film_has_the_mean_of_the_first_ones() -> None:
     mean = sum(range(FILMS_OF_THE_MEAN)) / FILMS_OF_THE_MEAN
     reports = write_without(MODEL, Ablation.WITHOUT_FILM, FILMS, BeamSettings(), None)
     assert reports == [(f"{mean:.1f}",)] * len(FILMS)
+
+
+class Reader(Listener):
+    """One that reads the patient's text beside the film."""
+
+    ablations = (Ablation.WITHOUT_FILM, Ablation.WITHOUT_TEXT)
+
+
+def test_without_film_a_model_that_reads_still_has_each_patients_text() -> None:
+    films = [replace(film, indication=f"cough {place % 2}") for place, film in enumerate(FILMS[:3])]
+    reports = write_without(cast("ReportModel", Reader()), Ablation.WITHOUT_FILM, films, BeamSettings(), None)
+    assert reports == [("1.0", "cough 0"), ("1.0", "cough 1"), ("1.0", "cough 0")]
 
 
 def test_features_that_are_there_are_not_made_again() -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Final
 
+from cxrscribe.cleaning import clean, comparable
 from cxrscribe_train.atomic import write_atomically
-from cxrscribe_train.cleaning import clean, comparable
 
 SUMMARY_FILE: Final = "summary.json"
 

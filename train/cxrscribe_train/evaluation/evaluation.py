@@ -8,9 +8,9 @@ from typing import Final
 
 import numpy as np
 
+from cxrscribe.cleaning import comparable
 from cxrscribe.settings import BeamSettings
 from cxrscribe.vocabulary import readable
-from cxrscribe_train.cleaning import comparable
 from cxrscribe_train.evaluation.constant import TrainingSample, by_frequency
 from cxrscribe_train.evaluation.metrics.bleu import Words
 from cxrscribe_train.evaluation.metrics.bootstrap import Resamples

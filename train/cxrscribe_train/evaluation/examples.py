@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from cxrscribe_train.cleaning import comparable
+from cxrscribe.cleaning import comparable
 from cxrscribe_train.evaluation.evaluation import Written
 from cxrscribe_train.evaluation.metrics.similarity import rouge_l
 

@@ -18,6 +18,7 @@ from cxrscribe.bundle.manifest import MANIFEST_NAME, Manifest
 from cxrscribe.disclaimer import disclaimer_of
 from cxrscribe.errors import FilmError, InputError
 from cxrscribe.films.preprocess import Preprocessing
+from cxrscribe.indications import Indications
 from cxrscribe.settings import BeamSettings
 from cxrscribe_train.evaluation.metrics.bleu import Words
 from cxrscribe_train.evaluation.subject import Film
@@ -87,10 +88,21 @@ class ReportModel(Protocol):
         """The inputs that it has and can be asked to do without."""
 
     def from_films(self, films: Sequence[Film], settings: BeamSettings) -> Iterator[Words | FilmError]:
-        """One report a film, in order; that film's error where it can't be read."""
+        """One report a film, in order; that film's error where it can't be read.
 
-    def from_features(self, features: NDArray[np.float32], settings: BeamSettings) -> Iterator[Words]:
-        """One report a row of `features`, float32 [N, F]."""
+        A model that reads the patient's text gets each film's INDICATION.
+        """
+
+    def from_features(
+        self,
+        features: NDArray[np.float32],
+        settings: BeamSettings,
+        indications: Sequence[str] | None = None,
+    ) -> Iterator[Words]:
+        """One report a row of `features`, float32 [N, F].
+
+        `indications`: the text of each patient, for a model that reads one; None where nothing is known.
+        """
 
     def encode(self, films: Sequence[Film]) -> NDArray[np.float32]:
         """Features float32 [n, F] of films that can be read."""
@@ -140,15 +152,23 @@ class BundleModel:
         )
         self.disclaimer = self._reporter.disclaimer
         self.settings = self._manifest.settings
-        self.ablations = (Ablation.WITHOUT_FILM,)
+        self.ablations = _ablations(reads_text=self._reporter.reads_indications)
         self.preprocessing = self._manifest.preprocessing
 
     def from_films(self, films: Sequence[Film], settings: BeamSettings) -> Iterator[Words | FilmError]:
-        for report in self._reporter.report_stream([film.path for film in films if film.path], settings):
+        there = [(film.path, film.indication) for film in films if film.path]
+        told = [indication for _, indication in there] if self._reporter.reads_indications else None
+        for report in self._reporter.report_stream([path for path, _ in there], settings, indications=told):
             yield report if isinstance(report, FilmError) else self._words(report.tokens)
 
-    def from_features(self, features: NDArray[np.float32], settings: BeamSettings) -> Iterator[Words]:
-        for report in self._reporter.decode_stream(features, settings):
+    def from_features(
+        self,
+        features: NDArray[np.float32],
+        settings: BeamSettings,
+        indications: Sequence[str] | None = None,
+    ) -> Iterator[Words]:
+        told = indications if self._reporter.reads_indications else None
+        for report in self._reporter.decode_stream(features, settings, indications=told):
             yield self._words(report.tokens)
 
     def encode(self, films: Sequence[Film]) -> NDArray[np.float32]:
@@ -186,7 +206,8 @@ class RunModel:
         )
         self.disclaimer = disclaimer_of(drawn=self._run.corpus.drawn)
         self.settings: BeamSettings = self._run.settings
-        self.ablations = (Ablation.WITHOUT_FILM,)
+        self._indications = Indications(self._run.patient_text())
+        self.ablations = _ablations(reads_text=self._indications.text is not None)
         self.preprocessing: Preprocessing = self._run.preprocessing
 
     def from_films(self, films: Sequence[Film], settings: BeamSettings) -> Iterator[Words | FilmError]:
@@ -194,13 +215,16 @@ class RunModel:
         from cxrscribe_train.features import encode_batch
 
         encoder = self._run.encoder()
-        read = read_films([(film.image_id, film.path) for film in films if film.path], self.preprocessing)
-        while batch := [film for _, film in islice(read, _FILMS_AT_ONCE)]:
-            readable = [film for film in batch if not isinstance(film, DamagedFilm)]
-            reports = iter(
-                self.from_features(encode_batch(encoder, np.stack(readable)), settings) if readable else ()
-            )
-            for film in batch:
+        there = [film for film in films if film.path]
+        told = iter([film.indication for film in there])
+        read = read_films([(film.image_id, film.path) for film in there if film.path], self.preprocessing)
+        while batch := list(zip([film for _, film in islice(read, _FILMS_AT_ONCE)], told, strict=False)):
+            readable = [(film, text) for film, text in batch if not isinstance(film, DamagedFilm)]
+            reports: Iterator[Words] = iter(())
+            if readable:
+                features = encode_batch(encoder, np.stack([film for film, _ in readable]))
+                reports = self.from_features(features, settings, [text for _, text in readable])
+            for film, _ in batch:
                 yield FilmError(film.reason) if isinstance(film, DamagedFilm) else next(reports)
 
     def encode(self, films: Sequence[Film]) -> NDArray[np.float32]:
@@ -211,11 +235,18 @@ class RunModel:
         pixels = [film for _, film in read if not isinstance(film, DamagedFilm)]
         return encode_batch(self._run.encoder(), np.stack(pixels))
 
-    def from_features(self, features: NDArray[np.float32], settings: BeamSettings) -> Iterator[Words]:
+    def from_features(
+        self,
+        features: NDArray[np.float32],
+        settings: BeamSettings,
+        indications: Sequence[str] | None = None,
+    ) -> Iterator[Words]:
         from cxrscribe.search.decoding import decode_stream
 
         vocabulary = self._run.vocabulary
-        for report in decode_stream(self._step, vocabulary, features, settings):
+        told = indications if self._indications.text is not None else None
+        starts = np.hstack((features, self._indications.of_each(told, len(features))))
+        for report in decode_stream(self._step, vocabulary, starts, settings):
             yield tuple(vocabulary.decode(report.tokens))
 
     def __enter__(self) -> RunModel:
@@ -225,6 +256,11 @@ class RunModel:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         return None
+
+
+def _ablations(*, reads_text: bool) -> tuple[Ablation, ...]:
+    """What a model can be asked to do without."""
+    return (Ablation.WITHOUT_FILM, Ablation.WITHOUT_TEXT) if reads_text else (Ablation.WITHOUT_FILM,)
 
 
 def _choose_paddle_device(device: str) -> None:

@@ -10,8 +10,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, TypeVar
 
+from cxrscribe.cleaning import clean, comparable
 from cxrscribe.errors import InputError
-from cxrscribe_train.cleaning import clean, comparable
 from cxrscribe_train.corpus.table import Corpus, CorpusRow
 from cxrscribe_train.evaluation.metrics.bleu import Words
 from cxrscribe_train.evaluation.metrics.finding_set import FindingSet, placed

@@ -65,19 +65,25 @@ def write_without(
 ) -> list[Words]:
     """The reports that the model writes for films that can be read, without one of its inputs.
 
-    Without film every film has the mean features of the first ones, so that all get one report. Without text
-    the films come without indication and comparison.
+    Without film every film has the mean features of the first ones: all get one report, or one a text, of a
+    model that reads the patient's. Without text the films come without indication and comparison.
     """
     if ablation is Ablation.WITHOUT_FILM:
         some = films[:FILMS_OF_THE_MEAN]
         features = model.encode(some) if encoded is None else encoded.rows_of(one.image_id for one in some)
-        (report,) = model.from_features(features.mean(axis=0, keepdims=True, dtype=np.float32), settings)
-        return [report] * len(films)
+        mean = features.mean(axis=0, keepdims=True, dtype=np.float32)
+        if Ablation.WITHOUT_TEXT not in model.ablations:
+            (report,) = model.from_features(mean, settings)
+            return [report] * len(films)
+        texts = list(dict.fromkeys(film.indication for film in films))
+        reports = model.from_features(mean.repeat(len(texts), axis=0), settings, texts)
+        of_text = dict(zip(texts, reports, strict=True))
+        return [of_text[film.indication] for film in films]
     silent = [replace(film, indication="", comparison="") for film in films]
-    reports = list(_reports(model, silent, settings, encoded))
-    if any(isinstance(report, FilmError) for report in reports):
+    written = list(_reports(model, silent, settings, encoded))
+    if any(isinstance(report, FilmError) for report in written):
         raise InputError("a film that could be read before can't be read any more; evaluate again")
-    return [report for report in reports if not isinstance(report, FilmError)]
+    return [report for report in written if not isinstance(report, FilmError)]
 
 
 def _reports(
@@ -85,4 +91,5 @@ def _reports(
 ) -> Iterator[Words | FilmError]:
     if encoded is None:
         return model.from_films(films, settings)
-    return model.from_features(encoded.rows_of(film.image_id for film in films), settings)
+    rows = encoded.rows_of(film.image_id for film in films)
+    return model.from_features(rows, settings, [film.indication for film in films])

@@ -74,11 +74,14 @@ class TrainingState:
     step: int = 0
     train_loss: TokenLoss = field(default_factory=TokenLoss)
     history: tuple[EpochRecord, ...] = ()
+    since: int = 0
+    """The epoch from which on losses are measured as they are now: what was before isn't compared."""
 
     @property
     def best(self) -> EpochRecord | None:
-        """The finished epoch with the lowest validation loss, the first of equals."""
-        return min(self.history, key=lambda record: record.val_loss, default=None)
+        """The finished epoch with the lowest validation loss, of those since `since`; the first of equals."""
+        compared = (record for record in self.history if record.epoch >= self.since)
+        return min(compared, key=lambda record: record.val_loss, default=None)
 
     @property
     def epochs_without_gain(self) -> int:

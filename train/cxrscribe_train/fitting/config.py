@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from cxrscribe.cleaning import CLEANING
 from cxrscribe.errors import InputError
 from cxrscribe.films.rules import PngRange
-from cxrscribe_train.cleaning import CLEANING
 from cxrscribe_train.fitting.augmentation import Augmentation
+from cxrscribe_train.fitting.context_config import ContextConfig
 
 OptionValue = int | float | str
 
@@ -92,6 +93,10 @@ class FitConfig:
     word_loss: float = _option(
         1.0, "End to end: weight of telling the report's words from the features alone."
     )
+    finding_weight: float = _option(
+        1.0, "In the last epochs: how many times a word of a sentence that states a finding counts."
+    )
+    finding_weight_epochs: int = _option(0, "How many epochs, the last ones, finding_weight holds in.")
     clip_norm: float = _option(5.0, "Largest global norm of the gradients.")
     patience: int = _option(5, "Stop after this many epochs without a better validation loss; 0: never.")
     calibration_films: int = _option(
@@ -103,11 +108,12 @@ class FitConfig:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "processes"):
             _require(getattr(self, name) >= 1, "fit", name, getattr(self, name), "give at least 1")
-        for name in ("learning_rate", "clip_norm"):
+        for name in ("learning_rate", "clip_norm", "finding_weight"):
             _require(getattr(self, name) > 0, "fit", name, getattr(self, name), "give a number above 0")
         for name in (
             "final_learning_rate",
             "memory_loss",
+            "finding_weight_epochs",
             "finding_loss",
             "word_loss",
             "warmup_steps",
@@ -125,6 +131,20 @@ class FitConfig:
             "give 0 to less than 1",
         )
         _require(
+            (self.finding_weight == 1.0) == (self.finding_weight_epochs == 0),
+            "fit",
+            "finding_weight_epochs",
+            self.finding_weight_epochs,
+            f"finding_weight is {self.finding_weight}: give both, such as 3 and 10, or neither",
+        )
+        _require(
+            self.finding_weight_epochs <= self.epochs,
+            "fit",
+            "finding_weight_epochs",
+            self.finding_weight_epochs,
+            f"give no more than epochs, {self.epochs}",
+        )
+        _require(
             self.batch_size % self.processes == 0,
             "fit",
             "batch_size",
@@ -136,7 +156,15 @@ class FitConfig:
 # What a config file that doesn't speak of a setting was written with, where that isn't today's default:
 # settings that came later. Files of runs with these values don't name them, so that older checkpoints still
 # fit.
-_BEFORE_IT_CAME: Final = {("text", "cleaning"): 1}
+_BEFORE_IT_CAME: Final = {
+    ("text", "cleaning"): 1,
+    ("fit", "finding_weight"): 1.0,
+    ("fit", "finding_weight_epochs"): 0,
+    ("context", "context"): "none",
+    ("context", "patient_size"): 48,
+    ("context", "context_size"): 128,
+    ("context", "text_dropout"): 0.2,
+}
 
 # What only an end-to-end training asks for, with its defaults.
 _END_TO_END_ONLY: Final = {
@@ -162,9 +190,12 @@ class TrainingConfig:
     text: TextConfig = field(default_factory=TextConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     augmentation: Augmentation = field(default_factory=Augmentation)
+    context: ContextConfig = field(default_factory=ContextConfig)
 
     def __post_init__(self) -> None:
         if self.end_to_end:
+            remedy = "tags are told from features: train on features, or with --context patient"
+            _require(not self.context.has_tags, "context", "context", self.context.context, remedy)
             return
         for (section, name), default in _END_TO_END_ONLY.items():
             value = getattr(getattr(self, section), name)

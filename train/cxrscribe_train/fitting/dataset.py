@@ -11,12 +11,13 @@ import numpy as np
 import paddle
 from numpy.typing import NDArray
 
+from cxrscribe.cleaning import CLEANING, clean
 from cxrscribe.errors import InputError
-from cxrscribe.vocabulary import END, PAD, START, Vocabulary
-from cxrscribe_train.cleaning import CLEANING, clean
+from cxrscribe.vocabulary import END, PAD, SENTENCE_END, START, Vocabulary
 from cxrscribe_train.corpus.table import Corpus
 from cxrscribe_train.fitting.augmentation import Augmentation
 from cxrscribe_train.fitting.hints import read_hints
+from cxrscribe_train.labeller import label_words
 
 # Enough to find like lengths, few enough for batches to differ from epoch to epoch.
 POOL_BATCHES: Final = 16
@@ -24,7 +25,7 @@ POOL_BATCHES: Final = 16
 
 @dataclass(frozen=True)
 class Examples:
-    """Images of one split, each with the words of its report.
+    """Images of one split, each with the words of its report, what the radiologist was told, and its study.
 
     `without_image` and `without_findings` count the rows that were left out.
     """
@@ -33,6 +34,8 @@ class Examples:
     words: tuple[tuple[str, ...], ...]
     without_image: int = 0
     without_findings: int = 0
+    indications: tuple[str, ...] = ()
+    studies: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.image_ids)
@@ -46,6 +49,8 @@ class Examples:
             tuple(self.words[index] for index in chosen),
             self.without_image,
             self.without_findings,
+            tuple(self.indications[index] for index in chosen),
+            tuple(self.studies[index] for index in chosen),
         )
 
 
@@ -61,7 +66,7 @@ def read_examples(corpus: Corpus, split: str, *, need_file: bool, cleaning: int 
     Raises:
         InputError: nothing is left.
     """
-    image_ids, words = [], []
+    rows, words = [], []
     without_image = without_findings = 0
     for row in corpus.split(split):
         tokens = clean(row.findings, cleaning)
@@ -70,15 +75,22 @@ def read_examples(corpus: Corpus, split: str, *, need_file: bool, cleaning: int 
         elif not tokens:
             without_findings += 1
         else:
-            image_ids.append(row.image_id)
+            rows.append(row)
             words.append(tuple(tokens))
-    if not image_ids:
+    if not rows:
         raise InputError(
             f"the split {split!r} of {corpus.root} has no image with FINDINGS ({without_image} rows without "
             f"image, {without_findings} without FINDINGS); training needs a train and a val split: make the "
             "corpus again"
         )
-    return Examples(tuple(image_ids), tuple(words), without_image, without_findings)
+    return Examples(
+        tuple(row.image_id for row in rows),
+        tuple(words),
+        without_image,
+        without_findings,
+        tuple(row.indication for row in rows),
+        tuple(row.study_id for row in rows),
+    )
 
 
 @dataclass(frozen=True)
@@ -91,12 +103,14 @@ class ReportTokens:
             should not learn to stop in the middle.
         lengths: int64 [N], real targets of each report.
         hints: uint8 [N, findings + V], the findings and words of each report.
+        stating: bool [N, T], the targets in sentences that state a finding, their `.` included.
     """
 
     inputs: NDArray[np.int64]
     targets: NDArray[np.int64]
     lengths: NDArray[np.int64]
     hints: NDArray[np.uint8]
+    stating: NDArray[np.bool_]
 
     @classmethod
     def of(cls, words: Sequence[Sequence[str]], vocabulary: Vocabulary, max_tokens: int) -> ReportTokens:
@@ -112,11 +126,39 @@ class ReportTokens:
         inputs = np.full_like(targets, PAD)
         inputs[:, :1] = START
         inputs[:, 1:] = np.where(targets[:, 1:] == PAD, PAD, targets[:, :-1])
-        return cls(inputs, targets, lengths, read_hints(words, vocabulary))
+        stating = np.zeros(targets.shape, np.bool_)
+        for marks, report in zip(stating, words, strict=True):
+            of_report = _stating(report)[: targets.shape[1]]
+            marks[: len(of_report)] = of_report
+        return cls(inputs, targets, lengths, read_hints(words, vocabulary), stating)
+
+    def weights(
+        self, rows: NDArray[np.int64], finding_weight: float, longest: int | None = None
+    ) -> NDArray[np.float32]:
+        """How often each target of these reports counts: float32 [n, longest], 0 for padding.
+
+        1, and `finding_weight` in sentences that state a finding.
+        """
+        real = self.targets[rows, :longest] != PAD
+        counted = np.where(self.stating[rows, :longest], np.float32(finding_weight), np.float32(1))
+        weights: NDArray[np.float32] = np.where(real, counted, np.float32(0))
+        return weights
 
     def digest(self) -> str:
         """sha256 of all targets: two trainings on the same reports share it."""
         return hashlib.sha256(self.targets.tobytes() + self.lengths.tobytes()).hexdigest()
+
+
+def _stating(report: Sequence[str]) -> list[bool]:
+    """Of each word, whether its sentence states a finding."""
+    found: list[bool] = []
+    sentence: list[str] = []
+    for word in report:
+        sentence.append(word)
+        if word == SENTENCE_END:
+            found += [bool(label_words(sentence))] * len(sentence)
+            sentence = []
+    return found + [bool(label_words(sentence))] * len(sentence)
 
 
 class ReportDataset(paddle.io.Dataset):

@@ -16,18 +16,20 @@ from pathlib import Path
 
 import numpy as np
 import paddle
+from numpy.typing import NDArray
 
 from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.errors import CxrscribeError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_models import FilmEncoder, ReportDecoder
+from cxrscribe_train.context.known import Known
 from cxrscribe_train.fitting.calibration import calibrate
 from cxrscribe_train.fitting.checkpoint import EpochRecord, TrainingState, load_checkpoint, save_checkpoint
 from cxrscribe_train.fitting.config import FitConfig, TrainingConfig
 from cxrscribe_train.fitting.dataset import EpochSampler, ReportDataset, ReportTokens
 from cxrscribe_train.fitting.hints import FeatureHints, MemoryHints
 from cxrscribe_train.fitting.loss import TokenLoss, summed_token_loss
-from cxrscribe_train.fitting.network import ReportNetwork, initialize
+from cxrscribe_train.fitting.network import ReportNetwork, initialize, initialize_context
 from cxrscribe_train.fitting.parallel import Alone, Exchange
 from cxrscribe_train.fitting.schedule import WarmUpCosine
 from cxrscribe_train.fitting.step_vector import StepVector
@@ -39,8 +41,8 @@ class TrainingJob:
     """All that a process of a training has to know.
 
     `train_inputs` and `val_inputs` are `.npy` files, films uint8 [N, H, W] or features float32 [N, F], in
-    the order of `train` and `val`. `fingerprint` holds digests of what a resumed training must find
-    unchanged, by name.
+    the order of `train` and `val`. `known` is what a context is told of them. `fingerprint` holds digests of
+    what a resumed training must find unchanged, by name.
     """
 
     config: TrainingConfig
@@ -52,6 +54,7 @@ class TrainingJob:
     val: ReportTokens
     checkpoint: Path
     fingerprint: tuple[tuple[str, str], ...]
+    known: Known | None = None
 
     @property
     def batch_size(self) -> int:
@@ -105,8 +108,19 @@ class Trainer:
     def finished(self) -> bool:
         """Whether all epochs are done, or validation has not improved for `patience` epochs."""
         fit = self._job.config.fit
-        stale = 0 < fit.patience <= self.state.epochs_without_gain
+        stale = 0 < fit.patience <= self.state.epochs_without_gain and self.state.since == self._last_phase
         return stale or self.state.epoch >= fit.epochs
+
+    @property
+    def _last_phase(self) -> int:
+        """The epoch from which on sentences that state a finding weigh more; 0 where they never do."""
+        fit = self._job.config.fit
+        return fit.epochs - fit.finding_weight_epochs if fit.finding_weight_epochs else 0
+
+    @property
+    def _finding_weight(self) -> float:
+        """How often a word of such a sentence counts in the present epoch."""
+        return self._job.config.fit.finding_weight if self.state.epoch >= self._last_phase else 1.0
 
     def run(self, stop: Callable[[], bool], on_epoch: Callable[[], None]) -> bool:
         """Train until finished or until `stop` is true after a step.
@@ -162,10 +176,13 @@ class Trainer:
         """One step; returns whether any process was asked to stop."""
         fit, state = self._job.config.fit, self.state
         _seed_step(fit.seed, state.step, self.exchange.rank)
-        count = int(self._job.train.lengths[self._sampler.whole_batch(state.batch)].sum())
+        batch = self._sampler.whole_batch(state.batch)
+        own = batch[self.exchange.rank :: self.exchange.processes]
+        count = self._count(self._job.train, batch)
         features = self.network.features(inputs)
-        states = self.network.decoder.states(features, tokens)
-        loss = summed_token_loss(self.network.decoder.logits(states), targets, fit.label_smoothing)
+        states = self.network.decoder.states(features, tokens, *self._known(batch))
+        weights = self._weights(self._job.train, own, targets.shape[1])
+        loss = summed_token_loss(self.network.decoder.logits(states), targets, fit.label_smoothing, weights)
         taught = loss + self.network.hint_loss(features, states, targets, hints)
         (taught / count).backward()
         total, stops = self.vector.exchange_step(self.exchange, float(loss), float(stop())).tolist()
@@ -176,6 +193,35 @@ class Trainer:
         train_loss = state.train_loss + TokenLoss(total, count)
         self.state = replace(state, batch=state.batch + 1, step=state.step + 1, train_loss=train_loss)
         return stops > 0
+
+    def _known(self, batch: NDArray[np.int64]) -> tuple[paddle.Tensor, ...]:
+        """Patients' numbers, and tags if any, of this process's share of a batch; nothing without context.
+
+        Some texts are taken away, whole: so the decoder learns to do without. Which ones follows from the
+        seed and the step, however many processes there are.
+        """
+        known, fit = self._job.known, self._job.config.fit
+        if known is None:
+            return ()
+        random = np.random.default_rng((fit.seed, self.state.step))
+        kept = random.random(len(batch)) >= self._job.config.context.text_dropout
+        parts = [known.train[batch] * kept[:, np.newaxis].astype(np.float32)]
+        if known.tags is not None:
+            parts.append(known.tags.out_of_fold[batch])
+        share = slice(self.exchange.rank, None, self.exchange.processes)
+        return tuple(paddle.to_tensor(part[share]) for part in parts)
+
+    def _weights(self, reports: ReportTokens, rows: NDArray[np.int64], longest: int) -> paddle.Tensor | None:
+        """How often each target counts in the present epoch, float32 [n, longest]; None for once each."""
+        if self._finding_weight == 1.0:
+            return None
+        return paddle.to_tensor(reports.weights(rows, self._finding_weight, longest))
+
+    def _count(self, reports: ReportTokens, rows: NDArray[np.int64]) -> float:
+        """The number of targets of these reports, weighted as in the present epoch."""
+        if self._finding_weight == 1.0:
+            return int(reports.lengths[rows].sum())
+        return float(reports.weights(rows, self._finding_weight).sum())
 
     def _calibrate(self) -> None:
         """Measure the batch-norm statistics on training films as they are, without augmentation."""
@@ -202,16 +248,21 @@ class Trainer:
             self._job.val.lengths, kind="stable"
         )  # batches of like lengths hold little padding
         own = by_length[self.exchange.rank :: self.exchange.processes].tolist()
-        total, count = 0.0, 0
+        total, count = 0.0, 0.0
         with paddle.no_grad():
             for start in range(0, len(own), self._job.batch_size):
                 rows = own[start : start + self._job.batch_size]
                 batch = self._val.collate([self._val[row] for row in rows])
                 inputs, tokens, targets, _ = (paddle.to_tensor(array) for array in batch)
-                total += float(summed_token_loss(self.network(inputs, tokens), targets))
-                count += int(self._job.val.lengths[rows].sum())
+                known = self._job.known
+                patient = () if known is None else (paddle.to_tensor(known.val[rows]),)
+                chosen = np.array(rows, np.int64)
+                weights = self._weights(self._job.val, chosen, targets.shape[1])
+                logits = self.network(inputs, tokens, *patient)
+                total += float(summed_token_loss(logits, targets, weights=weights))
+                count += self._count(self._job.val, chosen)
         total, tokens_seen = self.exchange.sum(np.array([total, count], np.float32)).tolist()
-        return TokenLoss(total, int(tokens_seen)).mean
+        return TokenLoss(total, tokens_seen).mean
 
     def _close_epoch(self, val_loss: float, seconds: float) -> None:
         state = self.state
@@ -224,7 +275,12 @@ class Trainer:
             learning_rate=float(self._scheduler.get_lr()),
             seconds=round(seconds, 3),
         )
-        self.state = TrainingState(epoch=state.epoch + 1, step=state.step, history=(*state.history, record))
+        self.state = TrainingState(
+            epoch=state.epoch + 1,
+            step=state.step,
+            history=(*state.history, record),
+            since=self._last_phase if state.epoch >= self._last_phase else 0,
+        )
 
     def _check_finite(self, what: str, loss: float) -> None:
         if not math.isfinite(loss):
@@ -240,10 +296,12 @@ def new_network(job: TrainingJob, encoder: FilmEncoder | None = None) -> ReportN
     paddle.seed(fit.seed)
     decoder = ReportDecoder(architecture)
     memory = MemoryHints(architecture.hidden_size, fit.memory_loss) if fit.memory_loss else None
+    features = None if job.config.end_to_end else np.load(job.train_inputs)
+    initialize(decoder, features)
+    if decoder.context is not None and job.known is not None:
+        initialize_context(decoder.context, job.known, features)
     if not job.config.end_to_end:
-        initialize(decoder, np.load(job.train_inputs))
         return ReportNetwork(decoder, memory_hints=memory)
-    initialize(decoder)
     if fit.finding_loss == fit.word_loss == 0.0:
         return ReportNetwork(decoder, encoder, memory_hints=memory)
     sizes = architecture.feature_size, architecture.vocabulary_size

@@ -12,10 +12,10 @@ from cxrscribe.vocabulary import PAD
 
 @dataclass(frozen=True)
 class TokenLoss:
-    """A sum of token losses (natural logarithm) and the number of tokens behind it."""
+    """A sum of token losses (natural logarithm) and the number of tokens behind it, weighted alike."""
 
     total: float = 0.0
-    tokens: int = 0
+    tokens: float = 0
 
     def __add__(self, other: TokenLoss) -> TokenLoss:
         return TokenLoss(self.total + other.total, self.tokens + other.tokens)
@@ -27,7 +27,10 @@ class TokenLoss:
 
 
 def summed_token_loss(
-    logits: paddle.Tensor, targets: paddle.Tensor, label_smoothing: float = 0.0
+    logits: paddle.Tensor,
+    targets: paddle.Tensor,
+    label_smoothing: float = 0.0,
+    weights: paddle.Tensor | None = None,
 ) -> paddle.Tensor:
     """Sum of the cross-entropy over all targets that are not `<pad>`.
 
@@ -36,13 +39,16 @@ def summed_token_loss(
         targets: int64 [N, T].
         label_smoothing: the share of each target's probability that is spread over all words. Written out
             here, as `paddle.nn.functional.cross_entropy` can't smooth and ignore padding at once.
+        weights: float32 [N, T], how often each target counts; None for once.
 
     Returns:
         float32, rank 0.
     """
-    if label_smoothing == 0.0:
+    if label_smoothing == 0.0 and weights is None:
         return F.cross_entropy(logits, targets, ignore_index=PAD, reduction="sum")
     real = paddle.cast(targets != PAD, logits.dtype)  # [N, T]
+    if weights is not None:
+        real = real * weights
     log_probs = F.log_softmax(logits, axis=-1)
     of_target = paddle.take_along_axis(log_probs, paddle.unsqueeze(targets, -1), axis=-1, broadcast=False)
     smoothed = (1.0 - label_smoothing) * paddle.squeeze(of_target, -1) + label_smoothing * log_probs.mean(-1)

@@ -9,7 +9,8 @@ import numpy as np
 import paddle
 from numpy.typing import NDArray
 
-from cxrscribe_models import FilmEncoder, ReportDecoder
+from cxrscribe_models import FilmEncoder, ReportContext, ReportDecoder
+from cxrscribe_train.context.known import Known
 from cxrscribe_train.fitting.hints import FeatureHints, MemoryHints
 
 # Pooled features have much in common and little that is one film's own. The projection starts this many times
@@ -41,17 +42,20 @@ class ReportNetwork(paddle.nn.Layer):
         """Features float32 [N, F] of films uint8 [N, H, W]; features stay as they are."""
         return inputs if self.encoder is None else self.encoder(inputs)
 
-    def forward(self, inputs: paddle.Tensor, tokens: paddle.Tensor) -> paddle.Tensor:
+    def forward(
+        self, inputs: paddle.Tensor, tokens: paddle.Tensor, patient: paddle.Tensor | None = None
+    ) -> paddle.Tensor:
         """Logits of every next word.
 
         Args:
             inputs: films uint8 [N, H, W], or features float32 [N, F].
             tokens: int64 [N, T].
+            patient: float32 [N, P], for a decoder with a context.
 
         Returns:
             float32 [N, T, V].
         """
-        return self.decoder(self.features(inputs), tokens)
+        return self.decoder(self.features(inputs), tokens, patient)
 
     def hint_loss(
         self, features: paddle.Tensor, states: paddle.Tensor, targets: paddle.Tensor, hints: paddle.Tensor
@@ -90,9 +94,42 @@ def initialize(decoder: ReportDecoder, features: NDArray[np.float32] | None = No
     if features is None:
         projection.weight.set_value(drawn * np.float32(_IMAGE_GAIN))
         return
-    mean, deviation = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
-    # A feature that hardly varies must not have its rounding noise blown up.
+    _standardize(projection, features)
+
+
+def initialize_context(
+    context: ReportContext, known: Known, features: NDArray[np.float32] | None = None
+) -> None:
+    """Start a context standardized: film, patient and tags with an equal share, whatever their units.
+
+    Args:
+        context: the layer to start; its tags get the weights that were fitted.
+        known: what is known of the training films.
+        features: float32 [N, F] of training films, where they are known before the training.
+    """
+    parts = [(context.film, features), (context.patient, known.train)]
+    if context.tags is not None and context.tagged is not None and known.tags is not None:
+        context.tags.weight.set_value(known.tags.weight)
+        context.tags.bias.set_value(known.tags.bias)
+        parts.append((context.tagged, known.tags.out_of_fold))
+    for layer, values in parts:
+        paddle.nn.initializer.Normal(0.0, 1.0 / math.sqrt(layer.weight.shape[0]))(layer.weight)
+        if values is None:
+            layer.weight.set_value(layer.weight.numpy() * np.float32(_IMAGE_GAIN))
+        else:
+            _standardize(layer, values)
+
+
+def _standardize(layer: paddle.nn.Linear, values: NDArray[np.float32]) -> None:
+    """Let a layer's weights, drawn for numbers of unit scale, meet `values` [N, n] as if they had it.
+
+    A layer without bias takes them as they are centred: zeros stay zeros.
+    """
+    drawn = layer.weight.numpy()
+    mean, deviation = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
+    # A number that hardly varies must not have its rounding noise blown up.
     least = max(_LEAST_DEVIATION * float(deviation.mean()), float(np.finfo(np.float32).tiny))
     standardizing = drawn / np.maximum(deviation, least)[:, None]
-    projection.weight.set_value(standardizing.astype(np.float32))
-    projection.bias.set_value((-mean @ standardizing).astype(np.float32))
+    layer.weight.set_value(standardizing.astype(np.float32))
+    if layer.bias is not None:
+        layer.bias.set_value((-mean @ standardizing).astype(np.float32))

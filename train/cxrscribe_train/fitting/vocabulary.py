@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from cxrscribe.cleaning import DEIDENTIFIED
 from cxrscribe.errors import InputError
 from cxrscribe.vocabulary import SPECIAL_TOKENS, Vocabulary
-from cxrscribe_train.cleaning import DEIDENTIFIED
 
 
 def build_vocabulary(token_lists: Iterable[Sequence[str]], min_count: int = 2) -> Vocabulary:

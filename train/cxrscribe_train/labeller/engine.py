@@ -10,8 +10,8 @@ from functools import lru_cache
 from itertools import groupby, pairwise, zip_longest
 from typing import Final, TypeAlias
 
+from cxrscribe.cleaning import COMMAS, clean
 from cxrscribe.vocabulary import SENTENCE_END
-from cxrscribe_train.cleaning import COMMAS, clean
 from cxrscribe_train.findings import FindingKind, Severity
 from cxrscribe_train.labeller import negation, terms
 from cxrscribe_train.labeller.phrase import STATES, compile_phrases

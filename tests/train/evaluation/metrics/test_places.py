@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from cxrscribe_train.cleaning import clean
+from cxrscribe.cleaning import clean
 from cxrscribe_train.evaluation.metrics.bootstrap import Resamples
 from cxrscribe_train.evaluation.metrics.finding_set import FindingSet, Placement, placed
 from cxrscribe_train.evaluation.metrics.places import COUNTED, PLACEMENTS

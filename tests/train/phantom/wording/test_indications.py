@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import pytest
 
-from cxrscribe_train.cleaning import clean
+from cxrscribe.cleaning import clean
 from cxrscribe_train.corpus.study import Study
 from cxrscribe_train.findings import FindingKind
 from cxrscribe_train.labeller import label

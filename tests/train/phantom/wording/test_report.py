@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 
-from cxrscribe_train.cleaning import clean, comparable
+from cxrscribe.cleaning import clean, comparable
 from cxrscribe_train.findings import VARIATIONS, Finding, FindingKind, Severity, Side, Zone
 from cxrscribe_train.labeller import label
 from cxrscribe_train.phantom.sampling import sample_findings

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from cxrscribe.cleaning import close_lines
 from cxrscribe.errors import InputError
-from cxrscribe_train.cleaning import close_lines
 from cxrscribe_train.corpus.table import MOST_CHARACTERS, SPLITS
 
 _LONGEST_ID: Final = 200

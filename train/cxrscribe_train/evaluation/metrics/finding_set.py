@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from cxrscribe_train.cleaning import comparable
+from cxrscribe.cleaning import comparable
 from cxrscribe_train.findings import ONE_SIDE, FindingKind, Severity, Side, Zone
 from cxrscribe_train.labeller import PLACES, Place, label_places, label_severities, label_words
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from cxrscribe.cleaning import CLEANING, COMMAS, DEIDENTIFIED, clean, close_lines, comparable
 from cxrscribe.vocabulary import readable
-from cxrscribe_train.cleaning import CLEANING, COMMAS, DEIDENTIFIED, clean, close_lines, comparable
 from cxrscribe_train.corpus.study import parse_study
 
 # The shapes of real sentences, with words of our own, as scores count them: these are the words of version 1.
