@@ -75,8 +75,10 @@ def test_headings_in_capitals() -> None:
         ("## FINDINGS\nClear\n## IMPRESSION\nNormal", {"findings": "Clear", "impression": "Normal"}),
         # headings that aren't listed
         (
-            "COMPARISON:  ___.\n\n PA AND LATERAL VIEWS OF THE CHEST:  The heart is\n large.\n\n"
-            "IMPRESSION:  Large.",
+            (
+                "COMPARISON:  ___.\n\n PA AND LATERAL VIEWS OF THE CHEST:  The heart is\n large.\n\n"
+                "IMPRESSION:  Large."
+            ),
             {"comparison": "___.", "findings": "The heart is\n large.", "impression": "Large."},
         ),
         (
