@@ -63,8 +63,8 @@ class Order:
             say(*summary.to_table().split("\n"))
         if summary.reports_without_findings:
             note(
-                f"{summary.reports_without_findings:,} reports have no FINDINGS: none of their headings "
-                "begins them; docs/corpus.md says which ones do"
+                f"{summary.reports_without_findings:,} reports have no FINDINGS: no heading begins them; "
+                "docs/corpus.md says which ones do"
             )
         _tell("ids are in the split file more than once", summary.split_ids_repeated)
         _tell("ids are in the split file, but not in the corpus", summary.split_ids_unknown)
