@@ -75,16 +75,8 @@ def test_headings_in_capitals() -> None:
         ("## FINDINGS\nClear\n## IMPRESSION\nNormal", {"findings": "Clear", "impression": "Normal"}),
         # headings that aren't listed
         (
-<<<<<<< HEAD
-            (
-                "COMPARISON:  ___.\n\n PA AND LATERAL VIEWS OF THE CHEST:  The heart is\n large.\n\n"
-                "IMPRESSION:  Large."
-            ),
-            {"comparison": "___.", "findings": "The heart is\n large.", "impression": "Large."},
-=======
             "COMPARISON:  ___.\n\n PA AND LATERAL VIEWS OF THE CHEST:  Large\n heart.\n\nIMPRESSION: Large.",
             {"comparison": "___.", "findings": "Large\n heart.", "impression": "Large."},
->>>>>>> mend
         ),
         (
             "INDICATION: cough\nPORTABLE AP CHEST, ___ AT 5:14 A.M.:  Clear.\nHEART: Normal.",
