@@ -11,6 +11,7 @@ comes out. Why it has this form, measured on two x86 cores at E = 256, D = 512, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -90,9 +91,13 @@ def _parents(graph: GraphBuilder, weights: DecoderWeights) -> tuple[list[str], l
     ]
     if not own:
         return gathered[:layers], gathered[layers:], []
-    places = graph.constant(2 * layers + np.arange(own))
-    column = graph.node("Unsqueeze", first, graph.constant(np.array([1])))  # [R, 1]
-    context = graph.node("Gather", parts, graph.node("Add", column, places), axis=0)  # [R, 4, D]
+    # In as large parts as a row has: the context is one of them, or two where the number of layers is odd.
+    size = math.gcd(2 * layers, own)
+    large = graph.node("Reshape", "state", graph.constant(np.array([-1, size * hidden_size])))
+    row = graph.node("Mul", "parent", graph.constant(np.array((2 * layers + own) // size)))  # [R]
+    places = graph.constant(2 * layers // size + np.arange(own // size))
+    column = graph.node("Unsqueeze", row, graph.constant(np.array([1])))  # [R, 1]
+    context = graph.node("Gather", large, graph.node("Add", column, places), axis=0)  # [R, parts, size * D]
     whole = graph.constant(np.array([-1, weights.gates_size]))
     return gathered[:layers], gathered[layers:], [graph.node("Reshape", context, whole)]
 
@@ -103,12 +108,10 @@ def _first_gates(graph: GraphBuilder, weights: DecoderWeights, hidden: str, cont
     # In float64, rounded once: the sums differ least from those of the step.
     table = weights.embedding.astype(np.float64) @ layer.input + layer.bias
     looked_up = graph.node("Gather", graph.constant(table, "lstm.0.table"), "token", axis=0)
-    gates = graph.node(
-        "Add", graph.node("MatMul", hidden, graph.constant(layer.hidden, "lstm.0.weight")), looked_up
-    )
-    for added in context:
-        gates = graph.node("Add", gates, added)
-    return gates
+    weight = graph.constant(layer.hidden, "lstm.0.weight")
+    # Gemm adds up to what is there already: a context costs no pass of its own over the gates.
+    product = graph.node("Gemm" if context else "MatMul", hidden, weight, *context)
+    return graph.node("Add", product, looked_up)
 
 
 def _gates(graph: GraphBuilder, weights: DecoderWeights, place: int, below: str, hidden: str) -> str:

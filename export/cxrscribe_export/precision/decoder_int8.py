@@ -44,11 +44,15 @@ def quantize_beam_step(beam_step: onnx.ModelProto) -> onnx.ModelProto:
 
 @dataclass(frozen=True)
 class _Product:
-    """A product of an activation [R, K] and a weight [K, C], and the bias [C] that is added next, if any."""
+    """A product of an activation [R, K] and a weight [K, C], and the bias [C] that is added next, if any.
+
+    A Gemm adds an activation [R, C], the context, in place of a bias.
+    """
 
     source: str
     weight: str
     bias: str | None
+    context: str | None
     output: str
     nodes: tuple[int, ...]
     """Places of the nodes that it stands for; it is written at the last one."""
@@ -70,7 +74,11 @@ def _quantize(model: onnx.ModelProto, quantization_of: Callable[[str], Quantizat
                 left = quantizer.activation(product.source, quantization)
             right = quantizer.weight(product.weight, product.weight, 1, product.bias, quantization)
             # Gemm and not MatMul and Add: onnxruntime makes a float32 Gemm of those before it looks for int8.
-            quantizer.add("Gemm", [left, *right], product.output)
+            if product.context is None:
+                quantizer.add("Gemm", [left, *right], product.output)
+            else:
+                bare = quantizer.add("Gemm", [left, *right], f"{product.output}.product")
+                quantizer.add("Add", [bare, product.context], product.output)
         elif place in replaced:
             continue
         elif node.op_type == "Gather" and _is_table(quantizer, node.input[0]):
@@ -86,13 +94,17 @@ def _products(model: onnx.ModelProto) -> dict[int, _Product]:
     constants = {tensor.name for tensor in model.graph.initializer}
     found = {}
     for place, node in enumerate(nodes):
-        if node.op_type != "MatMul" or node.input[1] not in constants:
+        if node.op_type not in ("MatMul", "Gemm") or node.input[1] not in constants:
+            continue
+        if node.op_type == "Gemm":
+            source, weight, context = node.input
+            found[place] = _Product(source, weight, None, context, node.output[0], (place,))
             continue
         after = _only_reader(nodes, node.output[0])
         last, bias = place, None
         if after is not None and nodes[after].op_type == "Add" and constants.intersection(nodes[after].input):
             last, bias = after, next(name for name in nodes[after].input if name in constants)
-        found[last] = _Product(node.input[0], node.input[1], bias, nodes[last].output[0], (place, last))
+        found[last] = _Product(node.input[0], node.input[1], bias, None, nodes[last].output[0], (place, last))
     return found
 
 
