@@ -92,6 +92,7 @@ _TOKEN_1 = re.compile(_WORD)
 _TOKEN_2 = re.compile(_WORD + "|[,、%&°<>]")
 _LIST_NUMBER = re.compile(r"\d{1,2}")
 _ENDS_STATEMENT = re.compile(r"[.!?:;,。！？：；，、…]\s*$")
+_STOP_INSIDE = re.compile(r"[.!?]\s|[。！？].")
 _BULLET = re.compile(r"(?:[-*•·–—]|\(?\d{1,2}[.)])\s")
 _MARK = re.compile(r"^[-*•·–—]\s+")
 # No statement ends so: what a line breaks off after goes on in the next one.
@@ -182,10 +183,9 @@ def close_lines(text: str) -> str:
     width = max(map(len, lines))
     pieces = [_MARK.sub("", lines[0])]
     for before, line in pairwise(lines):
-        first = line[:1] if _UNSPACED_SIGN.match(line) else line.split(" ", 1)[0]
         begins = not line or bool(_BULLET.match(line))
-        has_room = not wrapped or len(before) + 1 + len(first) <= width
-        ends = has_room and not first[:1].islower() and not _goes_on(before)
+        has_room = not wrapped or _has_room(before, line, width)
+        ends = has_room and not line[:1].islower() and not _goes_on(before)
         if (begins or ends) and before and not _ENDS_STATEMENT.search(before):
             pieces[-1] += "."
         if line:
@@ -204,14 +204,29 @@ def _goes_on(line: str) -> bool:
 def _are_wrapped(lines: Sequence[str]) -> bool:
     """Whether lines were broken where they were full. Some line then goes on in lower case.
 
-    A text without lower case, in capitals or of a script that has none, shows it by its width only.
+    A text without lower case, in capitals or of a script that has none, shows it by its width, and by lines
+    that are full or hold the end of a sentence.
     """
     if any(line[:1].islower() for line in lines[1:]):
         return True
     if any(sign.islower() for line in lines for sign in line):
         return False
     unspaced = any(map(_UNSPACED_SIGN.search, lines))
-    return max(map(len, lines)) > (_WRAPPED_UNSPACED if unspaced else _WRAPPED_WIDTH)
+    if max(map(len, lines)) <= (_WRAPPED_UNSPACED if unspaced else _WRAPPED_WIDTH):
+        return False
+    # Long statements, a line each, leave room behind the shorter ones, and have no full stop inside a line.
+    width = max(map(len, lines))
+    return any(map(_STOP_INSIDE.search, lines)) or not any(
+        before and line and _has_room(before, line, width)
+        for before, line in pairwise(lines)
+        if not _BULLET.match(line) and not _ENDS_STATEMENT.search(before)
+    )
+
+
+def _has_room(before: str, line: str, width: int) -> bool:
+    """Whether the first word of `line` fits behind `before`; of Chinese, the first character."""
+    first = line[:1] if _UNSPACED_SIGN.match(line) else line.split(" ", 1)[0]
+    return len(before) + 1 + len(first) <= width
 
 
 def _fold_1(text: str) -> str:

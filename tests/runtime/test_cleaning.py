@@ -250,6 +250,12 @@ LINES = {
     "肺清晰\n心影不大": "肺清晰. 心影不大",
     "It measures\n.5 cm": "It measures. .5 cm",
     "LUNGS CLEAR\nHEART NORMAL\nNO EFFUSION": "LUNGS CLEAR. HEART NORMAL. NO EFFUSION",
+    "NO PNEUMOTHORAX OR PLEURAL EFFUSION IS SEEN ON THIS FILM\nHEART ENLARGED\nOLD FRACTURES": (
+        "NO PNEUMOTHORAX OR PLEURAL EFFUSION IS SEEN ON THIS FILM. HEART ENLARGED. OLD FRACTURES"
+    ),
+    "NO EVIDENCE OF PLEURAL EFFUSION, PNEUMOTHORAX OR FOCAL\nCONSOLIDATION.\nHEART NORMAL": (
+        "NO EVIDENCE OF PLEURAL EFFUSION, PNEUMOTHORAX OR FOCAL CONSOLIDATION. HEART NORMAL"
+    ),
     "EFFUSION: NO\nNODULE: YES": "EFFUSION: NO. NODULE: YES",
     "There is no evidence of a\n5 mm nodule or mass": "There is no evidence of a 5 mm nodule or mass",
     "Lungs clear without\nPneumothorax or\nEffusion": "Lungs clear without Pneumothorax or Effusion",

@@ -285,6 +285,13 @@ def test_reports_whose_findings_are_not_found_are_counted(tmp_path: Path) -> Non
     assert (second.findings, second.impression) == ("Clear.", "Normal.")
 
 
+def test_two_files_of_one_name_need_an_id(tmp_path: Path) -> None:
+    rows = [("1", "a/x.png", "Clear."), ("1", "b/x.png", "Clear.")]
+    write_csv(tmp_path / "t.csv", ("study_id", "image_path", "findings"), rows)
+    result = _run("csv", tmp_path / "t.csv", "--out", tmp_path / "out")
+    assert "image '1_x' stands at t.csv, line 2 too; keep one, or give each its image_id" in result.stderr
+
+
 def test_numbers_that_became_floats_are_one_patient(tmp_path: Path) -> None:
     rows = [("1.0", "7.0", "Clear."), ("2", "7", "Clear."), ("3.10", "", "Clear.")]
     write_csv(tmp_path / "t.csv", ("study_id", "patient_id", "findings"), rows)
