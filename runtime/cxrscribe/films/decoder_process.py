@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import signal
@@ -23,6 +22,7 @@ from cxrscribe.errors import FilmError, Reason
 from cxrscribe.films.deadlines import deadlines
 from cxrscribe.films.levels import Picture
 from cxrscribe.forks import Owner, keep_from_forks
+from cxrscribe.shortages import shortage_remedy
 
 READY: Final = b"cxrscribe.films.worker is ready\n"
 """The line that the program begins with; what stands before it, others have printed."""
@@ -37,7 +37,6 @@ _ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1"}
 # What a film took is kept for the next one. Else glibc gives it back, and has it zeroed anew, for each film:
 # that took longer than all of the talk between the processes. More than the second number is given back.
 _KEPT_MEMORY: Final = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
-_TOO_MANY_FILES: Final = (errno.EMFILE, errno.ENFILE)
 
 
 class ProcessLostError(Exception):
@@ -81,12 +80,7 @@ class DecoderProcess:
             self._process = self._started()
         except OSError as error:
             self._remove_folder()
-            remedy = "free some memory, or end other programs"
-            if error.errno in _TOO_MANY_FILES:
-                remedy = "raise the limit of open files (ulimit -n), or close some"
-            elif error.errno == errno.EAGAIN:
-                remedy = "raise the limit of processes (ulimit -u), or end some"
-            raise _not_started(error.strerror or type(error).__name__, remedy) from None
+            raise _not_started(error.strerror or type(error).__name__, shortage_remedy(error)) from None
 
     def _started(self) -> subprocess.Popen[bytes]:
         paths = os.pathsep.join(path for path in sys.path if isinstance(path, str) and path)
