@@ -102,6 +102,12 @@ def _lines(manifest: Manifest, inspection: Inspection) -> Iterator[str]:
         f"               LSTM of {architecture.layers} layer{'s' * (architecture.layers > 1)}, "
         f"embedding {architecture.embedding_size}, hidden {architecture.hidden_size}"
     )
+    if architecture.context is not None:
+        sizes = architecture.context
+        yield (
+            f"               context {sizes.context_size}, of the patient's text {sizes.patient_size}, "
+            f"tags {sizes.tags}"
+        )
     yield f"vocabulary     {len(manifest.vocabulary)} words"
     yield (
         f"preprocessing  {preprocessing.height} x {preprocessing.width} pixels (height x width), "

@@ -149,3 +149,8 @@ def test_a_table_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_a_mark_of_the_bytes_order_is_no_part_of_a_column(tmp_path: Path) -> None:
     (tmp_path / "told.csv").write_bytes("film,indication\na.png,Cough\n".encode("utf-8-sig"))
     assert read_told(None, tmp_path / "told.csv").of("a.png") == "Cough"
+
+
+def test_inspect_says_what_the_model_reads(run: Run, bundle: Path, small_bundle: Path) -> None:
+    assert "context 3, of the patient's text 4, tags 0" in run("inspect", bundle).stdout
+    assert "context" not in run("inspect", small_bundle).stdout
