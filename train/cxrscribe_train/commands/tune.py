@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cxrscribe_train.tuning.decoding import Tried
     from cxrscribe_train.tuning.trials import SearchResult
 
+_Value = TypeVar("_Value")
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _NEW_FOLDER = click.Path(file_okay=False, path_type=Path)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -203,12 +204,7 @@ def decoding(
         raise InputError(
             f"--keep: {model} is no run, and bundles are never changed; export its run again with them"
         )
-    grid = Grid(
-        *(
-            tuple(dict.fromkeys(values))
-            for values in (beam_width, length_penalty, min_length, no_repeat_ngram)
-        )
-    )
+    grid = Grid(_once(beam_width), _once(length_penalty), _once(min_length), _once(no_repeat_ngram))
     with open_model(model, device) as opened:
         encoded = None if features_file is None else open_features(features_file, opened)
         image_ids = None if encoded is None else frozenset(encoded.image_ids)
@@ -228,6 +224,11 @@ def decoding(
         return
     kept = f"{model} has them as its defaults now" if keep else "add --keep to make them the run's defaults"
     say(*decoding_lines(tried, by), f"best by {by}: {shlex.join(as_options(best.settings))}", kept)
+
+
+def _once(values: tuple[_Value, ...]) -> tuple[_Value, ...]:
+    """The values without repetition, in their order."""
+    return tuple(dict.fromkeys(values))
 
 
 def _try_all(

@@ -67,7 +67,7 @@ def backbone_layers(network: paddle.nn.Layer) -> list[list[str]]:
     A layer is a child of the network, or of a child that only strings others together. A batch norm belongs
     to the layer before it.
     """
-    names = []
+    names: list[str] = []
     for name, child in network.named_children():
         inner = [f"{name}.{index}" for index, _ in child.named_children()]
         # A class of its own that is made of these, such as a convolution with its norm, is one layer.

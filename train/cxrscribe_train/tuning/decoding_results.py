@@ -59,10 +59,14 @@ def draw_decoding(tried: Sequence[Tried], by: str, path: Path, title: str = "") 
     FigureCanvasAgg(figure)
     quality, speed = figure.subplots(1, 2)
     for key in best:
-        label = f"length penalty {key[0]:g}, min length {key[1]}, no repeated {key[2] or 'run'}"
-        label = label.replace("no repeated run", "repeats allowed")
-        points = [(one.settings.beam_width, one.figures[by]) for one in lines[key]]
-        quality.plot(*zip(*points, strict=True), marker="o", label=label)
+        repeats = f"no {key[2]} words twice" if key[2] else "repeats allowed"
+        label = f"length penalty {key[0]:g}, min length {key[1]}, {repeats}"
+        quality.plot(
+            [one.settings.beam_width for one in lines[key]],
+            [one.figures[by] for one in lines[key]],
+            marker="o",
+            label=label,
+        )
     quality.set(xlabel="beam width", ylabel=by)
     quality.legend(fontsize="x-small")
     of_width = [

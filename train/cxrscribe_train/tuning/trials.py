@@ -160,12 +160,12 @@ def search(
 
 def _open_study(plan: SearchPlan) -> optuna.Study:
     import optuna
+    from optuna.storages.journal import JournalFileBackend
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         plan.out.mkdir(parents=True, exist_ok=True)
-        backend = optuna.storages.journal.JournalFileBackend(str(plan.out / _JOURNAL))
-        storage = optuna.storages.JournalStorage(backend)
+        storage = optuna.storages.JournalStorage(JournalFileBackend(str(plan.out / _JOURNAL)))
         study = optuna.create_study(
             storage=storage,
             study_name=_STUDY,
