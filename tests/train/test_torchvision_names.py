@@ -15,8 +15,9 @@ from cxrscribe_train.weights import load_weights
 SIDE = 64
 NETWORKS = [
     "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnext50_32x4d", "resnext101_64x4d",
-    "wide_resnet50_2", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "densenet121",
-    "densenet161", "shufflenet_v2_x0_5", "shufflenet_v2_x1_0", "shufflenet_v2_x1_5",
+    "wide_resnet50_2", "wide_resnet101_2", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large",
+    "densenet121", "densenet161", "densenet169", "densenet201", "shufflenet_v2_x0_5", "shufflenet_v2_x1_0",
+    "shufflenet_v2_x1_5",
 ]  # fmt: skip
 # As torchvision has them, one or two of each kind of part.
 KNOWN = {

@@ -3,8 +3,8 @@
     python -m cxrscribe_bench.scripts.beam_width FOLDER [--bundle BUNDLE] [--plot FILE.png]
 
 draws phantoms in FOLDER that the demo bundle never saw, or takes those that are there, encodes them once, and
-decodes them at every width. Times are medians over rounds in which the widths take turns; features are ready,
-fp32, on the CPU.
+decodes them at every width with and without a length penalty. Each time is the shortest of rounds in which
+the settings take turns; features are ready, fp32, on the CPU.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
-from statistics import median
 from typing import Final
 
 import click
@@ -24,26 +23,27 @@ from cxrscribe_train.corpus.table import read_reports
 from cxrscribe_train.evaluation.model import BundleModel
 from cxrscribe_train.evaluation.subject import Subject
 from cxrscribe_train.phantom.corpus import sampled_corpus, write_films, write_tables
-from cxrscribe_train.tuning.decoding import Tried, encode_once, scorer_of, try_settings
+from cxrscribe_train.tuning.decoding import Grid, Tried, encode_once, scorer_of, try_settings
 from cxrscribe_train.tuning.decoding_results import decoding_lines, draw_decoding
 
 WIDTHS: Final = (1, 2, 3, 5, 8, 12, 20)
-_BY: Final = "place_f1_micro"
+LENGTH_PENALTIES: Final = (0.0, 1.0)
+_BY: Final = "label_f1_micro"
 
 
-def try_widths(bundle: Path, corpus: Path, widths: tuple[int, ...], rounds: int) -> list[Tried]:
-    """The figures at each beam width, with the median speed of `rounds` rounds, on all films of `corpus`."""
+def try_widths(bundle: Path, corpus: Path, grid: Grid, rounds: int) -> list[Tried]:
+    """The figures of each combination, with the best speed of `rounds` rounds, on all films of `corpus`."""
     with BundleModel(bundle, "cpu") as model:
         films = Subject.of(read_reports(corpus), "all").films
         features, scorer = encode_once(model, films), scorer_of(films)
-        found: dict[int, list[Tried]] = {width: [] for width in widths}
-        for _ in range(rounds):
-            for width in widths:
-                settings = replace(model.settings, beam_width=width, n_best=1)
-                found[width].append(try_settings(model, features, scorer, settings))
+        combinations = grid.combinations(model.settings)
+        turns = [
+            [try_settings(model, features, scorer, settings) for settings in combinations]
+            for _ in range(rounds)
+        ]
     return [
-        replace(tried[0], reports_per_second=median(one.reports_per_second for one in tried))
-        for tried in found.values()
+        replace(of_one[0], reports_per_second=max(tried.reports_per_second for tried in of_one))
+        for of_one in zip(*turns, strict=True)
     ]
 
 
@@ -60,7 +60,7 @@ def draw_phantoms(folder: Path, studies: int, seed: int) -> None:
 @click.option("--bundle", type=click.Path(path_type=Path), help="[default: the embedded demo bundle]")
 @click.option("--studies", default=300, show_default=True, help="Phantoms to draw.")
 @click.option("--seed", default=77, show_default=True, help="Of the phantoms; not that of the training.")
-@click.option("--rounds", default=5, show_default=True, help="Rounds in which all widths are timed.")
+@click.option("--rounds", default=4, show_default=True, help="Rounds in which all settings are timed.")
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw quality and speed there.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def main(
@@ -74,7 +74,8 @@ def main(
 ) -> None:
     """Measure every beam width on phantoms in FOLDER."""
     draw_phantoms(folder, studies, seed)
-    tried = try_widths(bundle or demo_bundle(), folder, WIDTHS, rounds)
+    grid = Grid(WIDTHS, LENGTH_PENALTIES, (0,), (0,))
+    tried = try_widths(bundle or demo_bundle(), folder, grid, rounds)
     if plot is not None:
         title = f"{bundle.name if bundle else 'demo bundle'} on {studies} phantoms of seed {seed}"
         draw_decoding(tried, _BY, plot, title)
