@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import paddle
 import pytest
+import safetensors.numpy
 
 from cxrscribe.bundle.files import sha256_of
 from cxrscribe.errors import InputError
@@ -58,10 +59,30 @@ def test_a_paddle_state_file_of_the_whole_network_fits(tmp_path: Path) -> None:
     assert np.array_equal(state_arrays(encoder)[f"backbone.network.{name}"], whole.state_dict()[name].numpy())
 
 
+def test_a_file_of_a_deeper_network_is_refused_by_the_weight_that_is_left(tmp_path: Path) -> None:
+    path = tmp_path / "deeper.safetensors"
+    save_weights(build("random:0", "resnet34").backbone, path)
+    wanted = r"layer\d\.\d\.\w+\.\w+' of shape \[.*no place.*--backbone"
+    with pytest.raises(InputError, match=wanted):
+        build(str(path), "resnet18")
+    shallow = tmp_path / "shallow.safetensors"
+    save_weights(build("random:0", "resnet18").backbone, shallow)
+    with pytest.raises(InputError, match=r"no weight 'network\.layer\d.*wants in shape \[.*--backbone"):
+        build(str(shallow), "resnet34")
+
+
+def test_weights_of_half_precision_are_taken(tmp_path: Path) -> None:
+    encoder, path = build("random:1"), tmp_path / "half.safetensors"
+    halves = {name: value.astype(np.float16) for name, value in state_arrays(encoder.backbone).items()}
+    safetensors.numpy.save_file(halves, path)
+    found = state_arrays(build(str(path)).backbone)
+    assert all(np.array_equal(found[name], half.astype(np.float32)) for name, half in halves.items())
+
+
 def test_weights_of_another_network_are_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
     save_weights(build("random:0").backbone, path)
-    with pytest.raises(InputError, match="has no weight"):
+    with pytest.raises(InputError, match=r"has no weight .* wants in shape"):
         build(str(path), backbone="resnet18")
 
 
@@ -69,11 +90,11 @@ def test_weights_of_another_width_are_refused_by_shape(tmp_path: Path) -> None:
     path = tmp_path / "wide.safetensors"
     wide = build_encoder("mobilenet_v1", {"scale": 0.25}, Preprocessing(32, 32))
     save_weights(wide.backbone, path)
-    with pytest.raises(InputError, match="has shape"):
+    with pytest.raises(InputError, match=r"weight .* has shape \[.* wants \[.*--backbone"):
         build(str(path))
 
 
-@pytest.mark.parametrize("name", ["broken.safetensors", "broken.pdparams"])
+@pytest.mark.parametrize("name", ["broken.safetensors", "broken.pdparams", "broken.pth", "broken.pt"])
 def test_a_damaged_file_is_refused(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(b"no weights at all")

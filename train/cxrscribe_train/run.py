@@ -3,7 +3,8 @@
 run.json              architecture, preprocessing, beam settings, weights' sha256, best epoch, corpus counts
 config.toml           the training config that gives this run again
 vocabulary.json       the words, in the order of their ids
-studies.json          ids of the studies that it was trained on
+studies.json          ids of the studies that it was trained on, and the run that it began from before it
+init.json             what it took of that run, where it began from one
 encoder.safetensors   the backbone
 decoder.safetensors   the decoder of the best epoch
 patient_text.json     how a model with a context reads what is known of a patient
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -89,8 +90,9 @@ class TrainingCorpus:
 class Run:
     """A trained model, before its export.
 
-    `weights` says where the backbone's weights began (`random:7`, `imagenet`, `file:<sha256>`), and
-    `weights_sha256` is that of `encoder.safetensors`. `best` is the epoch whose weights these are.
+    `weights` says where the backbone's weights began (`random:7`, `imagenet`, `file:<sha256>` or, taken of
+    another run, `run:<sha256>`), and `weights_sha256` is that of `encoder.safetensors`. `best` is the epoch
+    whose weights these are.
     """
 
     path: Path
@@ -124,7 +126,7 @@ class Run:
                 "use the version that wrote it"
             )
         try:
-            record.skip("version", "seed", "cleaning")
+            record.skip("version", "seed", "cleaning", "settings_chosen")
             return record.make(
                 cls,
                 path=path,
@@ -182,6 +184,18 @@ class Run:
         if text.size != size:
             raise InputError(f"{self.path / PATIENT_TEXT} is not of this run; restore it or train again")
         return text
+
+
+def keep_settings(run: Path, settings: BeamSettings, chosen: Mapping[str, object]) -> None:
+    """Make `settings` the run's defaults, which evaluation and export take until it is trained further.
+
+    `chosen` says how they were chosen, for the record. Raises InputError when `run` is no run, or can't be
+    written to.
+    """
+    Run.open(run)
+    record = json.loads((run / RUN_FILE).read_text(encoding="utf-8"))
+    record |= {"settings": settings.to_json(), "settings_chosen": dict(chosen)}
+    write_atomically(run / RUN_FILE, json.dumps(record, indent=2).encode() + b"\n")
 
 
 def read_config(run: Path) -> TrainingConfig:

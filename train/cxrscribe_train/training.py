@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from cxrscribe.bundle.architecture import Architecture, ContextSizes
+from cxrscribe.bundle.files import sha256_of
 from cxrscribe.errors import InputError
 from cxrscribe.settings import BeamSettings
 from cxrscribe.vocabulary import Vocabulary
@@ -26,10 +27,12 @@ from cxrscribe_train.fitting.config import TrainingConfig
 from cxrscribe_train.fitting.dataset import Examples, ReportTokens, read_examples
 from cxrscribe_train.fitting.fit import Trainer, TrainingJob, help_train, new_network
 from cxrscribe_train.fitting.inputs import TrainingInputs, inputs_from_features, inputs_from_films
+from cxrscribe_train.fitting.network import ReportNetwork
 from cxrscribe_train.fitting.parallel import shared_exchange
 from cxrscribe_train.fitting.vocabulary import build_vocabulary
 from cxrscribe_train.phantom.recipe import is_phantom
-from cxrscribe_train.run import CHECKPOINT_FOLDER, DECODER_FILE, RunWriter, TrainingCorpus
+from cxrscribe_train.run import CHECKPOINT_FOLDER, DECODER_FILE, Run, RunWriter, TrainingCorpus
+from cxrscribe_train.warm_start import WarmStart, begin_from, open_origin
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Progress:
         prepared: the number of films prepared since the last call, and the number of all films.
         began: the training is set up; counts of its examples, the number of words, and damaged films.
         epoch: an epoch is done; its record, and whether it is the best so far.
+        took: the training begins from another run; what it took of it.
     """
 
     prepared: Callable[[int, int], None] = lambda films, of: None
@@ -47,6 +51,7 @@ class Progress:
         None
     )
     epoch: Callable[[EpochRecord, bool], None] = lambda record, best: None
+    took: Callable[[WarmStart], None] = lambda start: None
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,8 @@ def train(
     progress = progress or Progress()
     checkpoint = out / CHECKPOINT_FOLDER
     _check_folder(out, resume=resume)
+    # A resumed training has its weights in the checkpoint: the other run may be gone.
+    origin = None if resume or not config.fit.init else open_origin(Path(config.fit.init), out)
     features = None if features_file is None else _usable_features(features_file)
     if features is not None:
         config = _on_features(config, features.encoder)
@@ -129,6 +136,21 @@ def train(
         ),
         known=known,
     )
+    network = new_network(job, inputs.encoder)
+    studies = {split: _studies(corpus, kept[split].image_ids) for split in kept}
+    start = None
+    if origin is not None:
+        start = begin_from(
+            origin,
+            network,
+            vocabulary,
+            other_encoder=_other_encoder(origin, config, inputs),
+            validation_studies=studies["val"],
+        )
+        progress.took(start)
+    elif config.fit.init:
+        start = WarmStart.read(out)
+    before = frozenset() if origin is None else origin.training_studies()
     left_out = sum(len(examples[split]) - len(kept[split]) for split in kept)
     writer = RunWriter(
         path=out,
@@ -137,30 +159,34 @@ def train(
         vocabulary=vocabulary,
         settings=BeamSettings(max_length=int(job.train.lengths.max())),
         config=config,
-        weights=inputs.weights,
+        weights=(start and start.encoder_weights) or inputs.weights,
         corpus=_record(corpus_folder, kept, left_out, len(inputs.damaged)),
-        studies=_studies(corpus, kept["train"].image_ids),
+        studies=(*studies["train"], *sorted(before.difference(studies["train"]))),
     )
     progress.began(writer.corpus, len(vocabulary), inputs.damaged)
-    return _fit(job, inputs, writer, resume=resume, stop=stop, progress=progress)
+    return _fit(job, network, inputs, writer, start, resume=resume, stop=stop, progress=progress)
 
 
 def _fit(
     job: TrainingJob,
+    network: ReportNetwork,
     inputs: TrainingInputs,
     writer: RunWriter,
+    start: WarmStart | None,
     *,
     resume: bool,
     stop: Callable[[], bool],
     progress: Progress,
 ) -> TrainingResult:
-    trainer = Trainer(job, new_network(job, inputs.encoder))
+    trainer = Trainer(job, network)
     if resume:
         trainer.restore()
     else:
         writer.begin(inputs.encoder_file)
         if job.known is not None:
             job.known.write(writer.path, job.checkpoint)
+        if start is not None:
+            start.write(writer.path)
         trainer.save()
 
     def close_epoch() -> None:
@@ -254,6 +280,19 @@ def _known(
 
 def _indications(kept: dict[str, Examples]) -> list[str]:
     return [indication for examples in kept.values() for indication in examples.indications]
+
+
+def _other_encoder(origin: Run, config: TrainingConfig, inputs: TrainingInputs) -> str | None:
+    """Why the features aren't those that the other run's decoder knows; None where they begin so."""
+    if inputs.encoder_file is not None:
+        same = sha256_of(inputs.encoder_file) == origin.weights_sha256
+        return None if same else "the features here are of another encoder"
+    if config.fit.weights != "random":
+        return f"the backbone begins from {config.fit.weights}"
+    theirs = (origin.architecture.backbone, dict(origin.architecture.backbone_options))
+    if theirs == (inputs.backbone, dict(inputs.backbone_options)):
+        return None
+    return f"the backbone is {inputs.backbone} here and {theirs[0]} in the run, or has other options"
 
 
 def _architecture(

@@ -17,11 +17,16 @@ from numpy.typing import NDArray
 from cxrscribe.bundle.files import sha256_of
 from cxrscribe.errors import InputError
 from cxrscribe.films.preprocess import Preprocessing
-from cxrscribe_models import FilmEncoder, build_backbone
+from cxrscribe_models import Backbone, FilmEncoder, build_backbone
 from cxrscribe_train.atomic import write_atomically
+from cxrscribe_train.pickled_state import read_paddle_state, read_torch_state
+from cxrscribe_train.torchvision_names import is_torch_state, with_own_names
 
 # A Backbone holds paddle.vision's network under this name; files from elsewhere hold its weights without it.
 _NETWORK_PREFIX: Final = "network."
+_TORCH_FILES: Final = frozenset({".pth", ".pt"})
+_REMEDY: Final = "give weights of this very network"
+_BACKBONE_REMEDY: Final = f"{_REMEDY}, or name with --backbone the one that they are of"
 
 
 @dataclass(frozen=True)
@@ -94,30 +99,53 @@ def state_arrays(network: paddle.nn.Layer) -> dict[str, NDArray[Any]]:
 
 
 def load_weights(network: paddle.nn.Layer, path: Path) -> None:
-    """Fill `network` from a safetensors file or a Paddle state file (`.pdparams`).
+    """Fill `network` from a safetensors file, a Paddle state file (`.pdparams`) or torch's (`.pth`, `.pt`).
 
-    A file may hold more, such as a classifier. A Paddle state file is a pickle: load only one that you trust.
+    A file may hold more, such as a classifier, but nothing more of the network's own parts. Names may be
+    paddle.vision's or torchvision's. Nothing in a file is executed.
 
     Raises:
-        InputError: the file can't be read, or a weight is missing in it or has another shape.
+        InputError: the file can't be read, a weight is missing in it or has another shape, or it is of a
+            deeper network.
     """
-    fill(network, _read_state(path), str(path))
+    state = _read_state(path)
+    own = {name.removeprefix(_NETWORK_PREFIX) for name in _own_state(network)}
+    if is_torch_state(state):
+        state = with_own_names(state, own)
+    remedy = _BACKBONE_REMEDY if isinstance(network, Backbone) else _REMEDY
+    fill(network, state, str(path), remedy)
+    _refuse_deeper(state, own, path, remedy)
 
 
-def fill(network: paddle.nn.Layer, state: Mapping[str, Any], place: str) -> None:
+def _refuse_deeper(state: Mapping[str, Any], own: set[str], path: Path, remedy: str) -> None:
+    """ResNet-152 has every weight of a ResNet-101: what is left over tells them apart."""
+    parts = {name.split(".")[0] for name in own}
+    for name, value in state.items():
+        bare = name.removeprefix(_NETWORK_PREFIX)
+        if bare not in own and bare.split(".")[0] in parts:
+            raise InputError(
+                f"{path} has a weight {name!r} of shape {list(value.shape)}, for which the network has no "
+                f"place: they are of a deeper or otherwise built network; {remedy}"
+            )
+
+
+def fill(network: paddle.nn.Layer, state: Mapping[str, Any], place: str, remedy: str = _REMEDY) -> None:
     """Copy `state` into `network`. Raises InputError when a weight is missing or of another shape.
 
-    `place` is where the state comes from, for the message.
+    `place` is where the state comes from and `remedy` what to do, for the message.
     """
     filled = {}
     for name, value in _own_state(network).items():
         found = state.get(name, state.get(name.removeprefix(_NETWORK_PREFIX)))
         if found is None:
-            raise InputError(f"{place} has no weight {name!r}; give weights of this very network")
+            raise InputError(
+                f"{place} has no weight {name!r}, which the network wants in shape {list(value.shape)}; "
+                f"{remedy}"
+            )
         if list(found.shape) != list(value.shape):
             raise InputError(
                 f"{place}: weight {name!r} has shape {list(found.shape)}, the network wants "
-                f"{list(value.shape)}; give weights of this very network"
+                f"{list(value.shape)}; {remedy}"
             )
         filled[name] = np.asarray(found)
     for name, value in _own_state(network).items():
@@ -138,20 +166,18 @@ def _own_state(network: paddle.nn.Layer) -> dict[str, paddle.Tensor]:
 def _read_state(path: Path) -> Mapping[str, Any]:
     try:
         if path.suffix == ".safetensors":
-            return safetensors.numpy.load_file(path)
-        state = paddle.load(str(path), return_numpy=True)
-    except (OSError, ValueError, safetensors.SafetensorError, EOFError, RuntimeError) as error:
+            state = safetensors.numpy.load_file(path)
+        else:
+            state = read_torch_state(path) if path.suffix in _TORCH_FILES else read_paddle_state(path)
+    except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
-            f"{path} can't be read as weights: {first_line}; "
-            "give a .safetensors file or a Paddle state file (.pdparams)"
+            f"{path} can't be read as weights: {first_line}; give a .safetensors file, a Paddle state file "
+            "(.pdparams) or one of torch (.pth)"
         ) from error
-    except Exception as error:  # pickle raises nearly anything for a file that is no pickle
-        raise InputError(
-            f"{path} is no Paddle state file ({type(error).__name__}); give a .safetensors or .pdparams file"
-        ) from error
-    if not isinstance(state, dict):
-        raise InputError(
-            f"{path} holds {type(state).__name__}, not weights by name; give a Paddle state file"
-        )
-    return state
+    return {name: _float32(value) for name, value in state.items()}
+
+
+def _float32(array: NDArray[Any]) -> NDArray[Any]:
+    """Networks are float32, whatever precision a file has; counters stay whole numbers."""
+    return array.astype(np.float32) if array.dtype.kind == "f" else array

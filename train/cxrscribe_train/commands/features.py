@@ -62,7 +62,7 @@ def _number_or_text(text: str) -> int | float | str:
     "--weights",
     required=True,
     metavar="FILE|imagenet|random:SEED",
-    help="Where the backbone's weights come from; FILE is a .pdparams or a run's encoder.safetensors.",
+    help="Where the backbone's weights come from; FILE is safetensors, .pdparams or .pth.",
 )
 @click.option("--batch-size", default=16, show_default=True, help="Films encoded at once.")
 @click.option(

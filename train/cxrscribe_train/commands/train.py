@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cxrscribe_train.fitting.checkpoint import EpochRecord
     from cxrscribe_train.run import TrainingCorpus
     from cxrscribe_train.training import TrainingResult
+    from cxrscribe_train.warm_start import WarmStart
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _FROM_FEATURES = ("backbone", "backbone_options", "size", "png_range")
@@ -42,7 +43,7 @@ def _click_option(setting: Field[Any]) -> Callable[[_Command], _Command]:
         setting.name,
         type=type(setting.default),
         default=None,
-        help=f"{setting.metadata['help']}  [default: {setting.default}]",
+        help=f"{setting.metadata['help']}  [default: {'none' if setting.default == '' else setting.default}]",
     )
 
 
@@ -129,7 +130,7 @@ def train(
             features_file,
             resume=resume,
             stop=stop_asked,
-            progress=training.Progress(lines.prepared, lines.began, lines.epoch),
+            progress=training.Progress(lines.prepared, lines.began, lines.epoch, lines.took),
         )
     context.exit(_closing_lines(result, out, corpus_folder, features_file, command))
 
@@ -241,6 +242,9 @@ class _EpochLines:
             f"{corpus.without_image} rows without image, {corpus.without_findings} without FINDINGS, "
             f"{corpus.without_features} images without features, {corpus.damaged} damaged films"
         )
+
+    def took(self, start: WarmStart) -> None:
+        note(*start.lines())
 
     def epoch(self, record: EpochRecord, best: bool) -> None:
         note(

@@ -77,6 +77,16 @@ class FitConfig:
     weights: str = _option(
         "random", "Where an end-to-end run's backbone starts: FILE, imagenet or random (from the seed)."
     )
+    init: str = _option("", "Run folder that the training begins from: what fits is taken, by name.")
+    backbone_rate: float = _option(
+        1.0, "End to end: learning rate of the backbone's last layer, as a share of learning_rate."
+    )
+    layer_decay: float = _option(
+        1.0, "End to end: learning rate of each layer of the backbone, as a share of the layer's above it."
+    )
+    frozen: str = _option(
+        "", "End to end: parts of the backbone that don't learn, such as conv1,bn1,layer1; or all."
+    )
     epochs: int = _option(30, "Passes over the training split, at most.")
     batch_size: int = _option(32, "Films a step, over all processes.")
     learning_rate: float = _option(1e-3, "Learning rate after the warm-up.")
@@ -108,7 +118,7 @@ class FitConfig:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "processes"):
             _require(getattr(self, name) >= 1, "fit", name, getattr(self, name), "give at least 1")
-        for name in ("learning_rate", "clip_norm", "finding_weight"):
+        for name in ("learning_rate", "clip_norm", "finding_weight", "backbone_rate", "layer_decay"):
             _require(getattr(self, name) > 0, "fit", name, getattr(self, name), "give a number above 0")
         for name in (
             "final_learning_rate",
@@ -130,6 +140,10 @@ class FitConfig:
             self.label_smoothing,
             "give 0 to less than 1",
         )
+        _require(self.layer_decay <= 1, "fit", "layer_decay", self.layer_decay, "give a number up to 1")
+        trained = self.weights != "random" or self.init
+        remedy = "but the backbone's weights begin at random: give weights or init, or let them learn"
+        _require(bool(trained or not self.frozen), "fit", "frozen", self.frozen, remedy)
         _require(
             (self.finding_weight == 1.0) == (self.finding_weight_epochs == 0),
             "fit",
@@ -164,13 +178,29 @@ _BEFORE_IT_CAME: Final = {
     ("context", "patient_size"): 48,
     ("context", "context_size"): 128,
     ("context", "text_dropout"): 0.2,
+    ("fit", "init"): "",
+    ("fit", "backbone_rate"): 1.0,
+    ("fit", "layer_decay"): 1.0,
+    ("fit", "frozen"): "",
 }
 
 # What only an end-to-end training asks for, with its defaults.
 _END_TO_END_ONLY: Final = {
     (section, setting.name): setting.default
     for section, kind, names in (
-        ("fit", FitConfig, {"weights", "finding_loss", "word_loss", "calibration_films"}),
+        (
+            "fit",
+            FitConfig,
+            {
+                "weights",
+                "backbone_rate",
+                "layer_decay",
+                "frozen",
+                "finding_loss",
+                "word_loss",
+                "calibration_films",
+            },
+        ),
         ("augmentation", Augmentation, {setting.name for setting in dataclasses.fields(Augmentation)}),
     )
     for setting in dataclasses.fields(kind)

@@ -27,6 +27,7 @@ from cxrscribe_train.fitting.calibration import calibrate
 from cxrscribe_train.fitting.checkpoint import EpochRecord, TrainingState, load_checkpoint, save_checkpoint
 from cxrscribe_train.fitting.config import FitConfig, TrainingConfig
 from cxrscribe_train.fitting.dataset import EpochSampler, ReportDataset, ReportTokens
+from cxrscribe_train.fitting.fine_tuning import fine_tune, frozen_parts
 from cxrscribe_train.fitting.hints import FeatureHints, MemoryHints
 from cxrscribe_train.fitting.loss import TokenLoss, summed_token_loss
 from cxrscribe_train.fitting.network import ReportNetwork, initialize, initialize_context
@@ -73,6 +74,8 @@ class Trainer:
             raise CxrscribeError(
                 f"{fit.processes} processes need at least as many training films; lower processes"
             )
+        if network.encoder is not None:
+            fine_tune(network.encoder, fit)
         self.network = network
         self.state = TrainingState()
         self._job = job
@@ -310,12 +313,13 @@ def new_network(job: TrainingJob, encoder: FilmEncoder | None = None) -> ReportN
 
 
 def starting_encoder(config: TrainingConfig, preprocessing: Preprocessing) -> FilmEncoder:
-    """The encoder that an end-to-end training starts from."""
+    """The encoder that an end-to-end training starts from. Raises InputError when there is none like that."""
     weights = f"random:{config.fit.seed}" if config.fit.weights == "random" else config.fit.weights
     network = config.network
-    return build_encoder(
-        network.backbone, network.backbone_options, preprocessing, WeightsSource.parse(weights)
-    )
+    source = WeightsSource.parse(weights)
+    encoder = build_encoder(network.backbone, network.backbone_options, preprocessing, source)
+    frozen_parts(encoder.backbone.network, config.fit.frozen)
+    return encoder
 
 
 def help_train(exchange: Exchange, job: TrainingJob) -> None:
