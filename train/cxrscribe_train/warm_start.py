@@ -28,6 +28,8 @@ INIT_FILE: Final = "init.json"
 _WORD_AXIS: Final = {"embedding.weight": 0, "output.weight": 1, "output.bias": 0}
 # Its weights that mean nothing for the features of another encoder.
 _OF_FEATURES: Final = "image_projection."
+# Its weights that mean nothing for another patient's text, whose numbers are fitted to the corpus.
+_OF_CONTEXT: Final = "context."
 _ENCODER: Final = "encoder"
 
 
@@ -175,6 +177,8 @@ def _why_not(
     """Why a weight can't be taken; None where it can, as a whole or for the words that are shared."""
     if name not in theirs:
         return "the run has no such weight"
+    if name.startswith(_OF_CONTEXT):
+        return "the numbers of the patient's text are fitted to each corpus"
     if name.startswith(_OF_FEATURES) and other_encoder is not None:
         return other_encoder
     shapes = [list(theirs[name].shape), list(own.shape)]
