@@ -26,6 +26,7 @@ from cxrscribe.errors import FilmError, Reason
 from cxrscribe.films import isolation
 from cxrscribe.films.isolation import Isolation
 from cxrscribe.films.preprocess import Preprocessing
+from cxrscribe_bench.timing.memory import peak_bytes
 from fuzz.mutations import mutated
 from fuzz.seeds import seeds
 
@@ -70,7 +71,8 @@ def run(films: int, seed: int) -> dict[str, object]:
         list(pool.map(read, range(films)))
     isolation.end_processes()  # their memory counts once they have ended
     peaks = {
-        "own_peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        # Not of `getrusage`: that counts what the program had that started this one.
+        "own_peak_mb": peak_bytes() / 1e6,
         "decoders_peak_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
     }
     return {
