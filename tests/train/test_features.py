@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+import cxrscribe
 from cxrscribe.bundle.files import sha256_of
+from cxrscribe.bundle.manifest import Manifest
+from cxrscribe.embedded import demo_bundle, demo_films
 from cxrscribe.errors import InputError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_train.corpus.table import read_reports
@@ -223,3 +226,16 @@ def test_a_file_that_is_no_hdf5_is_refused(tmp_path: Path, content: bytes) -> No
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"f\.h5"):
         FeatureFile.open(path)
+
+
+def test_a_bundle_s_encoder_gives_the_features_that_the_bundle_gives(tmp_path: Path) -> None:
+    films = [(film.stem, film) for film in demo_films()]
+    source = WeightsSource.parse(str(demo_bundle()))
+    by_bundle = Extraction.of_bundle(Manifest.read(demo_bundle()), source)
+    result = extract_features(films, by_bundle, tmp_path / "f.h5")
+    features = FeatureFile.open(tmp_path / "f.h5")
+    assert (result.films, features.encoder.backbone) == (6, "mobilenet_v1")
+    assert features.encoder.weights == f"file:{sha256_of(demo_bundle() / 'encoder.onnx')}"
+    with cxrscribe.load(demo_bundle()) as reporter:
+        wanted = reporter.encode([film for _, film in films])
+    np.testing.assert_allclose(features.features, wanted, rtol=1e-4, atol=1e-4)

@@ -8,7 +8,8 @@ import pytest
 import safetensors.numpy
 
 from cxrscribe.bundle.files import sha256_of
-from cxrscribe.errors import InputError
+from cxrscribe.embedded import demo_bundle
+from cxrscribe.errors import BundleError, InputError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_models import FilmEncoder
 from cxrscribe_train.weights import WeightsSource, build_encoder, load_weights, save_weights, state_arrays
@@ -115,3 +116,21 @@ def test_the_identity_follows_the_content(tmp_path: Path) -> None:
     path.write_bytes(b"b")
     assert WeightsSource.parse(str(path)).identity != first
     assert WeightsSource.parse("random:7").identity == "random:7"
+
+
+def test_a_graph_without_a_backbone_and_a_file_that_is_no_graph_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"beam_step\.onnx can't be read as weights: it has no weights of a"):
+        load_weights(build("random:0").backbone, demo_bundle() / "beam_step.onnx")
+    (tmp_path / "broken.onnx").write_bytes(b"no weights at all")
+    with pytest.raises(InputError, match=r"broken\.onnx can't be read as weights: it is no ONNX model"):
+        load_weights(build("random:0").backbone, tmp_path / "broken.onnx")
+
+
+def test_a_folder_that_is_no_bundle_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"manifest\.json"):
+        WeightsSource.parse(str(tmp_path))
+
+
+def test_a_bundle_of_another_width_is_refused_by_shape() -> None:
+    with pytest.raises(InputError, match=r"encoder\.onnx: weight .* has shape \[.* wants \[.*--backbone"):
+        build(str(demo_bundle()))

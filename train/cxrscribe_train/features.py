@@ -13,6 +13,7 @@ import paddle
 from numpy.typing import NDArray
 
 from cxrscribe.bundle.files import sha256_of
+from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.errors import InputError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_models import FilmEncoder
@@ -46,6 +47,12 @@ class Extraction:
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise InputError(f"batch size is {self.batch_size}; give at least 1")
+
+    @classmethod
+    def of_bundle(cls, manifest: Manifest, weights: WeightsSource, batch_size: int = 16) -> Extraction:
+        """By the encoder of a bundle: its backbone, and its preprocessing, by the rules of its time."""
+        made = manifest.architecture
+        return cls(made.backbone, made.backbone_options, weights, manifest.preprocessing, batch_size)
 
 
 @dataclass(frozen=True)

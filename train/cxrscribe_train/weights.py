@@ -1,4 +1,4 @@
-"""Network weights on disk: safetensors out, safetensors or a Paddle state file in."""
+"""Network weights on disk: safetensors out; safetensors, a state file or a bundle's graph in."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
+from cxrscribe.bundle.bundle import Bundle
+from cxrscribe.bundle.contract import ENCODER
 from cxrscribe.bundle.files import sha256_of
 from cxrscribe.errors import InputError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe_models import Backbone, FilmEncoder, build_backbone
 from cxrscribe_train.atomic import write_atomically
+from cxrscribe_train.graph_state import read_graph_state
 from cxrscribe_train.pickled_state import read_paddle_state, read_torch_state
 from cxrscribe_train.torchvision_names import is_torch_state, with_own_names
 
@@ -31,7 +34,7 @@ _BACKBONE_REMEDY: Final = f"{_REMEDY}, or name with --backbone the one that they
 
 @dataclass(frozen=True)
 class WeightsSource:
-    """Where a backbone's weights come from: a file, Paddle's ImageNet download, or a seed."""
+    """Where a backbone's weights come from: a file or a bundle, Paddle's ImageNet download, or a seed."""
 
     kind: Literal["file", "imagenet", "random"]
     path: Path | None = None
@@ -39,7 +42,10 @@ class WeightsSource:
 
     @classmethod
     def parse(cls, text: str) -> WeightsSource:
-        """Read `imagenet`, `random:SEED` or the path of a file. Raises InputError for anything else."""
+        """Read `imagenet`, `random:SEED` or the path of a file or a bundle.
+
+        Raises InputError for anything else, BundleError for a bundle whose encoder isn't what it says.
+        """
         if text == "imagenet":
             return cls("imagenet")
         if text == "random" or text.startswith("random:"):
@@ -48,8 +54,12 @@ class WeightsSource:
                 raise InputError(f"weights {text!r}: give random:SEED with a whole number, such as random:7")
             return cls("random", seed=int(seed))
         path = Path(text)
+        if path.is_dir():
+            return cls("file", path=Bundle.open(path).graph(ENCODER))
         if not path.is_file():
-            raise InputError(f"weights {text!r} are no file; give a file, imagenet or random:SEED")
+            raise InputError(
+                f"weights {text!r} are no file; give a file, the folder of a bundle, imagenet or random:SEED"
+            )
         return cls("file", path=path)
 
     @property
@@ -99,10 +109,11 @@ def state_arrays(network: paddle.nn.Layer) -> dict[str, NDArray[Any]]:
 
 
 def load_weights(network: paddle.nn.Layer, path: Path) -> None:
-    """Fill `network` from a safetensors file, a Paddle state file (`.pdparams`) or torch's (`.pth`, `.pt`).
+    """Fill `network` from safetensors, a state file of Paddle (`.pdparams`) or torch (`.pth`), or a graph.
 
-    A file may hold more, such as a classifier, but nothing more of the network's own parts. Names may be
-    paddle.vision's or torchvision's. Nothing in a file is executed.
+    A graph is a bundle's `encoder.onnx`, which has the weights to the bit. A file may hold more, such as a
+    classifier, but nothing more of the network's own parts. Names may be paddle.vision's or torchvision's.
+    Nothing in a file is executed.
 
     Raises:
         InputError: the file can't be read, a weight is missing in it or has another shape, or it is of a
@@ -167,13 +178,15 @@ def _read_state(path: Path) -> Mapping[str, Any]:
     try:
         if path.suffix == ".safetensors":
             state = safetensors.numpy.load_file(path)
+        elif path.suffix == ".onnx":
+            state = read_graph_state(path)
         else:
             state = read_torch_state(path) if path.suffix in _TORCH_FILES else read_paddle_state(path)
     except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
             f"{path} can't be read as weights: {first_line}; give a .safetensors file, a Paddle state file "
-            "(.pdparams) or one of torch (.pth)"
+            "(.pdparams), one of torch (.pth) or a bundle"
         ) from error
     return {name: _float32(value) for name, value in state.items()}
 

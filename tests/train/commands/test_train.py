@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cxrscribe.cli.main import main
+from cxrscribe.embedded import demo_bundle
 from cxrscribe_train.commands.train import StopAsked
 from cxrscribe_train.run import Run
 from support.square_corpus import write_squares
@@ -148,6 +149,17 @@ def test_another_backbone_than_the_features_have_is_refused(squares: Path, tmp_p
     assert result.exit_code == 2
     assert "mobilenet_v1" in result.stderr
     assert "resnet18" in result.stderr
+
+
+def test_features_by_a_bundle_take_its_network_and_no_other(squares: Path, tmp_path: Path) -> None:
+    by_bundle = ("features", "--corpus", squares, "--out", tmp_path / "f.h5", "--weights", demo_bundle())
+    for name, value in (("--backbone", "resnet18"), ("--backbone-option", "scale=0.5"), ("--size", 192)):
+        refused = run(*by_bundle, name, value)
+        assert refused.exit_code == 2
+        assert f"{name} is given, but the bundle" in refused.stderr
+    made = run(*by_bundle, "--json")
+    assert made.exit_code == 0, made.output
+    assert json.loads(made.stdout)["feature_size"] == 256
 
 
 def test_a_resumed_run_keeps_its_settings(squares: Path, tmp_path: Path) -> None:

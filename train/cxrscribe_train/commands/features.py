@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from cxrscribe.cli.terminal import note, say, say_json
 from cxrscribe.errors import InputError
@@ -61,8 +62,9 @@ def _number_or_text(text: str) -> int | float | str:
 @click.option(
     "--weights",
     required=True,
-    metavar="FILE|imagenet|random:SEED",
-    help="Where the backbone's weights come from; FILE is safetensors, .pdparams or .pth.",
+    metavar="FILE|BUNDLE|imagenet|random:SEED",
+    help="Where the backbone's weights come from; FILE is safetensors, .pdparams or .pth. A bundle says "
+    "backbone, size and range, too.",
 )
 @click.option("--batch-size", default=16, show_default=True, help="Films encoded at once.")
 @click.option(
@@ -93,7 +95,8 @@ def features(
     from cxrscribe_train.paddle_warnings import ignore_paddle_warnings
 
     ignore_paddle_warnings()
-    from cxrscribe.films.preprocess import Preprocessing  # brings numpy, which the help doesn't need
+    from cxrscribe.bundle.bundle import Bundle  # brings numpy, which the help doesn't need
+    from cxrscribe.films.preprocess import Preprocessing
     from cxrscribe_train.corpus.table import read_reports
     from cxrscribe_train.features import Extraction, extract_features, films_of
     from cxrscribe_train.weights import WeightsSource
@@ -104,13 +107,17 @@ def features(
             f"WARNING: the backbone gets RANDOM weights (seed {source.seed}). It has learned nothing; its "
             "features serve trials and tests, not a model worth using."
         )
-    extraction = Extraction(
-        backbone=backbone,
-        backbone_options=parse_backbone_options(backbone_options),
-        weights=source,
-        preprocessing=Preprocessing(size, size, png_range=png_range),
-        batch_size=batch_size,
-    )
+    if Path(weights).is_dir():
+        _refuse_other_network(context, weights)
+        extraction = Extraction.of_bundle(Bundle.open(weights).manifest, source, batch_size)
+    else:
+        extraction = Extraction(
+            backbone=backbone,
+            backbone_options=parse_backbone_options(backbone_options),
+            weights=source,
+            preprocessing=Preprocessing(size, size, png_range=png_range),
+            batch_size=batch_size,
+        )
     films = films_of(read_reports(corpus_folder), split)
     try:
         with click.progressbar(length=len(films), label="films", file=sys.stderr) as bar:
@@ -137,3 +144,12 @@ def features(
             f"{len(result.damaged)} left out"
         )
     context.exit(1 if result.damaged else 0)
+
+
+def _refuse_other_network(context: click.Context, bundle: str) -> None:
+    for name in ("backbone", "backbone_options", "size", "png_range"):
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            option = "--" + name.removesuffix("s").replace("_", "-")
+            raise InputError(
+                f"{option} is given, but the bundle {bundle} says itself what its encoder is; leave it out"
+            )
