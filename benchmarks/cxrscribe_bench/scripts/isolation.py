@@ -2,9 +2,10 @@
 
     python -m cxrscribe_bench.scripts.isolation [FILM ...]
 
-Both ways in turn in one run: one film after the other, and on as many threads as a reporter reads with; as a
-file, which the other process reads itself, and as bytes, which are sent to it. Without FILM, a drawn film as
-JPEG, as JPEG lossless and as JPEG 2000 in DICOM.
+Both ways in turn in one run: films one after the other, as a stream has them, and on as many threads as a
+reporter reads with; as a file, which the other process reads itself, and as bytes, which are sent to it. And
+the first film after others have had the processor for a while, whose caches know nothing of it. Without FILM,
+a drawn film as JPEG, as JPEG lossless and as JPEG 2000 in DICOM.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from cxrscribe.sessions.device import usable_threads
 from cxrscribe_bench.timing.rounds import ratio, rounds
 
 FILMS = 8
+"""Read in each turn."""
 SIDES = (2500, 2048)
 BITS = 12
 
@@ -75,7 +77,7 @@ def in_dicom(frame: bytes, bits: int, syntax: str) -> bytes:
 
 
 def measure(file: Path, count: int) -> dict[str, float]:
-    """Milliseconds a film in this process, and what isolation adds; ratios one by one and on threads."""
+    """Milliseconds a film in this process, and what isolation adds; ratios in a row and on threads."""
     read, content = Preprocessing(224, 224).read, file.read_bytes()
     ways: dict[str, Callable[[], object]] = {}
     with ThreadPoolExecutor(min(usable_threads(), 4)) as pool:
@@ -86,12 +88,13 @@ def measure(file: Path, count: int) -> dict[str, float]:
             ("bytes isolated", content, "all"),
         ):
             one = partial(read, film, Isolation(isolation))
-            ways[way] = one
+            ways[f"{way}, first"] = one
+            ways[way] = partial(in_a_row, one)
             ways[f"{way}, threads"] = partial(on_threads, pool, one)
         seconds = rounds(ways, count)
     return {
         "megabytes": len(content) / 1e6,
-        "here_ms": 1e3 * median(seconds["here"]),
+        "here_ms": 1e3 * median(seconds["here"]) / FILMS,
         **{
             f"{name}{what}": value
             for name, here, isolated in (
@@ -99,7 +102,8 @@ def measure(file: Path, count: int) -> dict[str, float]:
                 ("bytes_", "bytes here", "bytes isolated"),
             )
             for what, value in (
-                ("more_ms", 1e3 * median(map(float.__sub__, seconds[isolated], seconds[here]))),
+                ("first_more_ms", more_ms(seconds, f"{isolated}, first", f"{here}, first")),
+                ("more_ms", more_ms(seconds, isolated, here) / FILMS),
                 ("isolated_over_here", ratio(seconds, isolated, here)),
                 (
                     "isolated_over_here_on_threads",
@@ -108,6 +112,17 @@ def measure(file: Path, count: int) -> dict[str, float]:
             )
         },
     }
+
+
+def more_ms(seconds: Mapping[str, list[float]], one: str, other: str) -> float:
+    """Median over the rounds of how much longer `one` took than `other` in the same round."""
+    return 1e3 * median(map(float.__sub__, seconds[one], seconds[other]))
+
+
+def in_a_row(one: Callable[[], object]) -> None:
+    """Do this some times."""
+    for _ in range(FILMS):
+        one()
 
 
 def on_threads(pool: ThreadPoolExecutor, one: Callable[[], object]) -> None:
@@ -132,13 +147,16 @@ def main(films: tuple[Path, ...], count: int, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=1))
         return
-    click.echo(f"{'':20} {'MB':>6} {'ms':>8}   isolated {'more':>12} {'ratio':>7} {'on threads':>10}")
+    click.echo(
+        f"{'':20} {'MB':>6} {'ms':>8}   isolated {'more':>12} {'ratio':>7} {'on threads':>10} {'first':>12}"
+    )
     for name, costs in found.items():
         for given_as, key in (("file", ""), ("bytes", "bytes_")):
             click.echo(
                 f"{name:20} {costs['megabytes']:6.2f} {costs['here_ms']:8.1f}   {given_as:8} "
                 f"{costs[key + 'more_ms']:+9.2f} ms {costs[key + 'isolated_over_here']:7.3f} "
-                f"{costs[key + 'isolated_over_here_on_threads']:10.3f}"
+                f"{costs[key + 'isolated_over_here_on_threads']:10.3f} "
+                f"{costs[key + 'first_more_ms']:+9.2f} ms"
             )
 
 
