@@ -12,6 +12,7 @@ from cxrscribe.cleaning import comparable
 from cxrscribe.settings import BeamSettings
 from cxrscribe.vocabulary import readable
 from cxrscribe_train.evaluation.constant import TrainingSample, by_frequency
+from cxrscribe_train.evaluation.familiar import Familiarity, familiarity
 from cxrscribe_train.evaluation.metrics.bleu import Words
 from cxrscribe_train.evaluation.metrics.bootstrap import Resamples
 from cxrscribe_train.evaluation.metrics.finding_set import FindingSet
@@ -65,6 +66,8 @@ class Comparison:
     """Why METEOR is left out; None where it is in."""
     without_places: str | None
     """Why the figures of places are left out; None where they are in."""
+    familiar: Familiarity
+    """The films whose references are training reports, and the others."""
     without_severities: str | None = None
     """Why those of severities are left out; None where they are in."""
 
@@ -126,6 +129,7 @@ class Evaluation:
             "times_evaluated": about.times,
             "counts": dict(about.counts),
             "support": dict(compared.support),
+            "familiar_references": compared.familiar.to_json(),
             "settings": about.settings.to_json(),
             "bootstrap": {
                 "resamples": about.resamples,
@@ -199,7 +203,8 @@ def _compare(
     counted += [PLACEMENTS] if places_known else []
     counted += [SEVERITIES] if severities_known else []
     true = [(statements, statements.matrix(truths)) for statements in counted]
-    scorer = Scorer([comparable(one.film.reference) for one in written], true, resamples, meteor)
+    references = [comparable(one.film.reference) for one in written]
+    scorer = Scorer(references, true, resamples, meteor)
     note("choosing the baselines from the training reports")
     constant_reports = TrainingSample.draw(training.reports, _seed(seed, _SAMPLE)).best(meteor)
     constant_findings = _constant_findings(training, true)
@@ -224,6 +229,11 @@ def _compare(
         },
         most_frequent_report=most_frequent,
         without_meteor=without_meteor,
+        familiar=familiarity(
+            references,
+            training.reports,
+            {"model": reports, "constant": [constant_reports["bleu_4"]] * len(reports)},
+        ),
         without_places=None if places_known else f"{TRUTH_FILE} lacks the columns side and zone",
         without_severities=None if severities_known else f"{TRUTH_FILE} lacks the column severity",
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from cxrscribe_train.evaluation.evaluation import COLUMNS, WITHOUT_FINDINGS, Comparison, Evaluation
+from cxrscribe_train.evaluation.familiar import Familiarity
 from cxrscribe_train.evaluation.metrics.bootstrap import Figure
 
 _NAME_WIDTH: Final = 31
@@ -56,6 +57,7 @@ def _lines(evaluation: Evaluation) -> Iterator[str]:
     if about.resamples:
         yield f"Under each figure: its 95 % interval, {about.resamples} bootstrap resamples of studies."
     yield "In brackets: films with the finding. A kind that no film shows has no figure."
+    yield from _familiar(compared.familiar)
     if compared.without_meteor:
         yield f"METEOR is left out: {compared.without_meteor}"
     if compared.without_places:
@@ -65,6 +67,18 @@ def _lines(evaluation: Evaluation) -> Iterator[str]:
     if "label_f1_micro" not in compared.columns["model"]:
         yield WITHOUT_FINDINGS
     yield about.disclaimer
+
+
+def _familiar(found: Familiarity) -> Iterator[str]:
+    """How much of the split a model can have learned word for word."""
+    share = found.films / found.of
+    yield f"References that are training reports, word for word: {found.films} of {found.of} ({share:.1%})."
+    if 0 < found.films < found.of:
+        model, constant = found.bleu_4["model"], found.bleu_4["constant"]
+        yield (
+            f"  BLEU-4 on those: {model.familiar:.3f}, best constant {constant.familiar:.3f}; "
+            f"on the others: {model.others:.3f}, best constant {constant.others:.3f}."
+        )
 
 
 def _differences(compared: Comparison, *, intervals: bool) -> Iterator[str]:
