@@ -1,4 +1,4 @@
-"""The recipes that train a model from nothing: whole runs take an hour, so what they say is held to what there is."""
+"""The recipes that train a model take up to an hour: here what they say is held to what there is."""
 
 from __future__ import annotations
 
