@@ -29,6 +29,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return small.write(tmp_path_factory.mktemp("context") / "bundle")
 
 
+DICOM = "ReasonForTheRequestedProcedure"
+
+
 def table(path: Path, *rows: tuple[str, ...], header: tuple[str, ...] = ("film", "indication")) -> Path:
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([header, *rows])
@@ -46,6 +49,8 @@ def test_one_text_is_for_all_films(run: Run, bundle: Path, films: Path) -> None:
         expected = [reporter.report(films / name, indication="Chest pain.").to_json() for name in NAMES]
     found = written(result)
     assert [row.pop("indication") for row in found] == [True] * 3
+    assert [row.pop("indication_from") for row in found] == ["option"] * 3
+    assert {report.pop("indication_from") for report in expected} == {"given"}
     assert [{name: row[name] for name in expected[0]} for row in found] == expected
     assert "Chest pain" not in result.output
 
@@ -61,6 +66,7 @@ def test_a_table_has_the_text_of_each_film(run: Run, bundle: Path, films: Path, 
     assert (result.exit_code, result.stderr) == (0, "")
     found = written(result)
     assert [row["indication"] for row in found] == [False, True, False]
+    assert [row["indication_from"] for row in found] == [None, "table", None]
     with cxrscribe.load(bundle) as reporter:
         assert found[1]["log_prob"] == reporter.report(films / "b.jpg", indication="cough fever").log_prob
         assert found[0]["log_prob"] == reporter.report(films / "a.png").log_prob
@@ -81,7 +87,7 @@ def test_without_any_text_the_rows_say_so(run: Run, bundle: Path, small_bundle: 
         [False] * 3
     )
     for row in written(run("report", films, "--bundle", small_bundle, "--json")):
-        assert "indication" not in row
+        assert not row.keys() & {"indication", "indication_from"}
 
 
 def test_a_film_that_fails_still_says_whether_there_was_a_text(
