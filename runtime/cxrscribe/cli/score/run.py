@@ -10,7 +10,7 @@ import click
 
 from cxrscribe.cli.options import engine_options, load
 from cxrscribe.cli.score.bar import progress_line
-from cxrscribe.cli.score.films import KEY_OPTION, RUN
+from cxrscribe.cli.score.films import KEY_OPTION, RUN, TABLE_OPTION
 from cxrscribe.cli.score.summary import counts, duration, exit_code, outcome
 from cxrscribe.cli.terminal import note, say, say_json
 from cxrscribe.engine import Engine
@@ -72,6 +72,7 @@ def status(path: str, as_json: bool) -> None:
     help="Share of films without a report up to which the exit code is 0.",
 )
 @KEY_OPTION
+@TABLE_OPTION
 @engine_options
 def verify(
     path: str,
@@ -81,6 +82,7 @@ def verify(
     as_json: bool,
     max_quarantined: float,
     key: Path | None,
+    indications: str | None,
     engine: Engine,
 ) -> None:
     """Check every part of RUN against its plan: each film has one row, and each row is what was written.
@@ -94,7 +96,7 @@ def verify(
     from cxrscribe.archive import verify as checks
     from cxrscribe.archive.run import open_run
 
-    run = open_run(path, key)
+    run = open_run(path, key, indications)
     verdict = checks.verify(run)
     comparisons = []
     if deep:
