@@ -28,7 +28,7 @@ def check_attribute(keyword: object) -> str:
         from pydicom.datadict import tag_for_keyword
     except ModuleNotFoundError:
         raise MissingExtraError("reading a text of DICOM", "dicom") from None
-    if not isinstance(keyword, str) or tag_for_keyword(keyword) is None:
+    if not isinstance(keyword, str) or not keyword or tag_for_keyword(keyword) is None:
         raise InputError(
             f"indication_from_dicom is {shown(keyword)}, no attribute of DICOM; give its keyword, "
             f"{_EXAMPLES} say"

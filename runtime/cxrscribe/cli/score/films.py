@@ -224,6 +224,8 @@ def _score(run: Run, generation: Generation, reporter: Reporter, engine: Engine,
         )
     if status.duplicates:
         say(f"{status.duplicates:,} films have the bytes of another one of their shard")
+    if status.told is not None:
+        say(f"{status.told:,} reports were written with an indication, {status.ok - status.told:,} without")
     return exit_code(status.quarantined, status.done, left, way.max_quarantined)
 
 

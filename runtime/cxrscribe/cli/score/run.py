@@ -16,6 +16,7 @@ from cxrscribe.cli.terminal import note, say, say_json
 from cxrscribe.engine import Engine
 
 if TYPE_CHECKING:
+    from cxrscribe.archive.status import Status
     from cxrscribe.archive.verify import Comparison
 
 _SHOWN_PROBLEMS = 20
@@ -35,7 +36,7 @@ def status(path: str, as_json: bool) -> None:
     run = open_run(path)
     found = Watch(run).look()
     if as_json:
-        say_json({"run": run.run_id, "started": run.started, **asdict(found)})
+        say_json({"run": run.run_id, "started": run.started, **_fields(found)})
         return
     say(progress_line(found))
     say(f"shards: {found.shards_done:,} of {found.shards:,}, {found.open_attempts:,} begun and not done")
@@ -45,11 +46,18 @@ def status(path: str, as_json: bool) -> None:
         say(f"shards begun more than once: {found.shards_redone:,}")
     if found.duplicates:
         say(f"films with the bytes of another one of their shard: {found.duplicates:,}")
+    if found.told is not None:
+        say(f"reports written with an indication: {found.told:,}")
     if found.retries:
         say(f"retries: {found.retries}")
     if found.pace is not None:
         say(f"films a second: {found.pace.recent:.1f} lately, {found.pace.overall:.1f} since {run.started}")
         say(f"left: {duration(found.pace.seconds_left)}")
+
+
+def _fields(found: Status) -> dict[str, object]:
+    """As ever of runs that give no indications."""
+    return {name: value for name, value in asdict(found).items() if name != "told" or value is not None}
 
 
 @click.command(short_help="Check that no film of a run is lost, twice, or changed.")
