@@ -374,8 +374,10 @@ class Reporter:
         )
 
     def _tell(self, given: Indication, film: Picture) -> tuple[NDArray[np.float32], str | None]:
-        """What is known of a film's patient, float32 [P], and where from: a call's text, or else the film's."""
-        text, source = (film.text, f"dicom:{self.indication_from_dicom}") if given is None else (given, _GIVEN)
+        """What is known of a film's patient, float32 [P], and where from: the call, or else the film."""
+        text, source = given, _GIVEN
+        if text is None:
+            text, source = film.text, f"dicom:{self.indication_from_dicom}"
         return self._indications.encode(text), source if text and not text.isspace() else None
 
     def _encode(self, films: list[Pixels], stats: DecodingStats) -> NDArray[np.float32]:
@@ -436,8 +438,8 @@ class _FilmRequests:
         self._all_there = all_there
         self._stats = stats
         self.arrived: deque[tuple[str, str, str | None]] = deque()
-        """Each film's name, how it is shown, and where what is known of its patient came from; whoever hands a
-        film's item out takes its own away."""
+        """Each film's name, how it is shown, and where what is known of its patient came from; whoever hands
+        a film's item out takes its own away."""
 
     def fetch(self, idle: bool) -> Requests | None:
         with self._stats.timed("read"):

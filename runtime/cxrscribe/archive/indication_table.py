@@ -77,7 +77,9 @@ class IndicationTable:
         if not len(self._keys):
             return np.full(len(wanted), ABSENT, np.int64)
         found = np.minimum(np.searchsorted(self._keys, wanted), len(self._keys) - 1)
-        rows: NDArray[np.int64] = np.where(self._keys[found] == wanted, self._order[found].astype(np.int64), ABSENT)
+        rows: NDArray[np.int64] = np.where(
+            self._keys[found] == wanted, self._order[found].astype(np.int64), ABSENT
+        )
         return rows
 
     def has_text(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -125,7 +127,9 @@ def _ordered(keys: NDArray[np.uint64], source: str) -> NDArray[np.uint32]:
     ordered = keys[order]
     twice = order[1:][ordered[1:] == ordered[:-1]]
     if len(twice):
-        raise InputError(f"{source}, row {int(twice.min()) + 2} names a film that a row before names; keep one")
+        raise InputError(
+            f"{source}, row {int(twice.min()) + 2} names a film that a row before names; keep one"
+        )
     return order
 
 

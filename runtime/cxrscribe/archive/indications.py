@@ -55,7 +55,9 @@ def coverage(table: IndicationTable, root: str, shards: Iterable[Sequence[Planne
     films = told = 0
     named = np.zeros(len(table), np.bool_)
     for shard in shards:
-        rows = table.places([name for film in shard for name in _names(root, film)]).reshape(-1, 2).max(axis=1)
+        rows = (
+            table.places([name for film in shard for name in _names(root, film)]).reshape(-1, 2).max(axis=1)
+        )
         there = rows[rows > ABSENT]
         films += len(shard)
         told += int(np.count_nonzero(table.has_text(there)))

@@ -359,8 +359,8 @@ def _read(place: Place) -> Run | None:
     )
     if (identity.indications.table is None) != (run.indications is None):
         raise InputError(
-            f"{place.url}: {layout.RUN} has a table of indications and no place of it, or the other way round; "
-            "start a new run"
+            f"{place.url}: {layout.RUN} has a table of indications and no place of it, or the other way "
+            "round; start a new run"
         )
     if identity.plan != plan.sha256 or identity.run_id != run.run_id:
         raise InputError(

@@ -19,7 +19,15 @@ from cxrscribe.archive.generation import Generation
 from cxrscribe.archive.places.place import is_unfinished
 from cxrscribe.archive.plan import PlannedFilm
 from cxrscribe.archive.quarantine import FaultError, QuarantinedError
-from cxrscribe.archive.rows.part import PartHeader, damaged, part_header, part_lines, read_header, read_part, told_count
+from cxrscribe.archive.rows.part import (
+    PartHeader,
+    damaged,
+    part_header,
+    part_lines,
+    read_header,
+    read_part,
+    told_count,
+)
 from cxrscribe.archive.rows.row import OK, QUARANTINED, Row
 from cxrscribe.archive.run import Run, known_environments
 from cxrscribe.archive.sources.reading import FilmReader

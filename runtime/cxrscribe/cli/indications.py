@@ -64,7 +64,9 @@ def read_told(text: str | None, source: str | Path | None, attribute: str | None
             raise InputError(f"--indication and {option} contradict each other; give one")
     if source is None:
         return Told(text)
-    from cxrscribe.archive.indication_table import IndicationTable  # brings numpy, which the help doesn't need
+    from cxrscribe.archive.indication_table import (
+        IndicationTable,
+    )  # brings numpy, which the help doesn't need
 
     return Told(table=IndicationTable(source, _name))
 

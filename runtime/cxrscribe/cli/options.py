@@ -148,8 +148,8 @@ def engine_options(command: Command) -> Command:
         click.option(
             "--indication-from-dicom",
             metavar="ATTRIBUTE",
-            help="Text attribute of DICOM films, by its keyword, that says what is known of the patient, for a "
-            "model that reads it: ReasonForTheRequestedProcedure say. [default: none]",
+            help="Text attribute of DICOM films, by its keyword, that says what is known of the patient, for "
+            "a model that reads it: ReasonForTheRequestedProcedure say. [default: none]",
         ),
     )
 

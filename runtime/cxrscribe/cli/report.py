@@ -102,7 +102,9 @@ def report(
             _emit(row, file, as_json)
     unused = 0 if done else told.unused()
     if unused and told.table:
-        note(f"{unused} rows of {told.table.source} name no film of this run; write paths as they are given here")
+        note(
+            f"{unused} rows of {told.table.source} name no film of this run; write paths as they are given here"
+        )
     if untold and engine.indication_from_dicom is not None:
         note(
             f"{untold} reports were written without an indication: their films have no text in "

@@ -116,8 +116,8 @@ class DecoderProcess:
     def read(self, film: bytes | Path, request: Mapping[str, Any], limits: FilmLimits) -> Picture:
         """The picture of a film: of its content, or of the file of an absolute path, which is read there.
 
-        `request`: `preprocessing`, as JSON, `modalities` and `text`. Raises FilmError when the film can't be read;
-        ProcessLostError when the process has ended.
+        `request`: `preprocessing`, as JSON, `modalities` and `text`. Raises FilmError when the film can't be
+        read; ProcessLostError when the process has ended.
         """
         try:
             if not self._is_ready:

@@ -168,8 +168,8 @@ def read_dicom(
 ) -> Picture:
     """Read the bytes of a DICOM file as grey pixels uint8 [h, w], black 0 and white 255.
 
-    8-bit colour becomes luma. `size_hint` as of `read_film`; `rules.text`: the attribute whose text the picture
-    has too.
+    8-bit colour becomes luma. `size_hint` as of `read_film`; `rules.text`: the attribute whose text the
+    picture has too.
 
     Raises FilmError when the file is damaged, has no picture or several frames, has a size that `check_size`
     refuses, or attributes that leave its pixels' meaning open; MissingExtraError without the extra `dicom`.

@@ -115,9 +115,11 @@ def test_what_is_no_table_is_refused_without_its_texts(tmp_path: Path, content: 
     assert refused.value.__cause__ is None
 
 
-def test_a_quote_that_is_not_closed_is_given_up_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_quote_that_is_not_closed_is_given_up_early(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(indication_table, "_LONGEST_ROW", 1000)
-    (tmp_path / "t.csv").write_text("film,indication\na,x\nb,\"" + "secret\n" * 1000, encoding="utf-8")
+    (tmp_path / "t.csv").write_text('film,indication\na,x\nb,"' + "secret\n" * 1000, encoding="utf-8")
     with pytest.raises(InputError, match="a row of more than 1,000 bytes, or a quote that isn't closed"):
         IndicationTable(tmp_path / "t.csv")
     (tmp_path / "t.csv").write_text("film,indication\na," + "x" * 5000, encoding="utf-8")

@@ -43,7 +43,12 @@ Begin = Callable[..., Run]
 REASON = "ReasonForTheRequestedProcedure"
 SECRETS = ("Zweitname", "Geheimnis", "Verborgenes")
 """Words of texts that must be nowhere but where they came from."""
-TEXTS = ("Chest pain, Zweitname", "Cough, fever. Geheimnis", "Shortness of breath", "Preoperative, Verborgenes")
+TEXTS = (
+    "Chest pain, Zweitname",
+    "Cough, fever. Geheimnis",
+    "Shortness of breath",
+    "Preoperative, Verborgenes",
+)
 FILMS = 30
 
 
@@ -111,9 +116,7 @@ def expected_texts(table: Path, archive: Path) -> dict[str, str]:
     """By film's name in the run."""
     with table.open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))[1:]
-    return {
-        film.removeprefix("./").removeprefix(f"{archive}/"): text for film, text in rows if text.strip()
-    }
+    return {film.removeprefix("./").removeprefix(f"{archive}/"): text for film, text in rows if text.strip()}
 
 
 def score(run: Run, reporter: Reporter, **options: object) -> Run:
@@ -171,9 +174,11 @@ def test_texts_come_from_the_films(begin: Begin, archive: Path, asking: Reporter
     assert {name for name, told in found.items() if told} == {
         f"{number // 10:03}/{number:05}.dcm" for number in range(0, FILMS, 10)
     }
-    with cxrscribe.load(bundle, device="cpu") as plain:
-        with pytest.raises(InputError, match=f'indications.dicom was "{REASON}" and is null'):
-            list(score_shards(run, [0], plain))
+    with (
+        cxrscribe.load(bundle, device="cpu") as plain,
+        pytest.raises(InputError, match=f'indications.dicom was "{REASON}" and is null'),
+    ):
+        list(score_shards(run, [0], plain))
     assert verify_sample(run, asking, 40).problems == ()
 
 
@@ -183,9 +188,13 @@ def begin_path(begin: Begin, archive: Path) -> Path:
     return Path(run.place.url).with_name("other")
 
 
-def test_a_table_counts_before_what_films_say(begin: Begin, archive: Path, tmp_path: Path, asking: Reporter) -> None:
+def test_a_table_counts_before_what_films_say(
+    begin: Begin, archive: Path, tmp_path: Path, asking: Reporter
+) -> None:
     table = write_table(
-        tmp_path / "own.csv", archive, {"000/00000.dcm": "Cough", "001/00010.dcm": " ", "001/00011.png": "Fever"}
+        tmp_path / "own.csv",
+        archive,
+        {"000/00000.dcm": "Cough", "001/00010.dcm": " ", "001/00011.png": "Fever"},
     )
     run = begin_run(
         tmp_path / "both", [str(archive)], asking, asking.settings, shard_films=10, indications=table
@@ -252,7 +261,10 @@ def test_a_table_may_move_and_need_not_be_given_again(
 def test_a_model_that_reads_none_begins_no_run(
     archive: Path, table: Path, tmp_path: Path, fused_bundle: Path
 ) -> None:
-    with cxrscribe.load(fused_bundle, device="cpu") as blind, pytest.raises(SettingsError, match="reads none"):
+    with (
+        cxrscribe.load(fused_bundle, device="cpu") as blind,
+        pytest.raises(SettingsError, match="reads none"),
+    ):
         begin_run(tmp_path / "none", [str(archive)], blind, blind.settings, indications=table)
     assert not (tmp_path / "none").exists()
 
@@ -280,7 +292,9 @@ def test_films_of_equal_bytes_have_their_own_texts(begin: Begin, tmp_path: Path,
     folder.mkdir()
     for name in "abcd":
         (folder / f"{name}.png").write_bytes(small_film(5))
-    table = write_table(tmp_path / "t.csv", folder, {"b.png": "Cough", "c.png": "Chest pain", "d.png": "Cough"})
+    table = write_table(
+        tmp_path / "t.csv", folder, {"b.png": "Cough", "c.png": "Chest pain", "d.png": "Cough"}
+    )
     run = score(begin(folder, indications=table), reporter)
     found = [row for _, row in newest_rows(run)]
     expected = [
@@ -293,7 +307,13 @@ def test_films_of_equal_bytes_have_their_own_texts(begin: Begin, tmp_path: Path,
 
 @pytest.mark.parametrize("format_name", ["jsonl", "parquet"])
 def test_rows_say_whether_there_was_a_text_in_every_format(
-    begin: Begin, archive: Path, table: Path, reporter: Reporter, scored: Run, tmp_path: Path, format_name: str
+    begin: Begin,
+    archive: Path,
+    table: Path,
+    reporter: Reporter,
+    scored: Run,
+    tmp_path: Path,
+    format_name: str,
 ) -> None:
     if format_name == "parquet":
         pytest.importorskip("pyarrow", reason="the extra parquet isn't installed")

@@ -17,7 +17,8 @@ from cxrscribe.errors import InputError
 
 pytest.importorskip("onnx", reason="needs onnx, which has no release for this Python")
 
-from support.dicom_file import dicom, written as dicom_bytes
+from support.dicom_file import dicom
+from support.dicom_file import written as dicom_bytes
 from support.small_bundle import SmallBundle
 
 Run = Callable[..., Result]
@@ -184,7 +185,9 @@ def test_films_say_it_themselves(run: Run, bundle: Path, mixed: Path) -> None:
     assert [(row["indication"], row["indication_from"]) for row in found] == [
         *((True, f"dicom:{DICOM}"), (False, None), (False, None))
     ]
-    assert f"2 reports were written without an indication: their films have no text in {DICOM}" in result.stderr
+    assert (
+        f"2 reports were written without an indication: their films have no text in {DICOM}" in result.stderr
+    )
     assert "cough" not in result.output
     with cxrscribe.load(bundle) as reporter:
         report = reporter.report(mixed / "a.dcm", indication="Rückenschmerzen, cough")

@@ -123,7 +123,10 @@ def test_long_texts_are_cut() -> None:
 
 
 @settings(max_examples=80, deadline=None)
-@given(value=st.binary(max_size=60), charset=st.sampled_from([None, "ISO_IR 192", "ISO_IR 13", "nonsense", "GBK"]))
+@given(
+    value=st.binary(max_size=60),
+    charset=st.sampled_from([None, "ISO_IR 192", "ISO_IR 13", "nonsense", "GBK"]),
+)
 def test_whatever_a_text_holds_costs_no_film(value: bytes, charset: str | None) -> None:
     film = said(REASON, None, value)
     if charset is not None:

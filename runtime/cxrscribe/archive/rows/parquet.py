@@ -40,7 +40,9 @@ class ParquetFile:
     def __init__(self, file: BinaryIO, header: str, *, indications: bool = False) -> None:
         """`header`: JSON, which the metadata of the file will have. `indications`: see `Row.indication`."""
         self._arrow, parquet = _modules()
-        self._schema = _schema(self._arrow, indications=indications).with_metadata({HEADER_KEY: header.encode("ascii")})
+        self._schema = _schema(self._arrow, indications=indications).with_metadata(
+            {HEADER_KEY: header.encode("ascii")}
+        )
         self._writer = parquet.ParquetWriter(
             file, self._schema, compression="zstd", compression_level=_ZSTD_LEVEL, write_page_checksum=True
         )

@@ -72,7 +72,7 @@ class Row:
     disclaimer: str
     """What the report has to say of itself."""
     indication: bool | None = None
-    """Whether the report was written with what is known of the patient; None in runs that give none of that."""
+    """Whether the report was written with what is known of the patient; None in runs that give nothing."""
 
     def __post_init__(self) -> None:
         if (self.report is None) != (self.reason is not None):

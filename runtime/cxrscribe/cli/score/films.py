@@ -35,9 +35,9 @@ KEY_OPTION: Final = click.option(
 TABLE_OPTION: Final = click.option(
     "--indications",
     metavar="FILE.csv",
-    help="Table of what is known of each film's patient, for a model that reads it: the columns film, as rows "
-    "call it, and indication; a path or URL. It isn't copied into RUN, which has its place and sha256; give it "
-    "again where it has been moved.",
+    help="Table of what is known of each film's patient, for a model that reads it: the columns film, as "
+    "rows call it, and indication; a path or URL. It isn't copied into RUN, which has its place and sha256; "
+    "give it again where it has been moved.",
 )
 RUN: Final = click.STRING  # click.Path would take a slash out of s3://
 
