@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
-from threading import Lock
 from typing import IO, Final
 
 import numpy as np
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 from cxrscribe.archive.places.place import is_url
 from cxrscribe.csv_cells import csv_records, csv_rows
 from cxrscribe.errors import InputError
+from cxrscribe.forks import ForkSafeLock
 from cxrscribe.regular_file import open_regular
 
 COLUMNS: Final = ("film", "indication")
@@ -34,6 +34,9 @@ _MOST_ROWS: Final = 1 << 31
 _LONGEST_ROW: Final = 16 << 20
 _DIGEST_BYTES: Final = 8
 _BOM: Final = b"\xef\xbb\xbf"
+
+_parsing: Final = ForkSafeLock()
+"""How long a cell may be is said for all threads at once."""
 
 
 def _as_it_is(film: str) -> str:
@@ -54,7 +57,7 @@ class IndicationTable:
         self._name = name
         with _opened(self.source) as file:
             reading = _Reading(file, self.source)
-            with _naming(self.source):
+            with _naming(self.source), _parsing:
                 self._columns = reading.columns(COLUMNS)
                 keys, self._offsets, self._sizes, self._checks = _indexed(reading, self._columns, name)
             self._content = _Content(file, self.source)
@@ -94,7 +97,7 @@ class IndicationTable:
         content = self._content.read(int(self._offsets[place]), int(self._sizes[place]))
         if int.from_bytes(_digested(content)) != int(self._checks[place]):
             raise InputError(f"{self.source} has changed since it was opened; give the same command again")
-        with csv_rows(content.decode("utf-8")) as rows:
+        with _parsing, csv_rows(content.decode("utf-8")) as rows:
             cells = next(rows)
         film_column, text_column = self._columns
         return cells[text_column] if self._name(cells[film_column]) == film else None
@@ -200,7 +203,7 @@ class _Content:
     def __init__(self, file: IO[bytes], source: str) -> None:
         self._source = source
         self._number = os.dup(file.fileno())
-        self._turn = Lock()
+        self._turn = ForkSafeLock()
         weakref.finalize(self, os.close, self._number)
 
     def read(self, offset: int, size: int) -> bytes:

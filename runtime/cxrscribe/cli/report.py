@@ -101,9 +101,10 @@ def report(
             untold += isinstance(row.outcome, Report) and not row.indication_from
             _emit(row, file, as_json)
     unused = 0 if done else told.unused()
-    if unused and told.table:
+    if unused:
         note(
-            f"{unused} rows of {told.table.source} name no film of this run; write paths as they are given here"
+            f"{unused} rows of {indications_file} name no film of this run; write paths as they are given "
+            "here"
         )
     if untold and engine.indication_from_dicom is not None:
         note(
