@@ -11,7 +11,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, TypeAlias
 
@@ -58,9 +58,16 @@ def csv_rows(text: str) -> Iterator[Iterator[list[str]]]:
 
     Raises csv.Error where it is no CSV file.
     """
+    with csv_records(io.StringIO(text, newline="")) as rows:
+        yield rows
+
+
+@contextmanager
+def csv_records(lines: Iterable[str]) -> Iterator[Iterator[list[str]]]:
+    """As `csv_rows`, of lines with their ends, which are taken as they are needed."""
     before = csv.field_size_limit(_MOST_CELL)  # of all readers: there is no other way to say it
     try:
-        yield csv.reader(io.StringIO(text, newline=""), strict=True)
+        yield csv.reader(lines, strict=True)
     finally:
         csv.field_size_limit(before)
 

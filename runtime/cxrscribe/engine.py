@@ -27,6 +27,7 @@ class Engine:
     isolate: str = "compressed"
     film_seconds: float = 10.0
     modalities: tuple[str, ...] = ("CR", "DX")
+    indication_from_dicom: str | None = None
 
     def load(self) -> Reporter:
         """Open the bundle. Raises what `cxrscribe.load` does."""
@@ -44,6 +45,7 @@ class Engine:
             strict=self.strict,
             isolation=Isolation(self.isolate, cpu_seconds=self.film_seconds),
             modalities=self.modalities,
+            indication_from_dicom=self.indication_from_dicom,
         )
 
     @classmethod
@@ -62,6 +64,7 @@ class Engine:
             reporter.isolation.which,
             reporter.isolation.cpu_seconds,
             reporter.modalities,
+            reporter.indication_from_dicom,
         )
 
     def to_json(self) -> dict[str, object]:
@@ -83,4 +86,7 @@ class Engine:
             isolate=fields.text("isolate"),
             film_seconds=fields.number("film_seconds"),
             modalities=fields.texts("modalities"),
+            indication_from_dicom=None
+            if fields.is_null("indication_from_dicom")
+            else fields.text("indication_from_dicom"),
         )

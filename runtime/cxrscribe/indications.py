@@ -38,45 +38,60 @@ class Indications:
 
         Raises SettingsError when they are of another number, one is no text, or the model reads none.
         """
+        rows = [self.encode(text) for text in self.texts_of_each(indications, images)]
+        return np.stack(rows) if rows else np.zeros((0, self.size), np.float32)
+
+    def texts_of_each(self, indications: Sequence[Indication] | None, images: int) -> list[Indication]:
+        """Each image's text, None for none. Raises as `of_each` does."""
         if indications is None:
-            return np.zeros((images, self.size), np.float32)
+            return [None] * images
         self._check(indications)
         each = list(islice(indications, images + 1))  # they may be endless
         if len(each) != images:
             number = len(indications) if isinstance(indications, Sized) else "more or fewer"
             raise SettingsError(f"{number} indications for {images} images; give one an image, None for none")
-        rows = [self._encode(one, place) for place, one in enumerate(each)]
-        return np.stack(rows) if rows else np.zeros((0, self.size), np.float32)
+        return [_text(one, place) for place, one in enumerate(each)]
 
     def of_stream(self, indications: Iterable[Indication] | None) -> Iterator[Numbers]:
         """float32 [P] for each image of a stream.
 
         Raises SettingsError as `of_each`, later where they run out before the images or one is no text.
         """
+        return map(self.encode, self.texts_of_stream(indications))
+
+    def texts_of_stream(self, indications: Iterable[Indication] | None) -> Iterator[Indication]:
+        """The text of each image of a stream, None for none. Raises as `of_stream` does."""
         if indications is None:
-            return repeat(np.zeros(self.size, np.float32))
+            return repeat(None)
         self._check(indications)
         return self._each(indications)
 
-    def _each(self, indications: Iterable[Indication]) -> Iterator[Numbers]:
+    def encode(self, text: Indication) -> Numbers:
+        """float32 [P]: the numbers of one image's text; zeros for None."""
+        return np.zeros(self.size, np.float32) if self.text is None else self.text.encode(text)
+
+    def check_read(self, what: str) -> None:
+        """Raise SettingsError where the model reads no text; `what` is said to have been given."""
+        if self.text is None:
+            raise SettingsError(
+                f"{what}, but this bundle's model reads none: it sees the film alone; leave the indication "
+                "out, or take a bundle whose model was trained with a context"
+            )
+
+    def _each(self, indications: Iterable[Indication]) -> Iterator[Indication]:
         for place, one in enumerate(indications):
-            yield self._encode(one, place)
+            yield _text(one, place)
         raise SettingsError("there are fewer indications than images; give one an image, None for none")
 
     def _check(self, indications: Iterable[Indication]) -> None:
         if isinstance(indications, str):  # whose letters would pass for texts, and which no error may show
             raise SettingsError("indications is one text; give a list, one text an image")
         several("indications", indications, "texts, one an image", SettingsError)
-        if self.text is None:
-            raise SettingsError(
-                "an indication is given, but this bundle's model reads none: it sees the film alone; leave "
-                "the indication out, or take a bundle whose model was trained with a context"
-            )
+        self.check_read("an indication is given")
 
-    def _encode(self, indication: Indication, place: int) -> Numbers:
-        given: object = indication
-        if given is not None and not isinstance(given, str):
-            kind = type(given).__name__
-            raise SettingsError(f"the indication of image {place} is of type {kind}; give a text, or None")
-        assert self.text is not None
-        return self.text.encode(indication)
+
+def _text(indication: object, place: int) -> Indication:
+    if indication is not None and not isinstance(indication, str):
+        kind = type(indication).__name__
+        raise SettingsError(f"the indication of image {place} is of type {kind}; give a text, or None")
+    return indication

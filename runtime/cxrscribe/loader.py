@@ -22,8 +22,10 @@ from cxrscribe.bundle.evidence import FASTEST, FP16
 from cxrscribe.bundle.files import FP32
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.errors import BundleError
+from cxrscribe.films.dicom_text import check_attribute
 from cxrscribe.films.isolation import Isolation
 from cxrscribe.films.rules import FILM_MODALITIES, FilmRules
+from cxrscribe.indications import Indications
 from cxrscribe.networks.encoder import Encoder
 from cxrscribe.networks.fused_step import FusedDecoder
 from cxrscribe.networks.onnx_step import OnnxStep
@@ -53,6 +55,7 @@ def load(
     verify: bool = True,
     isolation: Isolation | None = None,
     modalities: Iterable[str] = FILM_MODALITIES,
+    indication_from_dicom: str | None = None,
 ) -> Reporter:
     """Open the bundle in the folder `bundle`, ready to write reports.
 
@@ -64,11 +67,13 @@ def load(
     matrix products change with it; docs/decoding.md says what that costs. `verify`: check the sha256 of every
     file that is opened. `isolation`: which films are decoded in processes of their own, None for DICOM with
     compressed pixels, and what each may take there. `modalities`: DICOM's codes of what is read as a film;
-    none for everything.
+    none for everything. `indication_from_dicom`: keyword of the text attribute of DICOM that says what is
+    known of the patient, such as `ReasonForTheRequestedProcedure`, for models that read it; None reads none.
 
     Raises BundleError when the bundle is damaged, unsafe or lacks the precision, DeviceError when the device
     that was asked for is not there, or `threads` is not from 1 to 1024, InputError when another argument is
-    of the wrong kind, MissingExtraError when onnxruntime isn't installed.
+    of the wrong kind, SettingsError when the model reads no indication and one is to be read,
+    MissingExtraError when onnxruntime isn't installed.
 
         with cxrscribe.load("bundle", device="cpu") as reporter:
             print(reporter.report("film.png").text)
@@ -84,6 +89,7 @@ def load(
         verify=verify,
         isolation=isolation,
         modalities=modalities,
+        indication_from_dicom=indication_from_dicom,
     )
     return Reporter(opened)
 
@@ -100,6 +106,7 @@ def open_bundle(
     verify: bool = True,
     isolation: Isolation | None = None,
     modalities: Iterable[str] = FILM_MODALITIES,
+    indication_from_dicom: str | None = None,
 ) -> OpenedBundle:
     """What `load` makes a reporter of, for whoever needs a part of it by itself. Raises as `load` does."""
     bundle = path("bundle", bundle)
@@ -108,6 +115,8 @@ def open_bundle(
     spinning, strict, verify = flag("spinning", spinning), flag("strict", strict), flag("verify", verify)
     none_or(Isolation, "isolation", isolation)
     rules = FilmRules(modalities=modalities)
+    if indication_from_dicom is not None:
+        check_attribute(indication_from_dicom)
     found = Bundle.open(bundle, verify=verify)
     sessions = SessionFactory(
         device,
@@ -119,6 +128,8 @@ def open_bundle(
     manifest = found.manifest
     chosen = choose_precision(manifest, precision, sessions.device.name)
     patient_text = _patient_text(found)
+    if indication_from_dicom is not None:
+        Indications(patient_text).check_read(f"indications are to be read from {indication_from_dicom}")
     graphs = _open_graphs(found, sessions, chosen)
     if strict and not graphs.fused:
         raise BundleError(
@@ -137,6 +148,7 @@ def open_bundle(
         modalities=rules.modalities,
         folder=found.path,
         patient_text=patient_text,
+        indication_from_dicom=indication_from_dicom,
     )
 
 

@@ -27,9 +27,13 @@ class Report:
     """How the film's samples became grey levels: `as stored`, `full range`, `range LEAST LARGEST`,
     `window CENTER WIDTH`, `LUT` or `palette`. Empty for alternatives, and where there was no film but
     features."""
+    indication_from: str | None = field(default=None, compare=False)
+    """Where what the model was told of the patient came from: `given` with the call, or `dicom:ATTRIBUTE` of
+    the film. None where it was told nothing, and for alternatives."""
 
     def to_json(self) -> dict[str, object]:
-        """The fields as JSON values, alternatives included."""
+        """The fields as JSON values, alternatives included; `indication_from` only where it is any."""
+        told = {} if self.indication_from is None else {"indication_from": self.indication_from}
         return {
             "text": self.text,
             "tokens": list(self.tokens),
@@ -39,4 +43,5 @@ class Report:
             "finished": self.finished,
             "alternatives": [alternative.to_json() for alternative in self.alternatives],
             "display": self.display,
+            **told,
         }

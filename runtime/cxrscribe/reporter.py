@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from threading import RLock
 from types import TracebackType
-from typing import TYPE_CHECKING, Never, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, Never, Self, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -49,8 +49,11 @@ Films = TypeVar("Films", bound=Iterable["FilmSource"])
 Item = TypeVar("Item")
 
 _Encode: TypeAlias = Callable[["list[Pixels]", DecodingStats], NDArray[np.float32]]
-_NamedSettings: TypeAlias = tuple[str, BeamSettings, NDArray[np.float32]]
-"""What errors call a film, how its report is searched for, and what is known of the patient, [P]."""
+_Tell: TypeAlias = Callable[[Indication, Picture], "tuple[NDArray[np.float32], str | None]"]
+_NamedSettings: TypeAlias = tuple[str, BeamSettings, Indication]
+"""What errors call a film, how its report is searched for, and what the call says of the patient."""
+
+_GIVEN: Final = "given"
 
 Settings: TypeAlias = BeamSettings | Sequence[BeamSettings]
 SettingsStream: TypeAlias = BeamSettings | Iterable[BeamSettings]
@@ -78,6 +81,8 @@ class OpenedBundle:
     """Where the bundle is; None for one that isn't in a folder."""
     patient_text: PatientText | None = None
     """How the model reads what is known of a patient; None where it sees the film alone."""
+    indication_from_dicom: str | None = None
+    """Keyword of the attribute of DICOM films that says it; None for none."""
 
 
 class Reporter:
@@ -91,7 +96,8 @@ class Reporter:
     are features and no film, such a search is a DecodingError.
 
     A model with a context (`reads_indications`) takes what is known of each patient, too, as `indication`; it
-    writes a report without one as well. Other models refuse any: SettingsError. docs/context.md says more.
+    writes a report without one as well. Where a call gives none, `load(indication_from_dicom=)` lets a film
+    say it. Other models refuse any: SettingsError. docs/context.md says more.
     """
 
     def __init__(self, opened: OpenedBundle) -> None:
@@ -111,6 +117,8 @@ class Reporter:
         """Which modalities of DICOM are read; empty for all."""
         self.folder = opened.folder
         """Where the bundle was opened; None for one that isn't in a folder."""
+        self.indication_from_dicom = opened.indication_from_dicom
+        """Which attribute of a DICOM film is its indication where a call gives none; None for none."""
         self._indications = Indications(opened.patient_text)
         schedulers = Schedulers(opened.decoder, self.vocabulary, strict=opened.strict)
         self._model = _Model(opened.encoder, schedulers)
@@ -178,7 +186,7 @@ class Reporter:
                 f"images is {shown(images)}, whose number isn't known; give a list, or call `report_stream`"
             )
         each = settings_of_each(self._chosen(settings), len(images))
-        patients = iter(self._indications.of_each(indications, len(images)))
+        patients = iter(self._indications.texts_of_each(indications, len(images)))
         return list(self._report_stream(images, each, patients, IMAGES_AT_ONCE, stats))
 
     def report_stream(
@@ -199,14 +207,14 @@ class Reporter:
         before them. `images` is iterated on a thread of its own. What it raises comes after the items of all
         films that it gave before.
         """
-        patients = self._indications.of_stream(indications)
+        patients = self._indications.texts_of_stream(indications)
         return self._report_stream(images, settings, patients, batch_size, stats)
 
     def _report_stream(
         self,
         images: Iterable[FilmSource],
         settings: SettingsStream | None,
-        patients: Iterator[NDArray[np.float32]],
+        patients: Iterator[Indication],
         batch_size: int,
         stats: DecodingStats | None,
     ) -> Iterator[Report | FilmError]:
@@ -332,14 +340,16 @@ class Reporter:
     ) -> Generator[Report | FilmError, None, None]:
         read = self._read
         with film_feed(named, read, self.threads, batch_size) as feed:
-            source = _FilmRequests(feed, self._encode, all_there, batch_size, stats)
+            source = _FilmRequests(feed, self._encode, self._tell, all_there, batch_size, stats)
             with closing(self._search(source, batch_size, stats)) as outcomes:
                 for outcome in outcomes:
-                    name, display = source.arrived.popleft()
+                    name, display, told = source.arrived.popleft()
                     if isinstance(outcome, DecodingError):
                         yield _film_error(outcome, name)
+                    elif isinstance(outcome, Report):
+                        yield replace(outcome, display=display, indication_from=told)
                     else:
-                        yield replace(outcome, display=display) if isinstance(outcome, Report) else outcome
+                        yield outcome
 
     def _search(
         self, source: RequestSource, batch_size: int, stats: DecodingStats | None
@@ -359,7 +369,16 @@ class Reporter:
                 schedulers.give_back(scheduler)
 
     def _read(self, film: FilmSource) -> Picture:
-        return self.manifest.preprocessing.read_shown(film, self.isolation, self.modalities)
+        return self.manifest.preprocessing.read_shown(
+            film, self.isolation, self.modalities, self.indication_from_dicom
+        )
+
+    def _tell(self, given: Indication, film: Picture) -> tuple[NDArray[np.float32], str | None]:
+        """What is known of a film's patient, float32 [P], and where from: the call, or else the film."""
+        text, source = given, _GIVEN
+        if text is None:
+            text, source = film.text, f"dicom:{self.indication_from_dicom}"
+        return self._indications.encode(text), source if text and not text.isspace() else None
 
     def _encode(self, films: list[Pixels], stats: DecodingStats) -> NDArray[np.float32]:
         """Features float32 [N, F] of preprocessed films, each uint8 [H, W]."""
@@ -402,6 +421,7 @@ class _FilmRequests:
         self,
         feed: FilmFeed[Picture, _NamedSettings],
         encode: _Encode,
+        tell: _Tell,
         all_there: bool,
         most: int,
         stats: DecodingStats,
@@ -413,11 +433,13 @@ class _FilmRequests:
         """
         self._feed = feed
         self._encode = encode
+        self._tell = tell
         self._most = min(FILMS_AT_ONCE, most)
         self._all_there = all_there
         self._stats = stats
-        self.arrived: deque[tuple[str, str]] = deque()
-        """Each film's name and how it is shown; whoever hands a film's item out takes its own away."""
+        self.arrived: deque[tuple[str, str, str | None]] = deque()
+        """Each film's name, how it is shown, and where what is known of its patient came from; whoever hands
+        a film's item out takes its own away."""
 
     def fetch(self, idle: bool) -> Requests | None:
         with self._stats.timed("read"):
@@ -429,12 +451,18 @@ class _FilmRequests:
         self._stats.films += len(batch)
         self._stats.film_errors += len(batch) - len(pictures)
         features = self._encode(pictures, self._stats)
-        for picture, (name, _, _) in batch:
-            self.arrived.append((name, "" if isinstance(picture, FilmError) else picture.display))
-        readable = [wanted for picture, wanted in batch if not isinstance(picture, FilmError)]
-        if readable:
-            features = np.hstack((features, np.stack([patient for _, _, patient in readable])))
-        return Requests(features, [settings for _, settings, _ in readable], errors)
+        patients = []
+        for picture, (name, _, given) in batch:
+            if isinstance(picture, FilmError):
+                self.arrived.append((name, "", None))
+                continue
+            patient, told = self._tell(given, picture)
+            patients.append(patient)
+            self.arrived.append((name, picture.display, told))
+        if patients:
+            features = np.hstack((features, np.stack(patients)))
+        readable = [settings for picture, (_, settings, _) in batch if not isinstance(picture, FilmError)]
+        return Requests(features, readable, errors)
 
 
 def _pixels(picture: Picture | FilmError) -> Pixels:

@@ -89,6 +89,7 @@ def test_process_that_ends_before_it_begins_is_no_fault_of_the_film(
         '{"bytes": 4, "shape": [2.0, 2.0], "display": ""}',
         '{"bytes": "4", "shape": "22", "display": ""}',
         '{"bytes": 4, "shape": [2, 2], "display": 1}',
+        '{"bytes": 4, "shape": [2, 2], "display": "", "text": 1}',
         '{"bytes": 99, "shape": [9, 11], "display": "as stored"}',
         '{"shape": [2, 2]}',
     ],

@@ -31,6 +31,8 @@ class KilledRun:
     parts: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     """Inode and content of each part, as it was when it was first seen."""
     replaced: list[str] = field(default_factory=list)
+    options: tuple[object, ...] = ()
+    """Of the command, besides."""
 
     def score(self) -> Verdict:
         """Kill the command up to four times, let it end, and verify what it has left."""
@@ -46,6 +48,7 @@ class KilledRun:
     def _run(self, killed: bool) -> None:
         command = [sys.executable, "-m", "cxrscribe", "score", self.archive, "--run", self.path]
         command += ["--device", "cpu", "--shard-films", "3", "--workers", self.workers, "--no-spinning"]
+        command += self.options
         process = subprocess.Popen(
             [str(word) for word in command],
             stdout=subprocess.DEVNULL,

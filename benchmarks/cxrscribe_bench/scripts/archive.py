@@ -3,6 +3,7 @@
     python -m cxrscribe_bench.scripts.archive listing --films 1000000
     python -m cxrscribe_bench.scripts.archive verify --films 1000000
     python -m cxrscribe_bench.scripts.archive resume --films 1000000
+    python -m cxrscribe_bench.scripts.archive indications --films 1000000
     python -m cxrscribe_bench.scripts.archive overhead [BUNDLE] --films 64 --rounds 15
     python -m cxrscribe_bench.scripts.archive memory [BUNDLE] --films 100000
     python -m cxrscribe_bench.scripts.archive ray [BUNDLE] --films 96 --shard-films 4 --rounds 4
@@ -32,6 +33,7 @@ import numpy as np
 import cxrscribe
 from cxrscribe.archive import Run, begin_run, open_run, score_shards
 from cxrscribe.archive.identity import identity_of
+from cxrscribe.archive.indications import coverage, open_table
 from cxrscribe.archive.places.folder import Folder
 from cxrscribe.archive.plan import Listed, Plan, PlannedFilm, make_plan
 from cxrscribe.archive.rows.part import JSONL, PartMaker
@@ -47,7 +49,7 @@ from cxrscribe_bench.timing.rounds import interval
 
 _FILES_A_FOLDER = 100
 _SETTLED_FILMS = 2000
-QUESTIONS = ("listing", "verify", "resume", "overhead", "memory", "ray", "ray-shards", "share")
+QUESTIONS = ("listing", "verify", "resume", "indications", "overhead", "memory", "ray", "ray-shards", "share")
 
 
 @contextmanager
@@ -103,6 +105,39 @@ def measure_resume(folder: Path, films: int) -> dict[str, float]:
     if [receipt.quarantined for receipt in receipts] != [0]:
         raise click.ClickException("the last shard isn't what it should be")
     return figures | {"films": films, "films_in_shard": len(last), "peak_megabytes": peak_bytes() / 1e6}
+
+
+def measure_indications(folder: Path, films: int) -> dict[str, float]:
+    """A table with a text for each of so many films: opened, compared with the plan, and asked."""
+    names = [f"{number // 1000:05}/{number:08}.dcm" for number in range(films)]
+    place = Folder(folder / "run")
+    plan = make_plan(place, (Listed(name, 1000, "0") for name in names), "/films", ("/films",))
+    with (folder / "table.csv").open("w", encoding="ascii") as file:
+        file.write("film,indication\n")
+        for name in names:
+            file.write(f'{name},"Chest pain, shortness of breath, history of smoking; {name}"\n')
+    asked = names[:: max(1, films // 10_000)]
+    del names
+    figures: dict[str, float] = {}
+    before = resident_bytes()
+    with timed(figures, "open"):
+        table = open_table(str(folder / "table.csv"))
+    held = resident_bytes() - before
+    with timed(figures, "compare"):
+        found = coverage(
+            table, plan.root, (plan.read_shard(place, shard) for shard in range(len(plan.shards)))
+        )
+    with timed(figures, "ask"):
+        told = sum(table.text(name) is not None for name in asked)
+    if (found.told, told) != (films, len(asked)):
+        raise click.ClickException(f"the table isn't whole: {found}, {told} of {len(asked)}")
+    return figures | {
+        "films": films,
+        "asked": len(asked),
+        "table_megabytes": (folder / "table.csv").stat().st_size / 1e6,
+        "held_megabytes": held / 1e6,
+        "peak_megabytes": peak_bytes() / 1e6,
+    }
 
 
 def filled_run(folder: Path, films: int, reporter: Reporter, left: int) -> Run:
@@ -253,6 +288,8 @@ def main(
             found = measure_verify(folder, films)
         elif question == "resume":
             found = measure_resume(folder, films)
+        elif question == "indications":
+            found = measure_indications(folder, films)
         elif question == "overhead":
             found = measure_overhead(folder, films, chosen, count, shard_films)
         elif question == "ray":

@@ -72,6 +72,7 @@ class _Trial:
             {
                 "run": run.place.url,
                 "key": str(run.key_file) if run.key_file else None,
+                "indications": run.indications,
                 "shard": shard,
                 "rows": [film.row for film in films],
                 "batch_size": _FILMS_AT_ONCE,
@@ -121,4 +122,5 @@ class _Trial:
 def _given_up(run: Run, shard: int, film: PlannedFilm, reason: Reason) -> Row:
     identity = run.identity
     error = QuarantinedError(reason, _MESSAGES[reason])
-    return film_row(shard, film, None, error, identity.disclaimer, identity.choice, run.names)
+    told = identity.indications.told(error)
+    return film_row(shard, film, None, error, identity.disclaimer, identity.choice, run.names, told)

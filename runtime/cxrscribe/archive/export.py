@@ -160,7 +160,9 @@ class _Csv:
 
     def __init__(self, file: BinaryIO, run: Run) -> None:
         self._file = file
-        file.write(csv_line(CSV_COLUMNS))
+        self._tells = bool(run.identity.indications)
+        told = ["indication"] if self._tells else []
+        file.write(csv_line([*CSV_COLUMNS[:-1], *told, CSV_COLUMNS[-1]]))
 
     def write(self, row: Row) -> None:
         report = row.report
@@ -175,6 +177,7 @@ class _Csv:
             report.finished if report else None,
             [each.text for each in report.alternatives] if report else None,
             row.content_sha256.hex() if row.content_sha256 else None,
+            *([row.indication] if self._tells else []),
             row.disclaimer,
         )
         self._file.write(csv_line(cells))
@@ -216,7 +219,7 @@ class _Parquet:
         from cxrscribe.archive.rows.parquet import ParquetFile
 
         header = {"run": run.run_id, "disclaimer": run.identity.disclaimer}
-        self._packed = ParquetFile(file, json.dumps(header))
+        self._packed = ParquetFile(file, json.dumps(header), indications=bool(run.identity.indications))
         self._rows: list[Row] = []
 
     def write(self, row: Row) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final
@@ -17,6 +17,7 @@ from cxrscribe.bundle.files import sha256_of
 from cxrscribe.bundle.manifest import MANIFEST_NAME, Manifest
 from cxrscribe.errors import InputError
 from cxrscribe.json_object import JsonObject
+from cxrscribe.report import Report
 from cxrscribe.settings import BeamSettings
 from cxrscribe.version import __version__
 
@@ -36,6 +37,35 @@ _LIBRARIES: Final[dict[str, tuple[str, ...]]] = {
 _PLUGINS: Final[dict[str, tuple[str, ...]]] = {"openvino": ("onnxruntime-ep-openvino",)}
 """By the device that runs on one."""
 _NOT_INSTALLED: Final = ""
+
+
+@dataclass(frozen=True)
+class GivenIndications:
+    """Where what a model is told of patients comes from: a table, the films themselves, both, or neither."""
+
+    table: str | None = None
+    """sha256 of the table's file."""
+    dicom: str | None = None
+    """Keyword of the attribute of DICOM films, for those that have no text in the table."""
+
+    def __bool__(self) -> bool:
+        """Whether it comes from anywhere."""
+        return self != GivenIndications()
+
+    def told(self, outcome: object) -> bool | None:
+        """Whether a report was written with a text; False without a report, None where none are given."""
+        if not self:
+            return None
+        return isinstance(outcome, Report) and outcome.indication_from is not None
+
+    @classmethod
+    def from_json(cls, fields: JsonObject) -> GivenIndications:
+        """Read what `asdict` gave. Raises the document's error."""
+        return fields.make(
+            cls,
+            table=None if fields.is_null("table") else fields.text("table"),
+            dicom=None if fields.is_null("dicom") else fields.text("dicom"),
+        )
 
 
 @dataclass(frozen=True)
@@ -64,6 +94,7 @@ class Identity:
     sources: tuple[str, ...]
     plan: str
     """sha256 of plan.json, which holds those of all its files."""
+    indications: GivenIndications = GivenIndications()
 
     def __post_init__(self) -> None:
         if self.format not in SUFFIXES:
@@ -80,7 +111,8 @@ class Identity:
         return environment_digest(self.versions)
 
     def to_json(self) -> dict[str, object]:
-        """The fields as JSON values."""
+        """The fields as JSON values; `indications` only where any are given."""
+        given = {"indications": asdict(self.indications)} if self.indications else {}
         return {
             "bundle": self.bundle,
             "device": self.device,
@@ -96,12 +128,16 @@ class Identity:
             "root": self.root,
             "sources": list(self.sources),
             "plan": self.plan,
+            **given,
         }
 
     @classmethod
     def from_json(cls, fields: JsonObject) -> Identity:
         """Read what `to_json` gave. Raises the document's error, which names the field that is wrong."""
         versions = fields.object("versions")
+        given = GivenIndications()
+        if "indications" in fields.names():
+            given = GivenIndications.from_json(fields.object("indications"))
         return fields.make(
             cls,
             bundle=fields.text("bundle"),
@@ -118,6 +154,7 @@ class Identity:
             root=fields.text("root"),
             sources=fields.texts("sources"),
             plan=fields.text("plan"),
+            indications=given,
         )
 
     def differences(self, other: Identity) -> list[Difference]:
@@ -157,8 +194,9 @@ def identity_of(
     root: str,
     sources: tuple[str, ...],
     plan: str,
+    table: str | None = None,
 ) -> Identity:
-    """What a run over a plan with this reporter is made with.
+    """What a run over a plan with this reporter is made with; `table`: sha256 of that of its indications.
 
     Raises InputError when its bundle has changed, or it is no reporter.
     """
@@ -179,6 +217,7 @@ def identity_of(
         root=root,
         sources=sources,
         plan=plan,
+        indications=GivenIndications(table, reporter.indication_from_dicom),
     )
 
 

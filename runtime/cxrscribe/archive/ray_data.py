@@ -16,7 +16,7 @@ from logging import ERROR, getLogger
 from typing import TYPE_CHECKING, Any, Final
 
 from cxrscribe.archive.quarantine import Breaker
-from cxrscribe.archive.run import Run, open_run
+from cxrscribe.archive.run import Run, run_of
 from cxrscribe.archive.scoring import Receipt, score_shards
 from cxrscribe.archive.supervisor import Assignment
 from cxrscribe.engine import Engine
@@ -91,7 +91,7 @@ class RayScorer:
         self._breaker = Breaker(request["share"])
         try:
             self._engine = Engine.from_json(JsonObject(request["engine"], "an engine"))
-            self._run = open_run(request["run"], request["key"])
+            self._run = run_of(JsonObject(request, "a request"))
             self._reporter = self._engine.load()
             self._run.check(self._reporter)
         except Exception as error:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,8 @@ from cxrscribe.archive.identity import (
     identity_of,
     installed_versions,
 )
+from cxrscribe.archive.indication_table import IndicationTable
+from cxrscribe.archive.indications import Coverage, coverage, open_table
 from cxrscribe.archive.places.folder import Folder
 from cxrscribe.archive.places.place import Place, is_url
 from cxrscribe.archive.plan import SHARD_FILMS, Plan, make_plan
@@ -28,7 +31,7 @@ from cxrscribe.archive.rows.part import JSONL, SUFFIXES, check_format
 from cxrscribe.archive.rows.row import RowChoice
 from cxrscribe.archive.sources.listing import Sources, source_names
 from cxrscribe.errors import InputError
-from cxrscribe.json_object import parse_json_object
+from cxrscribe.json_object import JsonObject, parse_json_object
 from cxrscribe.settings import settings_of_each
 
 if TYPE_CHECKING:
@@ -55,6 +58,28 @@ class Run:
     """When it was begun, ISO 8601."""
     key_file: Path | None = None
     """Where the key of its films' names is, if it was given."""
+    indications: str | None = None
+    """Where the table of its films' indications is, if it has one: an absolute path, or a URL."""
+    coverage: Coverage | None = None
+    """How that table and the films fit together; known to the call that began the run."""
+
+    @cached_property
+    def table(self) -> IndicationTable | None:
+        """That table, opened once; None where the run has none.
+
+        Raises InputError when it can't be read, or isn't the one that the run was begun with.
+        """
+        known = self.identity.indications.table
+        if known is None:
+            return None
+        assert self.indications is not None
+        found = open_table(self.indications)
+        if found.sha256 != known:
+            raise InputError(
+                f"{found.source} isn't the table of indications that {self.place.url} was begun with (sha256 "
+                f"{found.sha256}, not {known}); give that one with --indications"
+            )
+        return found
 
     @property
     def has_names(self) -> bool:
@@ -87,7 +112,14 @@ class Run:
         """As `check_identity`, for what a reporter can differ in."""
         known = self.identity
         now = identity_of(
-            reporter, known.settings, known.format, known.choice, known.root, known.sources, known.plan
+            reporter,
+            known.settings,
+            known.format,
+            known.choice,
+            known.root,
+            known.sources,
+            known.plan,
+            known.indications.table,  # which is compared when it is opened
         )
         self.check_identity(now, accept_runtime=accept_runtime)
 
@@ -116,16 +148,36 @@ class Run:
             )
 
 
-def open_run(path: str | os.PathLike[str], key_file: str | os.PathLike[str] | None = None) -> Run:
+def open_run(
+    path: str | os.PathLike[str],
+    key_file: str | os.PathLike[str] | None = None,
+    indications: str | os.PathLike[str] | None = None,
+) -> Run:
     """Open the run in the folder `path`, with the key of its films' names where they are hashes.
 
-    Raises InputError when there is none, it is damaged, or the key is another one.
+    `indications`: where the table of its films' indications is now, if it isn't where it was; it is opened
+    when films are scored. Raises InputError when there is no run, it is damaged, the key is another one, or
+    the run has no table.
     """
     place = place_at(path)
     run = _read(place)
     if run is None:
         raise InputError(f"{place.url} holds no run; `cxrscribe score SOURCE --run {place.url}` begins one")
+    if indications is not None:
+        if run.identity.indications.table is None:
+            raise InputError(
+                f"{place.url} was begun without a table of indications; leave it out, or begin another run"
+            )
+        run = replace(run, indications=_table_place(indications))
     return _with_key(run, key_file)
+
+
+def run_of(request: JsonObject) -> Run:
+    """The run that another process is to work on. Raises as `open_run` does."""
+    key, indications = (
+        None if request.is_null(name) else request.text(name) for name in ("key", "indications")
+    )
+    return open_run(request.text("run"), key, indications)
 
 
 def begin_run(
@@ -138,6 +190,7 @@ def begin_run(
     format_name: str | None = None,
     choice: RowChoice | None = None,
     key_file: str | os.PathLike[str] | None = None,
+    indications: str | os.PathLike[str] | None = None,
     accept_runtime: bool = False,
     stdin: Iterable[bytes] = (),
 ) -> Run:
@@ -146,10 +199,12 @@ def begin_run(
     `sources`: what to search for films, see `Sources`; none for those of the run that is there. They are
     listed once, when the run is begun. `shard_films`, `format_name` and `choice`: None for what the run has,
     and for a new one 1,000 films a shard, `jsonl`, and RowChoice(). `key_file`: a key, to have hashes for
-    names in the rows.
+    names in the rows. `indications`: a table of what is known of each film's patient, a CSV file or its URL,
+    for models that read it; None for that of the run that is there. Rows say whether there was a text.
 
-    Raises InputError when a run is there that was begun with anything else, when there is no film, or when
-    the place can't keep a run; MissingExtraError when the format's extra isn't installed.
+    Raises InputError when a run is there that was begun with anything else, when there is no film, when
+    the place can't keep a run, or the table is none or names no film; SettingsError when the model reads no
+    indication; MissingExtraError when the format's extra isn't installed.
     """
     arguments.several("sources", sources, "folders, films and lists")
     sources = [arguments.text("a source", source) for source in sources]
@@ -162,6 +217,10 @@ def begin_run(
     accept_runtime = arguments.flag("accept_runtime", accept_runtime)
     place = place_at(path)
     there = _read(place)
+    table = None
+    if indications is not None:
+        reporter.encode_indications(())  # a model that reads none says so first
+        table = open_table(_table_place(indications))
     if key_file is not None:
         names = read_film_names(arguments.path("key_file", key_file))
         given = choice or (there.identity.choice if there else RowChoice())
@@ -179,21 +238,46 @@ def begin_run(
         plan.root,
         source_names(sources) or plan.sources,
         plan.sha256,
+        _table_sha256(table, there),
     )
+    found = None
     if there is None:
         check_format(chosen.format)
+        if table is not None:
+            shards = (plan.read_shard(place, shard) for shard in range(len(plan.shards)))
+            found = coverage(table, plan.root, shards)
         document = {
             "schema": _SCHEMA,
             "run": chosen.run_id,
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "identity": chosen.to_json(),
         }
+        if table is not None:
+            document["indications"] = table.source
         place.create(layout.RUN, json.dumps(document, indent=1).encode("ascii"))
         there = _read(place)
         assert there is not None
     there.check_identity(chosen, accept_runtime=accept_runtime)
     check_format(chosen.format)
-    return _with_key(there, key_file)
+    if table is not None:
+        there = replace(there, indications=table.source, coverage=found)
+    run = _with_key(there, key_file)
+    if table is not None:
+        vars(run)["table"] = table  # which it needn't open again
+    return run
+
+
+def _table_place(indications: str | os.PathLike[str]) -> str:
+    """What a table is called, also by other processes."""
+    path = arguments.path("indications", indications)
+    return str(indications) if is_url(indications) else str(path.absolute())
+
+
+def _table_sha256(table: IndicationTable | None, there: Run | None) -> str | None:
+    """That of the table that is given; without one, of that of the run that is there."""
+    if table is not None:
+        return table.sha256
+    return there.identity.indications.table if there else None
 
 
 def _with_key(run: Run, key_file: str | os.PathLike[str] | None) -> Run:
@@ -271,7 +355,13 @@ def _read(place: Place) -> Run | None:
         identity=identity,
         run_id=fields.text("run"),
         started=fields.text("started"),
+        indications=fields.text("indications") if "indications" in fields.names() else None,
     )
+    if (identity.indications.table is None) != (run.indications is None):
+        raise InputError(
+            f"{place.url}: {layout.RUN} has a table of indications and no place of it, or the other way "
+            "round; start a new run"
+        )
     if identity.plan != plan.sha256 or identity.run_id != run.run_id:
         raise InputError(
             f"{place.url}: {layout.RUN} and {layout.PLAN} don't belong together, or one of them was "

@@ -54,6 +54,8 @@ class Status:
     """Shards that were begun more than once."""
     pace: Pace | None
     """None until there are two parts."""
+    told: int | None = None
+    """Films whose report was written with an indication; None in runs that give none."""
 
     @property
     def quarantined(self) -> int:
@@ -79,7 +81,7 @@ class Watch:
         run = self._run
         generations = run.generations()
         reasons: Counter[str] = Counter()
-        done = shards_done = duplicates = size = begun = redone = 0
+        done = shards_done = duplicates = size = begun = redone = told = 0
         finished: list[tuple[float, int]] = []
         for generation in generations:
             parts = generation.done()
@@ -94,6 +96,7 @@ class Watch:
                     size += header.bytes
                     finished.append((self._times[name], header.films))
                 reasons.update(header.reasons)
+                told += header.told or 0
             attempts = _attempts(run, generation.number)
             begun += sum(shard not in parts for shard in attempts)
             redone += sum(attempt > 1 for attempt in attempts.values())
@@ -109,6 +112,7 @@ class Watch:
             open_attempts=begun,
             shards_redone=redone,
             pace=pace(sorted(finished), run.place.modified(layout.RUN), run.plan.films - done),
+            told=told if run.identity.indications else None,
         )
 
     def _header(self, name: str) -> PartHeader:

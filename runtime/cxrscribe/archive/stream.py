@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
+from cxrscribe.archive.indications import text_of
 from cxrscribe.archive.plan import PlannedFilm
 from cxrscribe.archive.quarantine import FaultError, QuarantinedError, fault_of, quarantined
 from cxrscribe.archive.rows.row import Content, Row, film_row
@@ -28,8 +29,10 @@ if TYPE_CHECKING:
     from cxrscribe.reporter import Reporter
     from cxrscribe.stats import DecodingStats
 
-_NO_FILM: Final = b""
-"""What takes a place in the stream where there is nothing to score."""
+_Place: TypeAlias = tuple[bytes, str | None]
+"""What takes a place in the stream: a film, and what the run's table says of its patient."""
+_EMPTY: Final[_Place] = (b"", None)
+"""Where there is nothing to score."""
 
 
 @dataclass(eq=False)
@@ -67,12 +70,14 @@ _Found: TypeAlias = _Scored | _SameAs | QuarantinedError | FaultError | Row | No
 class RowStream:
     """Makes rows of films, for one run. Each stream is iterated once.
 
-    Raises InputError when the run's rows have hashes for names, and it was opened without their key.
+    Raises InputError when the run's rows have hashes for names, and it was opened without their key, or when
+    the table of its indications isn't there, or is another than the run was begun with.
     """
 
     def __init__(self, run: Run, reporter: Reporter, *, score_duplicates: bool = False) -> None:
         self._run = run
         self._names = run.names
+        self._table = run.table
         self._reporter = reporter
         self._score_duplicates = score_duplicates
         self._places: deque[tuple[Group, PlannedFilm | None, _Found]] = deque()
@@ -86,9 +91,20 @@ class RowStream:
         A group whose films can't be scored for now ends with a FaultError; one without films gives None.
         `groups` is iterated on the stream's thread.
         """
-        films = self._films(groups)
+        texts: deque[str | None] = deque()
+
+        def films() -> Iterator[bytes]:
+            for content, text in self._films(groups):
+                texts.append(text)
+                yield content
+
         stream = self._reporter.report_stream(
-            films, self._run.identity.settings, batch_size=batch_size, stats=stats
+            films(),
+            self._run.identity.settings,
+            # A film is asked for right before its text.
+            indications=None if self._table is None else iter(texts.popleft, object()),
+            batch_size=batch_size,
+            stats=stats,
         )
         with closing(cast("Generator[Report | FilmError, None, None]", stream)) as outcomes:
             for outcome in outcomes:
@@ -105,29 +121,29 @@ class RowStream:
                     group.rows[row.row] = row
                 yield group, row
 
-    def _films(self, groups: Iterable[Group]) -> Iterator[bytes]:
+    def _films(self, groups: Iterable[Group]) -> Iterator[_Place]:
         """What takes the places in the stream, one by one."""
         with FilmReader(self._run.plan.root) as reader:
             for group in groups:
                 if not group.films:
                     self._places.append((group, None, None))
-                    yield _NO_FILM
+                    yield _EMPTY
                 elif group.ready is not None:
                     yield from self._elsewhere(group, group.ready)
                 else:
                     yield from self._here(group, reader)
 
-    def _elsewhere(self, group: Group, ready: Iterable[Row | FaultError]) -> Iterator[bytes]:
+    def _elsewhere(self, group: Group, ready: Iterable[Row | FaultError]) -> Iterator[_Place]:
         for film, row in zip(group.films, ready, strict=False):  # a fault ends them early
             self._places.append((group, film, row))
-            yield _NO_FILM
+            yield _EMPTY
 
-    def _here(self, group: Group, reader: FilmReader) -> Iterator[bytes]:
-        first_of: dict[bytes, int] = {}
+    def _here(self, group: Group, reader: FilmReader) -> Iterator[_Place]:
+        first_of: dict[_Place, int] = {}
         for place, film in enumerate(group.films):
             if group.is_left:
                 return
-            bytes_read = _NO_FILM
+            bytes_read, text = _EMPTY
             found: _Found
             reader.expect(group.films[place : place + FETCHED_AHEAD])
             try:
@@ -135,17 +151,26 @@ class RowStream:
             except (QuarantinedError, FaultError) as error:
                 found = error.with_traceback(None)
             else:
-                found = self._found(film, bytes_read, first_of)
+                text = self._text(film)
+                found = self._found(film, bytes_read, text, first_of)
             self._places.append((group, film, found))
-            yield bytes_read if isinstance(found, _Scored) else _NO_FILM
+            yield (bytes_read, text) if isinstance(found, _Scored) else _EMPTY
             if isinstance(found, FaultError):
                 return
 
-    def _found(self, film: PlannedFilm, bytes_read: bytes, first_of: dict[bytes, int]) -> _Scored | _SameAs:
+    def _text(self, film: PlannedFilm) -> str | None:
+        """What the run's table says of the film's patient. Raises InputError when it can't be read."""
+        if self._table is None:
+            return None
+        return text_of(self._table, self._run.plan.root, film)
+
+    def _found(
+        self, film: PlannedFilm, bytes_read: bytes, text: str | None, first_of: dict[_Place, int]
+    ) -> _Scored | _SameAs:
         digest = hashlib.sha256(bytes_read).digest()
         uid = sop_instance_uid(bytes_read) if self._run.identity.choice.dicom_uids else None
         content = Content(digest, uid)
-        first = first_of.setdefault(digest, film.row)
+        first = first_of.setdefault((digest, text), film.row)
         return _Scored(content) if first == film.row or self._score_duplicates else _SameAs(first, content)
 
     def _row(
@@ -168,7 +193,12 @@ class RowStream:
         else:
             known = outcome if isinstance(outcome, Report) else quarantined(outcome)
         identity = self._run.identity
-        return film_row(group.shard, film, content, known, identity.disclaimer, identity.choice, self._names)
+        told = identity.indications.told(known)
+        if isinstance(found, _SameAs):
+            told = group.rows[found.row].indication
+        return film_row(
+            group.shard, film, content, known, identity.disclaimer, identity.choice, self._names, told
+        )
 
 
 def sop_instance_uid(content: bytes) -> str | None:

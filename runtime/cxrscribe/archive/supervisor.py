@@ -62,6 +62,7 @@ class Assignment:
         return {
             "run": self.run.place.url,
             "key": str(self.run.key_file) if self.run.key_file else None,
+            "indications": self.run.indications,
             "engine": self.engine.to_json(),
             "generation": self.generation,
             "batch_size": self.batch_size,

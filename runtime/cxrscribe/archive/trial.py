@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from cxrscribe.archive.child import Parent
 from cxrscribe.archive.rows.row import Row
-from cxrscribe.archive.run import open_run
+from cxrscribe.archive.run import run_of
 from cxrscribe.archive.stream import Group, RowStream
 from cxrscribe.engine import Engine
 from cxrscribe.errors import CxrscribeError
@@ -20,7 +20,7 @@ def main() -> None:
     request = parent.request()
     parent.listen(lambda _: None)
     try:
-        run = open_run(request.text("run"), None if request.is_null("key") else request.text("key"))
+        run = run_of(request)
         wanted = frozenset(request.array("rows"))
         films = [
             film for film in run.plan.read_shard(run.place, request.integer("shard")) if film.row in wanted

@@ -19,7 +19,15 @@ from cxrscribe.archive.generation import Generation
 from cxrscribe.archive.places.place import is_unfinished
 from cxrscribe.archive.plan import PlannedFilm
 from cxrscribe.archive.quarantine import FaultError, QuarantinedError
-from cxrscribe.archive.rows.part import PartHeader, damaged, part_header, part_lines, read_header, read_part
+from cxrscribe.archive.rows.part import (
+    PartHeader,
+    damaged,
+    part_header,
+    part_lines,
+    read_header,
+    read_part,
+    told_count,
+)
 from cxrscribe.archive.rows.row import OK, QUARANTINED, Row
 from cxrscribe.archive.run import Run, known_environments
 from cxrscribe.archive.sources.reading import FilmReader
@@ -173,6 +181,7 @@ class _Line:
     row: int
     reason: str | None
     film_id: bytes
+    told: bool | None
 
 
 def _check_header(
@@ -209,9 +218,14 @@ def _checked_lines(
         if row.text("status") != (QUARANTINED if row.is_null("text") else OK):
             raise InputError(f"{name}: row {film.row} has a report and is in quarantine, or neither")
         reason = None if row.is_null("reason") else row.text("reason")
-        found.append(_Line(film.row, reason, film_id))
+        told = row.boolean("indication") if "indication" in row.names() else None
+        if (told is not None) != bool(run.identity.indications):
+            raise InputError(f"{name}: row {film.row} says of an indication what rows of this run don't")
+        found.append(_Line(film.row, reason, film_id, told))
     if Counter(line.reason for line in found if line.reason is not None) != header.reasons:
         raise InputError(f"{name} has other films in quarantine than its header says")
+    if told_count(line.told for line in found) != header.told:
+        raise InputError(f"{name} has another number of films with an indication than its header says")
     return found
 
 

@@ -16,7 +16,7 @@ from typing import Final
 
 from cxrscribe.archive.child import Parent
 from cxrscribe.archive.quarantine import Breaker
-from cxrscribe.archive.run import open_run
+from cxrscribe.archive.run import run_of
 from cxrscribe.archive.scoring import score_shards
 from cxrscribe.engine import Engine
 from cxrscribe.errors import CxrscribeError
@@ -49,7 +49,7 @@ def main() -> None:
     stats = DecodingStats()
     try:
         engine = Engine.from_json(request.object("engine"))
-        run = open_run(request.text("run"), None if request.is_null("key") else request.text("key"))
+        run = run_of(request)
         with engine.load() as reporter:
             receipts = score_shards(
                 run,

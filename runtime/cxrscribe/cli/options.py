@@ -145,6 +145,12 @@ def engine_options(command: Command) -> Command:
             help="Processor time that decoding such a film may take.",
         ),
         modality_option,
+        click.option(
+            "--indication-from-dicom",
+            metavar="ATTRIBUTE",
+            help="Text attribute of DICOM films, by its keyword, that says what is known of the patient, for "
+            "a model that reads it: ReasonForTheRequestedProcedure say. [default: none]",
+        ),
     )
 
 

@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 @click.option(
     "--indications",
     "indications_file",
-    type=click.Path(path_type=Path),
     metavar="FILE.csv",
     help="The same a film: a table with the columns film and indication.",
 )
@@ -56,7 +55,7 @@ def report(
     beam: BeamChoice,
     batch_size: int,
     indication: str | None,
-    indications_file: Path | None,
+    indications_file: str | None,
     as_json: bool,
     out: Path | None,
     resume: bool,
@@ -67,16 +66,15 @@ def report(
 
     Reports are printed on stdout, or written with --out, each with the disclaimer; errors go to stderr. A
     JSON object has the report's fields (null where there is none) and film, error, disclaimer, and, of a
-    model that reads them, whether an indication was given. A CSV file
-    has the columns film, error, text, log_prob, score, finished, alternatives (a JSON array of texts) and
-    disclaimer.
+    model that reads them, whether an indication was given, and where from. A CSV file has the columns film,
+    error, text, log_prob, score, finished, alternatives (a JSON array of texts) and disclaimer.
 
     Exit code: 0 all films done; 1 some failed; 2 none could be done. With --resume, what --out holds counts.
     """
     from cxrscribe.search.constraints import banned_ids  # brings numpy, which the help doesn't need
 
     existing = _existing(out, resume, overwrite)
-    told = read_told(indication, indications_file)
+    told = read_told(indication, indications_file, engine.indication_from_dicom)
     reporter = load(engine)
     settings = beam.over(reporter.settings)
     banned_ids(settings, reporter.vocabulary)  # a wrong word must not cost the file that --overwrite replaces
@@ -97,12 +95,22 @@ def report(
             rows = progress(rows, length, "reports")
         failed = sum(row.failed for row in earlier)
         outcome = _Outcome(len(earlier) - failed, failed)
+        untold = 0
         for row in chain(rows, unmatched_rows(reporter, found, done)):
             outcome.add(row)
+            untold += isinstance(row.outcome, Report) and not row.indication_from
             _emit(row, file, as_json)
     unused = 0 if done else told.unused()
     if unused:
-        note(f"{unused} rows of {told.source} name no film of this run; write paths as they are given here")
+        note(
+            f"{unused} rows of {indications_file} name no film of this run; write paths as they are given "
+            "here"
+        )
+    if untold and engine.indication_from_dicom is not None:
+        note(
+            f"{untold} reports were written without an indication: their films have no text in "
+            f"{engine.indication_from_dicom}, or are no DICOM"
+        )
     if out:
         note(f"{outcome.done} reports in {out}; {outcome.failed} films failed")
         if failed:
@@ -121,7 +129,7 @@ def report_rows(
     told: Told = NOTHING_TOLD,
 ) -> Iterator[ReportRow]:
     """One row a film, in order, as they get done; bounded memory."""
-    pending: deque[tuple[str, bool | None]] = deque()
+    pending: deque[tuple[str, str | None]] = deque()
     texts: deque[str | None] = deque()
     reads = reporter.reads_indications
 
@@ -129,15 +137,17 @@ def report_rows(
         for film in films:
             text = told.of(film)
             texts.append(text)
-            pending.append((film, text is not None if reads else None))
+            pending.append((film, None if text is None else told.source))
             yield film
 
     # A film is asked for right before its text.
     indications = iter(texts.popleft, object()) if reads else None
     stream = reporter.report_stream(remembered(), settings, indications=indications, batch_size=batch_size)
     for outcome in stream:
-        film, is_told = pending.popleft()
-        yield ReportRow(film, outcome, reporter.disclaimer, is_told)
+        film, source = pending.popleft()
+        if source is None and isinstance(outcome, Report):
+            source = outcome.indication_from  # the film's own
+        yield ReportRow(film, outcome, reporter.disclaimer, reads, source)
 
 
 def _bytes_of(name: str) -> bytes:

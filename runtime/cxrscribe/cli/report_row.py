@@ -23,8 +23,10 @@ class ReportRow:
     """Its report, or what went wrong with this film."""
     disclaimer: str
     """What the bundle says of all its reports."""
-    indication: bool | None = None
-    """Whether the model was told anything of the patient; None for one that sees the film alone."""
+    reads_indications: bool = False
+    """Whether the model takes what is known of the patient, and not the film alone."""
+    indication_from: str | None = None
+    """Where what it was told came from: `option`, `table` or `dicom:ATTRIBUTE`; None where it was nothing."""
 
     @property
     def error(self) -> str | None:
@@ -34,14 +36,19 @@ class ReportRow:
     def to_json(self) -> dict[str, object]:
         """Report's fields, all null where there is none, plus `film`, `error` and `disclaimer`.
 
-        Of a model that reads indications, `indication` says whether one was given, never which.
+        Of a model that reads indications, `indication` says whether one was given, and `indication_from`
+        where from; never which.
         """
         fields: dict[str, object]
         if isinstance(self.outcome, Report):
             fields = self.outcome.to_json()
         else:
             fields = dict.fromkeys(Report.__dataclass_fields__)
-        told = {} if self.indication is None else {"indication": self.indication}
+        fields.pop("indication_from", None)
+        told: dict[str, object] = {}
+        if self.reads_indications:
+            given = self.indication_from
+            told = {"indication": given is not None, "indication_from": given}
         return {"film": self.film, "error": self.error, **fields, **told, "disclaimer": self.disclaimer}
 
     def to_json_line(self) -> str:

@@ -20,6 +20,7 @@ import numpy as np
 
 from cxrscribe.errors import FilmError, Reason
 from cxrscribe.films.deadlines import deadlines
+from cxrscribe.films.dicom_text import MOST_CHARACTERS
 from cxrscribe.films.levels import Picture
 from cxrscribe.forks import Owner, keep_from_forks
 from cxrscribe.shortages import shortage_remedy
@@ -115,8 +116,8 @@ class DecoderProcess:
     def read(self, film: bytes | Path, request: Mapping[str, Any], limits: FilmLimits) -> Picture:
         """The picture of a film: of its content, or of the file of an absolute path, which is read there.
 
-        `request`: `preprocessing`, as JSON, and `modalities`. Raises FilmError when the film can't be read;
-        ProcessLostError when the process has ended.
+        `request`: `preprocessing`, as JSON, `modalities` and `text`. Raises FilmError when the film can't be
+        read; ProcessLostError when the process has ended.
         """
         try:
             if not self._is_ready:
@@ -192,7 +193,11 @@ class DecoderProcess:
             raise ValueError("a picture of another size than it has")
         pixels = self._process.stdout.read(size)
         # Not `frombuffer` alone: its pixels can't be written.
-        return Picture(np.frombuffer(pixels, np.uint8).reshape(height, width).copy(), _text(reply["display"]))
+        return Picture(
+            np.frombuffer(pixels, np.uint8).reshape(height, width).copy(),
+            _text(reply["display"]),
+            text=None if reply["text"] is None else _text(reply["text"])[:MOST_CHARACTERS],
+        )
 
     def give_up(self) -> None:
         """End the process at once, from another thread than that which reads."""

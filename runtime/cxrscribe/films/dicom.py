@@ -1,6 +1,7 @@
 """Reading a radiograph out of a DICOM file; `display` then shows it as a viewer would.
 
-Only the attributes that this needs are parsed: names and numbers of patients are never looked at.
+Only the attributes that this needs are parsed, and the one text that a user asks for: names and numbers of
+patients are never looked at.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
 from cxrscribe.errors import FilmError, MissingExtraError, Reason
+from cxrscribe.films.dicom_text import read_text
 from cxrscribe.films.display import RANGE, is_square, shown, square, through_palette
 from cxrscribe.films.frames import PixelData, StoredValues, stored_values
 from cxrscribe.films.levels import Picture, luma
@@ -166,7 +168,8 @@ def read_dicom(
 ) -> Picture:
     """Read the bytes of a DICOM file as grey pixels uint8 [h, w], black 0 and white 255.
 
-    8-bit colour becomes luma. `size_hint` as of `read_film`.
+    8-bit colour becomes luma. `size_hint` as of `read_film`; `rules.text`: the attribute whose text the
+    picture has too.
 
     Raises FilmError when the file is damaged, has no picture or several frames, has a size that `check_size`
     refuses, or attributes that leave its pixels' meaning open; MissingExtraError without the extra `dicom`.
@@ -185,13 +188,14 @@ def read_dicom(
         content = bytes(_PREAMBLE) + _MARK + content
     buffer = _Bounded(content)
     try:
-        dataset = pydicom.dcmread(buffer, specific_tags=_tags(), stop_before_pixels=True)
+        dataset = pydicom.dcmread(buffer, specific_tags=_tags(rules.text), stop_before_pixels=True)
         if syntax is not None and syntax != dataset.file_meta.get("TransferSyntaxUID"):
             # By the one it was decided which process may decode the film, by the other it would be decoded.
             raise FilmError("is a DICOM file whose transfer syntax can be read in two ways; fetch it again")
         _check_kind(dataset, rules.modalities)
         _check_picture(dataset)
         data = _pixel_data(content, buffer.tell(), dataset)
+        text = read_text(dataset, rules.text) if rules.text is not None else None
     except (FilmError, MissingExtraError, MemoryError):
         raise
     except Exception as error:
@@ -199,15 +203,16 @@ def read_dicom(
             raise FilmError("is a DICOM file of too many elements; remove what no film needs") from None
         raise FilmError(f"is a damaged DICOM file ({type(error).__name__}); fetch it again") from None
     with room_for(int(dataset.Rows), int(dataset.Columns)):
-        return _picture(dataset, data, size_hint if rules.reduces_dicom else None, rules)
+        picture = _picture(dataset, data, size_hint if rules.reduces_dicom else None, rules)
+    return picture._replace(text=text)
 
 
 @cache
-def _tags() -> list[BaseTag]:
-    """Of `_ATTRIBUTES`: to look up their names takes as long as to read a header does."""
+def _tags(text: str | None) -> list[BaseTag]:
+    """Of `_ATTRIBUTES`, and of a text: to look up their names takes as long as to read a header does."""
     from pydicom.tag import Tag
 
-    return [Tag(name) for name in _ATTRIBUTES]
+    return [Tag(name) for name in (*_ATTRIBUTES, *(() if text is None else ("SpecificCharacterSet", text)))]
 
 
 class _Bounded(BytesIO):

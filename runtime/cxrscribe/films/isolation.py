@@ -121,14 +121,15 @@ def read_isolated(
     preprocessing: Mapping[str, Any],
     modalities: Iterable[str],
     isolation: Isolation,
+    text: str | None = None,
 ) -> Picture:
     """The picture of a film, decoded and fitted in a process of its own.
 
     `film`: the content of a file, or its absolute path, which is then read there. `preprocessing`: a
-    `Preprocessing` as JSON. Raises FilmError, which doesn't name the film, when it can't be read, or when its
-    decoder crashes or takes more than it may.
+    `Preprocessing` as JSON. `text`: the attribute of DICOM whose text is read too. Raises FilmError, which
+    doesn't name the film, when it can't be read, or when its decoder crashes or takes more than it may.
     """
-    request = {"preprocessing": preprocessing, "modalities": list(modalities)}
+    request = {"preprocessing": preprocessing, "modalities": list(modalities), "text": text}
     limits = FilmLimits(isolation.cpu_seconds, isolation.wall_seconds, isolation.memory_bytes)
     reused = _idle_process()
     if reused is not None:

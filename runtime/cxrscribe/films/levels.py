@@ -25,6 +25,8 @@ class Picture(NamedTuple):
     """`as stored`, `full range`, `range LEAST LARGEST`, `window CENTER WIDTH`, `LUT` or `palette`."""
     resolution: Resolution | None = None
     """Of which film it is one."""
+    text: str | None = None
+    """What the attribute of DICOM says that was asked for; None where none was, or it says nothing."""
 
 
 def look_up(table: Pixels, values: npt.NDArray[Any]) -> Pixels:

@@ -67,9 +67,9 @@ class Preprocessing:
             raise InputError(f"std is {list(self.std)}; every channel's must be above 0")
         object.__setattr__(self, "png_range", self.rules().png_range)
 
-    def rules(self, modalities: Iterable[str] = FILM_MODALITIES) -> FilmRules:
-        """By which films of these modalities are read."""
-        return FilmRules(self.display, self.png_range, modalities)
+    def rules(self, modalities: Iterable[str] = FILM_MODALITIES, text: str | None = None) -> FilmRules:
+        """By which films of these modalities are read, with the text of this attribute of DICOM."""
+        return FilmRules(self.display, self.png_range, modalities, text)
 
     def read(
         self,
@@ -91,21 +91,24 @@ class Preprocessing:
         source: FilmSource,
         isolation: Isolation | None = None,
         modalities: tuple[str, ...] = FILM_MODALITIES,
+        text: str | None = None,
     ) -> Picture:
-        """As `read`, and how the film's samples are shown."""
+        """As `read`, how the film's samples are shown, and the text of this attribute of DICOM, if any."""
         limits = isolation if isolation is not None else Isolation()
         with naming(source):
             opened = open_source(source, limits.concerns)
             if isinstance(opened, Path) or (isinstance(opened, bytes) and limits.concerns(opened)):
-                return read_isolated(opened, self.to_json(), modalities, limits)
-            return self.picture(opened, modalities)
+                return read_isolated(opened, self.to_json(), modalities, limits, text)
+            return self.picture(opened, modalities, text)
 
-    def picture(self, opened: FilmSource, modalities: tuple[str, ...] = FILM_MODALITIES) -> Picture:
+    def picture(
+        self, opened: FilmSource, modalities: tuple[str, ...] = FILM_MODALITIES, text: str | None = None
+    ) -> Picture:
         """As `read_shown`, of what `open_source` gave, in this process."""
-        film = decode(opened, self.size_hint, self.rules(modalities))
+        film = decode(opened, self.size_hint, self.rules(modalities, text))
         fitted = self._fitted(film.pixels, film.resolution)
         check_visible(fitted)
-        return Picture(self._letterboxed(fitted), film.display)
+        return Picture(self._letterboxed(fitted), film.display, text=film.text)
 
     @property
     def size_hint(self) -> tuple[int, int]:

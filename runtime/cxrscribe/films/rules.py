@@ -52,12 +52,15 @@ class FilmRules:
     """A `PngRange`."""
     modalities: tuple[str, ...]
     """Of DICOM files: which ones are read, in capitals; empty for all, and then of all parts of the body."""
+    text: str | None
+    """Keyword of the attribute of DICOM whose text is read with the picture; None for none."""
 
     def __init__(
         self,
         version: int = NEWEST_RULES,
         png_range: str = PngRange.USED,
         modalities: Iterable[str] = FILM_MODALITIES,
+        text: str | None = None,
     ) -> None:
         if isinstance(version, bool) or version not in range(1, NEWEST_RULES + 1):
             raise InputError(
@@ -73,6 +76,7 @@ class FilmRules:
         object.__setattr__(self, "version", version)
         object.__setattr__(self, "png_range", str(png_range))
         object.__setattr__(self, "modalities", tuple(code.upper() for code in given))
+        object.__setattr__(self, "text", text)
 
     @property
     def enlargement(self) -> int:

@@ -60,9 +60,14 @@ def _answer(request: dict[str, Any], content: bytes | None, replies: BinaryIO) -
     try:
         preprocessing = Preprocessing.from_json(JsonObject(request["preprocessing"], "the request"))
         film = open_source(Path(request["path"]) if content is None else content)
-        picture = preprocessing.picture(film, tuple(request["modalities"]))
+        picture = preprocessing.picture(film, tuple(request["modalities"]), request["text"])
         pixels = picture.pixels.tobytes()
-        reply = {"bytes": len(pixels), "shape": picture.pixels.shape, "display": picture.display}
+        reply = {
+            "bytes": len(pixels),
+            "shape": picture.pixels.shape,
+            "display": picture.display,
+            "text": picture.text,
+        }
     except MemoryError:
         reply = {"error": request["no_memory"], "reason": Reason.TOO_LARGE}
     except FilmError as error:

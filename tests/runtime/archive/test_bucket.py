@@ -17,7 +17,9 @@ from typing import Any
 
 import pytest
 
-from cxrscribe.archive import Run, open_run, score_shards
+import cxrscribe
+from cxrscribe.archive import Run, begin_run, open_run, score_shards
+from cxrscribe.archive.indication_table import IndicationTable
 from cxrscribe.archive.quarantine import BrokenCircuitError
 from cxrscribe.archive.sources.reading import FilmReader
 from cxrscribe.archive.verify import drop_broken, newest_rows, verify
@@ -126,6 +128,42 @@ def test_objects_are_films_by_name_or_content(films: str) -> None:
     several = ObjectSources([f"{films}/1", f"{films}/0/03.png", f"{films}/1/"])
     assert several.root == films
     assert [film.film for film in several.films()] == [*names[6:13], "0/03.png"]
+
+
+def test_table_in_a_bucket_is_fetched_and_left_nowhere(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    rows = "".join(f"{number}.png,{'long ' * 300}{number}\n" for number in range(5000))
+    store = open_store(url)
+    obstore.put(store, "told/table.csv", b"film,indication\n" + rows.encode())
+    table = IndicationTable(f"{url}/told/table.csv")
+    assert (len(table), table.source) == (5000, f"{url}/told/table.csv")
+    obstore.put(store, "told/table.csv", b"film,indication\n0.png,other\n")
+    assert table.text("4999.png") == f"{'long ' * 300}4999"
+    if os.name != "nt":
+        assert list((tmp_path / "tmp").iterdir()) == []
+    with pytest.raises(InputError, match=r"told/none\.csv is not there"):
+        IndicationTable(f"{url}/told/none.csv")
+
+
+def test_films_in_a_bucket_have_texts_of_a_table_in_it(films: str, url: str, tmp_path: Path) -> None:
+    pytest.importorskip("onnx", reason="needs onnx, which has no release for this Python")
+    from support.small_bundle import SmallBundle
+
+    bundle = SmallBundle(seed=4, words=30, patient=4, fused=True).write(tmp_path / "bundle")
+    rows = f"0/01.png,Cough\n{films}/1/07.png,Chest pain\n"
+    obstore.put(open_store(url), "table.csv", b"film,indication\n" + rows.encode())
+    with cxrscribe.load(bundle, device="cpu") as reporter:
+        place = f"{url}/run"
+        begin_run(place, [films], reporter, reporter.settings, indications=f"{url}/table.csv")
+        list(score_shards(place, [0], reporter))
+        told = {film.film: row for film, row in newest_rows(open_run(place)) if row.indication}
+        assert list(told) == ["0/01.png", "1/07.png"]
+        report = told["1/07.png"].report
+        assert report is not None
+        assert report.log_prob == reporter.report(small_film(7), indication="Chest pain").log_prob
 
 
 def test_films_in_a_bucket_have_their_reports(begin: Begin, films: str, reporter: Reporter) -> None:

@@ -21,7 +21,8 @@ from threading import Event, Thread
 
 import pytest
 
-from cxrscribe.archive import Run, open_run, score_shards
+import cxrscribe
+from cxrscribe.archive import Run, begin_run, open_run, score_shards
 from cxrscribe.archive.supervisor import Assignment
 from cxrscribe.archive.verify import newest_rows, verify
 from cxrscribe.engine import Engine
@@ -171,6 +172,41 @@ def test_one_actor_gives_receipts_and_its_first_error_for_ever(
         assert "manifest.json" in json.loads(error)["error"]
 
 
+@pytest.fixture
+def told(large_archive: Path, tmp_path: Path) -> Iterator[Assignment]:
+    """A run whose films have texts of a table, by a model that reads them."""
+    pytest.importorskip("onnx", reason="needs onnx, which has no release for this Python")
+    from support.small_bundle import SmallBundle
+
+    bundle = SmallBundle(seed=4, words=30, patient=4, fused=True).write(tmp_path / "bundle")
+    rows = [f"{number // 10:03}/{number:05}.png,Chest pain Geheimnis\n" for number in range(0, FILMS, 3)]
+    (tmp_path / "told.csv").write_text("film,indication\n" + "".join(rows), encoding="utf-8")
+    with cxrscribe.load(bundle, device="cpu", threads=1, spinning=False) as reporter:
+        for name in ("told", "told-alone"):
+            run = begin_run(
+                *(tmp_path / name, [str(large_archive)], reporter, reporter.settings),
+                shard_films=20,
+                indications=tmp_path / "told.csv",
+            )
+        list(score_shards(run, run.generation().missing(), reporter))
+        yield assigned(open_run(tmp_path / "told"), reporter)
+
+
+def test_one_actor_gives_films_their_texts_and_refuses_another_table(
+    told: Assignment, tmp_path: Path
+) -> None:
+    from cxrscribe.archive.ray_data import RayScorer
+
+    scorer = RayScorer(told.request())
+    for shard in range(FILMS // 20):
+        scorer({"shard": [shard]})
+    assert verify(told.run).fingerprint == verify(open_run(tmp_path / "told-alone")).fingerprint
+    (tmp_path / "told.csv").write_text("film,indication\na,Geheimnis\n", encoding="utf-8")
+    (error,) = RayScorer(told.request())({"shard": [0]})["receipt"]
+    assert "isn't the table of indications" in json.loads(error)["error"]
+    assert "Geheimnis" not in error
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("scorer")
 @pytest.mark.filterwarnings("ignore")  # Ray's own, of its own
@@ -256,6 +292,14 @@ class TestOnRay:
             )
             check(path, whole, before)
         assert killed > 0
+
+    def test_films_have_their_texts(self, told: Assignment, tmp_path: Path) -> None:
+        from cxrscribe.archive.ray_data import score_on_ray
+
+        assert len(list(score_on_ray(told, range(FILMS // 20), most_actors=2))) == FILMS // 20
+        alone = open_run(tmp_path / "told-alone")
+        assert verify(told.run).fingerprint == verify(alone).fingerprint
+        assert sum(row.indication is True for _, row in newest_rows(told.run)) == FILMS // 3
 
     def test_names_of_films_are_not_in_rays_logs(self, tmp_path: Path) -> None:
         folder = tmp_path / "films" / "Doe_Jane"

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import Result
 
@@ -16,6 +17,8 @@ from cxrscribe.errors import InputError
 
 pytest.importorskip("onnx", reason="needs onnx, which has no release for this Python")
 
+from support.dicom_file import dicom
+from support.dicom_file import written as dicom_bytes
 from support.small_bundle import SmallBundle
 
 Run = Callable[..., Result]
@@ -27,6 +30,9 @@ NAMES = ("a.png", "b.jpg", "nested/c.PNG")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     small = SmallBundle(seed=4, words=30, patient=4, fused=True)
     return small.write(tmp_path_factory.mktemp("context") / "bundle")
+
+
+DICOM = "ReasonForTheRequestedProcedure"
 
 
 def table(path: Path, *rows: tuple[str, ...], header: tuple[str, ...] = ("film", "indication")) -> Path:
@@ -46,6 +52,8 @@ def test_one_text_is_for_all_films(run: Run, bundle: Path, films: Path) -> None:
         expected = [reporter.report(films / name, indication="Chest pain.").to_json() for name in NAMES]
     found = written(result)
     assert [row.pop("indication") for row in found] == [True] * 3
+    assert [row.pop("indication_from") for row in found] == ["option"] * 3
+    assert {report.pop("indication_from") for report in expected} == {"given"}
     assert [{name: row[name] for name in expected[0]} for row in found] == expected
     assert "Chest pain" not in result.output
 
@@ -61,6 +69,7 @@ def test_a_table_has_the_text_of_each_film(run: Run, bundle: Path, films: Path, 
     assert (result.exit_code, result.stderr) == (0, "")
     found = written(result)
     assert [row["indication"] for row in found] == [False, True, False]
+    assert [row["indication_from"] for row in found] == [None, "table", None]
     with cxrscribe.load(bundle) as reporter:
         assert found[1]["log_prob"] == reporter.report(films / "b.jpg", indication="cough fever").log_prob
         assert found[0]["log_prob"] == reporter.report(films / "a.png").log_prob
@@ -81,7 +90,7 @@ def test_without_any_text_the_rows_say_so(run: Run, bundle: Path, small_bundle: 
         [False] * 3
     )
     for row in written(run("report", films, "--bundle", small_bundle, "--json")):
-        assert "indication" not in row
+        assert not row.keys() & {"indication", "indication_from"}
 
 
 def test_a_film_that_fails_still_says_whether_there_was_a_text(
@@ -154,3 +163,90 @@ def test_a_mark_of_the_bytes_order_is_no_part_of_a_column(tmp_path: Path) -> Non
 def test_inspect_says_what_the_model_reads(run: Run, bundle: Path, small_bundle: Path) -> None:
     assert "context 3, of the patient's text 4, tags 0" in run("inspect", bundle).stdout
     assert "context" not in run("inspect", small_bundle).stdout
+
+
+@pytest.fixture
+def mixed(tmp_path: Path, films: Path) -> Path:
+    """A folder of two DICOM films, of which one says something, and a PNG."""
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    grey = np.random.default_rng(0).integers(0, 4000, (64, 64)).astype(np.uint16)
+    for name, told in (("a", {DICOM: "Rückenschmerzen, cough"}), ("b", {})):
+        film = dicom(grey, bits=12, SpecificCharacterSet="ISO_IR 100", **told)
+        (folder / f"{name}.dcm").write_bytes(dicom_bytes(film))
+    (folder / "c.png").write_bytes((films / "a.png").read_bytes())
+    return folder
+
+
+def test_films_say_it_themselves(run: Run, bundle: Path, mixed: Path) -> None:
+    result = run("report", mixed, "--bundle", bundle, "--json", "--indication-from-dicom", DICOM)
+    assert result.exit_code == 0
+    found = written(result)
+    assert [(row["indication"], row["indication_from"]) for row in found] == [
+        *((True, f"dicom:{DICOM}"), (False, None), (False, None))
+    ]
+    assert (
+        f"2 reports were written without an indication: their films have no text in {DICOM}" in result.stderr
+    )
+    assert "cough" not in result.output
+    with cxrscribe.load(bundle) as reporter:
+        report = reporter.report(mixed / "a.dcm", indication="Rückenschmerzen, cough")
+    assert found[0]["log_prob"] == report.log_prob
+
+
+def test_a_table_counts_where_it_has_a_text(run: Run, bundle: Path, mixed: Path, tmp_path: Path) -> None:
+    told = table(tmp_path / "told.csv", (str(mixed / "a.dcm"), " "), (str(mixed / "b.dcm"), "Fever"))
+    options = ("--indications", told, "--indication-from-dicom", DICOM)
+    result = run("report", mixed, "--bundle", bundle, "--json", *options)
+    sources = [row["indication_from"] for row in written(result)]
+    assert sources == [f"dicom:{DICOM}", "table", None]
+
+
+def test_one_text_for_all_films_and_their_own_contradict_each_other(
+    run: Run, bundle: Path, mixed: Path
+) -> None:
+    options = ("--indication", "Secret", "--indication-from-dicom", DICOM)
+    result = run("report", mixed, "--bundle", bundle, *options)
+    assert result.exit_code == 2
+    assert "--indication and --indication-from-dicom contradict each other" in result.stderr
+    assert "Secret" not in result.output
+
+
+def test_attributes_are_refused_by_name_and_before_a_file_is_replaced(
+    run: Run, bundle: Path, small_bundle: Path, mixed: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.csv"
+    out.write_text("precious", encoding="utf-8")
+    for chosen, attribute, problem in (
+        (bundle, "PatientName", "whose values are PN and no text"),
+        (bundle, "Nonsense", "no attribute of DICOM"),
+        (small_bundle, DICOM, "model reads none"),
+    ):
+        options = ("--indication-from-dicom", attribute, "--out", out, "--overwrite")
+        result = run("report", mixed, "--bundle", chosen, *options)
+        assert result.exit_code == 2
+        assert problem in result.stderr
+    assert out.read_text(encoding="utf-8") == "precious"
+
+
+def test_score_gives_films_their_texts_and_says_how_many(
+    run: Run, bundle: Path, mixed: Path, tmp_path: Path
+) -> None:
+    told = table(tmp_path / "told.csv", ("b.dcm", "Fever"), ("nowhere.png", "Secret"))
+    options = ("--bundle", bundle, "--device", "cpu", "--indication-from-dicom", DICOM)
+    done = run("score", mixed, "--run", "out", "--indications", told, *options)
+    assert done.exit_code == 0, done.output
+    assert "1 of 3 films have an indication in the table; 1 rows of it name no film of the run" in done.stderr
+    assert "2 reports were written with an indication, 1 without" in done.stdout
+    again = run("score", "--run", "out", *options)
+    assert again.exit_code == 0, again.output
+    assert "in the table" not in again.stderr
+    assert "reports written with an indication: 2" in run("score", "status", "out").stdout
+    assert json.loads(run("score", "status", "out", "--json").stdout)["told"] == 2
+    assert run("score", "verify", "out", "--sample", 3, *options).exit_code == 0
+    other = table(tmp_path / "other.csv", ("b.dcm", "Secret"))
+    refused = run("score", "--run", "out", "--indications", other, *options)
+    assert (refused.exit_code, "indications.table was" in refused.stderr) == (2, True)
+    without = run("score", "--run", "out", *options[:4])
+    assert f'indications.dicom was "{DICOM}" and is null' in without.stderr
+    assert "Secret" not in done.output + refused.output

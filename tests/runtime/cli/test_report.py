@@ -228,7 +228,11 @@ def test_search_without_a_report_concerns_its_film_only_and_is_done_once(
     read: list[object] = []
 
     def counted(
-        preprocessing: Preprocessing, film: FilmSource, _: Isolation, modalities: tuple[str, ...]
+        preprocessing: Preprocessing,
+        film: FilmSource,
+        _: Isolation,
+        modalities: tuple[str, ...],
+        text: str | None,
     ) -> Picture:
         assert modalities == ("CR", "DX")
         read.append(film)

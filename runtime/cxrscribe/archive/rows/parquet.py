@@ -17,6 +17,7 @@ HEADER_KEY: Final = b"cxrscribe"
 """Where the metadata of the file has the part's header."""
 
 _ZSTD_LEVEL: Final = 3
+_INDICATION: Final = "indication"
 
 
 def require_arrow() -> None:
@@ -27,7 +28,7 @@ def require_arrow() -> None:
 def write_parquet(header: str, rows: Sequence[Row]) -> bytes:
     """The content of a file with these rows in one row group. Raises MissingExtraError."""
     content = BytesIO()
-    file = ParquetFile(content, header)
+    file = ParquetFile(content, header, indications=any(row.indication is not None for row in rows))
     file.write(rows)
     file.close()
     return content.getvalue()
@@ -36,10 +37,12 @@ def write_parquet(header: str, rows: Sequence[Row]) -> bytes:
 class ParquetFile:
     """A Parquet file that is being written. Raises MissingExtraError."""
 
-    def __init__(self, file: BinaryIO, header: str) -> None:
-        """`header`: JSON, which the metadata of the file will have."""
+    def __init__(self, file: BinaryIO, header: str, *, indications: bool = False) -> None:
+        """`header`: JSON, which the metadata of the file will have. `indications`: see `Row.indication`."""
         self._arrow, parquet = _modules()
-        self._schema = _schema(self._arrow).with_metadata({HEADER_KEY: header.encode("ascii")})
+        self._schema = _schema(self._arrow, indications=indications).with_metadata(
+            {HEADER_KEY: header.encode("ascii")}
+        )
         self._writer = parquet.ParquetWriter(
             file, self._schema, compression="zstd", compression_level=_ZSTD_LEVEL, write_page_checksum=True
         )
@@ -64,7 +67,7 @@ def read_parquet(content: bytes, count: int) -> list[Row]:
         if parquet.read_metadata(arrow.BufferReader(content)).num_rows != count:
             raise ValueError("it has more or fewer rows than its header says")
         table = parquet.read_table(arrow.BufferReader(content), page_checksum_verification=True)
-        if not table.schema.equals(_schema(arrow)):
+        if not table.schema.equals(_schema(arrow, indications=_INDICATION in table.schema.names)):
             raise ValueError("its columns are others")
         return [_row(values) for values in table.to_pylist()]
     except (arrow.ArrowException, OSError, KeyError, TypeError) as error:
@@ -86,7 +89,7 @@ def _header(metadata: Mapping[bytes, bytes] | None) -> bytes:
     return metadata[HEADER_KEY]
 
 
-def _schema(arrow: ModuleType) -> Any:
+def _schema(arrow: ModuleType, *, indications: bool) -> Any:
     words = arrow.dictionary(arrow.int32(), arrow.string())
     tokens = arrow.list_(arrow.int32())
     alternative = arrow.struct(
@@ -117,6 +120,7 @@ def _schema(arrow: ModuleType) -> Any:
             ("finished", arrow.bool_()),
             ("alternatives", arrow.list_(alternative)),
             ("sop_instance_uid", arrow.string()),
+            *([(_INDICATION, arrow.bool_())] if indications else []),
             ("disclaimer", words),
         ]
     )
@@ -153,6 +157,7 @@ def _row(values: dict[str, Any]) -> Row:
         message=values["message"],
         sop_instance_uid=values["sop_instance_uid"],
         disclaimer=values["disclaimer"],
+        indication=values.get(_INDICATION),
     )
 
 

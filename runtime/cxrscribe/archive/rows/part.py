@@ -12,7 +12,7 @@ import json
 import struct
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -62,6 +62,8 @@ class PartHeader:
     processor: str
     """What computed them; the rows' last bits may depend on it."""
     disclaimer: str
+    told: int | None = None
+    """Films whose report was written with an indication; None in runs that give none."""
 
     @property
     def quarantined(self) -> int:
@@ -74,6 +76,7 @@ class PartHeader:
         return fields | {_DIGEST_OF_HEADER: _digest([json.dumps(fields, sort_keys=True)])}
 
     def _fields(self) -> dict[str, object]:
+        told = {} if self.told is None else {"told": self.told}
         return {
             "schema": _SCHEMA,
             "run": self.run,
@@ -87,6 +90,7 @@ class PartHeader:
             "environment": self.environment,
             "processor": self.processor,
             "disclaimer": self.disclaimer,
+            **told,
         }
 
     @classmethod
@@ -111,6 +115,7 @@ class PartHeader:
             environment=fields.text("environment"),
             processor=fields.text("processor"),
             disclaimer=fields.text("disclaimer"),
+            told=fields.integer("told") if "told" in fields.names() else None,
         )
         if digest != header.to_json()[_DIGEST_OF_HEADER]:
             raise InputError(f"{fields.place}: its header isn't what was written")
@@ -169,12 +174,19 @@ class PartMaker:
             environment=self.environment,
             processor=self.processor,
             disclaimer=self.disclaimer,
+            told=told_count(row.indication for row in rows),
         )
         if format_name == PARQUET:
             from cxrscribe.archive.rows.parquet import write_parquet
 
             return header, write_parquet(json.dumps(header.to_json()), rows)
         return header, _write_jsonl(header, lines)
+
+
+def told_count(each: Iterable[bool | None]) -> int | None:
+    """What `PartHeader.told` says of rows whose `Row.indication` this is."""
+    said = [told for told in each if told is not None]
+    return sum(said) if said else None
 
 
 def check_format(format_name: str) -> None:

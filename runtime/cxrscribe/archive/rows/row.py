@@ -71,6 +71,8 @@ class Row:
     sop_instance_uid: str | None
     disclaimer: str
     """What the report has to say of itself."""
+    indication: bool | None = None
+    """Whether the report was written with what is known of the patient; None in runs that give nothing."""
 
     def __post_init__(self) -> None:
         if (self.report is None) != (self.reason is not None):
@@ -82,8 +84,12 @@ class Row:
         return OK if self.report is not None else QUARANTINED
 
     def to_json(self) -> dict[str, object]:
-        """All fields as JSON values, null where there is none; bytes in hexadecimal digits."""
+        """All fields as JSON values, null where there is none; bytes in hexadecimal digits.
+
+        `indication` is there only where it isn't None.
+        """
         found = self.report
+        told = {} if self.indication is None else {"indication": self.indication}
         return {
             "shard": self.shard,
             "row": self.row,
@@ -102,6 +108,7 @@ class Row:
             "finished": found.finished if found else None,
             "alternatives": [_alternative(each) for each in found.alternatives] if found else None,
             "sop_instance_uid": self.sop_instance_uid,
+            **told,
             "disclaimer": self.disclaimer,
         }
 
@@ -141,6 +148,7 @@ class Row:
             message=None if fields.is_null("message") else fields.text("message"),
             sop_instance_uid=None if fields.is_null("sop_instance_uid") else fields.text("sop_instance_uid"),
             disclaimer=fields.text("disclaimer"),
+            indication=fields.boolean("indication") if "indication" in fields.names() else None,
         )
 
 
@@ -160,8 +168,12 @@ def film_row(
     disclaimer: str,
     choice: RowChoice,
     names: FilmNames,
+    indication: bool | None = None,
 ) -> Row:
-    """The row of a film: of its report, as far as rows keep it, or of why there is none."""
+    """The row of a film: of its report, as far as rows keep it, or of why there is none.
+
+    `indication`: see `Row`.
+    """
     error = outcome if isinstance(outcome, QuarantinedError) else None
     return Row(
         shard=shard,
@@ -175,6 +187,7 @@ def film_row(
         message=_text(str(error)) if error else None,
         sop_instance_uid=content.sop_instance_uid if content else None,
         disclaimer=disclaimer,
+        indication=indication,
     )
 
 

@@ -21,6 +21,7 @@ from cxrscribe.errors import InputError, Reason
 
 if TYPE_CHECKING:
     from cxrscribe.archive.generation import Generation
+    from cxrscribe.archive.indications import Coverage
     from cxrscribe.archive.run import Run
     from cxrscribe.archive.scoring import Receipt
     from cxrscribe.reporter import Reporter
@@ -30,6 +31,13 @@ KEY_OPTION: Final = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
     help="The key of --film-names hash: 16 to 64 bytes, which are to be kept secret, and kept.",
+)
+TABLE_OPTION: Final = click.option(
+    "--indications",
+    metavar="FILE.csv",
+    help="Table of what is known of each film's patient, for a model that reads it: the columns film, as "
+    "rows call it, and indication; a path or URL. It isn't copied into RUN, which has its place and sha256; "
+    "give it again where it has been moved.",
 )
 RUN: Final = click.STRING  # click.Path would take a slash out of s3://
 
@@ -69,6 +77,7 @@ RUN: Final = click.STRING  # click.Path would take a slash out of s3://
     help="What rows call a film: its path, or a keyed hash of it, which names nobody.",
 )
 @KEY_OPTION
+@TABLE_OPTION
 @click.option("--plan-only", is_flag=True, help="List and freeze the films, and score none of them.")
 @way_options
 @engine_options
@@ -82,6 +91,7 @@ def films(
     dicom_uids: bool,
     film_names: str,
     key: Path | None,
+    indications: str | None,
     plan_only: bool,
     way: WayChoice,
     engine: Engine,
@@ -121,10 +131,13 @@ def films(
             format_name=format_name,
             choice=RowChoice(token_log_probs, dicom_uids) if token_log_probs or dicom_uids else None,
             key_file=key,
+            indications=indications,
             accept_runtime=way.accept == "runtime",
             stdin=stdin_lines(),
         )
         note(f"{run.plan.films:,} films in {len(run.plan.shards):,} shards: {path}")
+        if run.coverage is not None:
+            note(_told(run.coverage))
         code = 0 if plan_only else _score(run, run.generation(), reporter, engine, way)
     click.get_current_context().exit(code)
 
@@ -133,9 +146,17 @@ def films(
 @click.argument("path", type=RUN, metavar="RUN")
 @click.argument("reasons", nargs=-1, metavar="[REASON]...")
 @KEY_OPTION
+@TABLE_OPTION
 @way_options
 @engine_options
-def retry(path: str, reasons: tuple[str, ...], key: Path | None, way: WayChoice, engine: Engine) -> None:
+def retry(
+    path: str,
+    reasons: tuple[str, ...],
+    key: Path | None,
+    indications: str | None,
+    way: WayChoice,
+    engine: Engine,
+) -> None:
     """Score once more the films of RUN that have no report, all or those with one of these REASONs: say
     `missing` after a mount is back, or `timed_out` with more --film-seconds.
 
@@ -150,7 +171,7 @@ def retry(path: str, reasons: tuple[str, ...], key: Path | None, way: WayChoice,
     unknown = [reason for reason in reasons if reason not in tuple(Reason)]
     if unknown:
         raise click.BadParameter(f"{unknown[0]!r} is no reason; there are {', '.join(Reason)}")
-    run = open_run(path, key)
+    run = open_run(path, key, indications)
     engine = replace(engine, bundle=str(bundle_or_demo(engine.bundle)))
     with engine.load() as reporter:
         run.check(reporter, accept_runtime=way.accept == "runtime")
@@ -162,6 +183,13 @@ def retry(path: str, reasons: tuple[str, ...], key: Path | None, way: WayChoice,
             note(f"{generation.film_count:,} films to retry")
             code = _score(run, generation, reporter, engine, way)
     click.get_current_context().exit(code)
+
+
+def _told(found: Coverage) -> str:
+    """How the table of a run that begins and its films fit together."""
+    line = f"{found.told:,} of {found.films:,} films have an indication in the table"
+    unused = found.rows - found.named
+    return f"{line}; {unused:,} rows of it name no film of the run" if unused else line
 
 
 def _score(run: Run, generation: Generation, reporter: Reporter, engine: Engine, way: WayChoice) -> int:
@@ -196,6 +224,8 @@ def _score(run: Run, generation: Generation, reporter: Reporter, engine: Engine,
         )
     if status.duplicates:
         say(f"{status.duplicates:,} films have the bytes of another one of their shard")
+    if status.told is not None:
+        say(f"{status.told:,} reports were written with an indication, {status.ok - status.told:,} without")
     return exit_code(status.quarantined, status.done, left, way.max_quarantined)
 
 

@@ -10,12 +10,13 @@ import click
 
 from cxrscribe.cli.options import engine_options, load
 from cxrscribe.cli.score.bar import progress_line
-from cxrscribe.cli.score.films import KEY_OPTION, RUN
+from cxrscribe.cli.score.films import KEY_OPTION, RUN, TABLE_OPTION
 from cxrscribe.cli.score.summary import counts, duration, exit_code, outcome
 from cxrscribe.cli.terminal import note, say, say_json
 from cxrscribe.engine import Engine
 
 if TYPE_CHECKING:
+    from cxrscribe.archive.status import Status
     from cxrscribe.archive.verify import Comparison
 
 _SHOWN_PROBLEMS = 20
@@ -35,7 +36,7 @@ def status(path: str, as_json: bool) -> None:
     run = open_run(path)
     found = Watch(run).look()
     if as_json:
-        say_json({"run": run.run_id, "started": run.started, **asdict(found)})
+        say_json({"run": run.run_id, "started": run.started, **_fields(found)})
         return
     say(progress_line(found))
     say(f"shards: {found.shards_done:,} of {found.shards:,}, {found.open_attempts:,} begun and not done")
@@ -45,11 +46,18 @@ def status(path: str, as_json: bool) -> None:
         say(f"shards begun more than once: {found.shards_redone:,}")
     if found.duplicates:
         say(f"films with the bytes of another one of their shard: {found.duplicates:,}")
+    if found.told is not None:
+        say(f"reports written with an indication: {found.told:,}")
     if found.retries:
         say(f"retries: {found.retries}")
     if found.pace is not None:
         say(f"films a second: {found.pace.recent:.1f} lately, {found.pace.overall:.1f} since {run.started}")
         say(f"left: {duration(found.pace.seconds_left)}")
+
+
+def _fields(found: Status) -> dict[str, object]:
+    """As ever of runs that give no indications."""
+    return {name: value for name, value in asdict(found).items() if name != "told" or value is not None}
 
 
 @click.command(short_help="Check that no film of a run is lost, twice, or changed.")
@@ -72,6 +80,7 @@ def status(path: str, as_json: bool) -> None:
     help="Share of films without a report up to which the exit code is 0.",
 )
 @KEY_OPTION
+@TABLE_OPTION
 @engine_options
 def verify(
     path: str,
@@ -81,6 +90,7 @@ def verify(
     as_json: bool,
     max_quarantined: float,
     key: Path | None,
+    indications: str | None,
     engine: Engine,
 ) -> None:
     """Check every part of RUN against its plan: each film has one row, and each row is what was written.
@@ -94,7 +104,7 @@ def verify(
     from cxrscribe.archive import verify as checks
     from cxrscribe.archive.run import open_run
 
-    run = open_run(path, key)
+    run = open_run(path, key, indications)
     verdict = checks.verify(run)
     comparisons = []
     if deep:
