@@ -17,6 +17,10 @@ from cxrscribe_train.fitting.hints import FeatureHints, MemoryHints
 # larger than for features without a common part, so that the little is as large as a word's vector.
 _IMAGE_GAIN: Final = 5.0
 _LEAST_DEVIATION: Final = 0.1
+# What patient and film give to a context, where tags give 1.
+_PATIENT_SHARE: Final = 2.0
+_FILM_SHARE_BESIDE_TAGS: Final = 0.3
+_LEAST_SIZE: Final = 1e-6  # of patients' numbers: where no text says anything, they are all zero
 
 
 class ReportNetwork(paddle.nn.Layer):
@@ -100,24 +104,34 @@ def initialize(decoder: ReportDecoder, features: NDArray[np.float32] | None = No
 def initialize_context(
     context: ReportContext, known: Known, features: NDArray[np.float32] | None = None
 ) -> None:
-    """Start a context standardized: film, patient and tags with an equal share, whatever their units.
+    """Start a context standardized: film, patient and tags have shares of it, whatever their units.
+
+    The patient's numbers keep their sizes to each other, which say how much of a report each one tells: made
+    equal, the many that tell little drown the few that tell much. So do a film's features beside its tags,
+    which tell the findings: there they get a smaller share. docs/context.md has what that brought.
 
     Args:
         context: the layer to start; its tags get the weights that were fitted.
         known: what is known of the training films.
         features: float32 [N, F] of training films, where they are known before the training.
     """
-    parts = [(context.film, features), (context.patient, known.train)]
+    film_share = 1.0
     if context.tags is not None and context.tagged is not None and known.tags is not None:
         context.tags.weight.set_value(known.tags.weight)
         context.tags.bias.set_value(known.tags.bias)
-        parts.append((context.tagged, known.tags.out_of_fold))
-    for layer, values in parts:
-        paddle.nn.initializer.Normal(0.0, 1.0 / math.sqrt(layer.weight.shape[0]))(layer.weight)
-        if values is None:
-            layer.weight.set_value(layer.weight.numpy() * np.float32(_IMAGE_GAIN))
-        else:
-            _standardize(layer, values)
+        _draw(context.tagged, 1.0)
+        _standardize(context.tagged, known.tags.out_of_fold)
+        film_share = _FILM_SHARE_BESIDE_TAGS
+    _draw(context.film, film_share * (_IMAGE_GAIN if features is None else 1.0))
+    if features is not None:
+        _standardize(context.film, features)
+    size = math.sqrt(float(np.square(known.train, dtype=np.float64).mean()))
+    _draw(context.patient, _PATIENT_SHARE / max(size, _LEAST_SIZE))
+
+
+def _draw(layer: paddle.nn.Linear, share: float) -> None:
+    """Draw weights that make numbers of size `share` of inputs of unit scale, from Paddle's random state."""
+    paddle.nn.initializer.Normal(0.0, share / math.sqrt(layer.weight.shape[0]))(layer.weight)
 
 
 def _standardize(layer: paddle.nn.Linear, values: NDArray[np.float32]) -> None:
