@@ -8,7 +8,7 @@ from typing import Final
 
 from cxrscribe.csv_cells import Cell
 from cxrscribe.printable import printable
-from cxrscribe.report import Report
+from cxrscribe.report import REPORT_FIELDS, Report
 
 CSV_COLUMNS: Final = ("film", "error", "text", "log_prob", "score", "finished", "alternatives", "disclaimer")
 
@@ -36,11 +36,7 @@ class ReportRow:
 
         Of a model that reads indications, `indication` says whether one was given, never which.
         """
-        fields: dict[str, object]
-        if isinstance(self.outcome, Report):
-            fields = self.outcome.to_json()
-        else:
-            fields = dict.fromkeys(Report.__dataclass_fields__)
+        fields = self.outcome.to_json() if isinstance(self.outcome, Report) else dict.fromkeys(REPORT_FIELDS)
         told = {} if self.indication is None else {"indication": self.indication}
         return {"film": self.film, "error": self.error, **fields, **told, "disclaimer": self.disclaimer}
 
