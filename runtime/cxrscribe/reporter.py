@@ -180,7 +180,8 @@ class Reporter:
         told = indications is not None
         if isinstance(images, list | tuple):  # other sequences may make a film whenever they are asked for it
             for image in images:
-                self._patient_of(image, None, told)
+                if isinstance(image, Study):
+                    self._patient_of(image, None, told)
         return list(self._report_stream(images, each, patients, told, IMAGES_AT_ONCE, stats))
 
     def report_stream(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, Union
 
@@ -26,7 +26,7 @@ Image: TypeAlias = Union["FilmSource", "Study"]
 Item = TypeVar("Item")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Study:
     """The films of one examination, in any order, and what is known of the patient.
 
@@ -39,7 +39,7 @@ class Study:
 
     films: Sequence[FilmSource]
     """1 to 64; kept as a tuple. Each is what a film may be: a path, bytes, a PIL image or an array."""
-    indication: str | None = field(default=None, repr=False)
+    indication: str | None = None
     """What the radiologist is told of the patient, for a model that reads it. No error shows it."""
 
     def __post_init__(self) -> None:
@@ -59,6 +59,10 @@ class Study:
             kind = type(self.indication).__name__
             raise InputError(f"the indication of a study is of type {kind}; give a text, or None")
         object.__setattr__(self, "films", films)
+
+    def __repr__(self) -> str:
+        """The films' names: what is in them, and the indication, is a patient's."""
+        return f"Study({', '.join(map(film_name, self.films))})"
 
 
 def image_name(image: Image) -> str:

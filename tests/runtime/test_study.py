@@ -50,7 +50,8 @@ def test_nothing_has_no_mean() -> None:
 def test_a_study_keeps_its_films_and_shows_nobody_the_indication() -> None:
     study = Study(["a.png", Path("b.png")], "Mr. Miller coughs")
     assert study.films == ("a.png", Path("b.png"))
-    assert "Miller" not in repr(study)
+    assert repr(study) == "Study(a.png, b.png)"
+    assert repr(Study([b"DICM Miller"])) == "Study(film of 11 bytes)"
     with pytest.raises(FrozenInstanceError):
         study.indication = None  # type: ignore[misc]
 

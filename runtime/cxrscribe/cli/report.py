@@ -96,8 +96,8 @@ def report(
     has the columns film, error, text, log_prob, score, finished, alternatives (a JSON array of texts) and
     disclaimer.
 
-    With --by study, JSON and CSV have study, films and left_out in the place of film: films that can't be
-    read, where others of their study can. Paths from stdin are then read to their end first.
+    With --by study, JSON and CSV have study, films, and left_out in the place of film: left_out are films
+    that can't be read, of a study of which others can. Paths from stdin are then read to their end first.
 
     Exit code: 0 all films done; 1 some failed; 2 none could be done. With --resume, what --out holds counts.
     """

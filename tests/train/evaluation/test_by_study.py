@@ -25,6 +25,7 @@ from cxrscribe_train.evaluation.writing import features_of
 from cxrscribe_train.feature_file import FeatureFile
 from cxrscribe_train.features import Extraction, extract_features, films_of
 from cxrscribe_train.findings import FindingKind
+from cxrscribe_train.run import Run
 from cxrscribe_train.training import train
 from cxrscribe_train.weights import WeightsSource
 from support.square_corpus import tiny_config, write_squares
@@ -121,6 +122,13 @@ def test_a_run_pools_films_and_features_alike(run: Path, corpus: Corpus, feature
     assert isinstance(reports[1], FilmError)
     assert "none.png" in str(reports[1])
     assert reports[::2] == from_films[:2]
+
+
+def test_a_bundle_says_that_it_was_trained_on_studies(run: Path) -> None:
+    pytest.importorskip("onnx", reason="needs onnx, which has no release for this Python")
+    from cxrscribe_export.label import provenance_of
+
+    assert "Trained on several views: an example was a study" in provenance_of(Run.open(run)).description
 
 
 def test_a_bundle_pools_as_its_users_do(corpus: Corpus, tmp_path: Path) -> None:
