@@ -384,13 +384,13 @@ class Reporter:
         """
         own = image.indication if isinstance(image, Study) else None
         if own is None:
-            return self._indications.of_each(None, 1)[0] if patient is None else patient
+            return next(self._indications.of_stream(None)) if patient is None else patient
         if told:
             raise SettingsError(
                 "a study has an indication, and the call has some too; give each patient's once, in the "
                 "study or beside it"
             )
-        return self._indications.of_each([own], 1)[0]
+        return next(self._indications.of_stream([own]))
 
     def _chosen(self, settings: Chosen | None) -> Chosen | BeamSettings:
         """The settings to use. One that fits all films is checked before the first of them is read."""

@@ -55,8 +55,9 @@ class Study:
             raise InputError(f"a study has {number} films; give 1 to {MOST_FILMS}, of one examination")
         if any(isinstance(film, Study) for film in films):
             raise InputError("films of a study has a study among them; give its films")
-        if self.indication is not None and not isinstance(self.indication, str):
-            kind = type(self.indication).__name__
+        told: object = self.indication
+        if told is not None and not isinstance(told, str):
+            kind = type(told).__name__
             raise InputError(f"the indication of a study is of type {kind}; give a text, or None")
         object.__setattr__(self, "films", films)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as from_numpy
 from numpy.typing import NDArray
@@ -22,18 +22,21 @@ rows = from_numpy.array_shapes(min_dims=2, max_dims=2, max_side=9).flatmap(
 )
 
 
+@settings(deadline=None)
 @given(rows=rows, data=st.data())
 def test_the_order_of_films_changes_no_bit(rows: Rows, data: st.DataObject) -> None:
     order = data.draw(st.permutations(range(len(rows))))
     assert pooled(rows[order]).tobytes() == pooled(rows).tobytes()
 
 
+@settings(deadline=None)
 @given(row=rows, times=st.integers(1, 5))
 def test_a_film_by_itself_and_a_film_repeated_keep_their_features(row: Rows, times: int) -> None:
     assert pooled(row[:1]).tobytes() == row[0].tobytes()
     assert pooled(np.repeat(row[:1], times, axis=0)).tobytes() == row[0].tobytes()
 
 
+@settings(deadline=None)
 @given(rows=rows)
 def test_it_is_the_mean(rows: Rows) -> None:
     found = pooled(list(rows))
