@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as from_numpy
 from numpy.typing import NDArray
@@ -17,26 +17,26 @@ from cxrscribe.study import MOST_FILMS, films_of, image_name, pooled
 
 Rows = NDArray[np.float32]
 numbers = st.floats(width=32, allow_nan=False, allow_infinity=False)
-rows = from_numpy.array_shapes(min_dims=2, max_dims=2, max_side=9).flatmap(
+rows = from_numpy.array_shapes(min_dims=2, max_dims=2, max_side=6).flatmap(
     lambda shape: from_numpy.arrays(np.float32, shape, elements=numbers)
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(rows=rows, data=st.data())
 def test_the_order_of_films_changes_no_bit(rows: Rows, data: st.DataObject) -> None:
     order = data.draw(st.permutations(range(len(rows))))
     assert pooled(rows[order]).tobytes() == pooled(rows).tobytes()
 
 
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(row=rows, times=st.integers(1, 5))
 def test_a_film_by_itself_and_a_film_repeated_keep_their_features(row: Rows, times: int) -> None:
     assert pooled(row[:1]).tobytes() == row[0].tobytes()
     assert pooled(np.repeat(row[:1], times, axis=0)).tobytes() == row[0].tobytes()
 
 
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(rows=rows)
 def test_it_is_the_mean(rows: Rows) -> None:
     found = pooled(list(rows))

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cxrscribe.errors import InputError
@@ -16,7 +16,7 @@ from cxrscribe_train.fitting.views import StudyViews, examples_by_study
 names = st.lists(st.sampled_from("abcd"), min_size=1, max_size=12)
 
 
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(studies=names)
 def test_every_film_is_one_studys(studies: list[str]) -> None:
     views = StudyViews.of(studies)
@@ -25,7 +25,7 @@ def test_every_film_is_one_studys(studies: list[str]) -> None:
     assert all(len({studies[film] for film in films}) == 1 for films in views.films)
 
 
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(studies=names, seed=st.integers(0, 99), epoch=st.integers(0, 99))
 def test_some_films_of_the_study_are_drawn_and_always_the_same(
     studies: list[str], seed: int, epoch: int
