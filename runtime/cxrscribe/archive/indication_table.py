@@ -27,7 +27,8 @@ from cxrscribe.errors import InputError
 from cxrscribe.forks import ForkSafeLock
 from cxrscribe.regular_file import open_regular
 
-COLUMNS: Final = ("film", "indication")
+FILM: Final = "film"
+_TEXT: Final = "indication"
 ABSENT: Final = -1
 
 _MOST_ROWS: Final = 1 << 31
@@ -51,14 +52,23 @@ class IndicationTable:
     a text holds. Raises MissingExtraError where it is in a bucket, and the extra `store` isn't installed.
     """
 
-    def __init__(self, source: str | os.PathLike[str], name: Callable[[str], str] = _as_it_is) -> None:
-        """`source`: a path, or the URL of an object. `name`: what a cell of the column film calls a film."""
+    def __init__(
+        self,
+        source: str | os.PathLike[str],
+        name: Callable[[str], str] = _as_it_is,
+        columns: Sequence[str] = (FILM,),
+    ) -> None:
+        """`source`: a path, or the URL of an object. `name`: what a cell of the column film calls a film.
+
+        `columns`: what may name the rows, the column film or others in its place; the first one counts that
+        is there.
+        """
         self.source = str(source)
         self._name = name
         with _opened(self.source) as file:
             reading = _Reading(file, self.source)
             with _naming(self.source), _parsing:
-                self._columns = reading.columns(COLUMNS)
+                self.column, self._columns = reading.columns(columns)
                 keys, self._offsets, self._sizes, self._checks = _indexed(reading, self._columns, name)
             self._content = _Content(file, self.source)
         self.sha256 = reading.sha256
@@ -155,18 +165,18 @@ class _Reading:
         """Of what has been read; once all rows are, of the table."""
         return self._sha256.hexdigest()
 
-    def columns(self, names: Sequence[str]) -> tuple[int, int]:
-        """The places of these two columns."""
+    def columns(self, names: Sequence[str]) -> tuple[str, tuple[int, int]]:
+        """The first of these columns that is there, its place, and that of the texts."""
         with csv_records(self._lines()) as rows:
             header = next(rows, [])
-        lacking = [name for name in names if header.count(name) != 1]
+        chosen = next((name for name in names if header.count(name) == 1), names[0])
+        lacking = [name for name in (chosen, _TEXT) if header.count(name) != 1]
         if lacking:
             raise InputError(
                 f"{self._source} has no column {lacking[0]!r}, or several; its first line names columns"
             )
         self._width = len(header)
-        first, second = map(header.index, names)
-        return first, second
+        return chosen, (header.index(chosen), header.index(_TEXT))
 
     def rows(self) -> Iterator[tuple[list[str], int, bytes]]:
         """The cells of each row below the header, where its bytes begin, and these."""
@@ -259,7 +269,7 @@ def _naming(source: str) -> Iterator[None]:
         raise InputError(f"{source} can't be read ({error.strerror}); check the path") from None
     except (UnicodeDecodeError, csv.Error) as error:
         kind = "UTF-8" if isinstance(error, UnicodeDecodeError) else "CSV"
-        raise InputError(f"{source} is not {kind}; write the columns {' and '.join(COLUMNS)}") from None
+        raise InputError(f"{source} is not {kind}; write the columns {FILM} and {_TEXT}") from None
 
 
 def _digest(film: str) -> bytes:
