@@ -12,7 +12,7 @@ from cxrscribe.errors import InputError
 from cxrscribe.report import Report
 
 if TYPE_CHECKING:
-    from cxrscribe.archive.indication_table import IndicationTable
+    from cxrscribe.archive.text_table import TextTable
 
 FILM: Final = "film"
 STUDY: Final = "study"
@@ -26,7 +26,7 @@ class Told:
 
     text: str | None = None
     """For all films; None where there is a table, or nothing."""
-    table: IndicationTable | None = None
+    table: TextTable | None = None
     """Of films by path, or of studies."""
     _asked: set[int] = field(default_factory=set)
     """Rows of the table."""
@@ -44,7 +44,7 @@ class Told:
         """The film's text; None where none is known, and for one that is blank. Raises InputError."""
         if self.table is None:
             return self.text if self.text and not self.text.isspace() else None
-        name = _name(film)
+        name = os.path.normpath(film)
         row = int(self.table.places([name])[0])
         self._asked.add(row)
         return self.table.text(name, row)
@@ -92,13 +92,7 @@ def read_told(
             raise InputError(f"--indication and {option} contradict each other; give one")
     if source is None:
         return Told(text)
-    from cxrscribe.archive.indication_table import (
-        IndicationTable,
-    )  # brings numpy, which the help doesn't need
+    from cxrscribe.archive.text_table import TextTable  # brings numpy, which the help doesn't need
 
-    return Told(table=IndicationTable(source, _name, (FILM, STUDY) if by_study else (FILM,)))
-
-
-def _name(film: str) -> str:
-    """What names one film, however its path is written."""
-    return os.path.normpath(film)
+    names = (FILM, STUDY) if by_study else (FILM,)
+    return Told(table=TextTable(source, names, "indication", os.path.normpath))

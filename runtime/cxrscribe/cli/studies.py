@@ -9,13 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from cxrscribe.cli.indications import Told
+from cxrscribe.cli.indications import FILM, STUDY, Told
 from cxrscribe.cli.progress import progress
 from cxrscribe.cli.report_row import StudyRow
-from cxrscribe.cli.tables import read_table, table_key
 from cxrscribe.errors import CxrscribeError, FilmError, InputError
 
 if TYPE_CHECKING:
+    from cxrscribe.archive.text_table import TextTable
     from cxrscribe.films.isolation import Isolation
     from cxrscribe.reporter import Reporter
     from cxrscribe.settings import BeamSettings
@@ -60,7 +60,7 @@ def naming_from(source: str, reporter: Reporter) -> Naming:
         return partial(_by_dicom, isolation=reporter.isolation, readers=reporter.threads)
     if Path(source).suffix.lower() != ".csv":
         raise InputError(f"--study-from {source}: give folder, dicom, or the path of a .csv file")
-    return partial(_by_table, path=Path(source), studies=_studies_of(Path(source)))
+    return partial(_by_table, table=_studies_in(source))
 
 
 def studies_of(named: Iterable[Named]) -> list[StudyFiles]:
@@ -76,7 +76,7 @@ def studies_of(named: Iterable[Named]) -> list[StudyFiles]:
         if study not in films:
             films[study] = {}
             whole.append(study)
-        films[study].setdefault(table_key(film), film)
+        films[study].setdefault(os.path.normpath(film), film)
     found = []
     for each in whole:
         if isinstance(each, str):
@@ -119,10 +119,13 @@ def _by_folder(films: Sequence[str]) -> Iterator[Named]:
         yield film, os.path.normpath(os.path.dirname(film) or ".")  # noqa: PTH120 (of each film)
 
 
-def _by_table(films: Sequence[str], path: Path, studies: dict[str, str]) -> Iterator[Named]:
+def _by_table(films: Sequence[str], table: TextTable) -> Iterator[Named]:
     for film in films:
-        study = studies.get(table_key(film))
-        yield film, study or FilmError(f"{film}: {path} has no row that names it; add its study there")
+        study = table.text(os.path.normpath(film))
+        yield (
+            film,
+            study or FilmError(f"{film}: {table.source} has no row that names it; add its study there"),
+        )
 
 
 def _by_dicom(films: Sequence[str], isolation: Isolation, readers: int) -> Iterator[Named]:
@@ -138,10 +141,14 @@ def _by_dicom(films: Sequence[str], isolation: Isolation, readers: int) -> Itera
         yield film, study
 
 
-def _studies_of(path: Path) -> dict[str, str]:
-    """The study of each film that a table names. Raises InputError at a film without one."""
-    cells = read_table(path, ("film",), "study").cells
-    for place, study in enumerate(cells.values(), start=2):
-        if not study or study.isspace():
-            raise InputError(f"{path}, row {place} names no study; fill it in, or remove the row")
-    return cells
+def _studies_in(source: str) -> TextTable:
+    """A table of the study of each film. Raises InputError at a film without one."""
+    import numpy as np
+
+    from cxrscribe.archive.text_table import TextTable
+
+    table = TextTable(source, [FILM], STUDY, os.path.normpath)
+    if table.texts < len(table):
+        row = int(np.argmin(table.has_text(np.arange(len(table))))) + 2
+        raise InputError(f"{source}, row {row} names no study; fill it in, or remove the row")
+    return table
