@@ -13,11 +13,13 @@ from cxrscribe.errors import InputError
 from cxrscribe.json_object import JsonObject, read_json_object
 from cxrscribe.printable import unprintable
 from cxrscribe.settings import BeamSettings
+from cxrscribe_train.fitting.config import Views
 from cxrscribe_train.run import DECODER_FILE, ENCODER_FILE, Run
 
 LICENCE_NOT_STATED: Final = "not stated: ask whoever trained the model before you pass it on"
 
 
+_BY_STUDY: Final = " Trained on several views: an example was a study, of which random films were pooled."
 _MODEL: Final = "model"
 # What the run's weight files are called in the record of the model that was evaluated.
 _WEIGHTS: Final = {ENCODER_FILE: "encoder_sha256", DECODER_FILE: "decoder_sha256"}
@@ -72,6 +74,7 @@ def provenance_of(run: Run) -> Provenance:
         f"{architecture.backbone}{f' ({options})' if options else ''}, "
         f"{'trained too' if run.config.end_to_end else 'not trained'}, its weights from {run.weights}. "
         f"Seed {run.config.fit.seed}."
+        f"{_BY_STUDY if run.config.fit.views == Views.ALL else ''}"
     )
     return Provenance(
         description, {name: sha256_of(run.path / name) for name in (ENCODER_FILE, DECODER_FILE)}
@@ -100,10 +103,11 @@ def read_evaluation(path: Path, weights: Mapping[str, str]) -> Evaluation:
         for baseline in (*_BASELINES, *ablations):
             found = _figures(record.object(baseline))
             figures |= {f"{baseline}.{name}": found[name] for name in _COMPARED if name in found}
+        by_study = "by" in record.names() and record.text("by") == "study"
         evaluation = Evaluation(
             corpus=record.text("corpus"),
             split=record.text("split"),
-            reports=record.object("counts").integer("films"),
+            reports=record.object("counts").integer("studies" if by_study else "films"),
             figures=figures,
         )
     except InputError as error:

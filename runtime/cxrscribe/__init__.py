@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from cxrscribe.reporter import Reporter
     from cxrscribe.settings import BeamSettings
     from cxrscribe.stats import DecodingStats
+    from cxrscribe.study import Study
     from cxrscribe.vocabulary import Vocabulary
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Isolation",
     "Report",
     "Reporter",
+    "Study",
     "Vocabulary",
     "__version__",
     "demo_bundle",
@@ -52,6 +54,7 @@ _HOME: Final = {
     "Isolation": "cxrscribe.films.isolation",
     "Report": "cxrscribe.report",
     "Reporter": "cxrscribe.reporter",
+    "Study": "cxrscribe.study",
     "Vocabulary": "cxrscribe.vocabulary",
     "demo_bundle": "cxrscribe.embedded",
     "demo_films": "cxrscribe.embedded",

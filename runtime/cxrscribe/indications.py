@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from itertools import islice, repeat
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cxrscribe.patient_text import PatientText
 
 Numbers: TypeAlias = NDArray[np.float32]
+_GIVEN: Final = "given"
 Indication: TypeAlias = str | None
 """What the radiologist is told of one patient; None where nothing is."""
 
@@ -27,6 +28,8 @@ class Indications:
 
     text: PatientText | None
     """How; None for a model that reads none, which refuses any."""
+    from_dicom: str | None = None
+    """Which attribute of a DICOM film says it where a call says nothing; None for none."""
 
     @property
     def size(self) -> int:
@@ -69,6 +72,15 @@ class Indications:
     def encode(self, text: Indication) -> Numbers:
         """float32 [P]: the numbers of one image's text; zeros for None."""
         return np.zeros(self.size, np.float32) if self.text is None else self.text.encode(text)
+
+    def tell(self, given: Indication, found: Indication) -> tuple[Numbers, str | None]:
+        """What a search is told of an image's patient, float32 [P], and where that is from.
+
+        `given`: what the call says; where it says nothing, `found` counts, what the image's films say. From
+        `given`, `dicom:ATTRIBUTE`, or None where it is nothing.
+        """
+        text, source = (given, _GIVEN) if given is not None else (found, f"dicom:{self.from_dicom}")
+        return self.encode(text), source if text and not text.isspace() else None
 
     def check_read(self, what: str) -> None:
         """Raise SettingsError where the model reads no text; `what` is said to have been given."""

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from threading import RLock
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Never, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Never, Self, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,24 +15,26 @@ from numpy.typing import ArrayLike, NDArray
 from cxrscribe.arguments import MOST_AT_ONCE, none_or, several, shown, whole_number
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.disclaimer import with_disclaimer
-from cxrscribe.errors import DecodingError, FilmError, InputError, Reason
+from cxrscribe.errors import FilmError, InputError, SettingsError
+from cxrscribe.film_requests import FilmRequests, Wanted
 from cxrscribe.films.film import film_name
 from cxrscribe.films.isolation import Isolation
 from cxrscribe.films.levels import Picture
-from cxrscribe.films.read_ahead import FilmFeed, film_feed, read_batches
+from cxrscribe.films.read_ahead import film_feed, read_batches
 from cxrscribe.films.rules import FILM_MODALITIES
-from cxrscribe.forks import Owner, keep_from_forks
 from cxrscribe.indications import Indication, Indications
-from cxrscribe.networks.encoder import FILMS_AT_ONCE, Encoder
+from cxrscribe.networks.encoder import Encoder
 from cxrscribe.report import Report
 from cxrscribe.search.constraints import banned_ids
 from cxrscribe.search.decoding import ReportOrError, raising, search_in_order
 from cxrscribe.search.expander import Decoder
-from cxrscribe.search.requests import FeatureMatrix, FeatureRows, Requests, RequestSource, feature_matrix
+from cxrscribe.search.requests import FeatureMatrix, FeatureRows, RequestSource, feature_matrix
 from cxrscribe.search.scheduler import IMAGES_AT_ONCE, Schedulers
 from cxrscribe.sessions.session import Placement
 from cxrscribe.settings import BeamSettings, settings_of_each, settings_of_stream
+from cxrscribe.shared_model import SharedModel, Stream
 from cxrscribe.stats import DecodingStats
+from cxrscribe.study import Image, Study, films_of, image_name, pooled
 from cxrscribe.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -43,17 +43,8 @@ if TYPE_CHECKING:
     from cxrscribe.films.film import FilmSource, Pixels
     from cxrscribe.patient_text import PatientText
 
-Tag = TypeVar("Tag")
 Chosen = TypeVar("Chosen")
-Films = TypeVar("Films", bound=Iterable["FilmSource"])
-Item = TypeVar("Item")
-
-_Encode: TypeAlias = Callable[["list[Pixels]", DecodingStats], NDArray[np.float32]]
-_Tell: TypeAlias = Callable[[Indication, Picture], "tuple[NDArray[np.float32], str | None]"]
-_NamedSettings: TypeAlias = tuple[str, BeamSettings, Indication]
-"""What errors call a film, how its report is searched for, and what the call says of the patient."""
-
-_GIVEN: Final = "given"
+Images = TypeVar("Images", bound=Iterable[Image])
 
 Settings: TypeAlias = BeamSettings | Sequence[BeamSettings]
 SettingsStream: TypeAlias = BeamSettings | Iterable[BeamSettings]
@@ -92,8 +83,11 @@ class Reporter:
     turns, step by step, so that other calls go on while a stream is open. Every call takes `stats`, to which
     it adds what it did.
 
-    A film that can't be read is a FilmError, and so is one whose search ends without any report. Where there
-    are features and no film, such a search is a DecodingError.
+    Wherever a call takes a film, it takes a Study, too, and gives one report for all films of that; a film is
+    a study of one. A report says which films it was made without, for they can't be read: `left_out`.
+
+    A film that can't be read is a FilmError, and so is a study without any that can, and one whose search
+    ends without any report. Where there are features and no film, such a search is a DecodingError.
 
     A model with a context (`reads_indications`) takes what is known of each patient, too, as `indication`; it
     writes a report without one as well. Where a call gives none, `load(indication_from_dicom=)` lets a film
@@ -119,9 +113,9 @@ class Reporter:
         """Where the bundle was opened; None for one that isn't in a folder."""
         self.indication_from_dicom = opened.indication_from_dicom
         """Which attribute of a DICOM film is its indication where a call gives none; None for none."""
-        self._indications = Indications(opened.patient_text)
+        self._indications = Indications(opened.patient_text, opened.indication_from_dicom)
         schedulers = Schedulers(opened.decoder, self.vocabulary, strict=opened.strict)
-        self._model = _Model(opened.encoder, schedulers)
+        self._model = SharedModel(opened.encoder, schedulers)
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -148,15 +142,15 @@ class Reporter:
 
     def report(
         self,
-        image: FilmSource,
+        image: Image,
         settings: BeamSettings | None = None,
         *,
         indication: Indication = None,
         stats: DecodingStats | None = None,
     ) -> Report:
-        """The report of one film: a path, the bytes of a file, a PIL image, or uint8 [h, w].
+        """The report of one film: a path, the bytes of a file, a PIL image, or uint8 [h, w]; or of a Study.
 
-        `indication`: what is known of the patient, such as "Chest pain. Smoker."
+        `indication`: what is known of the patient, such as "Chest pain. Smoker." A study may bring its own.
 
         Raises FilmError when it can't be read or its search ends without any report, SettingsError when a
         banned word isn't in the vocabulary, or an indication is given to a model that reads none.
@@ -169,29 +163,35 @@ class Reporter:
 
     def report_batch(
         self,
-        images: Sequence[FilmSource],
+        images: Sequence[Image],
         settings: Settings | None = None,
         *,
         indications: Sequence[Indication] | None = None,
         stats: DecodingStats | None = None,
     ) -> list[Report | FilmError]:
-        """One item for each film, in order: its report, or the FilmError that says why it has none.
+        """One item for each film or Study, in order: its report, or the FilmError that says why it has none.
 
         The FilmError of a film whose search ended without any report has the DecodingError as its cause.
-        `settings` is one BeamSettings, one for each film, or None for the bundle's; `indications` is a text
-        for each film, or None for a patient of whom nothing is known.
+        `settings` is one BeamSettings, one for each image, or None for the bundle's; `indications` is a text
+        for each image, or None for a patient of whom nothing is known. Where they are given, no study may
+        bring one of its own: SettingsError.
         """
         if not hasattr(type(_several(images)), "__len__"):
             raise InputError(
                 f"images is {shown(images)}, whose number isn't known; give a list, or call `report_stream`"
             )
         each = settings_of_each(self._chosen(settings), len(images))
-        patients = iter(self._indications.texts_of_each(indications, len(images)))
-        return list(self._report_stream(images, each, patients, IMAGES_AT_ONCE, stats))
+        texts = iter(self._indications.texts_of_each(indications, len(images)))
+        told = indications is not None
+        if isinstance(images, list | tuple):  # other sequences may make a film whenever they are asked for it
+            for image in images:
+                if isinstance(image, Study):
+                    self._indication_of(image, None, told)
+        return list(self._report_stream(images, each, texts, told, IMAGES_AT_ONCE, stats))
 
     def report_stream(
         self,
-        images: Iterable[FilmSource],
+        images: Iterable[Image],
         settings: SettingsStream | None = None,
         *,
         indications: Iterable[Indication] | None = None,
@@ -200,21 +200,22 @@ class Reporter:
     ) -> Iterator[Report | FilmError]:
         """As `report_batch`, for any iterable, endless ones too: items come in order, each once it is done.
 
-        `batch_size` films, 1 to 4096, are searched for at a time; as soon as one is done, the next one takes
+        `batch_size` images, 1 to 4096, are searched for at a time; as soon as one is done, the next one takes
         its place.
         Of an iterable that is no sequence, those are searched for that it has given by then. Memory is
         bounded: at most `batch_size` films are read ahead, and a few times as many reports wait for one
         before them. `images` is iterated on a thread of its own. What it raises comes after the items of all
         films that it gave before.
         """
-        patients = self._indications.texts_of_stream(indications)
-        return self._report_stream(images, settings, patients, batch_size, stats)
+        texts = self._indications.texts_of_stream(indications)
+        return self._report_stream(images, settings, texts, indications is not None, batch_size, stats)
 
     def _report_stream(
         self,
-        images: Iterable[FilmSource],
+        images: Iterable[Image],
         settings: SettingsStream | None,
-        patients: Iterator[Indication],
+        texts: Iterator[Indication],
+        told: bool,
         batch_size: int,
         stats: DecodingStats | None,
     ) -> Iterator[Report | FilmError]:
@@ -222,23 +223,26 @@ class Reporter:
         batch_size = whole_number("batch_size", batch_size, 1, MOST_AT_ONCE)
         self._model.require_open()
         each = settings_of_stream(self._chosen(settings))
-        named = (
-            (film, (film_name(film), own, patient))
-            for film, own, patient in zip(_several(images), each, patients, strict=False)
+        wanted = (
+            (image, Wanted(image_name(image), own, self._indication_of(image, text, told)))
+            for image, own, text in zip(_several(images), each, texts, strict=False)
         )
-        reports = self._reports(named, isinstance(images, Sequence), batch_size, counted)
-        return _Stream(self._model, reports)
+        reports = self._reports(wanted, isinstance(images, Sequence), batch_size, counted)
+        return Stream(self._model, reports)
 
-    def encode(
-        self, images: Iterable[FilmSource], *, stats: DecodingStats | None = None
-    ) -> NDArray[np.float32]:
-        """Features float32 [N, F] of the films, for `decode_features`. Raises FilmError at a bad one."""
+    def encode(self, images: Iterable[Image], *, stats: DecodingStats | None = None) -> NDArray[np.float32]:
+        """Features float32 [N, F], for `decode_features`: one row a film, and one a Study, pooled.
+
+        Raises FilmError at a film that can't be read, of a study too.
+        """
         counted = _counted(stats)
         self._model.require_open()
         parts = [np.empty((0, self.manifest.architecture.feature_size), np.float32)]
-        tagged = ((image, None) for image in _several(images))
-        read = self._read
-        with closing(read_batches(tagged, read, self.threads, IMAGES_AT_ONCE, IMAGES_AT_ONCE)) as batches:
+        films = films_of((image, None) for image in _several(images))
+        of_image: list[NDArray[np.float32]] = []  # whose films are being read
+        with closing(
+            read_batches(films, self._read, self.threads, IMAGES_AT_ONCE, IMAGES_AT_ONCE)
+        ) as batches:
             while True:
                 with counted.timed("read"):
                     batch = next(batches, None)
@@ -246,7 +250,12 @@ class Reporter:
                     return np.concatenate(parts)
                 counted.films += len(batch)
                 counted.film_errors += sum(isinstance(picture, FilmError) for picture, _ in batch)
-                parts.append(self._encode([_pixels(picture) for picture, _ in batch], counted))
+                rows = self._encode([_pixels(picture) for picture, _ in batch], counted)
+                for row, (_, (_, is_last)) in zip(rows, batch, strict=True):
+                    of_image.append(row)
+                    if is_last:
+                        parts.append(pooled(of_image)[np.newaxis])
+                        of_image.clear()
 
     def encode_indications(self, indications: Sequence[Indication]) -> NDArray[np.float32]:
         """The numbers of each text, float32 [N, P], as the input `patient` of `report.onnx` takes them.
@@ -294,7 +303,7 @@ class Reporter:
         size = self.manifest.architecture.feature_size
         patients = self._indications.of_stream(indications)
         source = FeatureRows(features, self._chosen(settings), self.vocabulary, batch_size, size, patients)
-        return _Stream(self._model, raising(self._search(source, batch_size, stats)))
+        return Stream(self._model, raising(self._search(source, batch_size, stats)))
 
     def warmup(self, images: int = 1, settings: BeamSettings | None = None) -> None:
         """Run the model on `images` black films, so that the first films don't pay for what comes but once.
@@ -333,23 +342,16 @@ class Reporter:
 
     def _reports(
         self,
-        named: Iterable[tuple[FilmSource, _NamedSettings]],
+        wanted: Iterable[tuple[Image, Wanted]],
         all_there: bool,
         batch_size: int,
         stats: DecodingStats,
     ) -> Generator[Report | FilmError, None, None]:
-        read = self._read
-        with film_feed(named, read, self.threads, batch_size) as feed:
-            source = _FilmRequests(feed, self._encode, self._tell, all_there, batch_size, stats)
+        with film_feed(films_of(wanted), self._read, self.threads, batch_size) as feed:
+            source = FilmRequests(feed, self._encode, self._indications, all_there, batch_size, stats)
             with closing(self._search(source, batch_size, stats)) as outcomes:
                 for outcome in outcomes:
-                    name, display, told = source.arrived.popleft()
-                    if isinstance(outcome, DecodingError):
-                        yield _film_error(outcome, name)
-                    elif isinstance(outcome, Report):
-                        yield replace(outcome, display=display, indication_from=told)
-                    else:
-                        yield outcome
+                    yield source.item(outcome)
 
     def _search(
         self, source: RequestSource, batch_size: int, stats: DecodingStats | None
@@ -373,19 +375,28 @@ class Reporter:
             film, self.isolation, self.modalities, self.indication_from_dicom
         )
 
-    def _tell(self, given: Indication, film: Picture) -> tuple[NDArray[np.float32], str | None]:
-        """What is known of a film's patient, float32 [P], and where from: the call, or else the film."""
-        text, source = given, _GIVEN
-        if text is None:
-            text, source = film.text, f"dicom:{self.indication_from_dicom}"
-        return self._indications.encode(text), source if text and not text.isspace() else None
-
     def _encode(self, films: list[Pixels], stats: DecodingStats) -> NDArray[np.float32]:
         """Features float32 [N, F] of preprocessed films, each uint8 [H, W]."""
         size = (self.manifest.preprocessing.height, self.manifest.preprocessing.width)
         pictures = np.stack(films) if films else np.empty((0, *size), np.uint8)
         with self._model, stats.timed("encode"):
             return self._model.encoder.encode(pictures)
+
+    def _indication_of(self, image: Image, text: Indication, told: bool) -> Indication:
+        """What a call says of an image's patient: what its study says, or else `text`.
+
+        `told`: whether the call has indications.
+        """
+        own = image.indication if isinstance(image, Study) else None
+        if own is None:
+            return text
+        if told:
+            raise SettingsError(
+                "a study has an indication, and the call has some too; give each patient's once, in the "
+                "study or beside it"
+            )
+        self._indications.check_read("an indication is given")
+        return own
 
     def _chosen(self, settings: Chosen | None) -> Chosen | BeamSettings:
         """The settings to use. One that fits all films is checked before the first of them is read."""
@@ -395,90 +406,17 @@ class Reporter:
         return chosen
 
 
-class _Stream(Iterator[Item]):
-    """What a call gives, item by item; for the process that made the call only."""
-
-    def __init__(self, model: _Model, items: Generator[Item, None, None]) -> None:
-        self._model = model
-        self._items = items
-        # In another process, closing it would wait for threads and locks that nobody there lets go.
-        keep_from_forks(items)
-
-    def __next__(self) -> Item:
-        self._model.require_here()
-        return next(self._items)
-
-    def close(self) -> None:
-        """End it, whatever is left."""
-        if self._model.is_here:
-            self._items.close()
-
-
-class _FilmRequests:
-    """The RequestSource of films: read ahead, then through the encoder, a few at a time."""
-
-    def __init__(
-        self,
-        feed: FilmFeed[Picture, _NamedSettings],
-        encode: _Encode,
-        tell: _Tell,
-        all_there: bool,
-        most: int,
-        stats: DecodingStats,
-    ) -> None:
-        """At most `most` films at a time. `all_there`: whether all films are known from the start.
-
-        Then a fetch may wait until it has as many as it may give. Otherwise whoever gives the films may wait
-        for the report of one before giving the next, so that a fetch waits for one at most, and only if idle.
-        """
-        self._feed = feed
-        self._encode = encode
-        self._tell = tell
-        self._most = min(FILMS_AT_ONCE, most)
-        self._all_there = all_there
-        self._stats = stats
-        self.arrived: deque[tuple[str, str, str | None]] = deque()
-        """Each film's name, how it is shown, and where what is known of its patient came from; whoever hands
-        a film's item out takes its own away."""
-
-    def fetch(self, idle: bool) -> Requests | None:
-        with self._stats.timed("read"):
-            batch = self._feed.take(self._most if self._all_there else int(idle), self._most)
-        if not batch and self._feed.ended:
-            return None
-        errors = [picture if isinstance(picture, FilmError) else None for picture, _ in batch]
-        pictures = [picture.pixels for picture, _ in batch if not isinstance(picture, FilmError)]
-        self._stats.films += len(batch)
-        self._stats.film_errors += len(batch) - len(pictures)
-        features = self._encode(pictures, self._stats)
-        patients = []
-        for picture, (name, _, given) in batch:
-            if isinstance(picture, FilmError):
-                self.arrived.append((name, "", None))
-                continue
-            patient, told = self._tell(given, picture)
-            patients.append(patient)
-            self.arrived.append((name, picture.display, told))
-        if patients:
-            features = np.hstack((features, np.stack(patients)))
-        readable = [settings for picture, (_, settings, _) in batch if not isinstance(picture, FilmError)]
-        return Requests(features, readable, errors)
-
-
 def _pixels(picture: Picture | FilmError) -> Pixels:
     if isinstance(picture, FilmError):
         raise picture
     return picture.pixels
 
 
-def _film_error(error: DecodingError, name: str) -> FilmError:
-    film_error = FilmError(f"{name}: {error}", Reason.SEARCH_FAILED)
-    film_error.__cause__ = error
-    return film_error
-
-
-def _several(images: Films) -> Films:
-    """`images`, unless it is one film in the place of several: the letters of a path would pass for paths."""
+def _several(images: Images) -> Images:
+    """`images`, unless it is one in the place of several: the letters of a path would pass for paths."""
+    given: object = images
+    if isinstance(given, Study):
+        raise InputError("images is one study; put it in a list, or call `report`")
     if isinstance(images, str | bytes | bytearray | memoryview | os.PathLike):
         raise InputError(f"images is one film ({film_name(images)}); put it in a list, or call `report`")
     if isinstance(images, np.ndarray) and images.ndim < 3 and images.dtype.kind in "biuf":
@@ -491,54 +429,3 @@ def _counted(stats: DecodingStats | None) -> DecodingStats:
     """What a call adds to. Raises InputError when that is something else."""
     none_or(DecodingStats, "stats", stats)
     return DecodingStats() if stats is None else stats
-
-
-class _Model:
-    """A reporter's networks. Calls take turns with them, each by entering; they are gone once it is closed.
-
-    Raises InputError wherever they are used after that, or in a process that was forked off since.
-    """
-
-    def __init__(self, encoder: Encoder, schedulers: Schedulers) -> None:
-        self._turn = RLock()
-        self._parts: tuple[Encoder, Schedulers] | None = (encoder, schedulers)
-        self._owner = Owner()
-
-    @property
-    def is_here(self) -> bool:
-        """Whether it was loaded in this process."""
-        return self._owner.is_here
-
-    def require_here(self) -> None:
-        self._owner.require("this reporter")
-
-    @property
-    def encoder(self) -> Encoder:
-        return self.require_open()[0]
-
-    @property
-    def schedulers(self) -> Schedulers:
-        return self.require_open()[1]
-
-    def require_open(self) -> tuple[Encoder, Schedulers]:
-        self.require_here()
-        if self._parts is None:
-            raise InputError("this reporter is closed; load the bundle again")
-        return self._parts
-
-    def close(self) -> None:
-        self.require_here()
-        with self._turn:
-            self._parts = None
-
-    def __enter__(self) -> None:
-        self.require_here()  # the lock may be a thread's that isn't here
-        self._turn.acquire()
-        try:
-            self.require_open()
-        except InputError:
-            self._turn.release()
-            raise
-
-    def __exit__(self, *_: object) -> None:
-        self._turn.release()

@@ -79,6 +79,12 @@ def test_a_bundle_of_the_same_weights_will_do(tmp_path: Path) -> None:
     assert read_evaluation(written(tmp_path, content), WEIGHTS).reports == 500
 
 
+def test_reports_of_studies_are_counted_as_such(tmp_path: Path) -> None:
+    content = evaluation() | {"by": "study", "counts": {"films": 500, "studies": 210}}
+    assert read_evaluation(written(tmp_path, content), WEIGHTS).reports == 210
+    assert read_evaluation(written(tmp_path, content | {"by": "image"}), WEIGHTS).reports == 500
+
+
 @pytest.mark.parametrize("kind", ["run", "bundle"])
 @pytest.mark.parametrize("network", ["encoder", "decoder"])
 @pytest.mark.parametrize("other", ["1" * 64, None], ids=["different", "unknown"])

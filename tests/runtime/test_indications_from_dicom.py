@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import cxrscribe
-from cxrscribe import Isolation, Report
+from cxrscribe import Isolation, Report, Study
 from cxrscribe.engine import Engine
 from cxrscribe.errors import FilmError, InputError, SettingsError
 from cxrscribe.json_object import JsonObject
@@ -91,6 +91,24 @@ def test_neighbours_texts_stay_their_own(plain: Reporter, asking: Reporter) -> N
     mixed = ["Cough" if place % 3 == 0 else None for place in range(len(films))]
     expected = [one if one is not None else text for one, text in zip(mixed, texts, strict=True)]
     assert asking.report_batch(films, indications=mixed) == plain.report_batch(films, indications=expected)
+
+
+def test_a_study_has_the_first_text_of_its_films(plain: Reporter, asking: Reporter) -> None:
+    films = [b"no film", film(None), film("Cough"), film("Chest pain")]
+    found = asking.report(Study(films))
+    assert found == plain.report(Study(films, "Cough"))
+    assert found != plain.report(Study(films, "Chest pain"))
+    assert (found.indication_from, found.left_out[0].place) == (SOURCE, 0)
+    assert asking.report(Study(films[::-1])) == plain.report(Study(films, "Chest pain"))
+    given = asking.report(Study(films, "Fever"))
+    assert (given, given.indication_from) == (plain.report(Study(films, "Fever")), "given")
+    assert asking.report(Study(films), indication="Fever") == given
+    nothing = asking.report(Study([film(None), small_film(0)]))
+    assert nothing.indication_from is None
+    studies = [Study(films), film("Fever"), Study(films[1:2]), Study(films[3:])]
+    assert asking.report_batch(studies) == plain.report_batch(
+        studies, indications=["Cough", "Fever", None, "Chest pain"]
+    )
 
 
 def test_texts_come_from_other_processes_too(bundle: Path, asking: Reporter) -> None:

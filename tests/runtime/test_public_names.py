@@ -15,6 +15,7 @@ def test_public_names_are_these() -> None:
         "Isolation",
         "Report",
         "Reporter",
+        "Study",
         "Vocabulary",
         "__version__",
         "demo_bundle",

@@ -29,26 +29,38 @@ def tiny_config(*changes: tuple[str, str, object], end_to_end: bool = True) -> T
 
 
 def write_squares(
-    folder: Path, train: int = 8, val: int = 4, test: int = 2, *, indications: Sequence[str] = ("",)
+    folder: Path,
+    train: int = 8,
+    val: int = 4,
+    test: int = 2,
+    *,
+    indications: Sequence[str] = ("",),
+    views: Sequence[int] = (1,),
 ) -> Path:
-    """Write films and `reports.csv`; returns `folder`. The studies have these indications in turn."""
+    """Write films and `reports.csv`; returns `folder`.
+
+    The studies have these indications in turn, and so many films: each shows the square elsewhere.
+    """
     (folder / "images").mkdir(parents=True)
     rng = np.random.default_rng(0)
     rows = []
     for index, split in enumerate(["train"] * train + ["val"] * val + ["test"] * test):
         left, large = bool(index & 1), bool(index & 2)
-        film = rng.integers(0, 40, (SIDE, SIDE), dtype=np.uint8)
         side = 20 if large else 8
         column = 2 if left else SIDE - 2 - side
-        film[10 : 10 + side, column : column + side] = 220
-        image_id = f"SQ{index}_PA"
-        Image.fromarray(film).save(folder / "images" / f"{image_id}.png")
         text = f"There is a {'large' if large else 'small'} mass on the {'left' if left else 'right'}."
         if index % 3 == 0:
             text += " The heart is normal."
         told = indications[index % len(indications)]
-        rows.append(
-            CorpusRow(f"SQ{index}", image_id, f"images/{image_id}.png", text, "", told, "", "normal", split)
-        )
+        for view in range(views[index % len(views)]):
+            film = rng.integers(0, 40, (SIDE, SIDE), dtype=np.uint8)
+            film[10 + 9 * view : 10 + 9 * view + side, column : column + side] = 220
+            image_id = f"SQ{index}_{view + 1 if view else 'PA'}"
+            Image.fromarray(film).save(folder / "images" / f"{image_id}.png")
+            rows.append(
+                CorpusRow(
+                    f"SQ{index}", image_id, f"images/{image_id}.png", text, "", told, "", "normal", split
+                )
+            )
     write_reports(folder, rows)
     return folder

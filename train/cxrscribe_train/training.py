@@ -23,12 +23,13 @@ from cxrscribe_train.corpus.films import DamagedFilm
 from cxrscribe_train.corpus.table import Corpus, read_reports
 from cxrscribe_train.feature_file import EncoderIdentity, FeatureFile
 from cxrscribe_train.fitting.checkpoint import EpochRecord, has_checkpoint
-from cxrscribe_train.fitting.config import TrainingConfig
+from cxrscribe_train.fitting.config import TrainingConfig, Views
 from cxrscribe_train.fitting.dataset import Examples, ReportTokens, read_examples
 from cxrscribe_train.fitting.fit import Trainer, TrainingJob, help_train, new_network
 from cxrscribe_train.fitting.inputs import TrainingInputs, inputs_from_features, inputs_from_films
 from cxrscribe_train.fitting.network import ReportNetwork
 from cxrscribe_train.fitting.parallel import shared_exchange
+from cxrscribe_train.fitting.views import StudyViews, examples_by_study
 from cxrscribe_train.fitting.vocabulary import build_vocabulary
 from cxrscribe_train.phantom.recipe import is_phantom
 from cxrscribe_train.run import CHECKPOINT_FOLDER, DECODER_FILE, Run, RunWriter, TrainingCorpus
@@ -118,9 +119,15 @@ def train(
         split: examples[split].keep(cached.image_ids)
         for split, cached in (("train", inputs.train), ("val", inputs.val))
     }
-    vocabulary = build_vocabulary(kept["train"].words, config.text.min_count)
-    tokens = {split: ReportTokens.of(kept[split].words, vocabulary, config.text.max_tokens) for split in kept}
-    known = _known(config, kept, inputs, out, checkpoint, resume=resume)
+    reports, views = kept, {}
+    if config.fit.views == Views.ALL:
+        reports = {split: examples_by_study(kept[split]) for split in kept}
+        views = {split: StudyViews.of(kept[split].studies) for split in kept}
+    vocabulary = build_vocabulary(reports["train"].words, config.text.min_count)
+    tokens = {
+        split: ReportTokens.of(reports[split].words, vocabulary, config.text.max_tokens) for split in reports
+    }
+    known = _known(config, reports, kept["train"], inputs, out, checkpoint, resume=resume)
     job = TrainingJob(
         config=config,
         architecture=_architecture(config, inputs, vocabulary, known),
@@ -132,9 +139,12 @@ def train(
         checkpoint=checkpoint,
         fingerprint=(
             *_fingerprint(config, inputs, vocabulary, tokens),
-            *([("context", known.digest(_indications(kept)))] if known is not None else ()),
+            *([("context", known.digest(_indications(reports)))] if known is not None else ()),
+            *([("studies", _studies_digest(kept))] if views else ()),
         ),
         known=known,
+        train_views=views.get("train"),
+        val_views=views.get("val"),
     )
     network = new_network(job, inputs.encoder)
     studies = {split: _studies(corpus, kept[split].image_ids) for split in kept}
@@ -250,19 +260,23 @@ def _on_features(config: TrainingConfig, encoder: EncoderIdentity) -> TrainingCo
 
 def _known(
     config: TrainingConfig,
-    kept: dict[str, Examples],
+    reports: dict[str, Examples],
+    films: Examples,
     inputs: TrainingInputs,
     out: Path,
     checkpoint: Path,
     *,
     resume: bool,
 ) -> Known | None:
-    """What a context is told of the films; of a resumed run, what was fitted when it was begun."""
+    """What a context is told of the reports' patients, and of the training films.
+
+    Of a resumed run, what was fitted when it was begun.
+    """
     if not config.context.is_on:
         return None
     if resume:
         return Known.read(out, checkpoint)
-    train, val, seed = kept["train"], kept["val"], config.fit.seed
+    train, val, seed = reports["train"], reports["val"], config.fit.seed
     fitted = fit_patient_text(
         train.indications,
         train.words,
@@ -274,8 +288,13 @@ def _known(
     of_val = np.stack([fitted.text.encode(indication) for indication in val.indications])
     tags = None
     if config.context.has_tags:
-        tags = fit_tags(np.load(inputs.train.path), train.words, train.studies, seed)
+        tags = fit_tags(np.load(inputs.train.path), films.words, films.studies, seed)
     return Known(fitted.text, fitted.out_of_fold, of_val, tags)
+
+
+def _studies_digest(kept: dict[str, Examples]) -> str:
+    """sha256 of which film is of which study."""
+    return hashlib.sha256(json.dumps([examples.studies for examples in kept.values()]).encode()).hexdigest()
 
 
 def _indications(kept: dict[str, Examples]) -> list[str]:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cxrscribe.archive.film_names import FilmNames
-from cxrscribe.archive.indication_table import ABSENT, IndicationTable
 from cxrscribe.archive.plan import PlannedFilm
+from cxrscribe.archive.text_table import ABSENT, TextTable
 from cxrscribe.errors import InputError
 
 
@@ -30,12 +30,12 @@ class Coverage:
     """Rows that name a film of the run."""
 
 
-def open_table(source: str) -> IndicationTable:
-    """The table in this file, or at this URL. Raises as `IndicationTable` does."""
-    return IndicationTable(source, lambda film: film.removeprefix("./"))
+def open_table(source: str) -> TextTable:
+    """The table in this file, or at this URL. Raises as `TextTable` does."""
+    return TextTable(source, ["film"], "indication", lambda film: film.removeprefix("./"))
 
 
-def text_of(table: IndicationTable, root: str, film: PlannedFilm) -> str | None:
+def text_of(table: TextTable, root: str, film: PlannedFilm) -> str | None:
     """What a table says of a film's patient; None for nothing.
 
     Raises InputError when it names the film in both ways, or can't be read.
@@ -50,7 +50,7 @@ def text_of(table: IndicationTable, root: str, film: PlannedFilm) -> str | None:
     return table.text(found, int(rows.max()))
 
 
-def coverage(table: IndicationTable, root: str, shards: Iterable[Sequence[PlannedFilm]]) -> Coverage:
+def coverage(table: TextTable, root: str, shards: Iterable[Sequence[PlannedFilm]]) -> Coverage:
     """Count which films of these shards have a text. Raises InputError when the table names none of them."""
     films = told = 0
     named = np.zeros(len(table), np.bool_)

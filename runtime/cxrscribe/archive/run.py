@@ -22,7 +22,6 @@ from cxrscribe.archive.identity import (
     identity_of,
     installed_versions,
 )
-from cxrscribe.archive.indication_table import IndicationTable
 from cxrscribe.archive.indications import Coverage, coverage, open_table
 from cxrscribe.archive.places.folder import Folder
 from cxrscribe.archive.places.place import Place, is_url
@@ -30,6 +29,7 @@ from cxrscribe.archive.plan import SHARD_FILMS, Plan, make_plan
 from cxrscribe.archive.rows.part import JSONL, SUFFIXES, check_format
 from cxrscribe.archive.rows.row import RowChoice
 from cxrscribe.archive.sources.listing import Sources, source_names
+from cxrscribe.archive.text_table import TextTable
 from cxrscribe.errors import InputError
 from cxrscribe.json_object import JsonObject, parse_json_object
 from cxrscribe.settings import settings_of_each
@@ -64,7 +64,7 @@ class Run:
     """How that table and the films fit together; known to the call that began the run."""
 
     @cached_property
-    def table(self) -> IndicationTable | None:
+    def table(self) -> TextTable | None:
         """That table, opened once; None where the run has none.
 
         Raises InputError when it can't be read, or isn't the one that the run was begun with.
@@ -273,7 +273,7 @@ def _table_place(indications: str | os.PathLike[str]) -> str:
     return str(indications) if is_url(indications) else str(path.absolute())
 
 
-def _table_sha256(table: IndicationTable | None, there: Run | None) -> str | None:
+def _table_sha256(table: TextTable | None, there: Run | None) -> str | None:
     """That of the table that is given; without one, of that of the run that is there."""
     if table is not None:
         return table.sha256

@@ -1,12 +1,13 @@
-"""`cxrscribe report`: reports for films."""
+"""`cxrscribe report`: reports for films, or for studies."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,11 +15,12 @@ from typing import TYPE_CHECKING
 import click
 
 from cxrscribe.cli.films import FilmArguments, stdin_lines
-from cxrscribe.cli.indications import NOTHING_TOLD, Told, read_told
+from cxrscribe.cli.indications import FILM, NOTHING_TOLD, Told, read_told
 from cxrscribe.cli.options import BeamChoice, beam_options, engine_options, load
 from cxrscribe.cli.progress import progress
-from cxrscribe.cli.report_file import Existing, ReportFile, open_report_file
-from cxrscribe.cli.report_row import ReportRow
+from cxrscribe.cli.report_file import EarlierRow, Existing, ReportFile, open_report_file
+from cxrscribe.cli.report_row import ReportRow, Row, StudyRow
+from cxrscribe.cli.studies import FOLDER, naming_from, studies_of, study_rows
 from cxrscribe.cli.terminal import note, say, say_json_text
 from cxrscribe.engine import Engine
 from cxrscribe.errors import InputError
@@ -28,13 +30,33 @@ if TYPE_CHECKING:
     from cxrscribe.reporter import Reporter
     from cxrscribe.settings import BeamSettings
 
+_IMAGE, _STUDY = "image", "study"
+_MANY = {ReportRow: "films", StudyRow: "studies"}
+
 
 @click.command(short_help="Write reports for films.")
 @click.argument("films", nargs=-1, required=True, metavar="FILM...")
 @engine_options
 @beam_options
 @click.option(
-    "--batch-size", type=click.IntRange(1, 4096), default=32, show_default=True, help="Films at a time."
+    "--batch-size",
+    type=click.IntRange(1, 4096),
+    default=32,
+    show_default=True,
+    help="Films or studies at a time.",
+)
+@click.option(
+    "--by",
+    type=click.Choice([_IMAGE, _STUDY]),
+    default=_IMAGE,
+    show_default=True,
+    help="What gets one report: every film, or all films of a study together.",
+)
+@click.option(
+    "--study-from",
+    metavar="SOURCE",
+    help="With --by study: what names a film's study. folder: the folder that it is in; dicom: its "
+    "StudyInstanceUID; or FILE.csv: a table with the columns film and study.  [default: folder]",
 )
 @click.option(
     "--indication", metavar="TEXT", help="What is known of the patient, for a model that reads it; all films."
@@ -43,7 +65,8 @@ if TYPE_CHECKING:
     "--indications",
     "indications_file",
     metavar="FILE.csv",
-    help="The same a film: a table with the columns film and indication.",
+    help="The same a film: a table with the columns film and indication; with --by study, also study and "
+    "indication.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line on stdout.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write a .jsonl or .csv file.")
@@ -54,6 +77,8 @@ def report(
     engine: Engine,
     beam: BeamChoice,
     batch_size: int,
+    by: str,
+    study_from: str | None,
     indication: str | None,
     indications_file: str | None,
     as_json: bool,
@@ -69,42 +94,52 @@ def report(
     model that reads them, whether an indication was given, and where from. A CSV file has the columns film,
     error, text, log_prob, score, finished, alternatives (a JSON array of texts) and disclaimer.
 
+    With --by study, JSON and CSV have study, films, and left_out in the place of film: left_out are films
+    that can't be read, of a study of which others can. Paths from stdin are then read to their end first.
+
     Exit code: 0 all films done; 1 some failed; 2 none could be done. With --resume, what --out holds counts.
     """
     from cxrscribe.search.constraints import banned_ids  # brings numpy, which the help doesn't need
 
     existing = _existing(out, resume, overwrite)
-    told = read_told(indication, indications_file, engine.indication_from_dicom)
+    if by == _IMAGE and study_from is not None:
+        raise InputError("--study-from is for --by study; give that too")
+    told = read_told(indication, indications_file, engine.indication_from_dicom, by_study=by == _STUDY)
     reporter = load(engine)
+    naming = naming_from(study_from or FOLDER, reporter) if by == _STUDY else None
     settings = beam.over(reporter.settings)
     banned_ids(settings, reporter.vocabulary)  # a wrong word must not cost the file that --overwrite replaces
     if told:
         reporter.encode_indications(())  # a model that reads none says so before anything is written
-    with reporter, open_report_file(out, existing) if out else nullcontext() as file:
+    kind: type[Row] = StudyRow if by == _STUDY else ReportRow
+    shows_progress = bool(out) or not sys.stdout.isatty()  # reports that scroll by show it themselves
+    with reporter, open_report_file(out, existing, kind) if out else nullcontext() as file:
         found = FilmArguments(films, stdin_lines())
         earlier = file.earlier if file else ()
         done = frozenset(_bytes_of(row.film) for row in earlier)
-        wanted: Iterator[str] = (film for film in found if _bytes_of(film) not in done)
-        length = None
-        if not found.is_endless:
-            listed = list(wanted)
-            wanted, length = iter(listed), len(listed)
-        rows = report_rows(reporter, wanted, settings, batch_size, told)
-        # Reports that scroll by on the same terminal show the progress themselves.
-        if out or not sys.stdout.isatty():
+        rows: Iterator[Row]
+        if naming is None:
+            wanted, length = _films(found, done)
+            rows = report_rows(reporter, wanted, settings, batch_size, told)
+        else:
+            studies = [
+                study for study in studies_of(naming(list(found))) if _bytes_of(study.name) not in done
+            ]
+            rows, length = study_rows(reporter, studies, settings, batch_size, told), len(studies)
+        if shows_progress:
             rows = progress(rows, length, "reports")
-        failed = sum(row.failed for row in earlier)
-        outcome = _Outcome(len(earlier) - failed, failed)
+        outcome = _Outcome.of(earlier)
+        failed = outcome.failed
         untold = 0
-        for row in chain(rows, unmatched_rows(reporter, found, done)):
+        for row in chain(rows, unmatched_rows(reporter, found, done, kind)):
             outcome.add(row)
             untold += isinstance(row.outcome, Report) and not row.indication_from
             _emit(row, file, as_json)
     unused = 0 if done else told.unused()
     if unused:
         note(
-            f"{unused} rows of {indications_file} name no film of this run; write paths as they are given "
-            "here"
+            f"{unused} rows of {indications_file} name no {told.column} of this run; write "
+            f"{'paths' if told.column == FILM else 'studies'} as they are given here"
         )
     if untold and engine.indication_from_dicom is not None:
         note(
@@ -112,13 +147,24 @@ def report(
             f"{engine.indication_from_dicom}, or are no DICOM"
         )
     if out:
-        note(f"{outcome.done} reports in {out}; {outcome.failed} films failed")
+        note(f"{outcome.done} reports in {out}; {outcome.failed} {_MANY[kind]} failed")
+        if outcome.incomplete:
+            note(f"{outcome.incomplete} of the reports were made without films that can't be read")
         if failed:
             note(
                 f"{failed} of them failed in an earlier run and were not tried again; remove their rows, "
                 "or give another --out, to try them"
             )
     click.get_current_context().exit(outcome.exit_code)
+
+
+def _films(found: FilmArguments, done: frozenset[bytes]) -> tuple[Iterator[str], int | None]:
+    """The films that aren't done, and how many they are; None where that can't be known."""
+    wanted = (film for film in found if _bytes_of(film) not in done)
+    if found.is_endless:
+        return wanted, None
+    listed = list(wanted)
+    return iter(listed), len(listed)
 
 
 def report_rows(
@@ -137,17 +183,15 @@ def report_rows(
         for film in films:
             text = told.of(film)
             texts.append(text)
-            pending.append((film, None if text is None else told.source))
+            pending.append((film, text))
             yield film
 
     # A film is asked for right before its text.
     indications = iter(texts.popleft, object()) if reads else None
     stream = reporter.report_stream(remembered(), settings, indications=indications, batch_size=batch_size)
     for outcome in stream:
-        film, source = pending.popleft()
-        if source is None and isinstance(outcome, Report):
-            source = outcome.indication_from  # the film's own
-        yield ReportRow(film, outcome, reporter.disclaimer, reads, source)
+        film, text = pending.popleft()
+        yield ReportRow(film, outcome, reporter.disclaimer, reads, told.source(text, outcome))
 
 
 def _bytes_of(name: str) -> bytes:
@@ -158,21 +202,36 @@ def _bytes_of(name: str) -> bytes:
         return name.encode("utf-8", "surrogatepass")
 
 
-def unmatched_rows(reporter: Reporter, found: FilmArguments, done: frozenset[bytes]) -> Iterator[ReportRow]:
+def unmatched_rows(
+    reporter: Reporter, found: FilmArguments, done: frozenset[bytes], kind: type[Row]
+) -> Iterator[Row]:
     """One row an argument that gave no film; known once all films are found."""
     for argument, error in found.unmatched.items():
-        if _bytes_of(argument) not in done:
+        if _bytes_of(argument) in done:
+            continue
+        if kind is StudyRow:
+            yield StudyRow(None, (argument,), error, reporter.disclaimer)
+        else:
             yield ReportRow(argument, error, reporter.disclaimer)
 
 
+@dataclass
 class _Outcome:
-    """How many films were done and how many failed, those of an interrupted run included."""
+    """How many films or studies were done and how many failed, those of an interrupted run included."""
 
-    def __init__(self, done: int, failed: int) -> None:
-        self.done = done
-        self.failed = failed
+    done: int
+    failed: int
+    incomplete: int
+    """Of those done: reports that were made without films of their study."""
 
-    def add(self, row: ReportRow) -> None:
+    @classmethod
+    def of(cls, earlier: Sequence[EarlierRow]) -> _Outcome:
+        """What a file says that is gone on with."""
+        failed = sum(row.failed for row in earlier)
+        return cls(len(earlier) - failed, failed, sum(row.left_out for row in earlier))
+
+    def add(self, row: Row) -> None:
+        self.incomplete += bool(row.left_out)
         if isinstance(row.outcome, Report):
             self.done += 1
         else:
@@ -180,7 +239,7 @@ class _Outcome:
 
     @property
     def exit_code(self) -> int:
-        if self.failed == 0:
+        if self.failed == self.incomplete == 0:
             return 0
         return 1 if self.done else 2
 
@@ -195,10 +254,12 @@ def _existing(out: Path | None, resume: bool, overwrite: bool) -> Existing:
     return Existing.OVERWRITE if overwrite else Existing.REFUSE
 
 
-def _emit(row: ReportRow, file: ReportFile | None, as_json: bool) -> None:
+def _emit(row: Row, file: ReportFile | None, as_json: bool) -> None:
     """Write the row to where it was asked for, and an error to stderr in any case."""
     if row.error is not None:
         note(f"Error: {row.error}")
+    for error in row.left_out.values():
+        note(f"Left out of its study: {error}")
     if file is not None:
         file.write(row)
     if as_json:

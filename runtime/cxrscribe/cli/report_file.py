@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import Final, Self
 
 from cxrscribe.cli.output_file import OutputFile
-from cxrscribe.cli.report_row import CSV_COLUMNS, ReportRow
-from cxrscribe.csv_cells import csv_line, csv_rows, csv_text
+from cxrscribe.cli.report_row import ReportRow, Row
+from cxrscribe.csv_cells import csv_line, csv_rows
 from cxrscribe.errors import InputError
 
 
@@ -32,7 +32,10 @@ class EarlierRow:
     """What a row from before an interruption says."""
 
     film: str
+    """Or study."""
     failed: bool
+    left_out: bool = False
+    """Whether the report was made without films of its study."""
 
 
 class ReportFile(ABC):
@@ -43,8 +46,10 @@ class ReportFile(ABC):
     process, or can't be written.
     """
 
-    def __init__(self, path: Path, existing: Existing) -> None:
+    def __init__(self, path: Path, existing: Existing, kind: type[Row]) -> None:
         self.path = path
+        self.kind = kind
+        """Of the rows."""
         self.earlier: tuple[EarlierRow, ...] = ()
         self._file = OutputFile(path, may_exist=existing is not Existing.REFUSE)
         try:
@@ -62,7 +67,7 @@ class ReportFile(ABC):
         """What the file starts with."""
 
     @abstractmethod
-    def encoded(self, row: ReportRow) -> bytes:
+    def encoded(self, row: Row) -> bytes:
         """A row, its line end included."""
 
     @abstractmethod
@@ -73,7 +78,7 @@ class ReportFile(ABC):
     def rows(self, text: str) -> Iterator[EarlierRow]:
         """The rows in `text`, which starts with the header. Raises ValueError when it holds anything else."""
 
-    def write(self, row: ReportRow) -> None:
+    def write(self, row: Row) -> None:
         """Append a row, and hand it to the system at once. Raises InputError, when the disk is full say."""
         self._file.write(self.encoded(row))
 
@@ -107,13 +112,13 @@ class ReportFile(ABC):
 
 
 class JsonlReportFile(ReportFile):
-    """One JSON object a line: `ReportRow.to_json`."""
+    """One JSON object a line: `Row.to_json`."""
 
     def header(self) -> bytes:
         """Nothing."""
         return b""
 
-    def encoded(self, row: ReportRow) -> bytes:
+    def encoded(self, row: Row) -> bytes:
         """The object and a line feed."""
         return row.to_json_line().encode("ascii") + b"\n"
 
@@ -122,22 +127,23 @@ class JsonlReportFile(ReportFile):
         return content.rfind(b"\n") + 1
 
     def rows(self, text: str) -> Iterator[EarlierRow]:
-        """`film` and `error` of every line."""
+        """What every line is of, and its `error`."""
         for number, line in enumerate(text.splitlines(), start=1):
             row = json.loads(line)
-            if not isinstance(row, dict) or not isinstance(row.get("film"), str) or "error" not in row:
-                raise ValueError(f"line {number} names no film, or not whether it failed")
-            yield EarlierRow(row["film"], row["error"] is not None)
+            name = self.kind.name_in(row) if isinstance(row, dict) else None
+            if name is None or "error" not in row:
+                raise ValueError(f"line {number} names no {self.kind.what}, or not whether it failed")
+            yield EarlierRow(name, row["error"] is not None, bool(row.get("left_out")))
 
 
 class CsvReportFile(ReportFile):
-    """RFC 4180, UTF-8, with the header `CSV_COLUMNS`; cells as `csv_cells` has them."""
+    """RFC 4180, UTF-8, with `Row.columns` as header; cells as `csv_cells` has them."""
 
     def header(self) -> bytes:
         """The names of the columns."""
-        return csv_line(CSV_COLUMNS)
+        return csv_line(self.kind.columns)
 
-    def encoded(self, row: ReportRow) -> bytes:
+    def encoded(self, row: Row) -> bytes:
         """The cells, quoted where necessary."""
         return csv_line(row.to_csv())
 
@@ -152,24 +158,28 @@ class CsvReportFile(ReportFile):
         return 0
 
     def rows(self, text: str) -> Iterator[EarlierRow]:
-        """`film` and `error` of every row but the header."""
+        """What every row but the header is of, and its `error`."""
+        columns = self.kind.columns
         with csv_rows(text) as rows:
             next(rows)
             for number, row in enumerate(rows, start=2):
-                if len(row) != len(CSV_COLUMNS):
-                    raise ValueError(f"row {number} has {len(row)} cells, not {len(CSV_COLUMNS)}")
-                film, error = row[:2]
-                yield EarlierRow(csv_text(film), error != "")
+                if len(row) != len(columns):
+                    raise ValueError(f"row {number} has {len(row)} cells, not {len(columns)}")
+                name = self.kind.name_in_csv(row)
+                if name is None:
+                    raise ValueError(f"row {number} names no {self.kind.what}")
+                left_out = "left_out" in columns and row[columns.index("left_out")] != "[]"
+                yield EarlierRow(name, row[columns.index("error")] != "", left_out)
 
 
 _FORMATS: Final[dict[str, type[ReportFile]]] = {".jsonl": JsonlReportFile, ".csv": CsvReportFile}
 
 
-def open_report_file(path: Path, existing: Existing) -> ReportFile:
-    """Open `path` for the rows of a run, in the format that its suffix names. Raises InputError."""
-    kind = _FORMATS.get(path.suffix.lower())
-    if kind is None:
+def open_report_file(path: Path, existing: Existing, kind: type[Row] = ReportRow) -> ReportFile:
+    """Open `path` for rows of this kind, in the format that its suffix names. Raises InputError."""
+    file = _FORMATS.get(path.suffix.lower())
+    if file is None:
         raise InputError(
             f"--out {path}: unknown suffix {path.suffix!r}; give a name in {' or '.join(_FORMATS)}"
         )
-    return kind(path, existing)
+    return file(path, existing, kind)

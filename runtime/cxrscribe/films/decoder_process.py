@@ -7,14 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
 from threading import Event
-from typing import IO, Any, Final
+from typing import IO, Any, Final, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,8 @@ from cxrscribe.films.dicom_text import MOST_CHARACTERS
 from cxrscribe.films.levels import Picture
 from cxrscribe.forks import Owner, keep_from_forks
 from cxrscribe.shortages import shortage_remedy
+
+Answer = TypeVar("Answer")
 
 READY: Final = b"cxrscribe.films.worker is ready\n"
 """The line that the program begins with; what stands before it, others have printed."""
@@ -119,10 +121,27 @@ class DecoderProcess:
         `request`: `preprocessing`, as JSON, `modalities` and `text`. Raises FilmError when the film can't be
         read; ProcessLostError when the process has ended.
         """
+        return self._asked(film, request, limits, self._picture)
+
+    def study_uid(self, film: bytes | Path, limits: FilmLimits) -> str:
+        """The StudyInstanceUID that a DICOM file says, see `study_uid`. Raises as `read` does."""
+        return self._asked(film, {"study_uid": True}, limits, lambda reply: _text(reply["study_uid"]))
+
+    def _asked(
+        self,
+        film: bytes | Path,
+        request: Mapping[str, Any],
+        limits: FilmLimits,
+        understood: Callable[[Mapping[str, Any]], Answer],
+    ) -> Answer:
+        """What comes back for a film. `understood`: makes the answer of a line of JSON, and of what follows.
+
+        It raises OSError, ValueError, TypeError or KeyError for nonsense.
+        """
         try:
             if not self._is_ready:
                 self._wait_until_ready()
-            return self._picture(film, request, limits)
+            return self._within_limits(film, request, limits, understood)
         except RuntimeError as error:  # there can be no thread to watch it
             self.kill()
             raise _not_started(str(error), "end other programs, or threads of this one") from None
@@ -146,7 +165,13 @@ class DecoderProcess:
             )
         self._is_ready = True
 
-    def _picture(self, film: bytes | Path, request: Mapping[str, Any], limits: FilmLimits) -> Picture:
+    def _within_limits(
+        self,
+        film: bytes | Path,
+        request: Mapping[str, Any],
+        limits: FilmLimits,
+        understood: Callable[[Mapping[str, Any]], Answer],
+    ) -> Answer:
         assert self._process.stdin is not None
         content = b"" if isinstance(film, Path) else film
         most = f"{limits.memory_bytes / 1e9:.1f} GB"
@@ -166,13 +191,13 @@ class DecoderProcess:
             timed_out.set()
             self._process.kill()
 
-        answer: Picture | FilmError | None
+        answer: Answer | FilmError | None
         with deadlines().within(limits.wall_seconds, give_up):
             try:
                 self._process.stdin.write(line + b"\n")
                 self._process.stdin.write(content)
                 self._process.stdin.flush()
-                answer = self._answer()
+                answer = self._answer(understood)
             except (OSError, ValueError, TypeError, KeyError):
                 answer = None  # it is gone, or its memory is such that it writes nonsense
         if answer is None or timed_out.is_set():
@@ -181,12 +206,16 @@ class DecoderProcess:
             raise answer
         return answer
 
-    def _answer(self) -> Picture | FilmError:
+    def _answer(self, understood: Callable[[Mapping[str, Any]], Answer]) -> Answer | FilmError:
         """What comes back. Raises OSError, or what nonsense brings: ValueError, TypeError or KeyError."""
         assert self._process.stdout is not None
         reply = json.loads(self._process.stdout.readline(_LONGEST_REPLY))
         if "error" in reply:
             return FilmError(_text(reply["error"]), Reason(reply["reason"]))
+        return understood(reply)
+
+    def _picture(self, reply: Mapping[str, Any]) -> Picture:
+        assert self._process.stdout is not None
         height, width = reply["shape"]
         size = height * width
         if not (type(height) is type(width) is int and height > 0 and width > 0 and size == reply["bytes"]):

@@ -144,20 +144,40 @@ def _read_meta(content: bytes) -> tuple[list[str], int]:
 
 def _inflated(content: bytes) -> bytes:
     """A deflated file (PS3.5, A.5) as one that isn't, of at most `_MOST_INFLATED` bytes."""
-    _, start = _read_meta(content)
-    inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-    try:
-        dataset = inflate.decompress(memoryview(content)[start:], _MOST_INFLATED)
-    except zlib.error as error:
-        raise FilmError(f"is a damaged deflated DICOM file ({error}); fetch it again") from None
+    dataset, is_whole = _inflated_dataset(content, _MOST_INFLATED)
     if len(dataset) >= _MOST_INFLATED:
         raise FilmError(
             f"is a deflated DICOM file of more than {_MOST_INFLATED:,} bytes, more than a film has; inflate "
             "and reduce it first",
             Reason.TOO_LARGE,
         )
-    if not inflate.eof:
+    if not is_whole:
         raise FilmError("is a deflated DICOM file that is cut off; fetch it again", Reason.TRUNCATED)
+    return _explicit_file(dataset)
+
+
+def header_start(content: bytes, most: int) -> BytesIO:
+    """The header of a DICOM file, to be read by pydicom, as far as `content` has it: how the file begins.
+
+    Of a deflated file it has at most `most` bytes. Raises FilmError where that can't be inflated.
+    """
+    if transfer_syntax(content) == _DEFLATED:
+        content = _explicit_file(_inflated_dataset(content, most)[0])
+    return _Bounded(content if _has_preamble(content) else bytes(_PREAMBLE) + _MARK + content)
+
+
+def _inflated_dataset(content: bytes, most: int) -> tuple[bytes, bool]:
+    """The first `most` bytes of what a deflated file's dataset is, and whether the stream ends with them."""
+    _, start = _read_meta(content)
+    inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        return inflate.decompress(memoryview(content)[start:], most), inflate.eof
+    except zlib.error as error:
+        raise FilmError(f"is a damaged deflated DICOM file ({error}); fetch it again") from None
+
+
+def _explicit_file(dataset: bytes) -> bytes:
+    """A file of a dataset in explicit VR little endian."""
     uid = _EXPLICIT_LITTLE_ENDIAN.encode() + b"\0"
     meta = struct.pack("<HH2sH", _META_GROUP, _TRANSFER_SYNTAX, b"UI", len(uid)) + uid
     return bytes(_PREAMBLE) + _MARK + meta + dataset

@@ -9,13 +9,13 @@ from __future__ import annotations
 import atexit
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from threading import local
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from cxrscribe.arguments import shown
 from cxrscribe.errors import FilmError, InputError, Reason
@@ -25,6 +25,8 @@ from cxrscribe.films.frames import NATIVE_SYNTAXES
 from cxrscribe.films.levels import Picture
 from cxrscribe.forks import ForkSafeLock
 from cxrscribe.json_object import finite_number
+
+Answer = TypeVar("Answer")
 
 _IDLE_KEPT: Final = 4  # as many as there are readers
 
@@ -130,27 +132,41 @@ def read_isolated(
     doesn't name the film, when it can't be read, or when its decoder crashes or takes more than it may.
     """
     request = {"preprocessing": preprocessing, "modalities": list(modalities), "text": text}
-    limits = FilmLimits(isolation.cpu_seconds, isolation.wall_seconds, isolation.memory_bytes)
+    return _answered(lambda process: process.read(film, request, _limits(isolation)))
+
+
+def study_uid_isolated(film: bytes | Path, isolation: Isolation) -> str:
+    """The StudyInstanceUID of a DICOM file, whose header is read in a process of its own.
+
+    Raises FilmError as `read_isolated`.
+    """
+    return _answered(lambda process: process.study_uid(film, _limits(isolation)))
+
+
+def _limits(isolation: Isolation) -> FilmLimits:
+    return FilmLimits(isolation.cpu_seconds, isolation.wall_seconds, isolation.memory_bytes)
+
+
+def _answered(ask: Callable[[DecoderProcess], Answer]) -> Answer:
+    """What a process says; where one that had films before is lost, a new one is asked once more."""
     reused = _idle_process()
     if reused is not None:
         try:
-            return _read_by(reused, film, request, limits)
+            return _answer_of(reused, ask)
         except ProcessLostError as lost:
             if lost.reason == Reason.TIMED_OUT:
                 raise FilmError(str(lost), lost.reason) from None
             # Who knows what the films before this one have left in there: once more, in a new one.
     try:
-        return _read_by(DecoderProcess(), film, request, limits)
+        return _answer_of(DecoderProcess(), ask)
     except ProcessLostError as lost:
         raise FilmError(str(lost), lost.reason) from None
 
 
-def _read_by(
-    process: DecoderProcess, film: bytes | Path, request: Mapping[str, Any], limits: FilmLimits
-) -> Picture:
+def _answer_of(process: DecoderProcess, ask: Callable[[DecoderProcess], Answer]) -> Answer:
     try:
         with _thread.decoding.busy(process):
-            picture = process.read(film, request, limits)
+            answer = ask(process)
     except BaseException as error:
         if isinstance(error, FilmError):
             _give_back(process)
@@ -158,7 +174,7 @@ def _read_by(
             process.kill()
         raise
     _give_back(process)
-    return picture
+    return answer
 
 
 _idle: Final[deque[DecoderProcess]] = deque()

@@ -2,8 +2,9 @@
 
 `decoder_process` starts it and talks to it through pipes. It says that it is ready, and then takes one film
 at a time: a line of JSON that says what to do, then the bytes of the film, or none where the line has its
-path; back come a line of JSON, and the fitted picture or nothing. It ends when its input does, or at an empty
-line, and takes the folder for its temporary files with it.
+path; back come a line of JSON, and the fitted picture or nothing. Asked for `study_uid`, it reads a DICOM
+file's header only. It ends when its input does, or at an empty line, and takes the folder for its temporary
+files with it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from cxrscribe.errors import FilmError, MissingExtraError, Reason
 from cxrscribe.films.decoder_process import FOLDER_VARIABLE, READY
 from cxrscribe.films.film import open_source
 from cxrscribe.films.preprocess import Preprocessing
+from cxrscribe.films.study_uid import study_uid_of
 from cxrscribe.json_object import JsonObject
 
 _GRACE_SECONDS = 1.0
@@ -58,16 +60,19 @@ def _serve(replies: BinaryIO) -> None:
 def _answer(request: dict[str, Any], content: bytes | None, replies: BinaryIO) -> None:
     pixels, reply = b"", dict[str, object]()
     try:
-        preprocessing = Preprocessing.from_json(JsonObject(request["preprocessing"], "the request"))
-        film = open_source(Path(request["path"]) if content is None else content)
-        picture = preprocessing.picture(film, tuple(request["modalities"]), request["text"])
-        pixels = picture.pixels.tobytes()
-        reply = {
-            "bytes": len(pixels),
-            "shape": picture.pixels.shape,
-            "display": picture.display,
-            "text": picture.text,
-        }
+        film = Path(request["path"]) if content is None else content
+        if "study_uid" in request:
+            reply = {"study_uid": study_uid_of(film)}
+        else:
+            preprocessing = Preprocessing.from_json(JsonObject(request["preprocessing"], "the request"))
+            picture = preprocessing.picture(open_source(film), tuple(request["modalities"]), request["text"])
+            pixels = picture.pixels.tobytes()
+            reply = {
+                "bytes": len(pixels),
+                "shape": picture.pixels.shape,
+                "display": picture.display,
+                "text": picture.text,
+            }
     except MemoryError:
         reply = {"error": request["no_memory"], "reason": Reason.TOO_LARGE}
     except FilmError as error:

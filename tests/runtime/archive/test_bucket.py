@@ -19,7 +19,7 @@ import pytest
 
 import cxrscribe
 from cxrscribe.archive import Run, begin_run, open_run, score_shards
-from cxrscribe.archive.indication_table import IndicationTable
+from cxrscribe.archive.indications import open_table
 from cxrscribe.archive.quarantine import BrokenCircuitError
 from cxrscribe.archive.sources.reading import FilmReader
 from cxrscribe.archive.verify import drop_broken, newest_rows, verify
@@ -138,14 +138,14 @@ def test_table_in_a_bucket_is_fetched_and_left_nowhere(
     rows = "".join(f"{number}.png,{'long ' * 300}{number}\n" for number in range(5000))
     store = open_store(url)
     obstore.put(store, "told/table.csv", b"film,indication\n" + rows.encode())
-    table = IndicationTable(f"{url}/told/table.csv")
+    table = open_table(f"{url}/told/table.csv")
     assert (len(table), table.source) == (5000, f"{url}/told/table.csv")
     obstore.put(store, "told/table.csv", b"film,indication\n0.png,other\n")
     assert table.text("4999.png") == f"{'long ' * 300}4999"
     if os.name != "nt":
         assert list((tmp_path / "tmp").iterdir()) == []
     with pytest.raises(InputError, match=r"told/none\.csv is not there"):
-        IndicationTable(f"{url}/told/none.csv")
+        open_table(f"{url}/told/none.csv")
 
 
 def test_films_in_a_bucket_have_texts_of_a_table_in_it(films: str, url: str, tmp_path: Path) -> None:

@@ -96,6 +96,42 @@ def test_a_study_does_not_depend_on_how_many_there_are(corpus: Path, tmp_path: P
     assert all(few[name] == many[name] for name in same)
 
 
+def test_further_views_are_other_drawings_of_the_same_findings(corpus: Path, tmp_path: Path) -> None:
+    list(write_films(planned := sampled_corpus(4, SEED, views=3), tmp_path, 1))
+    write_tables(planned, tmp_path, None)
+    one, three = contents(corpus), contents(tmp_path)
+    rows = read_reports(tmp_path).rows
+    assert [row.image_id for row in rows[:3]] == [f"PH{SEED}N1_PA{view}" for view in ("", 2, 3)]
+    assert [row.image_id for row in rows if not is_phantom(row.image_id)] == []
+    for recipe in planned.recipes:
+        films = [three[f"images/{image_id}.png"] for image_id, _ in recipe.drawings]
+        assert films[0] == one[f"images/{recipe.image_id}.png"]
+        assert len(set(films)) == 3
+        assert len({row.findings for row in rows if row.study_id == recipe.study.study_id}) == 1
+        drawn = {(row["image_id"], row["finding"]) for row in truth(tmp_path)}
+        kinds = {str(finding.kind) for finding in recipe.findings}
+        for image_id in recipe.study.image_ids:
+            assert {kind for name, kind in drawn if name == image_id} == kinds
+    assert json.loads(three["summary.json"])["phantom"]["films"] == 12
+    with pytest.raises(InputError, match="holds other phantoms"):
+        list(write_films(sampled_corpus(4, SEED), tmp_path, 1))
+
+
+def test_an_interrupted_study_of_several_views_is_drawn_whole(tmp_path: Path) -> None:
+    planned = sampled_corpus(2, SEED, views=2)
+    list(write_films(planned, tmp_path, 1))
+    whole = contents(tmp_path)
+    (tmp_path / "images" / f"PH{SEED}N2_PA2.png").unlink()
+    list(write_films(planned, tmp_path, 1))
+    assert contents(tmp_path) == whole
+
+
+@pytest.mark.parametrize("views", [0, 10])
+def test_a_study_has_one_to_nine_views(views: int) -> None:
+    with pytest.raises(InputError, match=f"a phantom study of {views} films: give 1 to 9 views"):
+        sampled_corpus(1, SEED, views)
+
+
 def test_an_interrupted_run_goes_on_and_ends_with_the_same_corpus(corpus: Path, tmp_path: Path) -> None:
     films = write_films(sampled_corpus(12, SEED), tmp_path, 1)
     made = [next(films) for _ in range(5)]
@@ -273,5 +309,6 @@ def test_real_reports_follow_the_published_split(shared_data: Path, tmp_path: Pa
 def test_image_ids_tell_drawings_from_films() -> None:
     assert is_phantom(sampled_recipe(7, 3).image_id)
     assert is_phantom("CXR12_PHANTOM")
+    assert all(is_phantom(image_id) for image_id, _ in sampled_recipe(7, 3, views=9).drawings)
     assert not is_phantom("CXR12_IM-0584-1001")
     assert not is_phantom("PH12_PA")

@@ -39,7 +39,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="Which films.",
 )
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N films.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N films or studies.")
+@click.option(
+    "--by",
+    type=click.Choice(["image", "study"]),
+    help="What gets one report: every film, or all films of a study together.  [default: what the run was "
+    "trained for; image for a bundle]",
+)
 @click.option(
     "--bootstrap",
     "resamples",
@@ -77,6 +83,7 @@ def evaluate(
     features: Path | None,
     split: str,
     limit: int | None,
+    by: str | None,
     resamples: int,
     seed: int,
     device: str,
@@ -96,7 +103,7 @@ def evaluate(
     from cxrscribe_train.evaluation.evaluation import Circumstances, Evaluation, compare
     from cxrscribe_train.evaluation.files import evaluation_json, write_evaluation
     from cxrscribe_train.evaluation.model import open_model
-    from cxrscribe_train.evaluation.subject import Subject, TrainingReports
+    from cxrscribe_train.evaluation.subject import By, Subject, TrainingReports
     from cxrscribe_train.evaluation.table import table
     from cxrscribe_train.evaluation.writing import open_features, write_reports, write_without
     from cxrscribe_train.paddle_warnings import ignore_paddle_warnings
@@ -107,10 +114,12 @@ def evaluate(
             "--n-best changes nothing here: the best report of each film is scored; leave it out"
         )
     corpus = read_reports(corpus_folder)
-    training = TrainingReports.of(corpus)
     with open_model(model, device) as opened:
+        one_report = opened.by if by is None else By(by)
+        training = TrainingReports.of(corpus, one_report)
         encoded = None if features is None else open_features(features, opened)
-        subject = Subject.of(corpus, split, None if encoded is None else frozenset(encoded.image_ids), limit)
+        image_ids = None if encoded is None else frozenset(encoded.image_ids)
+        subject = Subject.of(corpus, split, image_ids, limit, one_report)
         settings = replace(beam.over(opened.settings), n_best=1)
         written, damaged = write_reports(opened, subject.films, settings, encoded)
         for film in damaged:
@@ -125,7 +134,8 @@ def evaluate(
         identity, disclaimer = opened.identity, opened.disclaimer
     comparison = compare(written, training, resamples, seed, note=note, ablations=without)
     corpus_name = corpus_folder.resolve().name
-    times = _recorded(model, corpus_folder, split, comparison, len(written), settings)
+    films = sum(len(one.film.pooled) for one in written)
+    times = _recorded(model, corpus_folder, split, comparison, films, settings)
     if len(written) == 1:
         note(
             "with one film, `shuffled` is its own report, and `without film` starts from its own features: "
@@ -141,7 +151,7 @@ def evaluate(
             resamples=resamples,
             seed=seed,
             counts={
-                "films": len(written),
+                "films": films,
                 "studies": len({one.film.study_id for one in written}),
                 "without_findings": subject.without_findings,
                 "without_image" if encoded is None else "without_features": subject.without_image,
@@ -149,6 +159,7 @@ def evaluate(
                 "training_reports": len(training.reports),
             },
             disclaimer=disclaimer,
+            by=one_report,
             times=times,
         ),
         comparison,

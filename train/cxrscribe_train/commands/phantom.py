@@ -33,7 +33,14 @@ from cxrscribe_train.commands.split_options import SplitChoice, split_options
     "--from-mesh",
     type=click.Path(exists=True, path_type=Path),
     metavar="NLMCXR_ROOT",
-    help="Draw one film for each real report with FINDINGS, after its headings, and keep its text.",
+    help="Draw films for each real report with FINDINGS, after its headings, and keep its text.",
+)
+@click.option(
+    "--views",
+    type=click.IntRange(1, 9),
+    default=1,
+    show_default=True,
+    help="Films a study: each is another frontal drawing of the same findings.",
 )
 @split_options
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that draw; default: one a core.")
@@ -52,6 +59,7 @@ def phantom(
     seed: int,
     out: Path,
     from_mesh: Path | None,
+    views: int,
     split: SplitChoice,
     workers: int | None,
     contact_sheet: Path | None,
@@ -73,16 +81,17 @@ def phantom(
         raise InputError(f"--contact-sheet {contact_sheet} is not a .png file; give it that ending")
     chosen = split.split()
     if from_mesh is not None:
-        planned = mesh_corpus(from_mesh, seed, studies)
+        planned = mesh_corpus(from_mesh, seed, studies, views)
     elif studies is not None:
-        planned = sampled_corpus(studies, seed)
+        planned = sampled_corpus(studies, seed, views)
     else:
         raise InputError(
             "say how many phantoms to draw with --studies, or give real reports with --from-mesh"
         )
     films = write_films(planned, out, workers or usable_threads())
+    label = "films" if views == 1 else "studies"
     with click.progressbar(
-        films, length=len(planned.recipes), label="films", file=sys.stderr, update_min_steps=8
+        films, length=len(planned.recipes), label=label, file=sys.stderr, update_min_steps=8
     ) as bar:
         for _ in bar:
             pass

@@ -17,7 +17,14 @@ from cxrscribe.cli.main import INTERRUPTED
 from cxrscribe.cli.terminal import note, say
 from cxrscribe.errors import InputError
 from cxrscribe_train.commands.features import parse_backbone_options
-from cxrscribe_train.fitting.config import Override, TrainingConfig, build_config, options, read_overrides
+from cxrscribe_train.fitting.config import (
+    Override,
+    TrainingConfig,
+    Views,
+    build_config,
+    options,
+    read_overrides,
+)
 
 if TYPE_CHECKING:
     from cxrscribe_train.corpus.films import DamagedFilm
@@ -219,6 +226,7 @@ class _EpochLines:
 
     def __init__(self, config: TrainingConfig) -> None:
         self._epochs = config.fit.epochs
+        self._by_study = config.fit.views == Views.ALL
         self._bar: Any = None
 
     def __enter__(self) -> _EpochLines:
@@ -242,6 +250,10 @@ class _EpochLines:
             f"{corpus.without_image} rows without image, {corpus.without_findings} without FINDINGS, "
             f"{corpus.without_features} images without features, {corpus.damaged} damaged films"
         )
+        if self._by_study:
+            note(
+                "an example is a study: features of random ones of its films are pooled, in validation of all"
+            )
 
     def took(self, start: WarmStart) -> None:
         note(*start.lines())

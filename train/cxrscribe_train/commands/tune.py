@@ -208,7 +208,7 @@ def decoding(
     with open_model(model, device) as opened:
         encoded = None if features_file is None else open_features(features_file, opened)
         image_ids = None if encoded is None else frozenset(encoded.image_ids)
-        subject = Subject.of(read_reports(corpus_folder), split, image_ids, limit)
+        subject = Subject.of(read_reports(corpus_folder), split, image_ids, limit, opened.by)
         combinations = grid.combinations(opened.settings)
         tried = _try_all(
             opened, subject.films, encoded, combinations, out, corpus_folder.resolve().name, split
@@ -242,16 +242,16 @@ def _try_all(
 ) -> list[Tried]:
     """Every combination tried on the films, with a bar on stderr."""
     from cxrscribe.cli.progress import progress
+    from cxrscribe_train.evaluation.writing import features_of
     from cxrscribe_train.tuning.decoding import encode_once, scorer_of, try_all, try_settings
 
-    image_ids = [film.image_id for film in films]
-    features = encode_once(model, films) if encoded is None else encoded.rows_of(image_ids)
+    features = encode_once(model, films) if encoded is None else features_of(films, encoded)
     scorer = scorer_of(films)
     identity = {
         "model": model.identity.to_json() | {"name": ""},
         "corpus": corpus,
         "split": split,
-        "films": image_ids,
+        "films": [film.name for film in films],
         "max_length": combinations[0].max_length,
     }
     tried = try_all(

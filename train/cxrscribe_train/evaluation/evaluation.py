@@ -23,7 +23,7 @@ from cxrscribe_train.evaluation.metrics.severities import SEVERITIES
 from cxrscribe_train.evaluation.metrics.statements import StatementMatrix, Statements
 from cxrscribe_train.evaluation.model import Ablation, ModelIdentity
 from cxrscribe_train.evaluation.scorer import Figures, Scorer
-from cxrscribe_train.evaluation.subject import TRUTH_FILE, Film, TrainingReports
+from cxrscribe_train.evaluation.subject import TRUTH_FILE, By, Film, TrainingReports
 
 COLUMNS: Final = ("model", "constant", "most_frequent", "shuffled")
 SUBTRACTED: Final = ("constant", *Ablation)
@@ -104,6 +104,8 @@ class Circumstances:
     seed: int
     counts: Mapping[str, int]
     disclaimer: str
+    by: By = By.IMAGE
+    """What got one report."""
     times: int | None = None
     """How often this run was evaluated on this split of this corpus, now included; None for a bundle."""
 
@@ -125,6 +127,7 @@ class Evaluation:
             "evaluated": about.model.to_json(),
             "corpus": about.corpus,
             "split": about.split,
+            "by": str(about.by),
             "truth": about.truth,
             "times_evaluated": about.times,
             "counts": dict(about.counts),

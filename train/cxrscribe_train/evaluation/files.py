@@ -77,7 +77,7 @@ def _reports_table(written: Sequence[Written], disclaimer: str) -> str:
         truth, stated = (";".join(LABELS.names(findings)) for findings in (film.truth, one.stated))
         cells = (
             film.study_id,
-            film.image_id,
+            film.name,
             readable(film.reference),
             readable(one.report),
             truth,

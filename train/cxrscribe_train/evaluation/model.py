@@ -20,8 +20,10 @@ from cxrscribe.errors import FilmError, InputError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.indications import Indications
 from cxrscribe.settings import BeamSettings
+from cxrscribe.study import Image, Study, pooled
 from cxrscribe_train.evaluation.metrics.bleu import Words
-from cxrscribe_train.evaluation.subject import Film
+from cxrscribe_train.evaluation.subject import By, Film
+from cxrscribe_train.fitting.config import Views
 
 if TYPE_CHECKING:
     from cxrscribe_train.run import Run
@@ -87,10 +89,15 @@ class ReportModel(Protocol):
     def ablations(self) -> tuple[Ablation, ...]:
         """The inputs that it has and can be asked to do without."""
 
+    @property
+    def by(self) -> By:
+        """What it was trained to write one report for, as far as that is known."""
+
     def from_films(self, films: Sequence[Film], settings: BeamSettings) -> Iterator[Words | FilmError]:
         """One report a film, in order; that film's error where it can't be read.
 
-        A model that reads the patient's text gets each film's INDICATION.
+        A film together with others gets one report with them, and none where one of them can't be read. A
+        model that reads the patient's text gets each film's INDICATION.
         """
 
     def from_features(
@@ -105,7 +112,7 @@ class ReportModel(Protocol):
         """
 
     def encode(self, films: Sequence[Film]) -> NDArray[np.float32]:
-        """Features float32 [n, F] of films that can be read."""
+        """Features float32 [n, F] of films that can be read; pooled, of those that are together."""
 
     def __enter__(self) -> ReportModel: ...
 
@@ -153,13 +160,20 @@ class BundleModel:
         self.disclaimer = self._reporter.disclaimer
         self.settings = self._manifest.settings
         self.ablations = _ablations(reads_text=self._reporter.reads_indications)
+        self.by = By.IMAGE
         self.preprocessing = self._manifest.preprocessing
 
     def from_films(self, films: Sequence[Film], settings: BeamSettings) -> Iterator[Words | FilmError]:
-        there = [(film.path, film.indication) for film in films if film.path]
-        told = [indication for _, indication in there] if self._reporter.reads_indications else None
-        for report in self._reporter.report_stream([path for path, _ in there], settings, indications=told):
-            yield report if isinstance(report, FilmError) else self._words(report.tokens)
+        there = [film for film in films if film.path]
+        told = [film.indication for film in there] if self._reporter.reads_indications else None
+        images = [_image(film) for film in there]
+        for report in self._reporter.report_stream(images, settings, indications=told):
+            if isinstance(report, FilmError):
+                yield report
+            elif report.left_out:
+                yield FilmError("; ".join(str(film.error) for film in report.left_out))
+            else:
+                yield self._words(report.tokens)
 
     def from_features(
         self,
@@ -208,32 +222,54 @@ class RunModel:
         self.settings: BeamSettings = self._run.settings
         self._indications = Indications(self._run.patient_text())
         self.ablations = _ablations(reads_text=self._indications.text is not None)
+        self.by = By.STUDY if self._run.config.fit.views == Views.ALL else By.IMAGE
         self.preprocessing: Preprocessing = self._run.preprocessing
 
     def from_films(self, films: Sequence[Film], settings: BeamSettings) -> Iterator[Words | FilmError]:
+        waiting: list[tuple[Film, NDArray[np.float32] | FilmError]] = []
+        for each in self._encoded([film for film in films if film.path]):
+            waiting.append(each)
+            if len(waiting) == _FILMS_AT_ONCE:
+                yield from self._reports(waiting, settings)
+                waiting.clear()
+        yield from self._reports(waiting, settings)
+
+    def encode(self, films: Sequence[Film]) -> NDArray[np.float32]:
+        encoded = self._encoded([film for film in films if film.path])
+        return np.stack([row for _, row in encoded if not isinstance(row, FilmError)])
+
+    def _reports(
+        self, encoded: Sequence[tuple[Film, NDArray[np.float32] | FilmError]], settings: BeamSettings
+    ) -> Iterator[Words | FilmError]:
+        readable = [(row, film.indication) for film, row in encoded if not isinstance(row, FilmError)]
+        reports: Iterator[Words] = iter(())
+        if readable:
+            features = np.stack([row for row, _ in readable])
+            reports = self.from_features(features, settings, [text for _, text in readable])
+        for _, row in encoded:
+            yield row if isinstance(row, FilmError) else next(reports)
+
+    def _encoded(self, films: Sequence[Film]) -> Iterator[tuple[Film, NDArray[np.float32] | FilmError]]:
+        """Each film with its features float32 [F], pooled with those that are together with it."""
+        rows = self._rows([each for film in films for each in film.pooled])
+        for film in films:
+            own = list(islice(rows, len(film.pooled)))
+            errors = [str(row) for row in own if isinstance(row, FilmError)]
+            readable = [row for row in own if not isinstance(row, FilmError)]
+            yield film, FilmError("; ".join(errors)) if errors else pooled(readable)
+
+    def _rows(self, films: Sequence[Film]) -> Iterator[NDArray[np.float32] | FilmError]:
+        """The features float32 [F] of each film by itself."""
         from cxrscribe_train.corpus.films import DamagedFilm, read_films
         from cxrscribe_train.features import encode_batch
 
         encoder = self._run.encoder()
-        there = [film for film in films if film.path]
-        told = iter([film.indication for film in there])
-        read = read_films([(film.image_id, film.path) for film in there if film.path], self.preprocessing)
-        while batch := list(zip([film for _, film in islice(read, _FILMS_AT_ONCE)], told, strict=False)):
-            readable = [(film, text) for film, text in batch if not isinstance(film, DamagedFilm)]
-            reports: Iterator[Words] = iter(())
-            if readable:
-                features = encode_batch(encoder, np.stack([film for film, _ in readable]))
-                reports = self.from_features(features, settings, [text for _, text in readable])
-            for film, _ in batch:
-                yield FilmError(film.reason) if isinstance(film, DamagedFilm) else next(reports)
-
-    def encode(self, films: Sequence[Film]) -> NDArray[np.float32]:
-        from cxrscribe_train.corpus.films import DamagedFilm, read_films
-        from cxrscribe_train.features import encode_batch
-
         read = read_films([(film.image_id, film.path) for film in films if film.path], self.preprocessing)
-        pixels = [film for _, film in read if not isinstance(film, DamagedFilm)]
-        return encode_batch(self._run.encoder(), np.stack(pixels))
+        while batch := [film for _, film in islice(read, _FILMS_AT_ONCE)]:
+            pixels = [film for film in batch if not isinstance(film, DamagedFilm)]
+            features = iter(encode_batch(encoder, np.stack(pixels)) if pixels else ())
+            for film in batch:
+                yield FilmError(film.reason) if isinstance(film, DamagedFilm) else next(features)
 
     def from_features(
         self,
@@ -256,6 +292,12 @@ class RunModel:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         return None
+
+
+def _image(film: Film) -> Image:
+    """What a reporter takes for a film, or for one together with others."""
+    paths = [each.path for each in film.pooled if each.path]
+    return paths[0] if len(paths) == 1 else Study(paths)
 
 
 def _ablations(*, reads_text: bool) -> tuple[Ablation, ...]:

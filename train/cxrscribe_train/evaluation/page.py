@@ -16,7 +16,7 @@ from cxrscribe_train.evaluation.evaluation import WITHOUT_FINDINGS, Evaluation
 from cxrscribe_train.evaluation.examples import Example, Examples
 from cxrscribe_train.evaluation.metrics.bootstrap import Figure
 from cxrscribe_train.evaluation.metrics.finding_set import FindingSet
-from cxrscribe_train.evaluation.subject import Film
+from cxrscribe_train.evaluation.subject import By, Film
 from cxrscribe_train.findings import ONE_SIDE, VARIATIONS, FindingKind, Side
 
 _FILM_SIDE: Final = 360
@@ -71,7 +71,8 @@ def page(evaluation: Evaluation, examples: Examples) -> str:
             (
                 f'<p class="subtitle">{escape(about.model.kind)} '
                 f"<code>{escape(about.model.sha256[:12])}</code>, "
-                f"{about.counts['films']} films of {escape(about.corpus)}, split {escape(about.split)}</p>"
+                f"{about.counts['films']} films of {escape(about.corpus)}, split {escape(about.split)}"
+                f"{', one report a study' if about.by is By.STUDY else ''}</p>"
             ),
             *_headline(evaluation),
             _LEGEND if counted else _NO_FINDINGS,
@@ -149,6 +150,8 @@ def _card(example: Example, *, counted: bool) -> Iterator[str]:
 
 
 def _caption(film: Film) -> str:
+    if film.together:
+        return f"{film.study_id}, {len(film.pooled)} films"
     return f"{film.image_id}, {film.view}" if film.view else film.image_id
 
 

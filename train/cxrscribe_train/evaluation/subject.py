@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, TypeVar
@@ -23,9 +23,20 @@ _SEVERITY_COLUMN: Final = "severity"
 _Name = TypeVar("_Name", bound=StrEnum)
 
 
+class By(StrEnum):
+    """What gets one report."""
+
+    IMAGE = "image"
+    STUDY = "study"
+    """All films of a study together: their features are pooled."""
+
+
 @dataclass(frozen=True)
 class Film:
-    """One film of a corpus: its reference report as cleaned words, and the findings that it truly shows."""
+    """One film of a corpus: its reference report as cleaned words, and the findings that it truly shows.
+
+    Or one study, where that gets one report: its first film, and `together` with it the others.
+    """
 
     image_id: str
     study_id: str
@@ -42,6 +53,18 @@ class Film:
     """In words, each finding that was drawn; empty for real films and normal drawings."""
     others: tuple[OtherView, ...] = ()
     """The other films of the study."""
+    together: tuple[Film, ...] = ()
+    """The other films whose features are pooled with this one's."""
+
+    @property
+    def pooled(self) -> tuple[Film, ...]:
+        """All films that the report is made of."""
+        return (self, *self.together)
+
+    @property
+    def name(self) -> str:
+        """The ids of their images, parted by `;`."""
+        return ";".join(film.image_id for film in self.pooled)
 
 
 @dataclass(frozen=True)
@@ -105,12 +128,18 @@ class Subject:
 
     @classmethod
     def of(
-        cls, corpus: Corpus, split: str, image_ids: frozenset[str] | None = None, limit: int | None = None
+        cls,
+        corpus: Corpus,
+        split: str,
+        image_ids: frozenset[str] | None = None,
+        limit: int | None = None,
+        by: By = By.IMAGE,
     ) -> Subject:
         """Take the rows of a split that have a FINDINGS text and a film, the first `limit` of them.
 
-        `image_ids`: evaluate these from features, so that no image file is needed. Raises InputError when no
-        film is left.
+        `image_ids`: evaluate these from features, so that no image file is needed. `by` study, `films` has
+        the first film of each study, together with the others. Raises InputError when no film is left, or
+        the films of a study have several reports.
         """
         drawn = DrawnTruth.read(corpus)
         views: dict[str, list[CorpusRow]] = defaultdict(list)
@@ -135,26 +164,29 @@ class Subject:
                 "choose another split or corpus"
             )
         truth = "labeller" if drawn is None else TRUTH_FILE
-        return cls(tuple(films[:limit]), without_findings, without_image, truth)
+        chosen = films if by is By.IMAGE else _by_study(films)
+        return cls(tuple(chosen[:limit]), without_findings, without_image, truth)
 
 
 @dataclass(frozen=True)
 class TrainingReports:
-    """References and truths of the training split, one a film, from which the baselines are chosen."""
+    """References and truths of the training split, one a film or study: the baselines are chosen of them."""
 
     reports: tuple[Words, ...]
     """As scores count words: `comparable`."""
     truths: tuple[FindingSet, ...]
 
     @classmethod
-    def of(cls, corpus: Corpus) -> TrainingReports:
+    def of(cls, corpus: Corpus, by: By = By.IMAGE) -> TrainingReports:
         """Rows with a FINDINGS text, with or without image. Raises InputError when there is none."""
         drawn = DrawnTruth.read(corpus)
-        pairs = [
-            (reference, _truth(row, reference, drawn))
-            for row in corpus.split("train")
-            if (reference := comparable(clean(row.findings)))
-        ]
+        of_each: dict[str | int, tuple[Words, FindingSet]] = {}
+        for number, row in enumerate(corpus.split("train")):
+            if reference := comparable(clean(row.findings)):
+                truth = _truth(row, reference, drawn)
+                one: str | int = number if by is By.IMAGE else row.study_id
+                of_each[one] = (reference, truth | of_each[one][1] if one in of_each else truth)
+        pairs = list(of_each.values())
         if not pairs:
             raise InputError(
                 f"split 'train' of {corpus.root} has no FINDINGS, so that no baseline can be chosen; "
@@ -162,6 +194,27 @@ class TrainingReports:
             )
         reports, truths = zip(*pairs, strict=True)
         return cls(reports, truths)
+
+
+def _by_study(films: Sequence[Film]) -> list[Film]:
+    """The first film of each study, together with the others; what is true of any of them is true of it."""
+    studies: dict[str, list[Film]] = defaultdict(list)
+    for film in films:
+        studies[film.study_id].append(film)
+    return [_together(first, others) for first, *others in studies.values()]
+
+
+def _together(first: Film, others: Sequence[Film]) -> Film:
+    truth, drawn = first.truth, dict.fromkeys(first.drawn)
+    for film in others:
+        if film.reference != first.reference:
+            raise InputError(
+                f"study {first.study_id!r} has films with different FINDINGS, so that it can't be evaluated "
+                "as one; correct the corpus, or give --by image"
+            )
+        truth |= film.truth
+        drawn |= dict.fromkeys(film.drawn)
+    return replace(first, truth=truth, drawn=tuple(drawn), together=tuple(others))
 
 
 def _film(

@@ -8,6 +8,7 @@ from typing import Final
 from cxrscribe_train.evaluation.evaluation import COLUMNS, WITHOUT_FINDINGS, Comparison, Evaluation
 from cxrscribe_train.evaluation.familiar import Familiarity
 from cxrscribe_train.evaluation.metrics.bootstrap import Figure
+from cxrscribe_train.evaluation.subject import By
 
 _NAME_WIDTH: Final = 31
 _CELL_WIDTH: Final = 17
@@ -35,7 +36,9 @@ def _lines(evaluation: Evaluation) -> Iterator[str]:
     about, compared = evaluation.circumstances, evaluation.comparison
     counts = about.counts
     yield f"{about.model.kind} {about.model.name} ({about.model.sha256[:12]})"
-    yield f"on {about.corpus}, split {about.split}: {counts['films']} films of {counts['studies']} studies"
+    of_studies = f"{counts['films']} films of {counts['studies']} studies"
+    together = ", one report a study" if about.by is By.STUDY else ""
+    yield f"on {about.corpus}, split {about.split}: {of_studies}{together}"
     left_out = [f"{counts[name]} {name.replace('_', ' ')}" for name in _LEFT_OUT if counts.get(name)]
     if left_out:
         yield f"left out: {', '.join(left_out)}"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cxrscribe.cli.progress import progress
 from cxrscribe.errors import FilmError, InputError
 from cxrscribe.settings import BeamSettings
+from cxrscribe.study import pooled
 from cxrscribe_train.evaluation.evaluation import Written
 from cxrscribe_train.evaluation.metrics.bleu import Words
 from cxrscribe_train.evaluation.model import Ablation, ReportModel
@@ -50,7 +53,7 @@ def write_reports(
     reports = progress(_reports(model, films, settings, encoded), len(films), "reports")
     for film, report in zip(films, reports, strict=True):
         if isinstance(report, FilmError):
-            damaged.append(f"{film.image_id}: {report}")
+            damaged.append(f"{film.name}: {report}")
         else:
             written.append(Written(film, report))
     return written, damaged
@@ -70,7 +73,7 @@ def write_without(
     """
     if ablation is Ablation.WITHOUT_FILM:
         some = films[:FILMS_OF_THE_MEAN]
-        features = model.encode(some) if encoded is None else encoded.rows_of(one.image_id for one in some)
+        features = model.encode(some) if encoded is None else features_of(some, encoded)
         mean = features.mean(axis=0, keepdims=True, dtype=np.float32)
         if Ablation.WITHOUT_TEXT not in model.ablations:
             (report,) = model.from_features(mean, settings)
@@ -91,5 +94,11 @@ def _reports(
 ) -> Iterator[Words | FilmError]:
     if encoded is None:
         return model.from_films(films, settings)
-    rows = encoded.rows_of(film.image_id for film in films)
+    rows = features_of(films, encoded)
     return model.from_features(rows, settings, [film.indication for film in films])
+
+
+def features_of(films: Sequence[Film], encoded: FeatureFile) -> NDArray[np.float32]:
+    """One row float32 [F] a film, of a file that has them all; pooled, of those that are together."""
+    rows = iter(encoded.rows_of(each.image_id for film in films for each in film.pooled))
+    return np.stack([pooled(list(islice(rows, len(film.pooled)))) for film in films])

@@ -7,6 +7,7 @@ import tomllib
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,15 @@ from cxrscribe_train.fitting.augmentation import Augmentation
 from cxrscribe_train.fitting.context_config import ContextConfig
 
 OptionValue = int | float | str
+
+
+class Views(StrEnum):
+    """What an example of a training is."""
+
+    ONE = "one"
+    """One film with its study's report."""
+    ALL = "all"
+    """One study: in training random ones of its films, in validation all of them."""
 
 
 def _option(default: Any, text: str) -> Any:
@@ -112,7 +122,10 @@ class FitConfig:
     calibration_films: int = _option(
         512, "Training films that set the batch-norm statistics before each validation; 0: running averages."
     )
-    seed: int = _option(0, "Seed of weights, order, dropout and augmentation.")
+    views: str = _option(
+        "one", "What an example is: one, a film; or all, a study of which films are drawn (on features)."
+    )
+    seed: int = _option(0, "Seed of weights, order, dropout, augmentation and views.")
     processes: int = _option(1, "Processes that share each batch (CPU).")
 
     def __post_init__(self) -> None:
@@ -133,6 +146,7 @@ class FitConfig:
             "seed",
         ):
             _require(getattr(self, name) >= 0, "fit", name, getattr(self, name), "give 0 or more")
+        _require(self.views in tuple(Views), "fit", "views", self.views, f"give {' or '.join(Views)}")
         _require(
             0 <= self.label_smoothing < 1,
             "fit",
@@ -182,6 +196,7 @@ _BEFORE_IT_CAME: Final = {
     ("fit", "backbone_rate"): 1.0,
     ("fit", "layer_decay"): 1.0,
     ("fit", "frozen"): "",
+    ("fit", "views"): "one",
 }
 
 # What only an end-to-end training asks for, with its defaults.
@@ -226,6 +241,8 @@ class TrainingConfig:
         if self.end_to_end:
             remedy = "tags are told from features: train on features, or with --context patient"
             _require(not self.context.has_tags, "context", "context", self.context.context, remedy)
+            remedy = "the films of a study are pooled by their features: train on features, or on one view"
+            _require(self.fit.views == Views.ONE, "fit", "views", self.fit.views, remedy)
             return
         for (section, name), default in _END_TO_END_ONLY.items():
             value = getattr(getattr(self, section), name)

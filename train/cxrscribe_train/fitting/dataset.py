@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from cxrscribe.cleaning import CLEANING, clean
 from cxrscribe.errors import InputError
+from cxrscribe.study import pooled
 from cxrscribe.vocabulary import END, PAD, SENTENCE_END, START, Vocabulary
 from cxrscribe_train.corpus.table import Corpus
 from cxrscribe_train.fitting.augmentation import Augmentation
@@ -165,7 +166,8 @@ class ReportDataset(paddle.io.Dataset):
     """Pairs of an encoder input (a film uint8 [H, W] or features float32 [F]) and its report's number.
 
     `epoch` chooses the augmentation: a film's change follows from the seed, the epoch and the film's number
-    alone.
+    alone. `films_of` says of which films of `inputs` a report's features are pooled, given its number and the
+    epoch; without it each report has the film of its number.
     """
 
     def __init__(
@@ -174,6 +176,7 @@ class ReportDataset(paddle.io.Dataset):
         reports: ReportTokens,
         augmentation: Augmentation | None = None,
         seed: int = 0,
+        films_of: Callable[[int, int], NDArray[np.int64]] | None = None,
     ) -> None:
         super().__init__()
         self.inputs = inputs
@@ -181,11 +184,14 @@ class ReportDataset(paddle.io.Dataset):
         self.epoch = 0
         self._augmentation = augmentation
         self._seed = seed
+        self._films_of = films_of
 
     def __len__(self) -> int:
         return len(self.reports.lengths)
 
     def __getitem__(self, index: int) -> tuple[NDArray[Any], int]:
+        if self._films_of is not None:
+            return pooled(self.inputs[self._films_of(index, self.epoch)]), index
         source = np.asarray(self.inputs[index])
         if self._augmentation is not None:
             source = self._augmentation(source, np.random.default_rng((self._seed, self.epoch, index)))

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.errors import CxrscribeError
 from cxrscribe.films.preprocess import Preprocessing
+from cxrscribe.study import pooled
 from cxrscribe_models import FilmEncoder, ReportDecoder
 from cxrscribe_train.context.known import Known
 from cxrscribe_train.fitting.calibration import calibrate
@@ -34,6 +35,7 @@ from cxrscribe_train.fitting.network import ReportNetwork, initialize, initializ
 from cxrscribe_train.fitting.parallel import Alone, Exchange
 from cxrscribe_train.fitting.schedule import WarmUpCosine
 from cxrscribe_train.fitting.step_vector import StepVector
+from cxrscribe_train.fitting.views import StudyViews
 from cxrscribe_train.weights import WeightsSource, build_encoder
 
 
@@ -44,6 +46,9 @@ class TrainingJob:
     `train_inputs` and `val_inputs` are `.npy` files, films uint8 [N, H, W] or features float32 [N, F], in
     the order of `train` and `val`. `known` is what a context is told of them. `fingerprint` holds digests of
     what a resumed training must find unchanged, by name.
+
+    `train_views` and `val_views`: where a report is a study's and not a film's, which rows of the inputs are
+    that study's.
     """
 
     config: TrainingConfig
@@ -56,6 +61,8 @@ class TrainingJob:
     checkpoint: Path
     fingerprint: tuple[tuple[str, str], ...]
     known: Known | None = None
+    train_views: StudyViews | None = None
+    val_views: StudyViews | None = None
 
     @property
     def batch_size(self) -> int:
@@ -88,8 +95,10 @@ class Trainer:
         self.vector = StepVector(network, numbers=2)
         augmentation = job.config.augmentation if job.config.end_to_end else None
         self._films = np.load(job.train_inputs, mmap_mode="r")
-        self._train = ReportDataset(self._films, job.train, augmentation, fit.seed)
-        self._val = ReportDataset(np.load(job.val_inputs, mmap_mode="r"), job.val)
+        films_of = None if job.train_views is None else self._drawn_films
+        self._train = ReportDataset(self._films, job.train, augmentation, fit.seed, films_of)
+        val = np.load(job.val_inputs, mmap_mode="r")
+        self._val = ReportDataset(val if job.val_views is None else job.val_views.pooled(val), job.val)
 
     def restore(self) -> None:
         """Go back to where the checkpoint was taken. Raises InputError when there is none, or another's."""
@@ -210,9 +219,23 @@ class Trainer:
         kept = random.random(len(batch)) >= self._job.config.context.text_dropout
         parts = [known.train[batch] * kept[:, np.newaxis].astype(np.float32)]
         if known.tags is not None:
-            parts.append(known.tags.out_of_fold[batch])
+            parts.append(self._tags(known.tags.out_of_fold, batch))
         share = slice(self.exchange.rank, None, self.exchange.processes)
         return tuple(paddle.to_tensor(part[share]) for part in parts)
+
+    def _tags(self, of_films: NDArray[np.float32], batch: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The logits of a batch's tags, float32 [n, T].
+
+        They are linear in the features: those of pooled features are the mean of the films'.
+        """
+        if self._job.train_views is None:
+            return of_films[batch]
+        return np.stack([pooled(of_films[self._drawn_films(study, self.state.epoch)]) for study in batch])
+
+    def _drawn_films(self, study: int, epoch: int) -> NDArray[np.int64]:
+        """The films that a training study is made of in this epoch."""
+        assert self._job.train_views is not None
+        return self._job.train_views.drawn(study, self._job.config.fit.seed, epoch)
 
     def _weights(self, reports: ReportTokens, rows: NDArray[np.int64], longest: int) -> paddle.Tensor | None:
         """How often each target counts in the present epoch, float32 [n, longest]; None for once each."""

@@ -2,7 +2,7 @@
 
 DIR/ecgen-radiology/<n>.xml    the report, as the collection writes it; <n> is the last number of the study
                                id, or all of the id where several studies end in that number
-DIR/images/<image_id>.png      the film, 512 x 512, 8-bit grey
+DIR/images/<image_id>.png      a film, 512 x 512, 8-bit grey
 DIR/findings.csv               what was drawn: the truth that a labeller is held against
 DIR/phantom.json               which phantoms these are
 DIR/reports.csv, summary.json  made by the code that tables the Indiana collection
@@ -55,17 +55,18 @@ class PhantomCorpus:
     malformed: tuple[str, ...] = ()
 
 
-def sampled_corpus(studies: int, seed: int) -> PhantomCorpus:
-    """Studies 1 .. `studies` of `seed`. Raises InputError where a number is out of range."""
+def sampled_corpus(studies: int, seed: int, views: int = 1) -> PhantomCorpus:
+    """Studies 1 .. `studies` of `seed`, of `views` films each. Raises InputError for numbers out of range."""
     if studies < 1 or seed < 0:
         raise InputError(f"{studies} studies of seed {seed}: give at least one study and a seed of 0 or more")
     return PhantomCorpus(
-        f"seed {seed}", tuple(sampled_recipe(seed, index) for index in range(1, studies + 1))
+        f"seed {seed}{_of_views(views)}",
+        tuple(sampled_recipe(seed, index, views) for index in range(1, studies + 1)),
     )
 
 
-def mesh_corpus(root: Path, seed: int, studies: int | None = None) -> PhantomCorpus:
-    """One film for each real study under `root` that has FINDINGS, or for the first `studies` of them.
+def mesh_corpus(root: Path, seed: int, studies: int | None = None, views: int = 1) -> PhantomCorpus:
+    """`views` films for each real study under `root` that has FINDINGS, or for the first `studies` of them.
 
     Malformed files are skipped and named in the result. Raises InputError where no report has FINDINGS.
     """
@@ -77,13 +78,13 @@ def mesh_corpus(root: Path, seed: int, studies: int | None = None) -> PhantomCor
             f"no report with FINDINGS in {root}{first}; give the folder or archive of the real reports"
         )
     files = _report_files(originals)
-    recipes = (mesh_recipe(seed, study, files[study.study_id]) for study in originals[:studies])
-    identity = f"seed {seed}, headings of reports {_digest(originals)}"
+    recipes = (mesh_recipe(seed, study, files[study.study_id], views) for study in originals[:studies])
+    identity = f"seed {seed}{_of_views(views)}, headings of reports {_digest(originals)}"
     return PhantomCorpus(identity, tuple(recipes), reports.malformed)
 
 
 def write_films(corpus: PhantomCorpus, directory: Path, workers: int) -> Iterator[str]:
-    """Draw the films and write film and XML of each study; yields an image id as each is there.
+    """Draw the films and write films and XML of each study; yields its first image's id once they are there.
 
     Studies that are complete are kept, so an interrupted run goes on where it was. Raises InputError where
     `directory` holds other phantoms, or more of these.
@@ -120,16 +121,17 @@ def write_tables(corpus: PhantomCorpus, directory: Path, split: Split | None) ->
 
 
 def film_file(recipe: Recipe, directory: Path) -> Path:
-    """Where the film of `recipe` lies in a corpus."""
+    """Where the first film of `recipe` lies in a corpus."""
     return directory / IMAGES_FOLDER / f"{recipe.image_id}{IMAGE_ENDING}"
 
 
 @dataclass(frozen=True)
 class _Task:
-    """A film to draw and the two files to write; the XML comes last and marks the study as complete."""
+    """A study to draw and the files to write; the XML comes last and marks the study as complete."""
 
     recipe: Recipe
-    film: Path
+    images: Path
+    """The folder of the films."""
     report: Path
 
     @property
@@ -138,11 +140,17 @@ class _Task:
 
     @property
     def complete(self) -> bool:
-        return self.report.is_file() and self.film.is_file()
+        return self.report.is_file() and all(film.is_file() for film, _ in self.films)
+
+    @property
+    def films(self) -> list[tuple[Path, int]]:
+        """The file of each film, and the seed of its drawing."""
+        drawings = self.recipe.drawings
+        return [(self.images / f"{image_id}{IMAGE_ENDING}", seed) for image_id, seed in drawings]
 
 
 def _task(recipe: Recipe, directory: Path) -> _Task:
-    return _Task(recipe, film_file(recipe, directory), directory / REPORTS_FOLDER / recipe.report_file)
+    return _Task(recipe, directory / IMAGES_FOLDER, directory / REPORTS_FOLDER / recipe.report_file)
 
 
 def _make(task: _Task) -> str:
@@ -150,12 +158,18 @@ def _make(task: _Task) -> str:
 
     from cxrscribe_train.phantom.drawing.film import draw_film
 
-    buffer = io.BytesIO()
-    film = draw_film(task.recipe.findings, task.recipe.drawing_seed)
-    Image.fromarray(film).save(buffer, "PNG", compress_level=_PNG_COMPRESSION)
-    write_atomically(task.film, buffer.getvalue())
+    for path, seed in task.films:
+        buffer = io.BytesIO()
+        film = draw_film(task.recipe.findings, seed)
+        Image.fromarray(film).save(buffer, "PNG", compress_level=_PNG_COMPRESSION)
+        write_atomically(path, buffer.getvalue())
     write_atomically(task.report, write_study(task.recipe.study))
     return task.image_id
+
+
+def _of_views(views: int) -> str:
+    """What an identity says of them; nothing of one, as it was before there could be more."""
+    return "" if views == 1 else f", {views} views"
 
 
 def _claim(corpus: PhantomCorpus, directory: Path) -> None:
@@ -197,9 +211,10 @@ def _findings_table(recipes: Iterable[Recipe]) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(FINDINGS_COLUMNS)
     for recipe in recipes:
-        for finding in recipe.findings:
-            place = (finding.side, finding.zone, finding.severity)
-            writer.writerow((recipe.study.study_id, recipe.image_id, finding.kind, *place))
+        for image_id in recipe.study.image_ids:
+            for finding in recipe.findings:
+                place = (finding.side, finding.zone, finding.severity)
+                writer.writerow((recipe.study.study_id, image_id, finding.kind, *place))
     return buffer.getvalue()
 
 

@@ -33,13 +33,14 @@ class Coverage:
     @classmethod
     def of(cls, recipes: Sequence[Recipe]) -> Coverage:
         """Count what `recipes` draw."""
-        kinds = Counter(kind for recipe in recipes for kind in {finding.kind for finding in recipe.findings})
+        of_films = [recipe.findings for recipe in recipes for _ in recipe.study.image_ids]
+        kinds = Counter(kind for findings in of_films for kind in {finding.kind for finding in findings})
         headings = Counter(heading for recipe in recipes for heading in recipe.study.mesh)
         undrawn = Counter(heading for recipe in recipes for heading in recipe.undrawn)
         ranked = sorted(undrawn.items(), key=lambda item: (-item[1], item[0]))
         return cls(
-            films=len(recipes),
-            films_without_finding=sum(not recipe.findings for recipe in recipes),
+            films=len(of_films),
+            films_without_finding=sum(not findings for findings in of_films),
             findings={kind: kinds[kind] for kind in FindingKind},
             headings=headings.total(),
             headings_drawn=headings.total() - undrawn.total(),

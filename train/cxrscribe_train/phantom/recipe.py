@@ -20,7 +20,8 @@ from cxrscribe_train.phantom.wording.report import (
     write_impression,
 )
 
-_PHANTOM_IMAGE: Final = re.compile(r"PH\d+N\d+_PA|.+_PHANTOM")
+_PHANTOM_IMAGE: Final = re.compile(r"PH\d+N\d+_PA\d*|.+_PHANTOM\d*")
+MOST_VIEWS: Final = 9
 
 
 def is_phantom(image_id: str) -> bool:
@@ -30,10 +31,11 @@ def is_phantom(image_id: str) -> bool:
 
 @dataclass(frozen=True)
 class Recipe:
-    """One study and its one film.
+    """One study and its films, of which each shows all findings.
 
-    `drawing_seed` decides pose, exposure and noise of the film. `report_file` is the name of the XML file.
-    `undrawn` holds the headings of a real study that have no drawing.
+    `drawing_seed` decides pose, exposure and noise of the first film, and with a film's number those of the
+    others. `report_file` is the name of the XML file. `undrawn` holds the headings of a real study that have
+    no drawing.
     """
 
     study: Study
@@ -43,17 +45,27 @@ class Recipe:
     undrawn: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if len(self.study.image_ids) != 1:
-            raise InputError(f"study {self.study.study_id!r} of a phantom must have one image")
+        if not self.study.image_ids:
+            raise InputError(f"study {self.study.study_id!r} of a phantom must have an image")
 
     @property
     def image_id(self) -> str:
-        """The film's id."""
+        """The first film's id."""
         return self.study.image_ids[0]
 
+    @property
+    def drawings(self) -> tuple[tuple[str, int], ...]:
+        """The id of each film, and the seed of its drawing."""
+        first, *others = self.study.image_ids
+        seeds = (named_seed("view", self.drawing_seed, view) for view in range(2, len(others) + 2))
+        return ((first, self.drawing_seed), *zip(others, seeds, strict=True))
 
-def sampled_recipe(seed: int, index: int) -> Recipe:
-    """Study `index` (from 1) of the phantoms of `seed`; it doesn't depend on how many there are."""
+
+def sampled_recipe(seed: int, index: int, views: int = 1) -> Recipe:
+    """Study `index` (from 1) of the phantoms of `seed`; it doesn't depend on how many there are.
+
+    `views`: its films. The first one doesn't depend on how many follow.
+    """
     findings = sample_findings(IntegerStream.named("phantom", seed, index, "findings"))
     words = IntegerStream.named("phantom", seed, index, "words")
     told = IntegerStream.named("phantom", seed, index, "indication")
@@ -63,7 +75,7 @@ def sampled_recipe(seed: int, index: int) -> Recipe:
     words.next()  # the choice of an indication, before these had a stream of their own
     study = Study(
         study_id=study_id,
-        image_ids=(f"{study_id}_PA",),
+        image_ids=_image_ids(f"{study_id}_PA", views),
         findings=text,
         impression=impression,
         indication=write_indication(findings, style, told),
@@ -73,8 +85,8 @@ def sampled_recipe(seed: int, index: int) -> Recipe:
     return Recipe(study, findings, named_seed("phantom", seed, index, "drawing"), f"{index}.xml")
 
 
-def mesh_recipe(seed: int, original: Study, report_file: str) -> Recipe:
-    """A film drawn after the headings of a real study, under its id and with its text.
+def mesh_recipe(seed: int, original: Study, report_file: str, views: int = 1) -> Recipe:
+    """Films drawn after the headings of a real study, under its id and with its text.
 
     The image id says `PHANTOM`, so that no one takes the film for a real one. No two studies of a corpus may
     have the same `report_file`.
@@ -83,7 +95,7 @@ def mesh_recipe(seed: int, original: Study, report_file: str) -> Recipe:
     drawing = findings_from_mesh(original.mesh, IntegerStream.named("mesh", seed, name, "findings"))
     study = Study(
         study_id=name,
-        image_ids=(f"{name}_PHANTOM",),
+        image_ids=_image_ids(f"{name}_PHANTOM", views),
         findings=original.findings,
         impression=original.impression,
         indication=original.indication,
@@ -92,3 +104,9 @@ def mesh_recipe(seed: int, original: Study, report_file: str) -> Recipe:
     )
     drawing_seed = named_seed("mesh", seed, name, "drawing")
     return Recipe(study, drawing.findings, drawing_seed, report_file, drawing.undrawn)
+
+
+def _image_ids(first: str, views: int) -> tuple[str, ...]:
+    if not 1 <= views <= MOST_VIEWS:
+        raise InputError(f"a phantom study of {views} films: give 1 to {MOST_VIEWS} views")
+    return (first, *(f"{first}{view}" for view in range(2, views + 1)))

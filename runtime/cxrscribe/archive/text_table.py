@@ -1,4 +1,4 @@
-"""A table of what is known of patients, by film: a CSV file of any length, of which memory holds places only.
+"""A table that has a text for each film, say: a CSV file of any length, of which memory holds places only.
 
 The texts stay where they are. A row is read when its film comes, and compared with what was there when the
 table was opened: nobody gets the text of another table, and no copy of one is left anywhere.
@@ -27,7 +27,6 @@ from cxrscribe.errors import InputError
 from cxrscribe.forks import ForkSafeLock
 from cxrscribe.regular_file import open_regular
 
-COLUMNS: Final = ("film", "indication")
 ABSENT: Final = -1
 
 _MOST_ROWS: Final = 1 << 31
@@ -39,30 +38,40 @@ _parsing: Final = ForkSafeLock()
 """How long a cell may be is said for all threads at once."""
 
 
-def _as_it_is(film: str) -> str:
-    return film
+def _as_it_is(name: str) -> str:
+    return name
 
 
-class IndicationTable:
-    """Films and their indications: a CSV file in UTF-8 with these two columns; others are left alone.
+class TextTable:
+    """A CSV file in UTF-8 with a column of names and one of texts, say of films; others are left alone.
 
     It takes 28 bytes of memory a row. Safe to be used by several threads. Raises InputError when the file is
     no such table, names a film twice, can't be read, or has changed since it was opened; no error says what
     a text holds. Raises MissingExtraError where it is in a bucket, and the extra `store` isn't installed.
     """
 
-    def __init__(self, source: str | os.PathLike[str], name: Callable[[str], str] = _as_it_is) -> None:
-        """`source`: a path, or the URL of an object. `name`: what a cell of the column film calls a film."""
+    def __init__(
+        self,
+        source: str | os.PathLike[str],
+        names: Sequence[str],
+        texts: str,
+        key: Callable[[str], str] = _as_it_is,
+    ) -> None:
+        """`source`: a path, or the URL of an object. `texts`: the column of the texts.
+
+        `names`: the column of the names, or several, of which the first one counts that is there. `key`: what
+        a cell of it calls a film, or a study.
+        """
         self.source = str(source)
-        self._name = name
+        self._key = key
         with _opened(self.source) as file:
             reading = _Reading(file, self.source)
-            with _naming(self.source), _parsing:
-                self._columns = reading.columns(COLUMNS)
-                keys, self._offsets, self._sizes, self._checks = _indexed(reading, self._columns, name)
+            with _reachable(self.source), _understood(self.source, f"{names[0]} and {texts}"), _parsing:
+                self.column, self._columns = reading.columns(names, texts)
+                keys, self._offsets, self._sizes, self._checks = _indexed(reading, self._columns, key)
             self._content = _Content(file, self.source)
         self.sha256 = reading.sha256
-        self._order = _ordered(keys, self.source)
+        self._order = _ordered(keys, self.source, self.column)
         self._keys = keys[self._order]
 
     def __len__(self) -> int:
@@ -74,9 +83,9 @@ class IndicationTable:
         """How many rows have a text."""
         return int(np.count_nonzero(self._sizes))
 
-    def places(self, films: Sequence[str]) -> NDArray[np.int64]:
-        """The row of each of these films, from 0; `ABSENT` where there is none."""
-        wanted = np.frombuffer(b"".join(map(_digest, films)), np.uint64)
+    def places(self, names: Sequence[str]) -> NDArray[np.int64]:
+        """The row of each of these names, from 0; `ABSENT` where there is none."""
+        wanted = np.frombuffer(b"".join(map(_digest, names)), np.uint64)
         if not len(self._keys):
             return np.full(len(wanted), ABSENT, np.int64)
         found = np.minimum(np.searchsorted(self._keys, wanted), len(self._keys) - 1)
@@ -89,9 +98,9 @@ class IndicationTable:
         """Which of these rows have one."""
         return self._sizes[rows] > 0
 
-    def text(self, film: str, row: int | None = None) -> str | None:
-        """The film's text; None where it has no row, or a blank one. `row`: what `places` gives of it."""
-        place = int(self.places([film])[0]) if row is None else row
+    def text(self, name: str, row: int | None = None) -> str | None:
+        """The text of a name; None where it has no row, or a blank one. `row`: what `places` gives of it."""
+        place = int(self.places([name])[0]) if row is None else row
         if place == ABSENT or not self._sizes[place]:
             return None
         content = self._content.read(int(self._offsets[place]), int(self._sizes[place]))
@@ -99,20 +108,20 @@ class IndicationTable:
             raise InputError(f"{self.source} has changed since it was opened; give the same command again")
         with _parsing, csv_rows(content.decode("utf-8")) as rows:
             cells = next(rows)
-        film_column, text_column = self._columns
-        return cells[text_column] if self._name(cells[film_column]) == film else None
+        name_column, text_column = self._columns
+        return cells[text_column] if self._key(cells[name_column]) == name else None
 
 
 _Index = tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint32], NDArray[np.uint64]]
 
 
-def _indexed(reading: _Reading, columns: tuple[int, int], name: Callable[[str], str]) -> _Index:
-    """Of each row: the digest of its film, where it is, its size (0 where it is blank), and its digest."""
+def _indexed(reading: _Reading, columns: tuple[int, int], key: Callable[[str], str]) -> _Index:
+    """Of each row: the digest of its name, where it is, its size (0 where it is blank), and its digest."""
     keys, offsets, sizes, checks = bytearray(), array("Q"), array("I"), array("Q")
-    film, indication = columns
+    name_column, text_column = columns
     for row, offset, content in reading.rows():
-        text = row[indication]
-        keys += _digest(name(row[film]))
+        text = row[text_column]
+        keys += _digest(key(row[name_column]))
         offsets.append(offset)
         sizes.append(len(content) if text and not text.isspace() else 0)
         checks.append(int.from_bytes(_digested(content)))
@@ -124,14 +133,14 @@ def _indexed(reading: _Reading, columns: tuple[int, int], name: Callable[[str], 
     )
 
 
-def _ordered(keys: NDArray[np.uint64], source: str) -> NDArray[np.uint32]:
+def _ordered(keys: NDArray[np.uint64], source: str, column: str) -> NDArray[np.uint32]:
     """The rows by their keys. Raises InputError where two have the same."""
     order = np.argsort(keys, kind="stable").astype(np.uint32)
     ordered = keys[order]
     twice = order[1:][ordered[1:] == ordered[:-1]]
     if len(twice):
         raise InputError(
-            f"{source}, row {int(twice.min()) + 2} names a film that a row before names; keep one"
+            f"{source}, row {int(twice.min()) + 2} names a {column} that a row before names; keep one"
         )
     return order
 
@@ -155,18 +164,18 @@ class _Reading:
         """Of what has been read; once all rows are, of the table."""
         return self._sha256.hexdigest()
 
-    def columns(self, names: Sequence[str]) -> tuple[int, int]:
-        """The places of these two columns."""
+    def columns(self, names: Sequence[str], texts: str) -> tuple[str, tuple[int, int]]:
+        """The first of the columns `names` that is there, its place, and that of `texts`."""
         with csv_records(self._lines()) as rows:
             header = next(rows, [])
-        lacking = [name for name in names if header.count(name) != 1]
+        chosen = next((name for name in names if header.count(name) == 1), names[0])
+        lacking = [name for name in (chosen, texts) if header.count(name) != 1]
         if lacking:
             raise InputError(
                 f"{self._source} has no column {lacking[0]!r}, or several; its first line names columns"
             )
         self._width = len(header)
-        first, second = map(header.index, names)
-        return first, second
+        return chosen, (header.index(chosen), header.index(texts))
 
     def rows(self) -> Iterator[tuple[list[str], int, bytes]]:
         """The cells of each row below the header, where its bytes begin, and these."""
@@ -208,7 +217,7 @@ class _Content:
 
     def read(self, offset: int, size: int) -> bytes:
         """So many bytes from there, or as many as there are."""
-        with _naming(self._source), self._turn:
+        with _reachable(self._source), self._turn:
             os.lseek(self._number, offset, os.SEEK_SET)
             parts = []
             while size and (part := os.read(self._number, size)):
@@ -226,7 +235,7 @@ def _opened(source: str) -> Iterator[IO[bytes]]:
             copy.seek(0)
             yield copy
         return
-    with _naming(source):
+    with _reachable(source):
         file = BufferedReader(open_regular(Path(source)))
     with file:
         yield file
@@ -251,19 +260,26 @@ def _fetch(url: str, copy: IO[bytes]) -> None:
 
 
 @contextmanager
-def _naming(source: str) -> Iterator[None]:
-    """Let whatever goes wrong with a table be an InputError that names it and nothing in it."""
+def _reachable(source: str) -> Iterator[None]:
+    """Let what goes wrong with a file be an InputError that names it."""
     try:
         yield
     except OSError as error:
         raise InputError(f"{source} can't be read ({error.strerror}); check the path") from None
+
+
+@contextmanager
+def _understood(source: str, columns: str) -> Iterator[None]:
+    """Let what is no CSV file be an InputError that names it, and nothing in it, and says what to write."""
+    try:
+        yield
     except (UnicodeDecodeError, csv.Error) as error:
         kind = "UTF-8" if isinstance(error, UnicodeDecodeError) else "CSV"
-        raise InputError(f"{source} is not {kind}; write the columns {' and '.join(COLUMNS)}") from None
+        raise InputError(f"{source} is not {kind}; write the columns {columns}") from None
 
 
-def _digest(film: str) -> bytes:
-    return _digested(film.encode("utf-8", "surrogatepass"))
+def _digest(name: str) -> bytes:
+    return _digested(name.encode("utf-8", "surrogatepass"))
 
 
 def _digested(content: bytes) -> bytes:

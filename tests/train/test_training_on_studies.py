@@ -1,0 +1,142 @@
+"""Training on several views of a study: resumed to the bit, and in any number of processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cxrscribe.errors import InputError
+from cxrscribe.films.preprocess import Preprocessing
+from cxrscribe_train.corpus.table import read_reports, write_reports
+from cxrscribe_train.features import Extraction, extract_features, films_of
+from cxrscribe_train.fitting.config import TrainingConfig
+from cxrscribe_train.run import Run, read_config
+from cxrscribe_train.training import train
+from cxrscribe_train.weights import WeightsSource
+from support.square_corpus import tiny_config, write_squares
+
+TOLD = ("Cough on the left.", "Fever, chest pain", "", "Large mass suspected.")
+
+
+def by_study(*changes: tuple[str, str, object]) -> TrainingConfig:
+    return tiny_config(("fit", "views", "all"), ("fit", "epochs", 3), *changes, end_to_end=False)
+
+
+def encoded(corpus: Path, path: Path) -> Path:
+    weights = WeightsSource.parse("random:0")
+    extraction = Extraction("mobilenet_v1", {"scale": 0.125}, weights, Preprocessing(32, 32))
+    extract_features(films_of(read_reports(corpus)), extraction, path)
+    return path
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    return write_squares(tmp_path / "corpus", train=48, val=8, test=8, indications=TOLD, views=(2, 1, 3))
+
+
+@pytest.fixture
+def features(corpus: Path, tmp_path: Path) -> Path:
+    return encoded(corpus, tmp_path / "f.h5")
+
+
+def files(run: Path) -> dict[str, bytes]:
+    (state,) = (run / "checkpoint").glob("state-*.safetensors")
+    return {"decoder": (run / "decoder.safetensors").read_bytes(), "state": state.read_bytes()}
+
+
+@pytest.mark.parametrize("steps", [12, 17], ids=["at an epoch's end", "inside an epoch"])
+@pytest.mark.parametrize("context", ["none", "patient+tags"])
+def test_a_resumed_training_equals_a_straight_one_to_the_bit(
+    corpus: Path, features: Path, tmp_path: Path, steps: int, context: str
+) -> None:
+    config = by_study(("context", "context", context), ("network", "dropout", 0.3))
+    assert train(corpus, tmp_path / "straight", config, features).finished
+    asked = iter(range(1, 1000))
+    stopped = train(corpus, tmp_path / "resumed", config, features, stop=lambda: next(asked) >= steps)
+    assert not stopped.finished
+    assert read_config(tmp_path / "resumed") == config
+    assert train(corpus, tmp_path / "resumed", config, features, resume=True).finished
+    assert files(tmp_path / "straight") == files(tmp_path / "resumed")
+
+
+def test_an_example_is_a_study_and_other_films_are_drawn_in_each_epoch(
+    corpus: Path, features: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cxrscribe_train.fitting import fit
+
+    seen: dict[int, list[bytes]] = {}
+    dataset = fit.ReportDataset
+
+    class Watched(dataset):  # type: ignore[misc, valid-type]
+        def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
+            source, number = super().__getitem__(index)
+            if self._films_of is not None:
+                seen.setdefault(index, []).append(source.tobytes())
+            return source, number
+
+    monkeypatch.setattr(fit, "ReportDataset", Watched)
+    train(corpus, tmp_path / "run", by_study(), features)
+    assert set(seen) == set(range(48))
+    assert all(len(rows) == 3 for rows in seen.values())
+    several = [len(set(rows)) > 1 for study, rows in seen.items() if study % 3 != 1]
+    assert sum(several) > len(several) / 2
+    assert all(len(set(rows)) == 1 for study, rows in seen.items() if study % 3 == 1)  # of one film
+
+
+def test_a_corpus_of_single_films_trains_as_one_film_an_example_does(tmp_path: Path) -> None:
+    corpus = write_squares(tmp_path / "corpus", train=24)
+    features = encoded(corpus, tmp_path / "f.h5")
+    one = tiny_config(("fit", "epochs", 2), end_to_end=False)
+    train(corpus, tmp_path / "one", one, features)
+    train(
+        corpus,
+        tmp_path / "all",
+        tiny_config(("fit", "epochs", 2), ("fit", "views", "all"), end_to_end=False),
+        features,
+    )
+    assert files(tmp_path / "one")["decoder"] == files(tmp_path / "all")["decoder"]
+
+
+def test_two_processes_draw_the_films_that_one_does(corpus: Path, features: Path, tmp_path: Path) -> None:
+    """Without dropout of units two processes do what one does, up to the order of sums."""
+    calm = ("network", "dropout", 0.0), ("context", "context", "patient+tags")
+    losses = [
+        train(corpus, tmp_path / f"{n}", by_study(*calm, ("fit", "processes", n)), features).best
+        for n in (1, 2)
+    ]
+    assert losses[0] is not None
+    assert losses[1] is not None
+    assert losses[0].train_loss == pytest.approx(losses[1].train_loss, rel=1e-4)
+    assert losses[0].val_loss == pytest.approx(losses[1].val_loss, rel=1e-4)
+
+
+def test_films_of_other_studies_are_not_what_a_run_was_begun_with(
+    corpus: Path, features: Path, tmp_path: Path
+) -> None:
+    asked = iter(range(1, 1000))
+    train(corpus, tmp_path / "run", by_study(), features, stop=lambda: next(asked) >= 3)
+    rows = list(read_reports(corpus).rows)
+    moved = next(place for place, row in enumerate(rows) if row.image_id == "SQ0_2")
+    rows[moved] = type(rows[0])(**{**vars(rows[moved]), "study_id": "SQ0b"})
+    write_reports(corpus, rows)
+    with pytest.raises(InputError, match=r"another (corpus|studies)"):
+        train(corpus, tmp_path / "run", by_study(), features, resume=True)
+
+
+def test_end_to_end_has_no_features_to_pool() -> None:
+    with pytest.raises(
+        InputError, match=r"fit.views is 'all'; the films of a study are pooled by their features"
+    ):
+        tiny_config(("fit", "views", "all"))
+    with pytest.raises(InputError, match=r"fit.views is 'some'; give one or all"):
+        tiny_config(("fit", "views", "some"))
+
+
+def test_a_run_of_one_view_says_nothing_of_views(corpus: Path, features: Path, tmp_path: Path) -> None:
+    train(corpus, tmp_path / "one", tiny_config(("fit", "epochs", 1), end_to_end=False), features)
+    assert "views" not in (tmp_path / "one" / "config.toml").read_text(encoding="utf-8")
+    train(corpus, tmp_path / "all", by_study(), features)
+    assert Run.open(tmp_path / "all").config.fit.views == "all"
+    assert Run.open(tmp_path / "all").corpus.train == 48 * 2
