@@ -12,6 +12,7 @@ import click
 
 from cxrscribe.cli.terminal import note
 from cxrscribe.engine import Engine
+from cxrscribe.errors import SettingsError
 
 if TYPE_CHECKING:
     from cxrscribe.reporter import Reporter
@@ -31,11 +32,28 @@ class BeamChoice:
     length_penalty: float | None = None
     no_repeat_ngram: int | None = None
     banned_words: tuple[str, ...] | None = None
+    decoding: str | None = None
+    temperature: float | None = None
+    top_k: int | None = None
+    samples: int | None = None
+    seed: int | None = None
 
     def over(self, defaults: BeamSettings) -> BeamSettings:
-        """`defaults` with what was chosen in place of theirs. Raises SettingsError."""
+        """`defaults` with what was chosen in place of theirs. Raises SettingsError.
+
+        Where another decoding was chosen, what only the defaults' own has a use for isn't taken over.
+        """
         chosen = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(defaults, **{name: value for name, value in chosen.items() if value is not None})
+        given = {name: value for name, value in chosen.items() if value is not None}
+        if self.decoding not in (None, defaults.decoding):
+            given = defaults.of_any_decoding() | given
+        settings = replace(defaults, **given)
+        if settings.draws and self.beam_width is not None:
+            raise SettingsError(
+                f"beam_width is {self.beam_width}, but decoding is {settings.decoding!r}, which has no beam; "
+                "leave one of them out"
+            )
+        return settings
 
 
 def load(engine: Engine) -> Reporter:
@@ -148,30 +166,25 @@ def engine_options(command: Command) -> Command:
     )
 
 
-def beam_options(command: Command) -> Command:
-    """Add the beam settings, one option each; the command gets `beam: BeamChoice`."""
+def beam_options(command: Command, *, seed_option: str = "--seed") -> Command:
+    """Add the beam settings, one option each; the command gets `beam: BeamChoice`.
+
+    `seed_option`: what that of the samples is called, for commands that have a `--seed` of their own.
+    """
 
     @functools.wraps(command)
-    def packed(
-        *,
-        beam_width: int | None,
-        n_best: int | None,
-        max_length: int | None,
-        min_length: int | None,
-        length_penalty: float | None,
-        no_repeat_ngram: int | None,
-        banned_words: tuple[str, ...],
-        **others: Any,
-    ) -> Any:
-        beam = BeamChoice(
-            beam_width, n_best, max_length, min_length, length_penalty, no_repeat_ngram, banned_words or None
-        )
-        return command(beam=beam, **others)
+    def packed(*, banned_words: tuple[str, ...], sample_seed: int | None, **given: Any) -> Any:
+        others = [field.name for field in fields(BeamChoice) if field.name not in ("banned_words", "seed")]
+        chosen = {name: given.pop(name) for name in others}
+        beam = BeamChoice(banned_words=banned_words or None, seed=sample_seed, **chosen)
+        return command(beam=beam, **given)
 
     return _with(
         packed,
         click.option("--beam-width", type=int, metavar="K", help="Hypotheses kept at each step."),
-        click.option("--n-best", type=int, metavar="M", help="Results a film, at most the beam width."),
+        click.option(
+            "--n-best", type=int, metavar="M", help="Results a film, at most the beam width, or the samples."
+        ),
         click.option("--max-length", type=int, metavar="N", help="Most words, the end token included."),
         click.option("--min-length", type=int, metavar="N", help="Fewest words."),
         click.option(
@@ -187,6 +200,17 @@ def beam_options(command: Command) -> Command:
             multiple=True,
             help="Word never to produce; may be repeated.",
         ),
+        click.option(
+            "--decoding", metavar="WAY", help="beam: search for the most probable report; sample: draw one."
+        ),
+        click.option(
+            "--temperature", type=float, metavar="T", help="Of samples: below 1 keeps to what is probable."
+        ),
+        click.option(
+            "--top-k", type=int, metavar="K", help="Of samples: draw from the K most probable words; 0 from all."
+        ),
+        click.option("--samples", type=int, metavar="S", help="Reports drawn a film; the best are given."),
+        click.option(seed_option, "sample_seed", type=int, metavar="N", help="Of the samples."),
     )
 
 

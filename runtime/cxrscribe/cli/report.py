@@ -67,8 +67,8 @@ def report(
 
     Reports are printed on stdout, or written with --out, each with the disclaimer; errors go to stderr. A
     JSON object has the report's fields (null where there is none) and film, error, disclaimer, and, of a
-    model that reads them, whether an indication was given. A CSV file
-    has the columns film, error, text, log_prob, score, finished, alternatives (a JSON array of texts) and
+    model that reads them, whether an indication was given, and the settings of reports that were drawn. A
+    CSV file has the columns film, error, text, log_prob, score, finished, alternatives (a JSON array of texts) and
     disclaimer.
 
     Exit code: 0 all films done; 1 some failed; 2 none could be done. With --resume, what --out holds counts.
@@ -137,7 +137,7 @@ def report_rows(
     stream = reporter.report_stream(remembered(), settings, indications=indications, batch_size=batch_size)
     for outcome in stream:
         film, is_told = pending.popleft()
-        yield ReportRow(film, outcome, reporter.disclaimer, is_told)
+        yield ReportRow(film, outcome, reporter.disclaimer, is_told, settings if settings.draws else None)
 
 
 def _bytes_of(name: str) -> bytes:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cxrscribe.csv_cells import Cell
 from cxrscribe.printable import printable
 from cxrscribe.report import Report
+
+if TYPE_CHECKING:
+    from cxrscribe.settings import BeamSettings
 
 CSV_COLUMNS: Final = ("film", "error", "text", "log_prob", "score", "finished", "alternatives", "disclaimer")
 
@@ -25,6 +28,8 @@ class ReportRow:
     """What the bundle says of all its reports."""
     indication: bool | None = None
     """Whether the model was told anything of the patient; None for one that sees the film alone."""
+    settings: BeamSettings | None = None
+    """How the report was drawn; None where it was searched for."""
 
     @property
     def error(self) -> str | None:
@@ -34,7 +39,8 @@ class ReportRow:
     def to_json(self) -> dict[str, object]:
         """Report's fields, all null where there is none, plus `film`, `error` and `disclaimer`.
 
-        Of a model that reads indications, `indication` says whether one was given, never which.
+        Of a model that reads indications, `indication` says whether one was given, never which. Of a report
+        that was drawn, `settings` says how: it is one of many.
         """
         fields: dict[str, object]
         if isinstance(self.outcome, Report):
@@ -42,7 +48,15 @@ class ReportRow:
         else:
             fields = dict.fromkeys(Report.__dataclass_fields__)
         told = {} if self.indication is None else {"indication": self.indication}
-        return {"film": self.film, "error": self.error, **fields, **told, "disclaimer": self.disclaimer}
+        drawn = {} if self.settings is None else {"settings": self.settings.to_json()}
+        return {
+            "film": self.film,
+            "error": self.error,
+            **fields,
+            **told,
+            **drawn,
+            "disclaimer": self.disclaimer,
+        }
 
     def to_json_line(self) -> str:
         """`to_json` on one line, pure ASCII, without the line's end."""

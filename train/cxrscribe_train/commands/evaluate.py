@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,7 +69,7 @@ if TYPE_CHECKING:
     type=click.Path(file_okay=False, path_type=Path),
     help="Write evaluation.json, reports.csv, examples.html and two CSV files for public scorers there.",
 )
-@beam_options
+@partial(beam_options, seed_option="--sample-seed")
 @click.pass_context
 def evaluate(
     context: click.Context,
