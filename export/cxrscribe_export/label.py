@@ -57,9 +57,9 @@ class Label:
         """Raise InputError for what no manifest may hold: before an export has taken an hour."""
         if self.settings.draws:
             raise InputError(
-                f"decoding is {self.settings.decoding!r}, but a bundle's defaults are those of beam search, by "
-                "which its parity is proven; export with decoding 'beam', and ask for samples where reports "
-                "are written"
+                f"decoding is {self.settings.decoding!r}, but a bundle's defaults are those of beam search, "
+                "by which its parity is proven; export with decoding 'beam', and ask for samples where "
+                "reports are written"
             )
         for name, text in (("licence", self.licence), ("disclaimer", self.disclaimer)):
             found = unprintable(text, "\n")

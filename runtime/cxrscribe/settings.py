@@ -115,7 +115,9 @@ class BeamSettings:
     def of_any_decoding(self) -> dict[str, Any]:
         """The fields that hold for any decoding, by name; the others are those of new settings."""
         own = {"decoding", "beam_width", "n_best", *_FOR_SAMPLES}
-        return {each.name: each.default if each.name in own else getattr(self, each.name) for each in fields(self)}
+        return {
+            each.name: each.default if each.name in own else getattr(self, each.name) for each in fields(self)
+        }
 
     def _refuse_what_is_for_samples(self) -> None:
         for name, unused in _FOR_SAMPLES.items():

@@ -207,7 +207,10 @@ def beam_options(command: Command, *, seed_option: str = "--seed") -> Command:
             "--temperature", type=float, metavar="T", help="Of samples: below 1 keeps to what is probable."
         ),
         click.option(
-            "--top-k", type=int, metavar="K", help="Of samples: draw from the K most probable words; 0 from all."
+            "--top-k",
+            type=int,
+            metavar="K",
+            help="Of samples: draw from the K most probable words; 0 from all.",
         ),
         click.option("--samples", type=int, metavar="S", help="Reports drawn a film; the best are given."),
         click.option(seed_option, "sample_seed", type=int, metavar="N", help="Of the samples."),

@@ -68,8 +68,8 @@ def report(
     Reports are printed on stdout, or written with --out, each with the disclaimer; errors go to stderr. A
     JSON object has the report's fields (null where there is none) and film, error, disclaimer, and, of a
     model that reads them, whether an indication was given, and the settings of reports that were drawn. A
-    CSV file has the columns film, error, text, log_prob, score, finished, alternatives (a JSON array of texts) and
-    disclaimer.
+    CSV file has the columns film, error, text, log_prob, score, finished, alternatives (a JSON array of
+    texts) and disclaimer.
 
     Exit code: 0 all films done; 1 some failed; 2 none could be done. With --resume, what --out holds counts.
     """

@@ -93,7 +93,9 @@ def draw_words(
 def _places(
     values: NDArray[np.float32], temperature: NDArray[np.float64], fraction: NDArray[np.float64]
 ) -> NDArray[np.intp]:
-    """Column of each row [R, n] in whose part of the cumulated weights the fraction lies; 0 if all are -inf."""
+    """Column of each row [R, n] in whose part of the cumulated weights the fraction lies; 0 if all are
+    -inf.
+    """
     most = values.max(axis=1, keepdims=True)
     most[most == -np.inf] = 0.0  # the weights are all 0 then
     weights = np.subtract(values, most, dtype=np.float64)

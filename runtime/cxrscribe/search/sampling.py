@@ -64,7 +64,7 @@ class SampleSearch:
     """
 
     def __init__(self, model: StepModel, vocabulary: Vocabulary, padded_rows: int = 0) -> None:
-        """`padded_rows`: give every call of the network exactly so many rows, used or not; 0 for as they come."""
+        """`padded_rows`: give every call of the network exactly so many rows, used or not; 0: as they are."""
         self._model = model
         self._padded_rows = padded_rows
         self._constraints = Constraints(vocabulary)
