@@ -26,7 +26,10 @@ MAX_SEED: Final = (1 << 63) - 1
 
 BEAM: Final = "beam"
 SAMPLE: Final = "sample"
-DECODINGS: Final = (BEAM, SAMPLE)
+CONSENSUS: Final = "consensus"
+DECODINGS: Final = (BEAM, SAMPLE, CONSENSUS)
+LEAST_CONSENSUS: Final = 3
+"""Of two samples, each agrees as well with the other."""
 
 
 @dataclass(frozen=True)
@@ -53,15 +56,17 @@ class BeamSettings:
     banned_words: tuple[str, ...] = ()
     """Words that no report may contain; each has to be in the model's vocabulary."""
     decoding: str = BEAM
-    """`beam` searches for the most probable reports; `sample` draws reports by their probability. The next
-    four are for samples only."""
+    """`beam` searches for the most probable reports; `sample` draws reports by their probability, and gives
+    the most probable of them; `consensus` draws them too, and gives those that agree best with the others.
+    The next four are for samples only."""
     temperature: float = 1.0
     """T: words are drawn by their probability to the power of 1 / T. 1 is the model's own distribution; near
     0, the most probable word is all but certain."""
     top_k: int = 0
     """Only the so many most probable words that are allowed can be drawn; 0 for all of them."""
     samples: int = 1
-    """Reports drawn of an image, of which the `n_best` best by score are given."""
+    """Reports drawn of an image, of which the `n_best` best by score are given. A consensus needs 3 or more;
+    16 serve well."""
     seed: int = 0
     """Of the random numbers, which depend on it and on the image alone."""
 
@@ -83,8 +88,10 @@ class BeamSettings:
         _within("seed", self.seed, 0, MAX_SEED)
         if not isinstance(self.decoding, str) or self.decoding not in DECODINGS:
             raise SettingsError(
-                f"decoding is {shown(self.decoding)}; it has to be {' or '.join(map(repr, DECODINGS))}"
+                f"decoding is {shown(self.decoding)}; it has to be one of {', '.join(map(repr, DECODINGS))}"
             )
+        if self.decoding == CONSENSUS:
+            self._refuse_what_is_no_consensus()
         if not self.draws:
             self._refuse_what_is_for_samples()
         elif self.n_best > self.samples:
@@ -114,7 +121,7 @@ class BeamSettings:
 
     def of_any_decoding(self) -> dict[str, Any]:
         """The fields that hold for any decoding, by name; the others are those of new settings."""
-        own = {"decoding", "beam_width", "n_best", *_FOR_SAMPLES}
+        own = {"decoding", "beam_width", "n_best", "length_penalty", *_FOR_SAMPLES}
         return {
             each.name: each.default if each.name in own else getattr(self, each.name) for each in fields(self)
         }
@@ -126,6 +133,17 @@ class BeamSettings:
                     f"{name} is {shown(getattr(self, name))}, but decoding is {self.decoding!r}, which draws "
                     f"nothing; give decoding {SAMPLE!r} too, or leave {name} at {unused}"
                 )
+
+    def _refuse_what_is_no_consensus(self) -> None:
+        if self.samples < LEAST_CONSENSUS:
+            raise SettingsError(
+                f"samples is {self.samples}, but a consensus needs {LEAST_CONSENSUS} or more; 16 serve well"
+            )
+        if self.length_penalty:
+            raise SettingsError(
+                f"length_penalty is {self.length_penalty}, but decoding is {self.decoding!r}, which ranks by "
+                "agreement; leave it at 0"
+            )
 
     def to_json(self) -> dict[str, object]:
         """The fields as JSON values; of beam search without those that are for samples."""

@@ -201,7 +201,10 @@ def beam_options(command: Command, *, seed_option: str = "--seed") -> Command:
             help="Word never to produce; may be repeated.",
         ),
         click.option(
-            "--decoding", metavar="WAY", help="beam: search for the most probable report; sample: draw one."
+            "--decoding",
+            metavar="WAY",
+            help="beam: search for the most probable report; sample: draw reports; consensus: draw some, and "
+            "take the one that agrees best with the others.",
         ),
         click.option(
             "--temperature", type=float, metavar="T", help="Of samples: below 1 keeps to what is probable."

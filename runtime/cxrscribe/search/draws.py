@@ -11,8 +11,6 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.search.step_expander import largest
-
 # SplitMix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014.
 _GAMMA: Final = np.uint64(0x9E3779B97F4A7C15)
 _FIRST: Final = (np.uint64(30), np.uint64(0xBF58476D1CE4E5B9))
@@ -71,39 +69,57 @@ def draw_words(
     Weights are cumulated in the order of words' ids: which word a fraction hits then changes with last bits
     of the log-probabilities only where it lies right at the border of two.
     """
-    is_nan = np.logical_or.reduce(~(log_probs < np.inf), axis=1)  # or above every number, which is no better
     values = log_probs + bias
+    most = values.max(axis=1)
+    is_nan = ~(most < np.inf)  # or above every number, which is no better
     if is_nan.any():
         values[is_nan] = -np.inf
+    most[~(np.abs(most) < np.inf)] = 0.0  # the weights are all 0 then
     word = np.zeros(len(values), np.int64)
     for count in np.unique(top_k).tolist():
         rows = np.flatnonzero(top_k == count)
         part = values if len(rows) == len(values) else values[rows]
+        settings = most[rows], temperature[rows], fraction[rows]
         if 0 < count < part.shape[1]:
-            words = np.sort(largest(part, count), axis=1)
-            place = _places(np.take_along_axis(part, words, axis=1), temperature[rows], fraction[rows])
+            words = _most_probable(part, count)
+            place = _places(np.take_along_axis(part, words, axis=1), *settings)
             word[rows] = words[np.arange(len(rows)), place]
         else:
-            word[rows] = _places(part, temperature[rows], fraction[rows])
+            word[rows] = _places(part, *settings)
     log_prob = values[np.arange(len(values)), word]
     log_prob[is_nan] = np.nan
     return Drawn(word, log_prob)
 
 
+def _most_probable(values: NDArray[np.float32], count: int) -> NDArray[np.intp]:
+    """Columns [R, count] of the largest of `values` [R, n], in ascending order; of equals the lower ones."""
+    least = np.partition(values, values.shape[1] - count, axis=1)[:, -count, None]  # count-th largest
+    chosen = values >= least
+    (crowded,) = (np.count_nonzero(chosen, axis=1) > count).nonzero()  # of the equal ones, some are too many
+    if len(crowded):
+        level = values[crowded] == least[crowded]
+        above = chosen[crowded] & ~level
+        room = count - np.count_nonzero(above, axis=1)[:, None]
+        chosen[crowded] = above | (level & (np.cumsum(level, axis=1) <= room))
+    columns: NDArray[np.intp] = chosen.nonzero()[1].reshape(len(values), count)
+    return columns
+
+
 def _places(
-    values: NDArray[np.float32], temperature: NDArray[np.float64], fraction: NDArray[np.float64]
+    values: NDArray[np.float32],
+    most: NDArray[np.float32],
+    temperature: NDArray[np.float64],
+    fraction: NDArray[np.float64],
 ) -> NDArray[np.intp]:
     """Column of each row [R, n] in whose part of the cumulated weights the fraction lies; 0 if all are
-    -inf.
+    -inf. `most`: the largest value of each row.
     """
-    most = values.max(axis=1, keepdims=True)
-    most[most == -np.inf] = 0.0  # the weights are all 0 then
-    weights = np.subtract(values, most, dtype=np.float64)
+    weights = np.subtract(values, most[:, None], dtype=np.float64)
     weights /= temperature[:, None]
     np.exp(weights, out=weights)
-    # One after the other, so that the sums are the same on every machine that has the same weights.
+    # One after the other, so that equal weights have equal sums on every machine.
     cumulated = np.add.accumulate(weights, axis=1, out=weights)
-    # Below the last sum, for the fraction is below 1 by at least half of the last sum's last bit; so that a
-    # word of weight 0 is never chosen.
+    # A fraction is below 1 by so much that the product is below the last sum, and so a word of weight 0 is
+    # never chosen.
     place: NDArray[np.intp] = (cumulated > fraction[:, None] * cumulated[:, -1:]).argmax(axis=1)
     return place

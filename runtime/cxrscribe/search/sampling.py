@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxrscribe.search.beam import Outcome
+from cxrscribe.search.consensus import agreements
 from cxrscribe.search.constraints import NO_WORD, Constraints, Mask
 from cxrscribe.search.draws import as_fraction, draw_words, number, stream_of
 from cxrscribe.search.hypotheses import Hypothesis
 from cxrscribe.search.step import State, StepModel
-from cxrscribe.settings import BeamSettings
+from cxrscribe.settings import CONSENSUS, BeamSettings
 from cxrscribe.vocabulary import END, START, Vocabulary
 
 _ROW: Final = np.dtype(
@@ -66,6 +67,7 @@ class SampleSearch:
     def __init__(self, model: StepModel, vocabulary: Vocabulary, padded_rows: int = 0) -> None:
         """`padded_rows`: give every call of the network exactly so many rows, used or not; 0: as they are."""
         self._model = model
+        self._vocabulary_size = len(vocabulary)
         self._padded_rows = padded_rows
         self._constraints = Constraints(vocabulary)
         self._mask = Mask()
@@ -137,7 +139,9 @@ class SampleSearch:
         for row in np.flatnonzero(over).tolist():
             self._end(row)
         ended = [number for number, image in self._images.items() if not image.left or image.has_nan]
-        self._keep(~over & ~np.isin(rows["image"], ended))
+        if any(self._images[number].has_nan for number in ended):
+            over |= np.isin(rows["image"], ended)
+        self._keep(~over)
         return [self._outcome(number) for number in ended]
 
     def clear(self) -> None:
@@ -207,6 +211,13 @@ class SampleSearch:
         image = self._images.pop(number)
         if image.has_nan:
             return Outcome(number, image.settings, [], True, image.steps)
+        if image.settings.decoding == CONSENSUS and image.ended:
+            reports = [hypothesis.words for _, hypothesis in image.ended]
+            agreed = agreements(reports, self._vocabulary_size).tolist()
+            image.ended = [
+                (sample, hypothesis._replace(score=score))
+                for (sample, hypothesis), score in zip(image.ended, agreed, strict=True)
+            ]
         ranked = sorted(image.ended, key=lambda each: (not each[1].finished, -each[1].score, each[0]))
         found = [hypothesis for _, hypothesis in ranked[: image.settings.n_best]]
         return Outcome(number, image.settings, found, False, image.steps)

@@ -69,7 +69,7 @@ def best_candidates(log_probs: NDArray[np.float32], frontier: Frontier) -> Candi
     if has_nan.any():  # NaN has no place in an order
         log_probs = np.where(is_nan, np.float32(-np.inf), log_probs)
     sums = frontier.score.reshape(-1, 1) + (log_probs + frontier.bias)
-    index = largest(sums.reshape(images, places * words), min(2 * places, places * words))
+    index = _top(sums.reshape(images, places * words), min(2 * places, places * words))
     score = np.take_along_axis(sums.reshape(images, -1), index, axis=1)
     score[has_nan] = np.nan
     token_log_prob = np.take_along_axis(log_probs.reshape(images, -1), index, axis=1)
@@ -85,7 +85,7 @@ def _all_rows(log_probs: NDArray[np.float32], live: NDArray[np.intp], rows: int)
     return everywhere
 
 
-def largest(values: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+def _top(values: NDArray[np.float32], count: int) -> NDArray[np.int64]:
     """Indices [A, count] of the largest of `values` [A, n], largest first, equal ones by lower index.
 
     A full stable sort says the same, at several times the cost.
