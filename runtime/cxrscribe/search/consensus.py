@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 def agreements(reports: Sequence[Sequence[int]], vocabulary_size: int) -> NDArray[np.float64]:
     """From 0 to 1 for each of S reports, float64 [S]: the mean of its F1 with each of the others.
 
-    `reports`: word ids of each, at least one; a single one has 0. F1 of two reports is the mean of that of their words and
-    that of their adjacent pairs of words, each counted as often as it occurs: twice what they have in common,
-    over what they have in all. Two reports that both have no word, or no pair, agree in that.
+    `reports`: word ids of each, at least one; a single one has 0. F1 of two reports is the mean of that of
+    their words and that of their adjacent pairs of words, each counted as often as it occurs: twice what they
+    have in common, over what they have in all. Two reports that both have no word, or no pair, agree in that.
     """
     words = [np.asarray(report, np.int64) for report in reports]
     pairs = [each[:-1] * vocabulary_size + each[1:] for each in words]
