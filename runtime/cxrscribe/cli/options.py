@@ -166,25 +166,30 @@ def engine_options(command: Command) -> Command:
     )
 
 
-def beam_options(command: Command, *, seed_option: str = "--seed") -> Command:
-    """Add the beam settings, one option each; the command gets `beam: BeamChoice`.
-
-    `seed_option`: what that of the samples is called, for commands that have a `--seed` of their own.
-    """
+def beam_options(command: Command) -> Command:
+    """Add the beam settings, one option each; the command gets `beam: BeamChoice`."""
 
     @functools.wraps(command)
-    def packed(*, banned_words: tuple[str, ...], sample_seed: int | None, **given: Any) -> Any:
-        others = [field.name for field in fields(BeamChoice) if field.name not in ("banned_words", "seed")]
-        chosen = {name: given.pop(name) for name in others}
-        beam = BeamChoice(banned_words=banned_words or None, seed=sample_seed, **chosen)
-        return command(beam=beam, **given)
+    def packed(
+        *,
+        beam_width: int | None,
+        n_best: int | None,
+        max_length: int | None,
+        min_length: int | None,
+        length_penalty: float | None,
+        no_repeat_ngram: int | None,
+        banned_words: tuple[str, ...],
+        **others: Any,
+    ) -> Any:
+        beam = BeamChoice(
+            beam_width, n_best, max_length, min_length, length_penalty, no_repeat_ngram, banned_words or None
+        )
+        return command(beam=beam, **others)
 
     return _with(
         packed,
         click.option("--beam-width", type=int, metavar="K", help="Hypotheses kept at each step."),
-        click.option(
-            "--n-best", type=int, metavar="M", help="Results a film, at most the beam width, or the samples."
-        ),
+        click.option("--n-best", type=int, metavar="M", help="Results a film, at most the beam width."),
         click.option("--max-length", type=int, metavar="N", help="Most words, the end token included."),
         click.option("--min-length", type=int, metavar="N", help="Fewest words."),
         click.option(
@@ -200,6 +205,33 @@ def beam_options(command: Command, *, seed_option: str = "--seed") -> Command:
             multiple=True,
             help="Word never to produce; may be repeated.",
         ),
+    )
+
+
+def sample_options(command: Command, *, seed_option: str = "--seed") -> Command:
+    """Add to `beam_options`, which come after it, how reports are drawn; `beam` has that too then.
+
+    `seed_option`: what that of the samples is called, for commands that have a `--seed` of their own.
+    """
+
+    @functools.wraps(command)
+    def packed(
+        *,
+        beam: BeamChoice,
+        decoding: str | None,
+        temperature: float | None,
+        top_k: int | None,
+        samples: int | None,
+        sample_seed: int | None,
+        **others: Any,
+    ) -> Any:
+        drawn = replace(
+            beam, decoding=decoding, temperature=temperature, top_k=top_k, samples=samples, seed=sample_seed
+        )
+        return command(beam=drawn, **others)
+
+    return _with(
+        packed,
         click.option(
             "--decoding",
             metavar="WAY",
@@ -215,7 +247,12 @@ def beam_options(command: Command, *, seed_option: str = "--seed") -> Command:
             metavar="K",
             help="Of samples: draw from the K most probable words; 0 from all.",
         ),
-        click.option("--samples", type=int, metavar="S", help="Reports drawn a film; the best are given."),
+        click.option(
+            "--samples",
+            type=int,
+            metavar="S",
+            help="Reports drawn a film, and the most results there can be.",
+        ),
         click.option(seed_option, "sample_seed", type=int, metavar="N", help="Of the samples."),
     )
 

@@ -15,7 +15,7 @@ import click
 
 from cxrscribe.cli.films import FilmArguments, stdin_lines
 from cxrscribe.cli.indications import NOTHING_TOLD, Told, read_told
-from cxrscribe.cli.options import BeamChoice, beam_options, engine_options, load
+from cxrscribe.cli.options import BeamChoice, beam_options, engine_options, load, sample_options
 from cxrscribe.cli.progress import progress
 from cxrscribe.cli.report_file import Existing, ReportFile, open_report_file
 from cxrscribe.cli.report_row import ReportRow
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 @click.argument("films", nargs=-1, required=True, metavar="FILM...")
 @engine_options
 @beam_options
+@sample_options
 @click.option(
     "--batch-size", type=click.IntRange(1, 4096), default=32, show_default=True, help="Films at a time."
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cxrscribe.cli.options import BeamChoice, beam_options
+from cxrscribe.cli.options import BeamChoice, beam_options, sample_options
 from cxrscribe.cli.terminal import note, say, say_json_text
 from cxrscribe.errors import InputError
 
@@ -69,7 +69,8 @@ if TYPE_CHECKING:
     type=click.Path(file_okay=False, path_type=Path),
     help="Write evaluation.json, reports.csv, examples.html and two CSV files for public scorers there.",
 )
-@partial(beam_options, seed_option="--sample-seed")
+@beam_options
+@partial(sample_options, seed_option="--sample-seed")
 @click.pass_context
 def evaluate(
     context: click.Context,
