@@ -6,7 +6,7 @@ import operator
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, fields
 from itertools import islice, repeat
-from typing import Any, Final, SupportsIndex, TypedDict
+from typing import Any, Final, SupportsIndex
 
 from cxrscribe.arguments import is_flag, several, shown
 from cxrscribe.errors import SettingsError
@@ -162,46 +162,27 @@ class BeamSettings:
     @classmethod
     def from_json(cls, fields: JsonObject) -> BeamSettings:
         """Read what `to_json` gave. Raises the document's error, which names the field that is wrong."""
-        if "decoding" not in fields.names():
-            return fields.make(cls, **_limits(fields))
+        drawn = "decoding" in fields.names()
         return fields.make(
             cls,
-            **_limits(fields),
-            decoding=fields.text("decoding"),
-            temperature=fields.number("temperature"),
-            top_k=fields.integer("top_k"),
-            samples=fields.integer("samples"),
-            seed=fields.integer("seed"),
+            beam_width=fields.integer("beam_width"),
+            max_length=fields.integer("max_length"),
+            min_length=fields.integer("min_length"),
+            length_penalty=fields.number("length_penalty"),
+            n_best=fields.integer("n_best"),
+            no_repeat_ngram=fields.integer("no_repeat_ngram"),
+            banned_words=fields.texts("banned_words"),
+            decoding=fields.text("decoding") if drawn else BEAM,
+            temperature=fields.number("temperature") if drawn else cls.temperature,
+            top_k=fields.integer("top_k") if drawn else cls.top_k,
+            samples=fields.integer("samples") if drawn else cls.samples,
+            seed=fields.integer("seed") if drawn else cls.seed,
         )
 
 
 _SIZES: Final = ("beam_width", "max_length", "min_length", "n_best", "no_repeat_ngram")
 _FOR_SAMPLES: Final = {"temperature": 1.0, "top_k": 0, "samples": 1, "seed": 0}
 """What only samples have a use for, and its value where there are none."""
-
-
-class _Limits(TypedDict):
-    """The fields that every decoding has."""
-
-    beam_width: int
-    max_length: int
-    min_length: int
-    length_penalty: float
-    n_best: int
-    no_repeat_ngram: int
-    banned_words: tuple[str, ...]
-
-
-def _limits(fields: JsonObject) -> _Limits:
-    return {
-        "beam_width": fields.integer("beam_width"),
-        "max_length": fields.integer("max_length"),
-        "min_length": fields.integer("min_length"),
-        "length_penalty": fields.number("length_penalty"),
-        "n_best": fields.integer("n_best"),
-        "no_repeat_ngram": fields.integer("no_repeat_ngram"),
-        "banned_words": fields.texts("banned_words"),
-    }
 
 
 def _whole(name: str, value: object) -> int:

@@ -42,7 +42,9 @@ def number(start: NDArray[np.uint64], place: NDArray[np.int64]) -> NDArray[np.ui
 
 def as_fraction(numbers: NDArray[np.uint64]) -> NDArray[np.float64]:
     """Numbers of 64 bits as float64 from 0 to below 1."""
-    return (numbers >> _BITS_DROPPED) * _UNIT
+    fraction: NDArray[np.float64] = (numbers >> _BITS_DROPPED).astype(np.float64)
+    fraction *= _UNIT
+    return fraction
 
 
 class Drawn(NamedTuple):

@@ -232,7 +232,7 @@ def test_samples_are_drawn_by_a_seed_of_their_own(evaluate: Evaluate) -> None:
     )
     assert first == again
     assert first["settings"] == other["settings"] | {"seed": 1}
-    assert (first["settings"]["decoding"], first["seed"]) == ("consensus", 3)
+    assert (first["settings"]["decoding"], first["bootstrap"]["seed"]) == ("consensus", 3)
     assert first["model"] != other["model"]
 
 
