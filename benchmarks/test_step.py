@@ -31,11 +31,11 @@ def two_graphs(bundle: Bundle, *names: str) -> list[Session]:
 
 
 @pytest.fixture(scope="module")
-def fused(bundle: Bundle) -> FusedDecoder:
+def fused(bundle: Bundle, plain: OnnxStep) -> FusedDecoder:
     if not bundle.has_graph(BEAM_STEP, FP32):
         pytest.skip("this bundle has no fused graphs")
     init, step = two_graphs(bundle, BEAM_INIT, BEAM_STEP)
-    return FusedDecoder(init, step, bundle.manifest.architecture)
+    return FusedDecoder(init, step, bundle.manifest.architecture, plain.step_model)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -214,7 +214,7 @@ def _described(bundle: Bundle) -> dict[str, Any]:
 
 def _options(order: Order, precisions: tuple[str, ...], workload: Workload, rows: int) -> dict[str, Any]:
     return {
-        "beam": asdict(order.settings),
+        "beam": order.settings.to_json(),
         "precisions": list(precisions),
         "films": len(workload.films),
         "features": rows,

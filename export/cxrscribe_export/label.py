@@ -49,7 +49,7 @@ class Label:
     """What the bundle says of itself, beside what follows from the model."""
 
     settings: BeamSettings
-    """Default beam settings; parity is tried with them."""
+    """Default settings, of beam search; parity is tried with them."""
     provenance: Provenance
     evaluation: Evaluation | None
     licence: str
@@ -57,6 +57,12 @@ class Label:
 
     def __post_init__(self) -> None:
         """Raise InputError for what no manifest may hold: before an export has taken an hour."""
+        if self.settings.draws:
+            raise InputError(
+                f"decoding is {self.settings.decoding!r}, but a bundle's defaults are those of beam search, "
+                "by which its parity is proven; export with decoding 'beam', and ask for samples where "
+                "reports are written"
+            )
         for name, text in (("licence", self.licence), ("disclaimer", self.disclaimer)):
             found = unprintable(text, "\n")
             if found is not None:

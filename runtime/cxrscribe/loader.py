@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -199,11 +199,19 @@ class _Graphs:
     step: Session
     fused: bool
     """Whether init and step are `beam_init` and `beam_step`, and not those of the canonical step."""
+    canonical: Callable[[], Sequence[Session]]
+    """Opens init and step of the canonical step."""
 
     def decoder(self, architecture: Architecture) -> Decoder:
         """Init and step as a decoder. Raises BundleError when they are not of this architecture."""
-        kind = FusedDecoder if self.fused else OnnxStep
-        return kind(self.init, self.step, architecture)
+        if not self.fused:
+            return OnnxStep(self.init, self.step, architecture)
+
+        def canonical() -> OnnxStep:
+            init, step = self.canonical()
+            return OnnxStep(init, step, architecture)
+
+        return FusedDecoder(self.init, self.step, architecture, canonical)
 
     @property
     def placement(self) -> tuple[Placement, ...]:
@@ -214,8 +222,12 @@ class _Graphs:
 def _open_graphs(bundle: Bundle, sessions: SessionFactory, precision: str) -> _Graphs:
     """Open the graphs of one precision. Raises BundleError and DeviceError as `load` does."""
     fused = bundle.has_graph(BEAM_INIT, precision) and bundle.has_graph(BEAM_STEP, precision)
-    init, step = (BEAM_INIT, BEAM_STEP) if fused else (DECODER_INIT, DECODER_STEP)
-    roles = {ENCODER: Role.ENCODER, init: Role.DECODER, step: Role.DECODER}
-    wanted = [WantedGraph(GraphSource(bundle, name, precision), role) for name, role in roles.items()]
-    encoder, start, advance = sessions.open(wanted)
-    return _Graphs(encoder, start, advance, fused)
+
+    def wanted(*names: str) -> list[WantedGraph]:
+        roles = {name: Role.ENCODER if name == ENCODER else Role.DECODER for name in names}
+        return [WantedGraph(GraphSource(bundle, name, precision), role) for name, role in roles.items()]
+
+    canonical = (DECODER_INIT, DECODER_STEP)
+    decoder = (BEAM_INIT, BEAM_STEP) if fused else canonical
+    encoder, start, advance = sessions.open(wanted(ENCODER, *decoder))
+    return _Graphs(encoder, start, advance, fused, lambda: sessions.open(wanted(*canonical)))

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from cxrscribe.bundle.evidence import Provenance
 from cxrscribe.errors import InputError
-from cxrscribe_export.label import read_evaluation
+from cxrscribe.settings import BeamSettings
+from cxrscribe_export.label import Label, read_evaluation
 
 WEIGHTS = {"encoder.safetensors": "e" * 64, "decoder.safetensors": "d" * 64}
 
@@ -117,3 +119,10 @@ def test_a_file_that_is_no_json_is_refused(tmp_path: Path) -> None:
     path.write_text("bleu_4 = 1.0")
     with pytest.raises(InputError, match="not valid JSON"):
         read_evaluation(path, WEIGHTS)
+
+
+@pytest.mark.parametrize("decoding", ["sample", "consensus"])
+def test_a_bundles_defaults_are_those_of_beam_search(decoding: str) -> None:
+    settings = BeamSettings(decoding=decoding, samples=16)
+    with pytest.raises(InputError, match=f"decoding is '{decoding}', but a bundle's defaults"):
+        Label(settings, Provenance("", {}), None, "", "")

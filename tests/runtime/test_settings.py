@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,11 +34,52 @@ from cxrscribe.settings import BeamSettings, settings_of_each, settings_of_strea
         ("banned_words", "effusion", "tuple of words"),
         ("banned_words", (1,), "banned_words has 1"),
         ("banned_words", ("<end>",), "<end>"),
+        ("decoding", "greedy", "decoding is 'greedy'; it has to be one of 'beam', 'sample', 'consensus'"),
+        ("decoding", ["beam"], "decoding is"),
+        ("temperature", 0, "temperature is 0.0; it has to be from 0.01"),
+        ("temperature", float("nan"), "finite"),
+        ("top_k", -1, "top_k is -1"),
+        ("top_k", 1.5, "whole number"),
+        ("samples", 0, "samples is 0"),
+        ("samples", 257, "samples is 257"),
+        ("seed", -1, "seed is -1"),
+        ("seed", 2**63, "seed is"),
     ],
 )
 def test_wrong_value_is_refused_by_name(field: str, value: object, said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         BeamSettings(**{field: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("temperature", 0.7), ("top_k", 20), ("samples", 4), ("seed", 1)]
+)
+def test_beam_search_refuses_by_name_what_is_for_samples(name: str, value: float) -> None:
+    with pytest.raises(
+        SettingsError, match=f"{name} is {value}, but decoding is 'beam', which draws nothing"
+    ):
+        BeamSettings(**{name: value})  # type: ignore[arg-type]
+    for decoding in ("sample", "consensus"):
+        fields = {"decoding": decoding, "samples": 3, name: value}
+        assert getattr(BeamSettings(**fields), name) == value  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"decoding": "sample", "n_best": 2}, "n_best is 2, but of 1 samples"),
+        ({"decoding": "sample", "samples": 4, "n_best": 5}, "n_best is 5, but of 4 samples"),
+        ({"decoding": "consensus"}, "samples is 1, but a consensus needs 3 or more"),
+        ({"decoding": "consensus", "samples": 3, "length_penalty": 0.5}, "length_penalty is 0.5"),
+    ],
+)
+def test_samples_refuse_by_name_what_does_not_go_together(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        BeamSettings(**fields)
+
+
+def test_more_results_than_the_beam_is_wide_are_no_matter_for_samples() -> None:
+    assert BeamSettings(beam_width=1, decoding="sample", samples=4, n_best=4).n_best == 4
 
 
 def test_error_is_also_a_value_error() -> None:
@@ -60,6 +103,35 @@ def test_numpy_numbers_become_plain_ones() -> None:
 def test_json_gives_the_same_settings_back() -> None:
     settings = BeamSettings(5, 40, 3, 0.7, 2, 3, ("left",))
     assert BeamSettings.from_json(JsonObject(settings.to_json(), "settings")) == settings
+
+
+@pytest.mark.parametrize("decoding", ["sample", "consensus"])
+def test_json_of_samples_gives_the_same_settings_back(decoding: str) -> None:
+    settings = BeamSettings(5, 40, 3, 0.0, 2, 3, ("left",), decoding, 0.7, 20, 4, 2**63 - 1)
+    assert BeamSettings.from_json(JsonObject(settings.to_json(), "settings")) == settings
+
+
+def test_json_of_beam_search_has_not_changed() -> None:
+    """Runs, bundles and evaluations of earlier versions are known by these bytes."""
+    written = json.dumps(BeamSettings(5, 40, 3, 0.7, 2, 3, ("left",)).to_json())
+    assert written == (
+        '{"beam_width": 5, "max_length": 40, "min_length": 3, "length_penalty": 0.7, "n_best": 2, '
+        '"no_repeat_ngram": 3, "banned_words": ["left"]}'
+    )
+
+
+@pytest.mark.parametrize("missing", ["temperature", "top_k", "samples", "seed"])
+def test_json_of_samples_has_to_be_whole(missing: str) -> None:
+    fields = BeamSettings(decoding="sample").to_json()
+    del fields[missing]
+    with pytest.raises(InputError, match=f"no field '{missing}'"):
+        BeamSettings.from_json(JsonObject(fields, "settings"))
+
+
+def test_json_with_what_is_for_samples_and_no_decoding_is_refused() -> None:
+    fields = BeamSettings().to_json() | {"temperature": 0.7}
+    with pytest.raises(InputError, match="unknown field 'temperature'"):
+        BeamSettings.from_json(JsonObject(fields, "settings"))
 
 
 @pytest.mark.parametrize("error", [BundleError, InputError])

@@ -74,7 +74,7 @@ class Search:
         for rank, parent in enumerate(live):
             log_probs = next_log_probs(parent.words)
             for word, token_log_prob in enumerate(log_probs):
-                if self._forbidden(parent.words, word) or token_log_prob == -np.inf:
+                if self.forbids(parent.words, word) or token_log_prob == -np.inf:
                     continue
                 log_prob = np.float32(parent.log_prob + token_log_prob)
                 if log_prob == -np.inf:
@@ -92,7 +92,7 @@ class Search:
         indexed.sort(key=lambda entry: entry[:2])
         return [child for _, _, child in indexed[: 2 * self.beam_width]]
 
-    def _forbidden(self, words: tuple[int, ...], word: int) -> bool:
+    def forbids(self, words: tuple[int, ...], word: int) -> bool:
         """Rule 3."""
         if word in (PAD, START, UNK) or word in self.banned:
             return True

@@ -14,7 +14,7 @@ from cxrscribe.bundle.contract import FILM_AXIS, PATIENT_TEXT
 from cxrscribe.bundle.files import FP32
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.disclaimer import with_disclaimer
-from cxrscribe.errors import BundleError
+from cxrscribe.errors import BundleError, SettingsError
 from cxrscribe.patient_text import PatientText
 from cxrscribe.search.constraints import banned_ids
 from cxrscribe.settings import BeamSettings
@@ -48,9 +48,14 @@ def one_file(
     bool [N, K]; K is beam_width and T is max_length.
 
     Raises BundleError where the bundle is damaged, has no such precision, or its graphs can't be joined;
-    SettingsError where a banned word isn't in the vocabulary.
+    SettingsError where a banned word isn't in the vocabulary, or reports would have to be drawn.
     """
     chosen = settings if settings is not None else bundle.manifest.settings
+    if chosen.draws:
+        raise SettingsError(
+            f"decoding is {chosen.decoding!r}, but one file holds a beam search and draws nothing; give "
+            "settings with decoding 'beam'"
+        )
     graphs = BundleGraphs.read(bundle, precision)
     reads_text = bundle.manifest.architecture.patient_size > 0
     text = PatientText.read(bundle.file(PATIENT_TEXT)) if reads_text else None

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cxrscribe.bundle.evidence import Parity, Precision
     from cxrscribe.bundle.manifest import Manifest
     from cxrscribe.sessions.session import Placement
+    from cxrscribe.settings import BeamSettings
 
 
 @click.command(short_help="Show what is in a bundle, and whether it is intact.")
@@ -115,7 +116,7 @@ def _lines(manifest: Manifest, inspection: Inspection) -> Iterator[str]:
     )
     banned = f", banned words: {' '.join(settings.banned_words)}" if settings.banned_words else ""
     yield (
-        f"settings       beam width {settings.beam_width}, n best {settings.n_best}, "
+        f"settings       {_decoding(settings)}, n best {settings.n_best}, "
         f"length {settings.min_length} to {settings.max_length}, length penalty {settings.length_penalty:g}, "
         f"no repeated n-gram {settings.no_repeat_ngram or 'off'}{banned}"
     )
@@ -136,6 +137,16 @@ def _lines(manifest: Manifest, inspection: Inspection) -> Iterator[str]:
         "intact         yes"
         if inspection.intact
         else f"intact         NO: {damaged} files are missing or changed"
+    )
+
+
+def _decoding(settings: BeamSettings) -> str:
+    if not settings.draws:
+        return f"beam width {settings.beam_width}"
+    words = f"the {settings.top_k} most probable words" if settings.top_k else "all words"
+    return (
+        f"{settings.decoding} of {settings.samples}, temperature {settings.temperature:g}, {words}, "
+        f"seed {settings.seed}"
     )
 
 

@@ -12,6 +12,7 @@ import click
 
 from cxrscribe.cli.terminal import note
 from cxrscribe.engine import Engine
+from cxrscribe.errors import SettingsError
 
 if TYPE_CHECKING:
     from cxrscribe.reporter import Reporter
@@ -31,11 +32,28 @@ class BeamChoice:
     length_penalty: float | None = None
     no_repeat_ngram: int | None = None
     banned_words: tuple[str, ...] | None = None
+    decoding: str | None = None
+    temperature: float | None = None
+    top_k: int | None = None
+    samples: int | None = None
+    seed: int | None = None
 
     def over(self, defaults: BeamSettings) -> BeamSettings:
-        """`defaults` with what was chosen in place of theirs. Raises SettingsError."""
+        """`defaults` with what was chosen in place of theirs. Raises SettingsError.
+
+        Where another decoding was chosen, what only the defaults' own has a use for isn't taken over.
+        """
         chosen = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(defaults, **{name: value for name, value in chosen.items() if value is not None})
+        given = {name: value for name, value in chosen.items() if value is not None}
+        if self.decoding not in (None, defaults.decoding):
+            given = defaults.of_any_decoding() | given
+        settings = replace(defaults, **given)
+        if settings.draws and self.beam_width is not None:
+            raise SettingsError(
+                f"beam_width is {self.beam_width}, but decoding is {settings.decoding!r}, which has no beam; "
+                "leave one of them out"
+            )
+        return settings
 
 
 def load(engine: Engine) -> Reporter:
@@ -193,6 +211,55 @@ def beam_options(command: Command) -> Command:
             multiple=True,
             help="Word never to produce; may be repeated.",
         ),
+    )
+
+
+def sample_options(command: Command, *, seed_option: str = "--seed") -> Command:
+    """Add to `beam_options`, which come after it, how reports are drawn; `beam` has that too then.
+
+    `seed_option`: what that of the samples is called, for commands that have a `--seed` of their own.
+    """
+
+    @functools.wraps(command)
+    def packed(
+        *,
+        beam: BeamChoice,
+        decoding: str | None,
+        temperature: float | None,
+        top_k: int | None,
+        samples: int | None,
+        sample_seed: int | None,
+        **others: Any,
+    ) -> Any:
+        drawn = replace(
+            beam, decoding=decoding, temperature=temperature, top_k=top_k, samples=samples, seed=sample_seed
+        )
+        return command(beam=drawn, **others)
+
+    return _with(
+        packed,
+        click.option(
+            "--decoding",
+            metavar="WAY",
+            help="beam: search for the most probable report; sample: draw reports; consensus: draw some, and "
+            "take the one that agrees best with the others.",
+        ),
+        click.option(
+            "--temperature", type=float, metavar="T", help="Of samples: below 1 keeps to what is probable."
+        ),
+        click.option(
+            "--top-k",
+            type=int,
+            metavar="K",
+            help="Of samples: draw from the K most probable words; 0 from all.",
+        ),
+        click.option(
+            "--samples",
+            type=int,
+            metavar="S",
+            help="Reports drawn a film, and the most results there can be.",
+        ),
+        click.option(seed_option, "sample_seed", type=int, metavar="N", help="Of the samples."),
     )
 
 

@@ -16,7 +16,7 @@ import click
 
 from cxrscribe.cli.films import FilmArguments, stdin_lines
 from cxrscribe.cli.indications import FILM, NOTHING_TOLD, Told, read_told
-from cxrscribe.cli.options import BeamChoice, beam_options, engine_options, load
+from cxrscribe.cli.options import BeamChoice, beam_options, engine_options, load, sample_options
 from cxrscribe.cli.progress import progress
 from cxrscribe.cli.report_file import EarlierRow, Existing, ReportFile, open_report_file
 from cxrscribe.cli.report_row import ReportRow, Row, StudyRow
@@ -38,6 +38,7 @@ _MANY = {ReportRow: "films", StudyRow: "studies"}
 @click.argument("films", nargs=-1, required=True, metavar="FILM...")
 @engine_options
 @beam_options
+@sample_options
 @click.option(
     "--batch-size",
     type=click.IntRange(1, 4096),
@@ -91,8 +92,9 @@ def report(
 
     Reports are printed on stdout, or written with --out, each with the disclaimer; errors go to stderr. A
     JSON object has the report's fields (null where there is none) and film, error, disclaimer, and, of a
-    model that reads them, whether an indication was given, and where from. A CSV file has the columns film,
-    error, text, log_prob, score, finished, alternatives (a JSON array of texts) and disclaimer.
+    model that reads them, whether an indication was given, and where from, and the settings of reports that
+    were drawn. A CSV file has the columns film, error, text, log_prob, score, finished, alternatives (a JSON
+    array of texts) and disclaimer.
 
     With --by study, JSON and CSV have study, films, and left_out in the place of film: left_out are films
     that can't be read, of a study of which others can. Paths from stdin are then read to their end first.
@@ -191,7 +193,8 @@ def report_rows(
     stream = reporter.report_stream(remembered(), settings, indications=indications, batch_size=batch_size)
     for outcome in stream:
         film, text = pending.popleft()
-        yield ReportRow(film, outcome, reporter.disclaimer, reads, told.source(text, outcome))
+        source, drawn = told.source(text, outcome), settings if settings.draws else None
+        yield ReportRow(film, outcome, reporter.disclaimer, reads, source, drawn)
 
 
 def _bytes_of(name: str) -> bytes:

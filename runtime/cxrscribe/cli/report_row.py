@@ -6,11 +6,14 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from cxrscribe.csv_cells import Cell, csv_text
 from cxrscribe.printable import printable
 from cxrscribe.report import REPORT_FIELDS, Report
+
+if TYPE_CHECKING:
+    from cxrscribe.settings import BeamSettings
 
 _REPORT_COLUMNS: Final = ("error", "text", "log_prob", "score", "finished", "alternatives", "disclaimer")
 CSV_COLUMNS: Final = ("film", *_REPORT_COLUMNS)
@@ -33,6 +36,8 @@ class Row(ABC):
     """Whether the model takes what is known of the patient, and not the film alone."""
     indication_from: str | None
     """Where what it was told came from: `option`, `table` or `dicom:ATTRIBUTE`; None where it was nothing."""
+    settings: BeamSettings | None
+    """How the report was drawn; None where it was searched for."""
 
     @property
     @abstractmethod
@@ -71,14 +76,16 @@ class Row(ABC):
         """Report's fields, all null where there is none, plus `names()`, `error` and `disclaimer`.
 
         Of a model that reads indications, `indication` says whether one was given, and `indication_from`
-        where from; never which.
+        where from; never which. Of a report that was drawn, `settings` says how: it is one of many.
         """
         report = self.outcome.to_json() if isinstance(self.outcome, Report) else {}
         fields = {name: report.get(name) for name in REPORT_FIELDS}
-        told: dict[str, object] = {}
+        more: dict[str, object] = {}
         if self.reads_indications:
-            told = {"indication": self.indication_from is not None, "indication_from": self.indication_from}
-        return {**self.names(), "error": self.error, **fields, **told, "disclaimer": self.disclaimer}
+            more = {"indication": self.indication_from is not None, "indication_from": self.indication_from}
+        if self.settings is not None:
+            more["settings"] = self.settings.to_json()
+        return {**self.names(), "error": self.error, **fields, **more, "disclaimer": self.disclaimer}
 
     def to_json_line(self) -> str:
         """`to_json` on one line, pure ASCII, without the line's end."""
@@ -123,6 +130,7 @@ class ReportRow(Row):
     disclaimer: str
     reads_indications: bool = False
     indication_from: str | None = None
+    settings: BeamSettings | None = None
 
     @property
     def title(self) -> str:
@@ -164,6 +172,7 @@ class StudyRow(Row):
     disclaimer: str
     reads_indications: bool = False
     indication_from: str | None = None
+    settings: BeamSettings | None = None
 
     @property
     def title(self) -> str:

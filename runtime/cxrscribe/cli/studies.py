@@ -110,7 +110,13 @@ def study_rows(
         outcome = next(stream) if each.error is None else each.error
         source = told.source(text, outcome)
         yield StudyRow(
-            each.study, each.films, outcome, reporter.disclaimer, reporter.reads_indications, source
+            each.study,
+            each.films,
+            outcome,
+            reporter.disclaimer,
+            reporter.reads_indications,
+            source,
+            settings if settings.draws else None,
         )
 
 

@@ -5,6 +5,8 @@ The LSTM state of a batch of searches is one matrix, one row a hypothesis, in tw
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from threading import Lock
 from time import perf_counter
 from typing import Final
 
@@ -15,6 +17,7 @@ from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.bundle.contract import BEAM_INIT, BEAM_STEP, decoder_interfaces
 from cxrscribe.networks.start import start_inputs
 from cxrscribe.search.expander import CandidateCheck, Candidates, Frontier
+from cxrscribe.search.step import StepModel
 from cxrscribe.sessions.binding import Binding, Block, HostBlock, empty_block
 from cxrscribe.sessions.device import Memory
 from cxrscribe.sessions.session import Session
@@ -27,8 +30,17 @@ _NUMBER_BYTES: Final = 4
 class FusedDecoder:
     """The two graphs. Safe to use from several threads, each with expanders of its own."""
 
-    def __init__(self, init: Session, step: Session, architecture: Architecture) -> None:
-        """Raises BundleError when the graphs aren't these two, or not of this architecture."""
+    def __init__(
+        self,
+        init: Session,
+        step: Session,
+        architecture: Architecture,
+        canonical: Callable[[], StepModel],
+    ) -> None:
+        """`canonical`: opens the canonical step of the same bundle; called once somebody needs it.
+
+        Raises BundleError when the graphs aren't these two, or not of this architecture.
+        """
         interfaces = decoder_interfaces(architecture)
         init.expect(interfaces[BEAM_INIT])
         step.expect(interfaces[BEAM_STEP])
@@ -38,6 +50,19 @@ class FusedDecoder:
         self.step = step
         self.memory = step.device.memory
         """Where the state lives."""
+        self._canonical = canonical
+        self._opened: StepModel | None = None
+        self._opening = Lock()
+
+    def step_model(self) -> StepModel:
+        """The canonical step: the fused one tells the best words, and samples need all of them.
+
+        Raises BundleError and DeviceError as `load` does.
+        """
+        with self._opening:
+            if self._opened is None:
+                self._opened = self._canonical()
+            return self._opened
 
     def expander(self, padded_images: int) -> FusedExpander:
         """A new state cache. `padded_images`: always compute the rows of so many images, used or not."""

@@ -35,6 +35,10 @@ class OnnxStep:
         """A new expander. It computes only rows that hold a hypothesis; `load` refuses to be strict on it."""
         return StepExpander(self)
 
+    def step_model(self) -> OnnxStep:
+        """Itself."""
+        return self
+
     def initial_state(self, features: NDArray[np.float32]) -> State:
         """The state after the image, as `StepModel` has it. State of N rows."""
         return State(*self._init.run(self._started, start_inputs(features, self._feature_size)))

@@ -113,7 +113,9 @@ def raising(outcomes: Generator[ReportOrError, None, None]) -> Generator[Report,
 
 
 def _scheduler(model: StepModel, vocabulary: Vocabulary) -> Scheduler:
-    return Scheduler(StepExpander(model), vocabulary, IMAGES_AT_ONCE, one_width=False)
+    return Scheduler(
+        StepExpander(model), vocabulary, IMAGES_AT_ONCE, one_width=False, step_model=lambda: model
+    )
 
 
 class _Order:

@@ -11,6 +11,8 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from cxrscribe.search.step import StepModel
+
 _INFINITE: Final = float("inf")
 
 
@@ -117,7 +119,10 @@ class Expander(Protocol):
 
 
 class Decoder(Protocol):
-    """Makes expanders, each with a state of its own."""
+    """Makes expanders, each with a state of its own, and knows the canonical step."""
 
     def expander(self, padded_images: int) -> Expander:
         """A new one. `padded_images`: compute the rows of at least so many images, used or not."""
+
+    def step_model(self) -> StepModel:
+        """The canonical step, which gives the log-probabilities of all words."""

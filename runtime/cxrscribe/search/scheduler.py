@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from time import perf_counter
 from typing import Final, TypeAlias
@@ -16,6 +16,8 @@ from cxrscribe.report import Report
 from cxrscribe.search.beam import BeamSearch, Outcome
 from cxrscribe.search.expander import Decoder, Expander
 from cxrscribe.search.hypotheses import Hypothesis
+from cxrscribe.search.sampling import SampleSearch
+from cxrscribe.search.step import StepModel
 from cxrscribe.settings import BeamSettings
 from cxrscribe.stats import DecodingStats
 from cxrscribe.vocabulary import Vocabulary
@@ -39,15 +41,31 @@ class Scheduler:
 
     Images are numbered in the order of `enqueue`. An image whose search is over makes room for the next one
     that waits, at the next step. Nothing here grows with the number of images.
+
+    Images whose reports are drawn, and not searched for, go the same way beside the others, with a step of
+    the network of their own.
     """
 
-    def __init__(self, expander: Expander, vocabulary: Vocabulary, slots: int, *, one_width: bool) -> None:
-        """`one_width`: never search with two beam widths at a time; an image with another waits."""
+    def __init__(
+        self,
+        expander: Expander,
+        vocabulary: Vocabulary,
+        slots: int,
+        *,
+        one_width: bool,
+        step_model: Callable[[], StepModel] | None = None,
+    ) -> None:
+        """`one_width`: never search with two beam widths at a time; an image with another waits. Samples are
+        then drawn with a fixed number of rows a call. `step_model`: gives what samples are drawn with, once
+        somebody wants some.
+        """
         self.slots = slots
         self._expander = expander
         self._vocabulary = vocabulary
         self._search = BeamSearch(vocabulary, slots)
         self._one_width = one_width
+        self._step_model = step_model
+        self._samples: SampleSearch | None = None
         self._waiting: deque[tuple[int, BeamSettings]] = deque()
         self._offered = 0
         self._width = 0  # of the image that entered last
@@ -55,7 +73,7 @@ class Scheduler:
     @property
     def has_room(self) -> bool:
         """Whether more images could enter at the next step than wait."""
-        return len(self._waiting) < self._search.room
+        return len(self._waiting) < self._room
 
     @property
     def held_bytes(self) -> int:
@@ -65,7 +83,11 @@ class Scheduler:
     @property
     def busy(self) -> bool:
         """Whether any image is searched for, or waits."""
-        return bool(len(self._search) or self._waiting)
+        return bool(self._room < self.slots or self._waiting)
+
+    @property
+    def _room(self) -> int:
+        return self._search.room - (0 if self._samples is None else len(self._samples))
 
     def enqueue(
         self, features: NDArray[np.float32], settings: Sequence[BeamSettings], stats: DecodingStats
@@ -73,31 +95,39 @@ class Scheduler:
         """Let images wait for a place. `features`: float32 [n, F], finite; `settings`: n, words all known."""
         if not len(features):
             return
-        started, network = perf_counter(), self._expander.seconds
-        self._expander.enqueue(features)
+        started, network = perf_counter(), self._network_seconds
+        drawn = [place for place, each in enumerate(settings) if each.draws]
+        if drawn:
+            self._sampler().enqueue(features[drawn], [settings[place] for place in drawn])
+        if len(drawn) < len(features):
+            self._expander.enqueue(np.delete(features, drawn, axis=0) if drawn else features)
         self._waiting.extend(enumerate(settings, self._offered))
         self._offered += len(features)
         stats.decode_seconds += perf_counter() - started
-        stats.decoder_seconds += self._expander.seconds - network
+        stats.decoder_seconds += self._network_seconds - network
 
     def step(self, stats: DecodingStats) -> list[Finished]:
         """Admit who waits, go one step further, and give the images whose search ended."""
-        started, network = perf_counter(), self._expander.seconds
+        started, network = perf_counter(), self._network_seconds
         self._admit()
-        if not len(self._search):
-            return []
-        candidates = self._expander.expand(self._search.frontier())
+        outcomes: list[Outcome] = []
+        if len(self._search):
+            outcomes += self._search.advance(self._expander.expand(self._search.frontier()))
+            stats.steps += 1
+            stats.rows += self._expander.rows
+        if self._samples is not None and len(self._samples):
+            outcomes += self._samples.advance()
+            stats.steps += 1
+            stats.rows += self._samples.rows
         finished: list[Finished] = []
-        for outcome in self._search.advance(candidates):
+        for outcome in outcomes:
             report = write_report(outcome, self._vocabulary)
             finished.append((outcome.image, report))
             stats.images += 1
             stats.image_steps += outcome.steps
             stats.steps_saved += outcome.settings.max_length - outcome.steps
             stats.words += len(report.tokens) if isinstance(report, Report) else 0
-        stats.steps += 1
-        stats.rows += self._expander.rows
-        stats.decoder_seconds += self._expander.seconds - network
+        stats.decoder_seconds += self._network_seconds - network
         stats.decode_seconds += perf_counter() - started
         return finished
 
@@ -105,6 +135,8 @@ class Scheduler:
         """Forget all images; the next one has the number 0."""
         self._expander.clear()
         self._search.clear()
+        if self._samples is not None:
+            self._samples.clear()
         self._waiting.clear()
         self._offered = 0
 
@@ -112,9 +144,14 @@ class Scheduler:
         if not self._waiting:
             return
         entering: list[tuple[int, BeamSettings]] = []
-        room = self._search.room
-        while self._waiting and len(entering) < room:
-            width = self._waiting[0][1].beam_width
+        drawn: list[tuple[int, BeamSettings]] = []
+        room = self._room
+        while self._waiting and len(entering) + len(drawn) < room:
+            settings = self._waiting[0][1]
+            if settings.draws:
+                drawn.append(self._waiting.popleft())
+                continue
+            width = settings.beam_width
             if self._one_width and (entering or len(self._search)) and width != self._width:
                 break
             self._width = width
@@ -122,6 +159,19 @@ class Scheduler:
         if entering:
             self._search.admit(entering)
             self._expander.admit(len(entering))
+        if drawn:
+            self._sampler().admit(drawn)
+
+    @property
+    def _network_seconds(self) -> float:
+        return self._expander.seconds + (0.0 if self._samples is None else self._samples.seconds)
+
+    def _sampler(self) -> SampleSearch:
+        if self._samples is None:
+            assert self._step_model is not None
+            rows = IMAGES_AT_ONCE if self._one_width else 0
+            self._samples = SampleSearch(self._step_model(), self._vocabulary, rows)
+        return self._samples
 
 
 class Schedulers:
@@ -154,7 +204,13 @@ class Schedulers:
         finally:
             self._idle.extend(others)
         expander = self._decoder.expander(IMAGES_AT_ONCE if self._strict else 0)
-        return Scheduler(expander, self._vocabulary, slots, one_width=self._strict)
+        return Scheduler(
+            expander,
+            self._vocabulary,
+            slots,
+            one_width=self._strict,
+            step_model=self._decoder.step_model,
+        )
 
     def give_back(self, scheduler: Scheduler) -> None:
         """Take a scheduler back, whatever images are left in it. One that has grown very large is let go."""
@@ -176,9 +232,10 @@ def write_report(outcome: Outcome, vocabulary: Vocabulary) -> Report | DecodingE
     if outcome.has_nan:
         return DecodingError(_NAN)
     if not outcome.hypotheses:
+        raising = "samples" if outcome.settings.draws else "beam_width"
         return DecodingError(
             f"the search ended without any report: {outcome.settings} forbid all of them; "
-            "lower min_length or no_repeat_ngram, ban fewer words, or raise beam_width"
+            f"lower min_length or no_repeat_ngram, ban fewer words, or raise {raising}"
         )
     best, *others = outcome.hypotheses
     return _report(best, vocabulary, tuple(_report(each, vocabulary) for each in others))

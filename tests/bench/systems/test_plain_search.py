@@ -121,3 +121,5 @@ def test_settings_that_peers_do_not_know_are_refused() -> None:
     require_plain(BeamSettings(beam_width=5, max_length=162))
     with pytest.raises(InputError, match="beam_width and max_length only"):
         require_plain(BeamSettings(min_length=3))
+    with pytest.raises(InputError, match="decoding='sample'"):
+        require_plain(BeamSettings(decoding="sample"))

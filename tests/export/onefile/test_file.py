@@ -297,3 +297,10 @@ def test_without_onnx_the_extra_is_named(fused_bundle: Path, tmp_path: Path) -> 
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "pip install 'cxrscribe[onefile]'" in done.stderr
+
+
+@pytest.mark.parametrize("decoding", ["sample", "consensus"])
+def test_samples_are_refused_by_name(fused_bundle: Path, decoding: str) -> None:
+    settings = BeamSettings(decoding=decoding, samples=16)
+    with pytest.raises(SettingsError, match=f"decoding is '{decoding}', but one file holds a beam search"):
+        one_file(Bundle.open(fused_bundle), settings=settings)

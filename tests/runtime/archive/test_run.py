@@ -19,6 +19,7 @@ import cxrscribe.archive
 from cxrscribe.archive import Run, open_run, score_shards
 from cxrscribe.archive import identity as identity_module
 from cxrscribe.archive.rows.row import RowChoice
+from cxrscribe.archive.verify import newest_rows
 from cxrscribe.errors import InputError
 from cxrscribe.json_object import JsonObject
 from cxrscribe.reporter import Reporter
@@ -38,6 +39,39 @@ def test_identity_survives_its_file(begin: Begin, archive: Path) -> None:
     read = type(identity).from_json(JsonObject(json.loads(json.dumps(identity.to_json())), "run.json"))
     assert read == identity
     assert read.run_id == identity.run_id
+
+
+def test_identity_of_a_run_by_beam_search_is_what_it_was_before_there_were_samples(
+    begin: Begin, archive: Path
+) -> None:
+    settings = begin(archive).identity.to_json()["settings"]
+    assert isinstance(settings, dict)
+    assert list(settings) == [
+        "beam_width",
+        "max_length",
+        "min_length",
+        "length_penalty",
+        "n_best",
+        "no_repeat_ngram",
+        "banned_words",
+    ]
+
+
+def test_samples_are_part_of_the_identity_and_rows_are_the_reporters(
+    begin: Begin, archive: Path, reporter: Reporter, tmp_path: Path
+) -> None:
+    drawn = replace(reporter.settings, decoding="consensus", samples=4, temperature=0.7, seed=1)
+    run = begin(archive, settings=drawn)
+    assert run.identity.settings == drawn
+    assert open_run(run.place.path).identity == run.identity
+    assert run.run_id != begin(archive, path=tmp_path / "other", settings=replace(drawn, seed=2)).run_id
+    with pytest.raises(InputError, match=r"settings\.seed was 1 and is 2.*another --run"):
+        begin(archive, settings=replace(drawn, seed=2))
+    list(score_shards(run, run.generation().missing(), reporter))
+    for film, row in newest_rows(run):
+        report = reporter.report(archive / film.film, drawn)
+        assert row.report is not None
+        assert (row.report.tokens, row.report.score) == (report.tokens, report.score)
 
 
 @pytest.mark.parametrize(

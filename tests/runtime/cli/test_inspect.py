@@ -24,6 +24,7 @@ from cxrscribe.bundle.evidence import (
 )
 from cxrscribe.bundle.files import FileEntry
 from cxrscribe.bundle.manifest import Manifest
+from cxrscribe.settings import BeamSettings
 from support.precision_record import INT8
 
 Run = Callable[..., Result]
@@ -208,3 +209,11 @@ def test_unknown_device_is_an_error(run: Run, copy: Path) -> None:
     result = run("inspect", copy, "--device", "abacus")
     assert result.exit_code == 2
     assert "device 'abacus' is unknown" in result.stderr
+
+
+def test_defaults_that_draw_are_shown(run: Run, copy: Path) -> None:
+    drawn = BeamSettings(decoding="consensus", samples=16, temperature=0.7, top_k=20, seed=4)
+    replace(Manifest.read(copy), settings=drawn).write(copy)
+    result = run("inspect", copy)
+    wanted = "consensus of 16, temperature 0.7, the 20 most probable words, seed 4, n best 1"
+    assert wanted in " ".join(result.stdout.split())

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from subprocess import PIPE
 
@@ -338,3 +339,62 @@ def test_beam_choice_leaves_what_was_not_chosen() -> None:
     assert BeamChoice(min_length=0, n_best=2).over(defaults) == BeamSettings(
         beam_width=7, banned_words=("x",), n_best=2
     )
+
+
+def test_samples_say_how_they_were_drawn(run: Run, small_bundle: Path, films: Path) -> None:
+    film = films / "a.png"
+    options = "--decoding sample --temperature 0.7 --top-k 5 --samples 4 --n-best 3 --seed 1 --max-length 9"
+    result = run("report", film, "--bundle", small_bundle, "--json", *options.split())
+    settings = BeamSettings(
+        max_length=9, decoding="sample", temperature=0.7, top_k=5, samples=4, n_best=3, seed=1
+    )
+    with cxrscribe.load(small_bundle) as reporter:
+        expected = reporter.report(film, settings)
+    assert len(expected.alternatives) == 2
+    (row,) = rows(result.stdout)
+    assert row == {
+        "film": str(film),
+        "error": None,
+        **expected.to_json(),
+        "settings": settings.to_json(),
+        "disclaimer": DISCLAIMER,
+    }
+
+
+def test_a_consensus_from_the_command_line(run: Run, small_bundle: Path, films: Path) -> None:
+    film = films / "a.png"
+    result = run(
+        "report", film, "--bundle", small_bundle, "--json", "--decoding", "consensus", "--samples", 5
+    )
+    with cxrscribe.load(small_bundle) as reporter:
+        settings = replace(reporter.settings, decoding="consensus", samples=5)
+        expected = reporter.report(film, settings)
+    (row,) = rows(result.stdout)
+    assert row["settings"] == settings.to_json()
+    assert (row["text"], row["score"]) == (expected.text, expected.score)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--temperature 0.7", "temperature is 0.7, but decoding is 'beam'"),
+        ("--decoding sample --beam-width 3", "beam_width is 3, but decoding is 'sample', which has no beam"),
+        ("--decoding consensus", "samples is 1, but a consensus needs 3 or more"),
+        ("--decoding best", "decoding is 'best'"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_exit_code_2(
+    run: Run, small_bundle: Path, films: Path, options: str, said: str
+) -> None:
+    result = run("report", films / "a.png", "--bundle", small_bundle, *options.split())
+    assert result.exit_code == 2
+    assert f"Error: {said}" in result.stderr
+
+
+def test_another_decoding_takes_over_what_holds_for_any() -> None:
+    searched = BeamSettings(beam_width=7, max_length=30, min_length=5, length_penalty=0.7, n_best=7)
+    drawn = BeamSettings(max_length=30, min_length=5, decoding="sample", samples=4)
+    assert BeamChoice(decoding="sample", samples=4).over(searched) == drawn
+    assert BeamChoice(decoding="beam").over(drawn) == BeamSettings(max_length=30, min_length=5)
+    assert BeamChoice(decoding="sample", seed=3).over(drawn) == replace(drawn, seed=3)
+    assert BeamChoice(top_k=3).over(drawn) == replace(drawn, top_k=3)

@@ -225,6 +225,17 @@ def test_beam_settings_change_the_reports(evaluate: Evaluate) -> None:
     assert record["model"]["length_mean"] <= 3
 
 
+def test_samples_are_drawn_by_a_seed_of_their_own(evaluate: Evaluate) -> None:
+    drawn = ("--decoding", "consensus", "--samples", 4, "--json")
+    first, again, other = (
+        json.loads(evaluate(*drawn, "--sample-seed", seed, "--seed", 3).stdout) for seed in (1, 1, 2)
+    )
+    assert first == again
+    assert first["settings"] == other["settings"] | {"seed": 1}
+    assert (first["settings"]["decoding"], first["bootstrap"]["seed"]) == ("consensus", 3)
+    assert first["model"] != other["model"]
+
+
 def test_limit_takes_the_first_films(evaluate: Evaluate) -> None:
     assert json.loads(evaluate("--json", "--limit", "4").stdout)["counts"]["films"] == 4
 

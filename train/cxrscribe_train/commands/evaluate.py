@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from cxrscribe.cli.options import BeamChoice, beam_options
+from cxrscribe.cli.options import BeamChoice, beam_options, sample_options
 from cxrscribe.cli.terminal import note, say, say_json_text
 from cxrscribe.errors import InputError
 
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
     help="Write evaluation.json, reports.csv, examples.html and two CSV files for public scorers there.",
 )
 @beam_options
+@partial(sample_options, seed_option="--sample-seed")
 @click.pass_context
 def evaluate(
     context: click.Context,

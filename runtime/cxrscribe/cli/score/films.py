@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from cxrscribe.cli.films import stdin_lines
-from cxrscribe.cli.options import BeamChoice, beam_options, bundle_or_demo, engine_options
+from cxrscribe.cli.options import (
+    BeamChoice,
+    beam_options,
+    bundle_or_demo,
+    engine_options,
+    sample_options,
+)
 from cxrscribe.cli.score.bar import ScoreBar
 from cxrscribe.cli.score.options import WayChoice, way_options
 from cxrscribe.cli.score.summary import exit_code, outcome
@@ -82,6 +88,7 @@ RUN: Final = click.STRING  # click.Path would take a slash out of s3://
 @way_options
 @engine_options
 @beam_options
+@sample_options
 def films(
     sources: tuple[str, ...],
     path: str,
