@@ -22,16 +22,25 @@ from cxrscribe_train.context.tags import fit_tags
 from cxrscribe_train.corpus.films import DamagedFilm
 from cxrscribe_train.corpus.table import Corpus, read_reports
 from cxrscribe_train.feature_file import EncoderIdentity, FeatureFile
-from cxrscribe_train.fitting.checkpoint import EpochRecord, has_checkpoint
-from cxrscribe_train.fitting.config import TrainingConfig
+from cxrscribe_train.fitting.checkpoint import EpochRecord, SelfCriticalStart, has_checkpoint
+from cxrscribe_train.fitting.config import Targets, TrainingConfig
+from cxrscribe_train.fitting.consensus import ConsensusTargets, consensus_targets
 from cxrscribe_train.fitting.dataset import Examples, ReportTokens, read_examples
 from cxrscribe_train.fitting.fit import Trainer, TrainingJob, help_train, new_network
 from cxrscribe_train.fitting.inputs import TrainingInputs, inputs_from_features, inputs_from_films
 from cxrscribe_train.fitting.network import ReportNetwork
 from cxrscribe_train.fitting.parallel import shared_exchange
+from cxrscribe_train.fitting.reward import Rewards
 from cxrscribe_train.fitting.vocabulary import build_vocabulary
 from cxrscribe_train.phantom.recipe import is_phantom
-from cxrscribe_train.run import CHECKPOINT_FOLDER, DECODER_FILE, Run, RunWriter, TrainingCorpus
+from cxrscribe_train.run import (
+    CHECKPOINT_FOLDER,
+    DECODER_FILE,
+    ENCODER_FILE,
+    Run,
+    RunWriter,
+    TrainingCorpus,
+)
 from cxrscribe_train.warm_start import WarmStart, begin_from, open_origin
 
 
@@ -44,6 +53,8 @@ class Progress:
         began: the training is set up; counts of its examples, the number of words, and damaged films.
         epoch: an epoch is done; its record, and whether it is the best so far.
         took: the training begins from another run; what it took of it.
+        replaced: films are taught other reports than their own.
+        self_critical: the self-critical epochs begin.
     """
 
     prepared: Callable[[int, int], None] = lambda films, of: None
@@ -52,6 +63,8 @@ class Progress:
     )
     epoch: Callable[[EpochRecord, bool], None] = lambda record, best: None
     took: Callable[[WarmStart], None] = lambda start: None
+    replaced: Callable[[ConsensusTargets], None] = lambda targets: None
+    self_critical: Callable[[SelfCriticalStart], None] = lambda start: None
 
 
 @dataclass(frozen=True)
@@ -118,8 +131,18 @@ def train(
         split: examples[split].keep(cached.image_ids)
         for split, cached in (("train", inputs.train), ("val", inputs.val))
     }
-    vocabulary = build_vocabulary(kept["train"].words, config.text.min_count)
-    tokens = {split: ReportTokens.of(kept[split].words, vocabulary, config.text.max_tokens) for split in kept}
+    taught = {split: kept[split].words for split in kept}
+    targets = None
+    if config.text.targets == Targets.CONSENSUS:
+        own, studies_of = kept["train"].words, kept["train"].studies
+        taught["train"], targets = consensus_targets(own, studies_of, config.fit.seed)
+        progress.replaced(targets)
+    vocabulary = build_vocabulary(taught["train"], config.text.min_count)
+    tokens = {split: ReportTokens.of(taught[split], vocabulary, config.text.max_tokens) for split in kept}
+    rewards = None
+    if config.self_critical.is_on:
+        weight = config.self_critical.label_reward
+        rewards = Rewards(kept["train"].words, kept["val"].words, vocabulary, weight)
     known = _known(config, kept, inputs, out, checkpoint, resume=resume)
     job = TrainingJob(
         config=config,
@@ -133,8 +156,12 @@ def train(
         fingerprint=(
             *_fingerprint(config, inputs, vocabulary, tokens),
             *([("context", known.digest(_indications(kept)))] if known is not None else ()),
+            *([("reports", rewards.digest())] if rewards is not None else ()),
         ),
         known=known,
+        rewards=rewards,
+        best_decoder=out / DECODER_FILE,
+        best_encoder=out / ENCODER_FILE,
     )
     network = new_network(job, inputs.encoder)
     studies = {split: _studies(corpus, kept[split].image_ids) for split in kept}
@@ -146,8 +173,11 @@ def train(
             vocabulary,
             other_encoder=_other_encoder(origin, config, inputs),
             validation_studies=studies["val"],
+            known=known,
         )
         progress.took(start)
+        if config.fit.epochs == 0:
+            start.check_whole()
     elif config.fit.init:
         start = WarmStart.read(out)
     before = frozenset() if origin is None else origin.training_studies()
@@ -162,6 +192,7 @@ def train(
         weights=(start and start.encoder_weights) or inputs.weights,
         corpus=_record(corpus_folder, kept, left_out, len(inputs.damaged)),
         studies=(*studies["train"], *sorted(before.difference(studies["train"]))),
+        targets=targets,
     )
     progress.began(writer.corpus, len(vocabulary), inputs.damaged)
     return _fit(job, network, inputs, writer, start, resume=resume, stop=stop, progress=progress)
@@ -189,6 +220,11 @@ def _fit(
             start.write(writer.path)
         trainer.save()
 
+    def begin_self_critical() -> None:
+        trainer.save()
+        assert trainer.state.self_critical is not None
+        progress.self_critical(trainer.state.self_critical)
+
     def close_epoch() -> None:
         last = trainer.state.history[-1]
         is_best = trainer.state.best == last
@@ -206,7 +242,7 @@ def _fit(
     )
     with helpers as exchange:
         trainer.join(exchange)
-        finished = trainer.run(stop, close_epoch)
+        finished = trainer.run(stop, close_epoch, begin_self_critical)
     writer.draw(trainer.state)
     if finished:
         inputs.delete_caches()

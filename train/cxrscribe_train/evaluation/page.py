@@ -73,6 +73,7 @@ def page(evaluation: Evaluation, examples: Examples) -> str:
                 f"<code>{escape(about.model.sha256[:12])}</code>, "
                 f"{about.counts['films']} films of {escape(about.corpus)}, split {escape(about.split)}</p>"
             ),
+            *([] if about.model.targets is None else [f"<p>{escape(about.model.targets)}</p>"]),
             *_headline(evaluation),
             _LEGEND if counted else _NO_FINDINGS,
             *(
