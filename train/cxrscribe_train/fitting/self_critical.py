@@ -48,17 +48,11 @@ class Seen:
     patient: paddle.Tensor | None = None
     tags: paddle.Tensor | None = None
 
-    def repeated(self, times: int) -> Seen:
-        """Each film `times` times, one after the other."""
-
-        def repeat(part: paddle.Tensor) -> paddle.Tensor:
-            return paddle.repeat_interleave(part, times, axis=0)
-
-        return Seen(
-            repeat(self.features),
-            None if self.patient is None else repeat(self.patient),
-            None if self.tags is None else repeat(self.tags),
-        )
+    def rows(self, films: NDArray[np.int64]) -> Seen:
+        """What is told of these of the films, by their numbers [R]; a film may come more than once."""
+        chosen = paddle.to_tensor(films)
+        patient, tags = (None if part is None else paddle.gather(part, chosen) for part in self.known())
+        return Seen(paddle.gather(self.features, chosen), patient, tags)
 
     def known(self) -> tuple[paddle.Tensor | None, paddle.Tensor | None]:
         """Patient and tags, as `ReportDecoder.states` takes them after the tokens."""
@@ -129,7 +123,8 @@ def sample_reports(
         word = paddle.sum(paddle.cast(reached <= wanted, "int64"), axis=-1)
         return paddle.clip(word, max=reached.shape[-1] - 1)
 
-    return _write(decoder, seen.repeated(samples), longest, choose)
+    films = np.arange(seen.features.shape[0]).repeat(samples)
+    return _write(decoder, seen.rows(films), longest, choose)
 
 
 def greedy_reports(decoder: ReportDecoder, seen: Seen, longest: int) -> NDArray[np.int64]:
@@ -158,14 +153,21 @@ def policy_loss(
         weights: float64 [N, K], of `advantages`.
     """
     films, samples = weights.shape
-    assert tokens.shape[0] == films * samples
-    repeated = seen.repeated(samples)
+    lengths = (tokens != PAD).sum(axis=1)
+    # Reports of like lengths together hold little padding: on average a report is a third of the longest.
+    by_length = np.argsort(lengths, kind="stable").reshape(samples, films)
+    loss = paddle.zeros([])
     with _without_dropout(decoder):
-        inputs = paddle.to_tensor(inputs_of(tokens))
-        states = decoder.states(repeated.features, inputs, *repeated.known())
-        logits = _allowed(decoder.logits(states))
-    each = np.broadcast_to(weights.reshape(-1, 1), tokens.shape).astype(np.float32)  # [N * K, T]
-    return summed_token_loss(logits, paddle.to_tensor(tokens), weights=paddle.to_tensor(each)) / samples
+        for rows in by_length:
+            targets = tokens[rows, : lengths[rows].max()]  # [N, T]
+            part = seen.rows(rows // samples)
+            states = decoder.states(part.features, paddle.to_tensor(inputs_of(targets)), *part.known())
+            real = paddle.to_tensor(np.flatnonzero(targets != PAD))
+            logits = _allowed(decoder.logits(paddle.gather(states.flatten(0, 1), real)))  # [words, V]
+            each = np.broadcast_to(weights.reshape(-1, 1)[rows], targets.shape)[targets != PAD]
+            words = paddle.to_tensor(targets[targets != PAD])
+            loss = loss + summed_token_loss(logits, words, weights=paddle.to_tensor(each.astype(np.float32)))
+    return loss / samples
 
 
 def _write(decoder: ReportDecoder, seen: Seen, longest: int, choose: Choose) -> NDArray[np.int64]:
