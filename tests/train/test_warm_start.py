@@ -13,7 +13,6 @@ from click.testing import CliRunner
 
 from cxrscribe.errors import InputError
 from cxrscribe.films.preprocess import Preprocessing
-from cxrscribe_train import warm_start
 from cxrscribe_train.commands.train import train as train_command
 from cxrscribe_train.corpus.table import read_reports, write_reports
 from cxrscribe_train.features import Extraction, extract_features, films_of

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxrscribe.json_object import parse_json_object
 from cxrscribe.errors import InputError
+from cxrscribe.json_object import parse_json_object
 from cxrscribe_train.evaluation.metrics.bleu import BleuCounts
 from cxrscribe_train.fitting.consensus import (
     LEAST_STUDIES,

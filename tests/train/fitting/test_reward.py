@@ -7,10 +7,15 @@ from cxrscribe.vocabulary import END, PAD, SPECIAL_TOKENS, Vocabulary
 from cxrscribe_train.fitting.reward import RewardOf, stated
 from cxrscribe_train.ngrams import ngrams, sentence_bleu
 
-OWN = tuple("there is a small nodule in the left upper lobe . the heart is normal .".split())
-OTHER = tuple("there is a small nodule in the right upper lobe . no effusion .".split())
-NORMAL = tuple("the heart is normal . no nodule .".split())
-FALSE = tuple("there is a large pneumothorax on the left .".split())
+
+def words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+OWN = words("there is a small nodule in the left upper lobe . the heart is normal .")
+OTHER = words("there is a small nodule in the right upper lobe . no effusion .")
+NORMAL = words("the heart is normal . no nodule .")
+FALSE = words("there is a large pneumothorax on the left .")
 WORDS = sorted({word for report in (OWN, OTHER, NORMAL, FALSE) for word in report})
 VOCABULARY = Vocabulary((*SPECIAL_TOKENS, *WORDS))
 

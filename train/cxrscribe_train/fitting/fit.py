@@ -242,12 +242,13 @@ class Trainer:
         states = self.network.decoder.states(seen.features, tokens, *seen.known())
         weights = self._weights(self._job.train, own, targets.shape[1])
         loss = summed_token_loss(self.network.decoder.logits(states), targets, fit.label_smoothing, weights)
-        taught = loss + self.network.hint_loss(seen.features, states, targets, hints)
         earned = 0.0
-        if state.self_critical is not None:
+        if state.self_critical is None:
+            taught = loss + self.network.hint_loss(seen.features, states, targets, hints)
+        else:
             share = slice(self.exchange.rank, None, self.exchange.processes)
             policy, earned = self._self_critical.loss(self.network.decoder, seen, batch, share, state.step)
-            taught = policy + self._job.config.self_critical.cross_entropy_share * taught
+            taught = policy + self._job.config.self_critical.cross_entropy_share * loss
         (taught / count).backward()
         numbers = self.vector.exchange_step(self.exchange, float(loss), earned, float(stop()))
         total, reward, stops = numbers.tolist()

@@ -17,7 +17,7 @@ class SelfCriticalConfig:
 
     self_critical_epochs: int = field(
         default=0,
-        metadata={"help": "Epochs after the others in which sampled reports are rewarded; 0: none."},
+        metadata={"help": "Epochs after the others in which sampled reports are rewarded."},
     )
     self_critical_rate: float = field(
         default=5e-4, metadata={"help": "Learning rate of these epochs, the same at every step."}
@@ -27,7 +27,7 @@ class SelfCriticalConfig:
         default=0.25, metadata={"help": "What findings weigh in the reward, beside BLEU-4 of the report."}
     )
     cross_entropy_share: float = field(
-        default=0.1, metadata={"help": "Weight of the other epochs' loss in these epochs."}
+        default=0.1, metadata={"help": "Weight of the cross-entropy in these epochs."}
     )
 
     def __post_init__(self) -> None:
@@ -47,8 +47,8 @@ class SelfCriticalConfig:
         for setting in dataclasses.fields(self):
             if getattr(self, setting.name) != setting.default:
                 remedy = (
-                    "which changes nothing in a training without self-critical epochs: leave it out, or "
-                    "train with --self-critical"
+                    "that changes nothing in a training without self-critical epochs; leave it out, or train "
+                    "with --self-critical"
                 )
                 raise InputError(_wrong(self, setting.name, remedy))
 
@@ -59,4 +59,4 @@ class SelfCriticalConfig:
 
 
 def _wrong(config: SelfCriticalConfig, name: str, remedy: str) -> str:
-    return f"training config: self_critical.{name} is {getattr(config, name)}; {remedy}"
+    return f"training config: self_critical.{name} is {getattr(config, name)}: {remedy}"
