@@ -211,12 +211,16 @@ def _below(tensors: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArra
 def _by_structure(network: paddle.nn.Layer, accumulators: Mapping[str, Any]) -> dict[str, Any]:
     """Rename Paddle's accumulators from `conv2d_7.w_0_moment1_0` to `encoder...weight|moment1_0`.
 
+    Those of parameters that learn no more are left out: a resumed optimizer doesn't make them.
     Paddle numbers parameters as it creates them, so that its own names hold for one process only.
     """
     names = {parameter.name: name for name, parameter in network.named_parameters()}
+    still = {parameter.name for parameter in network.parameters() if parameter.stop_gradient}
     renamed = {}
     for key, value in accumulators.items():
         parameter = max((known for known in names if key.startswith(known + "_")), key=len)
+        if parameter in still:
+            continue
         renamed[f"{names[parameter]}|{key.removeprefix(parameter + '_')}"] = value
     return renamed
 

@@ -117,6 +117,8 @@ class Trainer:
         job = self._job
         self.state = load_checkpoint(job.checkpoint, self.network, self.optimizer, dict(job.fingerprint))
         self._scheduler.step(self.state.step)
+        if self.state.self_critical is not None:
+            self.network.end_hints()
 
     def save(self) -> None:
         """Write the job's checkpoint."""
@@ -192,6 +194,7 @@ class Trainer:
             if self.network.encoder is not None and self._job.best_encoder is not None:
                 load_weights(self.network.encoder.backbone, self._job.best_encoder)
         forget_moments(self.optimizer)
+        self.network.end_hints()
         self.network.eval()
         start = SelfCriticalStart(self.state.epoch, self.state.step, self._validation_reward())
         self.state = replace(self.state, self_critical=start)
