@@ -258,6 +258,11 @@ def test_a_finished_run_goes_on_with_rewards_alone(
         np.testing.assert_allclose(new[name], value, atol=1e-6)
     assert result.best is not None
     assert result.best.val_reward == pytest.approx(starts[0].val_reward)
+    if context != "none":
+        others = ("Cough on the right.", "Fever, back pain", "", "Small mass suspected.")
+        other = write_squares(tmp_path / "other", train=48, val=8, indications=others)
+        with pytest.raises(InputError, match=r"begun anew were: context\..*fitted to each corpus"):
+            train(other, tmp_path / "refused", config, features)
 
 
 def test_what_a_run_does_not_know_is_no_start_for_rewards(
