@@ -309,13 +309,18 @@ def draw_curves(
 def _draw_rewards(
     rewards: Axes, rewarded: Sequence[EpochRecord], best: EpochRecord, before: float | None
 ) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     epochs = [record.epoch + 1 for record in rewarded]
-    rewards.plot(epochs, [record.train_reward for record in rewarded], marker=".", label="training, sampled")
-    rewards.plot(epochs, [record.val_reward for record in rewarded], marker=".", label="validation, greedy")
+    sampled, greedy = (
+        [getattr(record, name) for record in rewarded] for name in ("train_reward", "val_reward")
+    )
+    rewards.plot(epochs, sampled, marker=".", label="training, sampled")
+    rewards.plot(epochs, greedy, marker=".", label="validation, greedy")
     if before is not None:
         rewards.axhline(before, color="grey", linestyle="--", label=f"validation before: {before:.3f}")
     if best.val_reward is not None:
         rewards.axvline(best.epoch + 1, color="grey", linestyle=":", label=f"best: {best.val_reward:.3f}")
     rewards.set(xlabel="self-critical epoch", ylabel="reward a report")
-    rewards.xaxis.get_major_locator().set_params(integer=True)
+    rewards.xaxis.set_major_locator(MaxNLocator(integer=True))
     rewards.legend()
