@@ -190,7 +190,7 @@ def test_epochs_that_a_validation_loss_does_not_judge_are_refused(plan: SearchPl
     epochs = Override("self_critical", "self_critical_epochs", 2)
     with pytest.raises(InputError, match="say nothing of self-critical epochs"):
         replace(plan, shared=(*SHARED, epochs))
-    chosen = Dimension("self_critical", "self_critical_rate", low=1e-4, high=1e-3)
+    chosen = Dimension("self_critical", "self_critical_epochs", low=1, high=3)
     with pytest.raises(InputError, match="say nothing of self-critical epochs"):
         replace(plan, space=(*SPACE, chosen))
 
