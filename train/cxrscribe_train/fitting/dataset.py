@@ -124,9 +124,7 @@ class ReportTokens:
         targets = np.full((len(reports), int(lengths.max(initial=0))), PAD, dtype=np.int64)
         for row, ids in enumerate(reports):
             targets[row, : len(ids)] = ids
-        inputs = np.full_like(targets, PAD)
-        inputs[:, :1] = START
-        inputs[:, 1:] = np.where(targets[:, 1:] == PAD, PAD, targets[:, :-1])
+        inputs = inputs_of(targets)
         stating = np.zeros(targets.shape, np.bool_)
         for marks, report in zip(stating, words, strict=True):
             of_report = _stating(report)[: targets.shape[1]]
@@ -148,6 +146,14 @@ class ReportTokens:
     def digest(self) -> str:
         """sha256 of all targets: two trainings on the same reports share it."""
         return hashlib.sha256(self.targets.tobytes() + self.lengths.tobytes()).hexdigest()
+
+
+def inputs_of(targets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """`<start> w1 .. wn` of `w1 .. wn <end>`, both padded: int64 [N, T]."""
+    inputs = np.full_like(targets, PAD)
+    inputs[:, :1] = START
+    inputs[:, 1:] = np.where(targets[:, 1:] == PAD, PAD, targets[:, :-1])
+    return inputs
 
 
 def _stating(report: Sequence[str]) -> list[bool]:

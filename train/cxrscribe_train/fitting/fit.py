@@ -25,18 +25,27 @@ from cxrscribe.study import pooled
 from cxrscribe_models import FilmEncoder, ReportDecoder
 from cxrscribe_train.context.known import Known
 from cxrscribe_train.fitting.calibration import calibrate
-from cxrscribe_train.fitting.checkpoint import EpochRecord, TrainingState, load_checkpoint, save_checkpoint
-from cxrscribe_train.fitting.config import FitConfig, TrainingConfig
+from cxrscribe_train.fitting.checkpoint import (
+    EpochRecord,
+    SelfCriticalStart,
+    TrainingState,
+    load_checkpoint,
+    save_checkpoint,
+)
+from cxrscribe_train.fitting.config import TrainingConfig
 from cxrscribe_train.fitting.dataset import EpochSampler, ReportDataset, ReportTokens
 from cxrscribe_train.fitting.fine_tuning import fine_tune, frozen_parts
 from cxrscribe_train.fitting.hints import FeatureHints, MemoryHints
 from cxrscribe_train.fitting.loss import TokenLoss, summed_token_loss
 from cxrscribe_train.fitting.network import ReportNetwork, initialize, initialize_context
+from cxrscribe_train.fitting.optimizer import adamw, forget_moments
 from cxrscribe_train.fitting.parallel import Alone, Exchange
+from cxrscribe_train.fitting.reward import Rewards
 from cxrscribe_train.fitting.schedule import WarmUpCosine
+from cxrscribe_train.fitting.self_critical import Seen, SelfCritical
 from cxrscribe_train.fitting.step_vector import StepVector
 from cxrscribe_train.fitting.views import StudyViews
-from cxrscribe_train.weights import WeightsSource, build_encoder
+from cxrscribe_train.weights import WeightsSource, build_encoder, load_weights
 
 
 @dataclass(frozen=True)
@@ -48,7 +57,8 @@ class TrainingJob:
     what a resumed training must find unchanged, by name.
 
     `train_views` and `val_views`: where a report is a study's and not a film's, which rows of the inputs are
-    that study's.
+    that study's. `rewards` is what sampled reports are worth, and `best_decoder` and `best_encoder` are where
+    the weights of the best epoch are kept, from which self-critical epochs begin.
     """
 
     config: TrainingConfig
@@ -63,6 +73,14 @@ class TrainingJob:
     known: Known | None = None
     train_views: StudyViews | None = None
     val_views: StudyViews | None = None
+    rewards: Rewards | None = None
+    best_decoder: Path | None = None
+    best_encoder: Path | None = None
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest training report, after which a sampled one is cut."""
+        return int(self.train.lengths.max())
 
     @property
     def batch_size(self) -> int:
@@ -88,23 +106,27 @@ class Trainer:
         self._job = job
         self.exchange = exchange or Alone()
         self._sampler = self._make_sampler()
-        self._scheduler = paddle.optimizer.lr.LambdaDecay(
-            fit.learning_rate, WarmUpCosine.of(fit, steps=fit.epochs * len(self._sampler))
-        )
-        self.optimizer = _optimizer(fit, self._scheduler, network)
-        self.vector = StepVector(network, numbers=2)
+        self._schedule = WarmUpCosine.of(fit, steps=fit.epochs * len(self._sampler))
+        self._scheduler = paddle.optimizer.lr.LambdaDecay(fit.learning_rate, self._share_of_rate)
+        self.optimizer = adamw(fit, self._scheduler, network)
+        self.vector = StepVector(network, numbers=3)
         augmentation = job.config.augmentation if job.config.end_to_end else None
         self._films = np.load(job.train_inputs, mmap_mode="r")
         films_of = None if job.train_views is None else self._drawn_films
         self._train = ReportDataset(self._films, job.train, augmentation, fit.seed, films_of)
         val = np.load(job.val_inputs, mmap_mode="r")
         self._val = ReportDataset(val if job.val_views is None else job.val_views.pooled(val), job.val)
+        if job.rewards is not None:
+            samples = job.config.self_critical.samples
+            self._self_critical = SelfCritical(job.rewards, samples, job.longest, fit.seed)
 
     def restore(self) -> None:
         """Go back to where the checkpoint was taken. Raises InputError when there is none, or another's."""
         job = self._job
         self.state = load_checkpoint(job.checkpoint, self.network, self.optimizer, dict(job.fingerprint))
         self._scheduler.step(self.state.step)
+        if self.state.self_critical is not None:
+            self.network.end_hints()
 
     def save(self) -> None:
         """Write the job's checkpoint."""
@@ -118,43 +140,79 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """Whether all epochs are done, or validation has not improved for `patience` epochs."""
-        fit = self._job.config.fit
-        stale = 0 < fit.patience <= self.state.epochs_without_gain and self.state.since == self._last_phase
-        return stale or self.state.epoch >= fit.epochs
+        """Whether all epochs are done."""
+        epochs, start = self._job.config.self_critical.self_critical_epochs, self.state.self_critical
+        begun = self.state.epoch - start.epoch if start is not None else 0
+        return self._cross_entropy_is_over and begun >= epochs
+
+    @property
+    def _cross_entropy_is_over(self) -> bool:
+        """Whether its epochs are done, or validation has not improved for `patience` epochs."""
+        fit, state = self._job.config.fit, self.state
+        stale = 0 < fit.patience <= state.epochs_without_gain and state.since == self._last_phase
+        return state.self_critical is not None or stale or state.epoch >= fit.epochs
 
     @property
     def _last_phase(self) -> int:
         """The epoch from which on sentences that state a finding weigh more; 0 where they never do."""
         fit = self._job.config.fit
-        return fit.epochs - fit.finding_weight_epochs if fit.finding_weight_epochs else 0
+        return max(0, fit.epochs - fit.finding_weight_epochs) if fit.finding_weight_epochs else 0
 
     @property
     def _finding_weight(self) -> float:
         """How often a word of such a sentence counts in the present epoch."""
         return self._job.config.fit.finding_weight if self.state.epoch >= self._last_phase else 1.0
 
-    def run(self, stop: Callable[[], bool], on_epoch: Callable[[], None]) -> bool:
+    def run(
+        self,
+        stop: Callable[[], bool],
+        on_epoch: Callable[[], None],
+        on_self_critical: Callable[[], None] = lambda: None,
+    ) -> bool:
         """Train until finished or until `stop` is true after a step.
 
         Args:
             stop: asked after each step.
             on_epoch: called when an epoch is done and `state` holds its record.
+            on_self_critical: called before the first self-critical step, when `state` holds the start.
 
         Returns:
             True when finished, False when stopped.
         """
         while not self.finished:
+            if self._cross_entropy_is_over and self.state.self_critical is None:
+                self._begin_self_critical()
+                on_self_critical()
             started = time.monotonic()
             stopped = self._train_epoch(stop)
             if self.state.batch < len(self._sampler):
                 return False
             self._calibrate()
-            self._close_epoch(self._validation_loss(), time.monotonic() - started)
+            self._close_epoch(*self._validate(), time.monotonic() - started)
             on_epoch()
             if stopped:
                 return self.finished
         return True
+
+    def _begin_self_critical(self) -> None:
+        """Go back to the best weights, and forget the moments: they are of another loss."""
+        if self.state.history and self._job.best_decoder is not None:
+            self.exchange.sum(np.zeros(1, np.float32))  # until the first process has written them
+            load_weights(self.network.decoder, self._job.best_decoder)
+            if self.network.encoder is not None and self._job.best_encoder is not None:
+                load_weights(self.network.encoder.backbone, self._job.best_encoder)
+        forget_moments(self.optimizer)
+        self.network.end_hints()
+        self.network.eval()
+        start = SelfCriticalStart(self.state.epoch, self.state.step, self._validation_reward())
+        self.state = replace(self.state, self_critical=start)
+        self._scheduler.step(self.state.step)
+
+    def _share_of_rate(self, step: int) -> float:
+        config = self._job.config
+        if self.state.self_critical is not None:
+            return config.self_critical.self_critical_rate / config.fit.learning_rate
+        return self._schedule(step)
 
     def _make_sampler(self) -> EpochSampler:
         return EpochSampler(
@@ -191,19 +249,29 @@ class Trainer:
         batch = self._sampler.whole_batch(state.batch)
         own = batch[self.exchange.rank :: self.exchange.processes]
         count = self._count(self._job.train, batch)
-        features = self.network.features(inputs)
-        states = self.network.decoder.states(features, tokens, *self._known(batch))
+        seen = Seen(self.network.features(inputs), *self._known(batch))
+        states = self.network.decoder.states(seen.features, tokens, *seen.known())
         weights = self._weights(self._job.train, own, targets.shape[1])
         loss = summed_token_loss(self.network.decoder.logits(states), targets, fit.label_smoothing, weights)
-        taught = loss + self.network.hint_loss(features, states, targets, hints)
+        earned = 0.0
+        if state.self_critical is None:
+            taught = loss + self.network.hint_loss(seen.features, states, targets, hints)
+        else:
+            share = slice(self.exchange.rank, None, self.exchange.processes)
+            policy, earned = self._self_critical.loss(self.network.decoder, seen, batch, share, state.step)
+            taught = policy + self._job.config.self_critical.cross_entropy_share * loss
         (taught / count).backward()
-        total, stops = self.vector.exchange_step(self.exchange, float(loss), float(stop())).tolist()
+        numbers = self.vector.exchange_step(self.exchange, float(loss), earned, float(stop()))
+        total, reward, stops = numbers.tolist()
         self._check_finite(f"the training loss at step {state.step}", total)
         self.optimizer.step()
         self.optimizer.clear_grad()
         self._scheduler.step()
         train_loss = state.train_loss + TokenLoss(total, count)
         self.state = replace(state, batch=state.batch + 1, step=state.step + 1, train_loss=train_loss)
+        if state.self_critical is not None:
+            sampled = len(batch) * self._job.config.self_critical.samples
+            self.state = replace(self.state, reward=state.reward + reward, sampled=state.sampled + sampled)
         return stops > 0
 
     def _known(self, batch: NDArray[np.int64]) -> tuple[paddle.Tensor, ...]:
@@ -267,17 +335,40 @@ class Trainer:
         calibrate(encoder, own_share())
         self.vector.exchange_statistics(self.exchange)
 
-    def _validation_loss(self) -> float:
-        """Mean loss over all real tokens of the validation split; each process takes its share of it."""
+    def _validate(self) -> tuple[float, float | None]:
+        """The validation loss, and in a self-critical epoch the validation reward."""
         self.network.eval()
+        loss = self._validation_loss()
+        return loss, None if self.state.self_critical is None else self._validation_reward()
+
+    def _validation_batches(self) -> Iterator[list[int]]:
+        """The numbers of this process's share of the validation films."""
         by_length = np.argsort(
             self._job.val.lengths, kind="stable"
         )  # batches of like lengths hold little padding
         own = by_length[self.exchange.rank :: self.exchange.processes].tolist()
+        for start in range(0, len(own), self._job.batch_size):
+            yield own[start : start + self._job.batch_size]
+
+    def _validation_reward(self) -> float:
+        """Mean reward of the greedy reports of the validation split; each process takes its share of it."""
+        total, count = 0.0, 0
+        with paddle.no_grad():
+            for rows in self._validation_batches():
+                inputs = paddle.to_tensor(np.stack([self._val[row][0] for row in rows]))
+                known = self._job.known
+                patient = None if known is None else paddle.to_tensor(known.val[rows])
+                seen = Seen(self.network.features(inputs), patient)
+                total += self._self_critical.validation_reward(self.network.decoder, seen, rows)
+                count += len(rows)
+        total, films = self.exchange.sum(np.array([total, count], np.float32)).tolist()
+        return total / films
+
+    def _validation_loss(self) -> float:
+        """Mean loss over all real tokens of the validation split; each process takes its share of it."""
         total, count = 0.0, 0.0
         with paddle.no_grad():
-            for start in range(0, len(own), self._job.batch_size):
-                rows = own[start : start + self._job.batch_size]
+            for rows in self._validation_batches():
                 batch = self._val.collate([self._val[row] for row in rows])
                 inputs, tokens, targets, _ = (paddle.to_tensor(array) for array in batch)
                 known = self._job.known
@@ -290,7 +381,7 @@ class Trainer:
         total, tokens_seen = self.exchange.sum(np.array([total, count], np.float32)).tolist()
         return TokenLoss(total, tokens_seen).mean
 
-    def _close_epoch(self, val_loss: float, seconds: float) -> None:
+    def _close_epoch(self, val_loss: float, val_reward: float | None, seconds: float) -> None:
         state = self.state
         self._check_finite(f"the validation loss after epoch {state.epoch + 1}", val_loss)
         record = EpochRecord(
@@ -300,12 +391,15 @@ class Trainer:
             val_loss=val_loss,
             learning_rate=float(self._scheduler.get_lr()),
             seconds=round(seconds, 3),
+            train_reward=None if val_reward is None else state.reward / state.sampled,
+            val_reward=val_reward,
         )
         self.state = TrainingState(
             epoch=state.epoch + 1,
             step=state.step,
             history=(*state.history, record),
             since=self._last_phase if state.epoch >= self._last_phase else 0,
+            self_critical=state.self_critical,
         )
 
     def _check_finite(self, what: str, loss: float) -> None:
@@ -356,20 +450,6 @@ def help_train(exchange: Exchange, job: TrainingJob) -> None:
     trainer = Trainer(job, new_network(job, encoder), exchange)
     trainer.restore()
     trainer.run(stop=lambda: False, on_epoch=lambda: None)
-
-
-def _optimizer(
-    fit: FitConfig, schedule: paddle.optimizer.lr.LRScheduler, network: paddle.nn.Layer
-) -> paddle.optimizer.Optimizer:
-    # Biases and batch-norm scales are vectors; pulling them to zero would not make the function simpler.
-    decayed = {parameter.name for parameter in network.parameters() if len(parameter.shape) > 1}
-    return paddle.optimizer.AdamW(
-        learning_rate=schedule,
-        parameters=network.parameters(),
-        weight_decay=fit.weight_decay,
-        apply_decay_param_fun=lambda name: name in decayed,
-        grad_clip=paddle.nn.ClipGradByGlobalNorm(fit.clip_norm),
-    )
 
 
 def _seed_step(seed: int, step: int, rank: int) -> None:
