@@ -26,8 +26,9 @@ from cxrscribe_train.fitting.checkpoint import EpochRecord, SelfCriticalStart, h
 from cxrscribe_train.fitting.config import Targets, TrainingConfig, Views
 from cxrscribe_train.fitting.consensus import ConsensusTargets, consensus_targets
 from cxrscribe_train.fitting.dataset import Examples, ReportTokens, read_examples
-from cxrscribe_train.fitting.fit import Trainer, TrainingJob, help_train, new_network
+from cxrscribe_train.fitting.fit import Trainer, help_train, new_network
 from cxrscribe_train.fitting.inputs import TrainingInputs, inputs_from_features, inputs_from_films
+from cxrscribe_train.fitting.job import TrainingJob
 from cxrscribe_train.fitting.network import ReportNetwork
 from cxrscribe_train.fitting.parallel import shared_exchange
 from cxrscribe_train.fitting.reward import Rewards
@@ -141,8 +142,8 @@ def train(
     if config.text.targets == Targets.CONSENSUS:
         films = kept["train"]
         words, targets = consensus_targets(films.words, films.studies, config.fit.seed)
-        of_image = dict(zip(films.image_ids, words, strict=True))
-        taught["train"] = tuple(of_image[image_id] for image_id in reports["train"].image_ids)
+        # The films of a study teach the same: they have the same report.
+        taught["train"] = tuple(words[film] for film in views["train"].first) if views else words
         progress.replaced(targets)
     vocabulary = build_vocabulary(taught["train"], config.text.min_count)
     tokens = {split: ReportTokens.of(taught[split], vocabulary, config.text.max_tokens) for split in taught}

@@ -143,6 +143,20 @@ class ReportTokens:
         weights: NDArray[np.float32] = np.where(real, counted, np.float32(0))
         return weights
 
+    def counted(
+        self, rows: NDArray[np.int64], finding_weight: float, longest: int | None = None
+    ) -> paddle.Tensor | None:
+        """`weights` as a loss takes them: None where each target counts once."""
+        if finding_weight == 1.0:
+            return None
+        return paddle.to_tensor(self.weights(rows, finding_weight, longest))
+
+    def count(self, rows: NDArray[np.int64], finding_weight: float) -> float:
+        """The number of targets of these reports, weighted so."""
+        if finding_weight == 1.0:
+            return int(self.lengths[rows].sum())
+        return float(self.weights(rows, finding_weight).sum())
+
     def digest(self) -> str:
         """sha256 of all targets: two trainings on the same reports share it."""
         return hashlib.sha256(self.targets.tobytes() + self.lengths.tobytes()).hexdigest()

@@ -11,19 +11,16 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import paddle
 from numpy.typing import NDArray
 
-from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.errors import CxrscribeError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.study import pooled
 from cxrscribe_models import FilmEncoder, ReportDecoder
-from cxrscribe_train.context.known import Known
 from cxrscribe_train.fitting.calibration import calibrate
 from cxrscribe_train.fitting.checkpoint import (
     EpochRecord,
@@ -33,60 +30,19 @@ from cxrscribe_train.fitting.checkpoint import (
     save_checkpoint,
 )
 from cxrscribe_train.fitting.config import TrainingConfig
-from cxrscribe_train.fitting.dataset import EpochSampler, ReportDataset, ReportTokens
+from cxrscribe_train.fitting.dataset import EpochSampler, ReportDataset
 from cxrscribe_train.fitting.fine_tuning import fine_tune, frozen_parts
 from cxrscribe_train.fitting.hints import FeatureHints, MemoryHints
+from cxrscribe_train.fitting.job import TrainingJob
 from cxrscribe_train.fitting.loss import TokenLoss, summed_token_loss
 from cxrscribe_train.fitting.network import ReportNetwork, initialize, initialize_context
 from cxrscribe_train.fitting.optimizer import adamw, forget_moments
 from cxrscribe_train.fitting.parallel import Alone, Exchange
-from cxrscribe_train.fitting.reward import Rewards
 from cxrscribe_train.fitting.schedule import WarmUpCosine
 from cxrscribe_train.fitting.self_critical import Seen, SelfCritical
 from cxrscribe_train.fitting.step_vector import StepVector
-from cxrscribe_train.fitting.views import StudyViews
+from cxrscribe_train.fitting.validation import Validation
 from cxrscribe_train.weights import WeightsSource, build_encoder, load_weights
-
-
-@dataclass(frozen=True)
-class TrainingJob:
-    """All that a process of a training has to know.
-
-    `train_inputs` and `val_inputs` are `.npy` files, films uint8 [N, H, W] or features float32 [N, F], in
-    the order of `train` and `val`. `known` is what a context is told of them. `fingerprint` holds digests of
-    what a resumed training must find unchanged, by name.
-
-    `train_views` and `val_views`: where a report is a study's and not a film's, which rows of the inputs are
-    that study's. `rewards` is what sampled reports are worth, and `best_decoder` and `best_encoder` are where
-    the weights of the best epoch are kept, from which self-critical epochs begin.
-    """
-
-    config: TrainingConfig
-    architecture: Architecture
-    preprocessing: Preprocessing
-    train_inputs: Path
-    val_inputs: Path
-    train: ReportTokens
-    val: ReportTokens
-    checkpoint: Path
-    fingerprint: tuple[tuple[str, str], ...]
-    known: Known | None = None
-    train_views: StudyViews | None = None
-    val_views: StudyViews | None = None
-    rewards: Rewards | None = None
-    best_decoder: Path | None = None
-    best_encoder: Path | None = None
-
-    @property
-    def longest(self) -> int:
-        """Tokens of the longest training report, after which a sampled one is cut."""
-        return int(self.train.lengths.max())
-
-    @property
-    def batch_size(self) -> int:
-        """Films a step over all processes: the config's, or fewer in a smaller corpus."""
-        processes = self.config.fit.processes
-        return min(self.config.fit.batch_size, len(self.train.lengths) // processes * processes)
 
 
 class Trainer:
@@ -114,8 +70,7 @@ class Trainer:
         self._films = np.load(job.train_inputs, mmap_mode="r")
         films_of = None if job.train_views is None else self._drawn_films
         self._train = ReportDataset(self._films, job.train, augmentation, fit.seed, films_of)
-        val = np.load(job.val_inputs, mmap_mode="r")
-        self._val = ReportDataset(val if job.val_views is None else job.val_views.pooled(val), job.val)
+        self._validation = Validation(job, network)
         if job.rewards is not None:
             samples = job.config.self_critical.samples
             self._self_critical = SelfCritical(job.rewards, samples, job.longest, fit.seed)
@@ -248,10 +203,11 @@ class Trainer:
         _seed_step(fit.seed, state.step, self.exchange.rank)
         batch = self._sampler.whole_batch(state.batch)
         own = batch[self.exchange.rank :: self.exchange.processes]
-        count = self._count(self._job.train, batch)
+        reports, weight = self._job.train, self._finding_weight
+        count = reports.count(batch, weight)
         seen = Seen(self.network.features(inputs), *self._known(batch))
         states = self.network.decoder.states(seen.features, tokens, *seen.known())
-        weights = self._weights(self._job.train, own, targets.shape[1])
+        weights = reports.counted(own, weight, targets.shape[1])
         loss = summed_token_loss(self.network.decoder.logits(states), targets, fit.label_smoothing, weights)
         earned = 0.0
         if state.self_critical is None:
@@ -305,18 +261,6 @@ class Trainer:
         assert self._job.train_views is not None
         return self._job.train_views.drawn(study, self._job.config.fit.seed, epoch)
 
-    def _weights(self, reports: ReportTokens, rows: NDArray[np.int64], longest: int) -> paddle.Tensor | None:
-        """How often each target counts in the present epoch, float32 [n, longest]; None for once each."""
-        if self._finding_weight == 1.0:
-            return None
-        return paddle.to_tensor(reports.weights(rows, self._finding_weight, longest))
-
-    def _count(self, reports: ReportTokens, rows: NDArray[np.int64]) -> float:
-        """The number of targets of these reports, weighted as in the present epoch."""
-        if self._finding_weight == 1.0:
-            return int(reports.lengths[rows].sum())
-        return float(reports.weights(rows, self._finding_weight).sum())
-
     def _calibrate(self) -> None:
         """Measure the batch-norm statistics on training films as they are, without augmentation."""
         films, encoder = self._job.config.fit.calibration_films, self.network.encoder
@@ -338,48 +282,11 @@ class Trainer:
     def _validate(self) -> tuple[float, float | None]:
         """The validation loss, and in a self-critical epoch the validation reward."""
         self.network.eval()
-        loss = self._validation_loss()
+        loss = self._validation.loss(self.exchange, self._finding_weight)
         return loss, None if self.state.self_critical is None else self._validation_reward()
 
-    def _validation_batches(self) -> Iterator[list[int]]:
-        """The numbers of this process's share of the validation films."""
-        by_length = np.argsort(
-            self._job.val.lengths, kind="stable"
-        )  # batches of like lengths hold little padding
-        own = by_length[self.exchange.rank :: self.exchange.processes].tolist()
-        for start in range(0, len(own), self._job.batch_size):
-            yield own[start : start + self._job.batch_size]
-
     def _validation_reward(self) -> float:
-        """Mean reward of the greedy reports of the validation split; each process takes its share of it."""
-        total, count = 0.0, 0
-        with paddle.no_grad():
-            for rows in self._validation_batches():
-                inputs = paddle.to_tensor(np.stack([self._val[row][0] for row in rows]))
-                known = self._job.known
-                patient = None if known is None else paddle.to_tensor(known.val[rows])
-                seen = Seen(self.network.features(inputs), patient)
-                total += self._self_critical.validation_reward(self.network.decoder, seen, rows)
-                count += len(rows)
-        total, films = self.exchange.sum(np.array([total, count], np.float32)).tolist()
-        return total / films
-
-    def _validation_loss(self) -> float:
-        """Mean loss over all real tokens of the validation split; each process takes its share of it."""
-        total, count = 0.0, 0.0
-        with paddle.no_grad():
-            for rows in self._validation_batches():
-                batch = self._val.collate([self._val[row] for row in rows])
-                inputs, tokens, targets, _ = (paddle.to_tensor(array) for array in batch)
-                known = self._job.known
-                patient = () if known is None else (paddle.to_tensor(known.val[rows]),)
-                chosen = np.array(rows, np.int64)
-                weights = self._weights(self._job.val, chosen, targets.shape[1])
-                logits = self.network(inputs, tokens, *patient)
-                total += float(summed_token_loss(logits, targets, weights=weights))
-                count += self._count(self._job.val, chosen)
-        total, tokens_seen = self.exchange.sum(np.array([total, count], np.float32)).tolist()
-        return TokenLoss(total, tokens_seen).mean
+        return self._validation.reward(self.exchange, self._self_critical)
 
     def _close_epoch(self, val_loss: float, val_reward: float | None, seconds: float) -> None:
         state = self.state
