@@ -74,13 +74,18 @@ def provenance_of(run: Run) -> Provenance:
     architecture, corpus = run.architecture, run.corpus
     options = ", ".join(f"{name} {value}" for name, value in architecture.backbone_options.items())
     films = "drawings of chest films (phantoms)" if corpus.drawn else "chest films"
+    rewarded = (
+        "" if run.best.val_reward is None else f", self-critical, with a reward of {run.best.val_reward:.4f}"
+    )
     description = (
         f"Trained by `cxrscribe train` on {corpus.train} {films}, validated on {corpus.val}; epoch "
-        f"{run.best.epoch + 1} with a validation loss of {run.best.val_loss:.4f} a token. Backbone "
+        f"{run.best.epoch + 1}{rewarded} with a validation loss of {run.best.val_loss:.4f} a token. Backbone "
         f"{architecture.backbone}{f' ({options})' if options else ''}, "
         f"{'trained too' if run.config.end_to_end else 'not trained'}, its weights from {run.weights}. "
         f"Seed {run.config.fit.seed}."
         f"{_BY_STUDY if run.config.fit.views == Views.ALL else ''}"
+        # The last one: so it is found again in a bundle.
+        f"{'' if run.targets is None else f' {run.targets}'}"
     )
     return Provenance(
         description, {name: sha256_of(run.path / name) for name in (ENCODER_FILE, DECODER_FILE)}

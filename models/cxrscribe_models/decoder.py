@@ -105,19 +105,22 @@ class ReportDecoder(nn.Layer):
         """Logits of the next word: float32 [..., D] -> float32 [..., V]."""
         return self.output(self.dropout(states))
 
-    def context_gates(self, features: paddle.Tensor, patient: paddle.Tensor) -> paddle.Tensor:
+    def context_gates(
+        self, features: paddle.Tensor, patient: paddle.Tensor, tags: paddle.Tensor | None = None
+    ) -> paddle.Tensor:
         """What a context adds to the first layer's gates at every step.
 
         Args:
             features: float32 [N, F].
             patient: float32 [N, P].
+            tags: as `ReportContext` takes them.
 
         Returns:
             float32 [N, 4 * D].
         """
         assert self.context is not None
         weight = self._layer_weights(0)["weight_ih"][:, self._embedding_size :]  # [4 * D, C]
-        return paddle.matmul(self.context(features, patient), weight, transpose_y=True)
+        return paddle.matmul(self.context(features, patient, tags), weight, transpose_y=True)
 
     def initial_state(self, features: paddle.Tensor, context: paddle.Tensor | None = None) -> State:
         """The state after the image.

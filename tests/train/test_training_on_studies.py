@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +10,27 @@ import pytest
 
 from cxrscribe.errors import InputError
 from cxrscribe.films.preprocess import Preprocessing
+from cxrscribe.study import pooled
+from cxrscribe_export.label import provenance_of
+from cxrscribe_models import ReportDecoder
 from cxrscribe_train.corpus.table import read_reports, write_reports
+from cxrscribe_train.feature_file import FeatureFile
 from cxrscribe_train.features import Extraction, extract_features, films_of
 from cxrscribe_train.fitting.config import TrainingConfig
+from cxrscribe_train.fitting.consensus import in_description
+from cxrscribe_train.fitting.self_critical import Seen, SelfCritical
+from cxrscribe_train.fitting.views import StudyViews
 from cxrscribe_train.run import Run, read_config
 from cxrscribe_train.training import train
 from cxrscribe_train.weights import WeightsSource
 from support.square_corpus import tiny_config, write_squares
 
+REWARDED = (
+    ("fit", "epochs", 1),
+    ("self_critical", "self_critical_epochs", 2),
+    ("self_critical", "samples", 2),
+    ("self_critical", "self_critical_rate", 2e-3),
+)
 TOLD = ("Cough on the left.", "Fever, chest pain", "", "Large mass suspected.")
 
 
@@ -61,6 +75,69 @@ def test_a_resumed_training_equals_a_straight_one_to_the_bit(
     assert files(tmp_path / "straight") == files(tmp_path / "resumed")
 
 
+@pytest.mark.parametrize("steps", [12, 17], ids=["before rewards", "inside their epoch"])
+def test_so_does_one_on_rewards_with_consensus_targets(
+    corpus: Path, features: Path, tmp_path: Path, steps: int
+) -> None:
+    taught = ("context", "context", "patient+tags"), ("text", "targets", "consensus")
+    config = by_study(*REWARDED, *taught)
+    assert train(corpus, tmp_path / "straight", config, features).finished
+    asked = iter(range(1, 1000))
+    stopped = train(corpus, tmp_path / "resumed", config, features, stop=lambda: next(asked) >= steps)
+    assert (stopped.finished, stopped.epochs) == (False, 1)
+    assert train(corpus, tmp_path / "resumed", config, features, resume=True).finished
+    assert files(tmp_path / "straight") == files(tmp_path / "resumed")
+
+
+def test_reports_are_sampled_from_pooled_features_and_rewarded_by_study(
+    corpus: Path, features: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sampled: list[tuple[np.ndarray, list[int]]] = []
+    greedy: list[tuple[np.ndarray, list[int]]] = []
+    loss, validation_reward = SelfCritical.loss, SelfCritical.validation_reward
+
+    def watched_loss(
+        self: SelfCritical, decoder: ReportDecoder, seen: Seen, batch: np.ndarray, share: slice, step: int
+    ) -> tuple[object, float]:
+        sampled.append((seen.features.numpy(), batch.tolist()))
+        return loss(self, decoder, seen, batch, share, step)
+
+    def watched_reward(self: SelfCritical, decoder: ReportDecoder, seen: Seen, films: Sequence[int]) -> float:
+        greedy.append((seen.features.numpy(), list(films)))
+        return validation_reward(self, decoder, seen, films)
+
+    monkeypatch.setattr(SelfCritical, "loss", watched_loss)
+    monkeypatch.setattr(SelfCritical, "validation_reward", watched_reward)
+    one_more = ("self_critical", "self_critical_epochs", 1)
+    train(corpus, tmp_path / "run", by_study(*REWARDED, one_more), features)
+    rows = read_reports(corpus)
+    encoded_films = FeatureFile.open(features)
+    of_image = dict(zip(encoded_films.image_ids, encoded_films.features, strict=True))
+    for split, steps, drawn in (("train", sampled, True), ("val", greedy, False)):
+        films = rows.split(split)
+        views = StudyViews.of([row.study_id for row in films])
+        encoded = np.stack([of_image[row.image_id] for row in films])
+        assert {study for _, studies in steps for study in studies} == set(range(len(views.films)))
+        for seen, studies in steps:
+            for features_seen, study in zip(seen, studies, strict=True):
+                chosen = views.drawn(study, 0, 1) if drawn else views.films[study]
+                np.testing.assert_array_equal(features_seen, pooled(encoded[chosen]))
+
+
+def test_consensus_targets_count_films_and_are_the_last_that_a_bundle_says(
+    corpus: Path, features: Path, tmp_path: Path
+) -> None:
+    consensus = ("text", "targets", "consensus"), ("fit", "epochs", 1)
+    train(corpus, tmp_path / "one", tiny_config(*consensus, end_to_end=False), features)
+    train(corpus, tmp_path / "all", by_study(*consensus), features)
+    one, every = Run.open(tmp_path / "one"), Run.open(tmp_path / "all")
+    assert one.targets == every.targets is not None
+    assert every.targets.films == 48 * 2
+    description = provenance_of(every).description
+    assert "Trained on several views" in description
+    assert in_description(description) == str(every.targets)
+
+
 def test_an_example_is_a_study_and_other_films_are_drawn_in_each_epoch(
     corpus: Path, features: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,9 +176,12 @@ def test_a_corpus_of_single_films_trains_as_one_film_an_example_does(tmp_path: P
     assert files(tmp_path / "one")["decoder"] == files(tmp_path / "all")["decoder"]
 
 
-def test_two_processes_draw_the_films_that_one_does(corpus: Path, features: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("rewarded", [(), REWARDED], ids=["cross-entropy", "rewards"])
+def test_two_processes_draw_the_films_that_one_does(
+    corpus: Path, features: Path, tmp_path: Path, rewarded: tuple[tuple[str, str, object], ...]
+) -> None:
     """Without dropout of units two processes do what one does, up to the order of sums."""
-    calm = ("network", "dropout", 0.0), ("context", "context", "patient+tags")
+    calm = ("network", "dropout", 0.0), ("context", "context", "patient+tags"), *rewarded
     losses = [
         train(corpus, tmp_path / f"{n}", by_study(*calm, ("fit", "processes", n)), features).best
         for n in (1, 2)
@@ -110,6 +190,9 @@ def test_two_processes_draw_the_films_that_one_does(corpus: Path, features: Path
     assert losses[1] is not None
     assert losses[0].train_loss == pytest.approx(losses[1].train_loss, rel=1e-4)
     assert losses[0].val_loss == pytest.approx(losses[1].val_loss, rel=1e-4)
+    assert [best.val_reward is not None for best in losses if best] == [bool(rewarded)] * 2
+    if rewarded:
+        assert losses[0].val_reward == pytest.approx(losses[1].val_reward, rel=1e-3)
 
 
 def test_films_of_other_studies_are_not_what_a_run_was_begun_with(

@@ -13,7 +13,6 @@ from click.testing import CliRunner
 
 from cxrscribe.errors import InputError
 from cxrscribe.films.preprocess import Preprocessing
-from cxrscribe_train import warm_start
 from cxrscribe_train.commands.train import train as train_command
 from cxrscribe_train.corpus.table import read_reports, write_reports
 from cxrscribe_train.features import Extraction, extract_features, films_of
@@ -232,11 +231,3 @@ def test_a_damaged_record_is_refused_when_the_run_goes_on(trained: Path, tmp_pat
     (tmp_path / "run" / "init.json").write_text(json.dumps(record))
     with pytest.raises(InputError, match=r"init\.json has no field 'taken'"):
         train(trained / "other", tmp_path / "run", config, resume=True)
-
-
-def test_what_reads_the_patients_text_begins_anew() -> None:
-    weight = np.ones((4, 3), np.float32)
-    why = warm_start._why_not("context.film.weight", weight, {"context.film.weight": weight}, None)
-    assert why is not None
-    assert "fitted to each corpus" in why
-    assert warm_start._why_not("embedding.weight", weight, {"embedding.weight": weight}, None) is None

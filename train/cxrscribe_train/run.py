@@ -15,12 +15,11 @@ checkpoint/           what `--resume` needs
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.bundle.contract import PATIENT_TEXT
@@ -36,8 +35,12 @@ from cxrscribe_models import FilmEncoder, ReportDecoder
 from cxrscribe_train.atomic import write_atomically
 from cxrscribe_train.fitting.checkpoint import EpochRecord, TrainingState
 from cxrscribe_train.fitting.config import TrainingConfig, read_written
+from cxrscribe_train.fitting.consensus import ConsensusTargets
 from cxrscribe_train.fitting.network import ReportNetwork
 from cxrscribe_train.weights import build_encoder, load_weights, save_weights
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 FORMAT: Final = 1
 RUN_FILE: Final = "run.json"
@@ -105,6 +108,8 @@ class Run:
     weights_sha256: str
     best: EpochRecord
     corpus: TrainingCorpus
+    targets: ConsensusTargets | None = None
+    """What was taught in place of the films' own reports, if anything was."""
 
     @classmethod
     def open(cls, path: Path) -> Run:
@@ -127,6 +132,7 @@ class Run:
             )
         try:
             record.skip("version", "seed", "cleaning", "settings_chosen")
+            replaced = "targets" in record.names()
             return record.make(
                 cls,
                 path=path,
@@ -139,6 +145,7 @@ class Run:
                 weights_sha256=record.text("weights_sha256"),
                 best=EpochRecord.from_json(record.object("best")),
                 corpus=TrainingCorpus.from_json(record.object("corpus")),
+                targets=ConsensusTargets.from_json(record.object("targets")) if replaced else None,
             )
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{path} is damaged ({type(error).__name__}: {error}); train again") from error
@@ -216,6 +223,8 @@ class RunWriter:
     weights: str
     corpus: TrainingCorpus
     studies: tuple[str, ...]
+    targets: ConsensusTargets | None = None
+    """What is taught in place of the films' own reports, if anything is."""
 
     @property
     def checkpoint(self) -> Path:
@@ -245,32 +254,43 @@ class RunWriter:
             "weights": self.weights,
             "weights_sha256": sha256_of(self.path / ENCODER_FILE),
             "seed": self.config.fit.seed,
-            "cleaning": dataclasses.asdict(self.config.text),
-            "best": asdict(best),
+            "cleaning": {
+                name: value for name, value in asdict(self.config.text).items() if name != "targets"
+            },
+            **({} if self.targets is None else {"targets": self.targets.to_json()}),
+            "best": best.to_json(),
             "corpus": asdict(self.corpus),
         }
         write_atomically(self.path / RUN_FILE, json.dumps(record, indent=2).encode() + b"\n")
 
     def log(self, state: TrainingState) -> None:
         """Write the log of all epochs so far."""
-        lines = [json.dumps(asdict(record)) + "\n" for record in state.history]
+        lines = [json.dumps(record.to_json()) + "\n" for record in state.history]
         write_atomically(self.path / "log.jsonl", "".join(lines).encode())
 
     def draw(self, state: TrainingState) -> None:
         """Draw the curves of all epochs so far. Done once, as a drawing takes a third of a second."""
         if state.best is not None:
-            draw_curves(state.history, state.best, self.path / "curves.png")
+            before = None if state.self_critical is None else state.self_critical.val_reward
+            draw_curves(state.history, state.best, self.path / "curves.png", before)
 
 
-def draw_curves(history: Sequence[EpochRecord], best: EpochRecord, path: Path) -> None:
-    """Write a PNG with training and validation loss and the learning rate over the epochs."""
+def draw_curves(
+    history: Sequence[EpochRecord], best: EpochRecord, path: Path, reward_before: float | None = None
+) -> None:
+    """Write a PNG with training and validation loss and the learning rate over the epochs.
+
+    Beside them the rewards, where there are self-critical epochs; `reward_before` is that of what they began
+    from.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    rewarded = [record for record in history if record.val_reward is not None]
+    figure = Figure(figsize=(12 if rewarded else 8, 4.5), layout="constrained")
     FigureCanvasAgg(figure)
-    losses = figure.add_subplot()
+    losses = figure.add_subplot(1, 2 if rewarded else 1, 1)
     epochs = [record.epoch + 1 for record in history]
     losses.plot(epochs, [record.train_loss for record in history], marker=".", label="training")
     losses.plot(epochs, [record.val_loss for record in history], marker=".", label="validation")
@@ -281,4 +301,26 @@ def draw_curves(history: Sequence[EpochRecord], best: EpochRecord, path: Path) -
     rates = losses.twinx()
     rates.plot(epochs, [record.learning_rate for record in history], color="grey", alpha=0.4)
     rates.set_ylabel("learning rate (grey)")
+    if rewarded:
+        _draw_rewards(figure.add_subplot(1, 2, 2), rewarded, best, reward_before)
     figure.savefig(path, dpi=100)
+
+
+def _draw_rewards(
+    rewards: Axes, rewarded: Sequence[EpochRecord], best: EpochRecord, before: float | None
+) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    epochs = [record.epoch + 1 for record in rewarded]
+    sampled, greedy = (
+        [getattr(record, name) for record in rewarded] for name in ("train_reward", "val_reward")
+    )
+    rewards.plot(epochs, sampled, marker=".", label="training, sampled")
+    rewards.plot(epochs, greedy, marker=".", label="validation, greedy")
+    if before is not None:
+        rewards.axhline(before, color="grey", linestyle="--", label=f"validation before: {before:.3f}")
+    if best.val_reward is not None:
+        rewards.axvline(best.epoch + 1, color="grey", linestyle=":", label=f"best: {best.val_reward:.3f}")
+    rewards.set(xlabel="self-critical epoch", ylabel="reward a report")
+    rewards.xaxis.set_major_locator(MaxNLocator(integer=True))
+    rewards.legend()

@@ -22,17 +22,27 @@ from cxrscribe_train.context.tags import fit_tags
 from cxrscribe_train.corpus.films import DamagedFilm
 from cxrscribe_train.corpus.table import Corpus, read_reports
 from cxrscribe_train.feature_file import EncoderIdentity, FeatureFile
-from cxrscribe_train.fitting.checkpoint import EpochRecord, has_checkpoint
-from cxrscribe_train.fitting.config import TrainingConfig, Views
+from cxrscribe_train.fitting.checkpoint import EpochRecord, SelfCriticalStart, has_checkpoint
+from cxrscribe_train.fitting.config import Targets, TrainingConfig, Views
+from cxrscribe_train.fitting.consensus import ConsensusTargets, consensus_targets
 from cxrscribe_train.fitting.dataset import Examples, ReportTokens, read_examples
-from cxrscribe_train.fitting.fit import Trainer, TrainingJob, help_train, new_network
+from cxrscribe_train.fitting.fit import Trainer, help_train, new_network
 from cxrscribe_train.fitting.inputs import TrainingInputs, inputs_from_features, inputs_from_films
+from cxrscribe_train.fitting.job import TrainingJob
 from cxrscribe_train.fitting.network import ReportNetwork
 from cxrscribe_train.fitting.parallel import shared_exchange
+from cxrscribe_train.fitting.reward import Rewards
 from cxrscribe_train.fitting.views import StudyViews, examples_by_study
 from cxrscribe_train.fitting.vocabulary import build_vocabulary
 from cxrscribe_train.phantom.recipe import is_phantom
-from cxrscribe_train.run import CHECKPOINT_FOLDER, DECODER_FILE, Run, RunWriter, TrainingCorpus
+from cxrscribe_train.run import (
+    CHECKPOINT_FOLDER,
+    DECODER_FILE,
+    ENCODER_FILE,
+    Run,
+    RunWriter,
+    TrainingCorpus,
+)
 from cxrscribe_train.warm_start import WarmStart, begin_from, open_origin
 
 
@@ -45,6 +55,8 @@ class Progress:
         began: the training is set up; counts of its examples, the number of words, and damaged films.
         epoch: an epoch is done; its record, and whether it is the best so far.
         took: the training begins from another run; what it took of it.
+        replaced: films are taught other reports than their own.
+        self_critical: the self-critical epochs begin.
     """
 
     prepared: Callable[[int, int], None] = lambda films, of: None
@@ -53,6 +65,8 @@ class Progress:
     )
     epoch: Callable[[EpochRecord, bool], None] = lambda record, best: None
     took: Callable[[WarmStart], None] = lambda start: None
+    replaced: Callable[[ConsensusTargets], None] = lambda targets: None
+    self_critical: Callable[[SelfCriticalStart], None] = lambda start: None
 
 
 @dataclass(frozen=True)
@@ -123,10 +137,20 @@ def train(
     if config.fit.views == Views.ALL:
         reports = {split: examples_by_study(kept[split]) for split in kept}
         views = {split: StudyViews.of(kept[split].studies) for split in kept}
-    vocabulary = build_vocabulary(reports["train"].words, config.text.min_count)
-    tokens = {
-        split: ReportTokens.of(reports[split].words, vocabulary, config.text.max_tokens) for split in reports
-    }
+    taught = {split: reports[split].words for split in reports}
+    targets = None
+    if config.text.targets == Targets.CONSENSUS:
+        films = kept["train"]
+        words, targets = consensus_targets(films.words, films.studies, config.fit.seed)
+        # The films of a study teach the same: they have the same report.
+        taught["train"] = tuple(words[film] for film in views["train"].first) if views else words
+        progress.replaced(targets)
+    vocabulary = build_vocabulary(taught["train"], config.text.min_count)
+    tokens = {split: ReportTokens.of(taught[split], vocabulary, config.text.max_tokens) for split in taught}
+    rewards = None
+    if config.self_critical.is_on:
+        weight = config.self_critical.label_reward
+        rewards = Rewards(reports["train"].words, reports["val"].words, vocabulary, weight)
     known = _known(config, reports, kept["train"], inputs, out, checkpoint, resume=resume)
     job = TrainingJob(
         config=config,
@@ -141,10 +165,14 @@ def train(
             *_fingerprint(config, inputs, vocabulary, tokens),
             *([("context", known.digest(_indications(reports)))] if known is not None else ()),
             *([("studies", _studies_digest(kept))] if views else ()),
+            *([("reports", rewards.digest())] if rewards is not None else ()),
         ),
         known=known,
         train_views=views.get("train"),
         val_views=views.get("val"),
+        rewards=rewards,
+        best_decoder=out / DECODER_FILE,
+        best_encoder=out / ENCODER_FILE,
     )
     network = new_network(job, inputs.encoder)
     studies = {split: _studies(corpus, kept[split].image_ids) for split in kept}
@@ -156,8 +184,11 @@ def train(
             vocabulary,
             other_encoder=_other_encoder(origin, config, inputs),
             validation_studies=studies["val"],
+            known=known,
         )
         progress.took(start)
+        if config.fit.epochs == 0:
+            start.check_whole()
     elif config.fit.init:
         start = WarmStart.read(out)
     before = frozenset() if origin is None else origin.training_studies()
@@ -172,6 +203,7 @@ def train(
         weights=(start and start.encoder_weights) or inputs.weights,
         corpus=_record(corpus_folder, kept, left_out, len(inputs.damaged)),
         studies=(*studies["train"], *sorted(before.difference(studies["train"]))),
+        targets=targets,
     )
     progress.began(writer.corpus, len(vocabulary), inputs.damaged)
     return _fit(job, network, inputs, writer, start, resume=resume, stop=stop, progress=progress)
@@ -199,6 +231,11 @@ def _fit(
             start.write(writer.path)
         trainer.save()
 
+    def begin_self_critical() -> None:
+        trainer.save()
+        assert trainer.state.self_critical is not None
+        progress.self_critical(trainer.state.self_critical)
+
     def close_epoch() -> None:
         last = trainer.state.history[-1]
         is_best = trainer.state.best == last
@@ -216,7 +253,7 @@ def _fit(
     )
     with helpers as exchange:
         trainer.join(exchange)
-        finished = trainer.run(stop, close_epoch)
+        finished = trainer.run(stop, close_epoch, begin_self_critical)
     writer.draw(trainer.state)
     if finished:
         inputs.delete_caches()

@@ -19,6 +19,7 @@ from cxrscribe.errors import InputError
 from cxrscribe.json_object import read_json_object
 from cxrscribe.vocabulary import SPECIAL_TOKENS, Vocabulary
 from cxrscribe_train.atomic import write_atomically
+from cxrscribe_train.context.known import Known
 from cxrscribe_train.fitting.network import ReportNetwork
 from cxrscribe_train.run import DECODER_FILE, Run
 from cxrscribe_train.weights import fill, state_arrays
@@ -80,6 +81,18 @@ class WarmStart:
             )
         return lines
 
+    def check_whole(self) -> None:
+        """Raise InputError unless all weights were taken, and all words known."""
+        begun_anew = [f"{name} ({reason})" for name, reason in self.anew.items()]
+        if self.new_words:
+            begun_anew.append(f"{len(self.new_words)} words that the run doesn't know")
+        if begun_anew:
+            raise InputError(
+                f"with epochs = 0 a training goes on with all weights of {self.run}, but begun anew were: "
+                f"{'; '.join(begun_anew)}. Give that run's corpus and features, and its config.toml as "
+                "--config, or some epochs"
+            )
+
     def write(self, folder: Path) -> None:
         """Write `init.json`."""
         write_atomically(folder / INIT_FILE, json.dumps(asdict(self), indent=1).encode() + b"\n")
@@ -111,6 +124,7 @@ def begin_from(
     *,
     other_encoder: str | None,
     validation_studies: Sequence[str] = (),
+    known: Known | None = None,
 ) -> WarmStart:
     """Fill a new network with what it has in common with a run.
 
@@ -121,16 +135,18 @@ def begin_from(
         other_encoder: why the run's encoder isn't this training's; None where it is. Then image projection
             and encoder are taken.
         validation_studies: ids of the studies that the training is validated on.
+        known: what a context of `network` is told; the run's is taken where its numbers mean the same.
 
     Raises:
         InputError: a file of the run is damaged.
     """
     theirs, own = state_arrays(run.decoder()), state_arrays(network.decoder)
     ours_of = _shared_ids(run.vocabulary, vocabulary)
+    other_numbers = _other_numbers(run, known, theirs)
     filled = dict(own)
     taken, by_word, anew = [], [], {}
     for name, value in own.items():
-        reason = _why_not(name, value, theirs, other_encoder)
+        reason = _why_not(name, value, theirs, other_encoder, other_numbers)
         if reason is not None:
             anew[name] = reason
         elif name in _WORD_AXIS:
@@ -172,14 +188,18 @@ def open_origin(path: Path, out: Path) -> Run:
 
 
 def _why_not(
-    name: str, own: NDArray[Any], theirs: Mapping[str, NDArray[Any]], other_encoder: str | None
+    name: str,
+    own: NDArray[Any],
+    theirs: Mapping[str, NDArray[Any]],
+    other_encoder: str | None,
+    other_numbers: str | None,
 ) -> str | None:
     """Why a weight can't be taken; None where it can, as a whole or for the words that are shared."""
     if name not in theirs:
         return "the run has no such weight"
-    if name.startswith(_OF_CONTEXT):
-        return "the numbers of the patient's text are fitted to each corpus"
-    if name.startswith(_OF_FEATURES) and other_encoder is not None:
+    if name.startswith(_OF_CONTEXT) and other_numbers is not None:
+        return other_numbers
+    if name.startswith((_OF_FEATURES, _OF_CONTEXT)) and other_encoder is not None:
         return other_encoder
     shapes = [list(theirs[name].shape), list(own.shape)]
     if name in _WORD_AXIS:
@@ -188,6 +208,18 @@ def _why_not(
     if shapes[0] != shapes[1]:
         return f"its shape is {list(theirs[name].shape)} in the run and {list(own.shape)} here"
     return None
+
+
+def _other_numbers(run: Run, known: Known | None, theirs: Mapping[str, NDArray[Any]]) -> str | None:
+    """Why the numbers that a context is told mean something else than in the run; None where the same."""
+    text = run.patient_text()
+    if known is None or text is None or text.to_bytes() != known.text.to_bytes():
+        return "the numbers of the patient's text are fitted to each corpus"
+    if known.tags is None:
+        return None
+    fitted = {"context.tags.weight": known.tags.weight, "context.tags.bias": known.tags.bias}
+    same = all(np.array_equal(theirs.get(name, ()), value) for name, value in fitted.items())
+    return None if same else "tags are fitted to each corpus"
 
 
 def _with_rows(

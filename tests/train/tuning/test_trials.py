@@ -186,6 +186,15 @@ def test_a_setting_can_not_be_given_and_chosen(plan: SearchPlan) -> None:
         replace(plan, trials=None)
 
 
+def test_epochs_that_a_validation_loss_does_not_judge_are_refused(plan: SearchPlan) -> None:
+    epochs = Override("self_critical", "self_critical_epochs", 2)
+    with pytest.raises(InputError, match="say nothing of self-critical epochs"):
+        replace(plan, shared=(*SHARED, epochs))
+    chosen = Dimension("self_critical", "self_critical_epochs", low=1, high=3)
+    with pytest.raises(InputError, match="say nothing of self-critical epochs"):
+        replace(plan, space=(*SPACE, chosen))
+
+
 def test_the_files_hold_every_trial_and_the_winner(plan: SearchPlan) -> None:
     result = search(plan)
     assert result.best is not None

@@ -25,10 +25,12 @@ from cxrscribe_train.fitting.config import (
     options,
     read_overrides,
 )
+from cxrscribe_train.fitting.self_critical_config import USUAL_EPOCHS
 
 if TYPE_CHECKING:
     from cxrscribe_train.corpus.films import DamagedFilm
-    from cxrscribe_train.fitting.checkpoint import EpochRecord
+    from cxrscribe_train.fitting.checkpoint import EpochRecord, SelfCriticalStart
+    from cxrscribe_train.fitting.consensus import ConsensusTargets
     from cxrscribe_train.run import TrainingCorpus
     from cxrscribe_train.training import TrainingResult
     from cxrscribe_train.warm_start import WarmStart
@@ -80,6 +82,12 @@ def _click_option(setting: Field[Any]) -> Callable[[_Command], _Command]:
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
 @click.option(
+    "--self-critical",
+    is_flag=True,
+    help="Then train on rewards of sampled reports; short for --self-critical-epochs "
+    f"{USUAL_EPOCHS}, unless they are given.",
+)
+@click.option(
     "--backbone-option",
     "backbone_options",
     multiple=True,
@@ -97,6 +105,7 @@ def train(
     out: Path,
     config_file: Path | None,
     resume: bool,
+    self_critical: bool,
     backbone_options: tuple[str, ...],
     **settings: Any,
 ) -> None:
@@ -115,6 +124,8 @@ def train(
         for section, setting in options()
         if settings[setting.name] is not None
     ]
+    if self_critical and not any(override.name == "self_critical_epochs" for override in overrides):
+        overrides.append(Override("self_critical", "self_critical_epochs", USUAL_EPOCHS))
     if backbone_options:
         overrides.append(Override("network", "backbone_options", parse_backbone_options(backbone_options)))
     config = (
@@ -137,7 +148,14 @@ def train(
             features_file,
             resume=resume,
             stop=stop_asked,
-            progress=training.Progress(lines.prepared, lines.began, lines.epoch, lines.took),
+            progress=training.Progress(
+                lines.prepared,
+                lines.began,
+                lines.epoch,
+                lines.took,
+                lines.replaced,
+                lines.self_critical,
+            ),
         )
     context.exit(_closing_lines(result, out, corpus_folder, features_file, command))
 
@@ -225,7 +243,7 @@ class _EpochLines:
     """Says on stderr how far a training is. A context manager."""
 
     def __init__(self, config: TrainingConfig) -> None:
-        self._epochs = config.fit.epochs
+        self._epochs = config.all_epochs
         self._by_study = config.fit.views == Views.ALL
         self._bar: Any = None
 
@@ -258,10 +276,21 @@ class _EpochLines:
     def took(self, start: WarmStart) -> None:
         note(*start.lines())
 
+    def replaced(self, targets: ConsensusTargets) -> None:
+        note(str(targets))
+
+    def self_critical(self, start: SelfCriticalStart) -> None:
+        note(
+            f"self-critical from epoch {start.epoch + 1} on; validation reward so far {start.val_reward:.4f}"
+        )
+
     def epoch(self, record: EpochRecord, best: bool) -> None:
+        rewards = ""
+        if record.val_reward is not None:
+            rewards = f"reward {record.train_reward:.4f}, val {record.val_reward:.4f}  "
         note(
             f"epoch {record.epoch + 1}/{self._epochs}  train {record.train_loss:.4f}  "
-            f"val {record.val_loss:.4f}{' *' if best else '  '}  "
+            f"val {record.val_loss:.4f}{' *' if best else '  '}  {rewards}"
             f"lr {record.learning_rate:.2e}  {record.seconds:.1f} s"
         )
 
@@ -282,13 +311,14 @@ def _closing_lines(
         note("Interrupted and saved. Go on with:", f"  {resume}")
         return INTERRUPTED
     assert result.best is not None
+    reward = "" if result.best.val_reward is None else f", reward {result.best.val_reward:.4f} a report"
     features = [] if features_file is None else ["--features", str(features_file)]
     corpus = ["--corpus", str(corpus_folder)]
     evaluate = ["cxrscribe", "evaluate", str(out), *corpus, *features, "--split", "val"]
     export = ["cxrscribe", "export", str(out), *features, "--out", "BUNDLE"]
     say(
         f"{out}: best epoch {result.best.epoch + 1} of {result.epochs}, "
-        f"validation loss {result.best.val_loss:.4f} a token",
+        f"validation loss {result.best.val_loss:.4f} a token{reward}",
         "Next:",
         f"  {shlex.join(evaluate)}",
         f"  {shlex.join(export)}",

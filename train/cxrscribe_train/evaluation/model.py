@@ -24,6 +24,7 @@ from cxrscribe.study import Image, Study, pooled
 from cxrscribe_train.evaluation.metrics.bleu import Words
 from cxrscribe_train.evaluation.subject import By, Film
 from cxrscribe_train.fitting.config import Views
+from cxrscribe_train.fitting.consensus import in_description
 
 if TYPE_CHECKING:
     from cxrscribe_train.run import Run
@@ -54,15 +55,18 @@ class ModelIdentity:
     """Of the safetensors file that the encoder was made from; None where a bundle doesn't say."""
     decoder_sha256: str | None
     """Of the one that the decoder was made from; None likewise."""
+    targets: str | None = None
+    """In words, what it was taught in place of the films' own reports; None where those were taught."""
 
     def to_json(self) -> dict[str, object]:
-        """The fields as JSON values."""
+        """The fields as JSON values; `targets` only where it says something."""
         return {
             "kind": self.kind,
             "name": self.name,
             "sha256": self.sha256,
             "encoder_sha256": self.encoder_sha256,
             "decoder_sha256": self.decoder_sha256,
+            **({} if self.targets is None else {"targets": self.targets}),
         }
 
 
@@ -156,6 +160,7 @@ class BundleModel:
             sha256=sha256_of(path / MANIFEST_NAME),
             encoder_sha256=weights.get(ENCODER_WEIGHTS),
             decoder_sha256=weights.get(DECODER_WEIGHTS),
+            targets=in_description(self._manifest.provenance.description),
         )
         self.disclaimer = self._reporter.disclaimer
         self.settings = self._manifest.settings
@@ -217,6 +222,7 @@ class RunModel:
             sha256=decoder_sha256,
             encoder_sha256=sha256_of(path / ENCODER_WEIGHTS),
             decoder_sha256=decoder_sha256,
+            targets=None if self._run.targets is None else str(self._run.targets),
         )
         self.disclaimer = disclaimer_of(drawn=self._run.corpus.drawn)
         self.settings: BeamSettings = self._run.settings

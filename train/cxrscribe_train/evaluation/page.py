@@ -74,6 +74,7 @@ def page(evaluation: Evaluation, examples: Examples) -> str:
                 f"{about.counts['films']} films of {escape(about.corpus)}, split {escape(about.split)}"
                 f"{', one report a study' if about.by is By.STUDY else ''}</p>"
             ),
+            *([] if about.model.targets is None else [f"<p>{escape(about.model.targets)}</p>"]),
             *_headline(evaluation),
             _LEGEND if counted else _NO_FINDINGS,
             *(

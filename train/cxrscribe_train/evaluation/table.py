@@ -42,6 +42,8 @@ def _lines(evaluation: Evaluation) -> Iterator[str]:
     left_out = [f"{counts[name]} {name.replace('_', ' ')}" for name in _LEFT_OUT if counts.get(name)]
     if left_out:
         yield f"left out: {', '.join(left_out)}"
+    if about.model.targets is not None:
+        yield about.model.targets
     yield f"truth of the findings: {_TRUTHS[about.truth]}"
     if about.times is not None:
         yield f"evaluation {about.times} of this run on this split"

@@ -42,6 +42,9 @@ class EpochRecord:
 
     `train_loss` is measured while training, with dropout, augmentation and label smoothing; `val_loss`
     without.
+
+    Of a self-critical epoch, `train_reward` is the mean reward of the reports that were sampled, and
+    `val_reward` that of the greedy reports of all validation films after it. None of another one.
     """
 
     epoch: int
@@ -50,10 +53,17 @@ class EpochRecord:
     val_loss: float
     learning_rate: float
     seconds: float
+    train_reward: float | None = None
+    val_reward: float | None = None
+
+    def to_json(self) -> dict[str, float]:
+        """The fields as JSON values; rewards only where there are some."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
     @classmethod
     def from_json(cls, fields: JsonObject) -> EpochRecord:
         """Read the fields of a record. Raises the document's error, which names the one that is wrong."""
+        rewarded = "val_reward" in fields.names()
         return fields.make(
             cls,
             epoch=fields.integer("epoch"),
@@ -62,7 +72,18 @@ class EpochRecord:
             val_loss=fields.number("val_loss"),
             learning_rate=fields.number("learning_rate"),
             seconds=fields.number("seconds"),
+            train_reward=fields.number("train_reward") if rewarded else None,
+            val_reward=fields.number("val_reward") if rewarded else None,
         )
+
+
+@dataclass(frozen=True)
+class SelfCriticalStart:
+    """Where self-critical training began: the first epoch and step, and the reward of what it began from."""
+
+    epoch: int
+    step: int
+    val_reward: float
 
 
 @dataclass(frozen=True)
@@ -76,12 +97,29 @@ class TrainingState:
     history: tuple[EpochRecord, ...] = ()
     since: int = 0
     """The epoch from which on losses are measured as they are now: what was before isn't compared."""
+    self_critical: SelfCriticalStart | None = None
+    """None before the first self-critical epoch."""
+    reward: float = 0.0
+    """Sum of the rewards of the reports that were sampled in this epoch."""
+    sampled: int = 0
+    """How many they are."""
 
     @property
     def best(self) -> EpochRecord | None:
-        """The finished epoch with the lowest validation loss, of those since `since`; the first of equals."""
-        compared = (record for record in self.history if record.epoch >= self.since)
-        return min(compared, key=lambda record: record.val_loss, default=None)
+        """The finished epoch with the highest validation reward, of the self-critical ones.
+
+        Without such epochs, or where none came above the reward of the weights that they began from, the one
+        with the lowest validation loss, of the others since `since`. Of equals the first.
+        """
+        loss_counts = (record for record in self.history if record.val_reward is None)
+        compared = (record for record in loss_counts if record.epoch >= self.since)
+        by_loss = min(compared, key=lambda record: record.val_loss, default=None)
+        rewarded = (record for record in self.history if record.val_reward is not None)
+        by_reward = max(rewarded, key=lambda record: record.val_reward or 0.0, default=None)
+        if by_reward is None or self.self_critical is None:
+            return by_loss
+        gained = (by_reward.val_reward or 0.0) > self.self_critical.val_reward
+        return by_reward if gained or by_loss is None else by_loss
 
     @property
     def epochs_without_gain(self) -> int:
@@ -161,7 +199,9 @@ def load_checkpoint(
 def _state_from_json(fields: dict[str, Any]) -> TrainingState:
     history = tuple(EpochRecord(**record) for record in fields.pop("history"))
     train_loss = TokenLoss(**fields.pop("train_loss"))
-    return TrainingState(**fields, train_loss=train_loss, history=history)
+    start = fields.pop("self_critical", None)  # checkpoints of before have none
+    self_critical = None if start is None else SelfCriticalStart(**start)
+    return TrainingState(**fields, train_loss=train_loss, history=history, self_critical=self_critical)
 
 
 def _below(tensors: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
@@ -171,12 +211,16 @@ def _below(tensors: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArra
 def _by_structure(network: paddle.nn.Layer, accumulators: Mapping[str, Any]) -> dict[str, Any]:
     """Rename Paddle's accumulators from `conv2d_7.w_0_moment1_0` to `encoder...weight|moment1_0`.
 
+    Those of parameters that learn no more are left out: a resumed optimizer doesn't make them.
     Paddle numbers parameters as it creates them, so that its own names hold for one process only.
     """
     names = {parameter.name: name for name, parameter in network.named_parameters()}
+    still = {parameter.name for parameter in network.parameters() if parameter.stop_gradient}
     renamed = {}
     for key, value in accumulators.items():
         parameter = max((known for known in names if key.startswith(known + "_")), key=len)
+        if parameter in still:
+            continue
         renamed[f"{names[parameter]}|{key.removeprefix(parameter + '_')}"] = value
     return renamed
 

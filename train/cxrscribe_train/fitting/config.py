@@ -16,6 +16,7 @@ from cxrscribe.errors import InputError
 from cxrscribe.films.rules import PngRange
 from cxrscribe_train.fitting.augmentation import Augmentation
 from cxrscribe_train.fitting.context_config import ContextConfig
+from cxrscribe_train.fitting.self_critical_config import SelfCriticalConfig
 
 OptionValue = int | float | str
 
@@ -64,6 +65,15 @@ class NetworkConfig:
         _require(0 <= self.dropout < 1, "network", "dropout", self.dropout, "give 0 to less than 1")
 
 
+class Targets(StrEnum):
+    """What a training teaches to write of each film."""
+
+    OWN = "own"
+    """The report of the film's study."""
+    CONSENSUS = "consensus"
+    """Of the training reports with the same findings the one that agrees best with the others."""
+
+
 @dataclass(frozen=True)
 class TextConfig:
     """What becomes of a report's words."""
@@ -73,11 +83,17 @@ class TextConfig:
     cleaning: int = _option(
         CLEANING, "Rules that make words of a text: 2, or 1, the older ones without commas and accents."
     )
+    targets: str = _option(
+        Targets.OWN.value,
+        "What a film teaches: own (its report) or consensus (one for all reports with the same findings).",
+    )
 
     def __post_init__(self) -> None:
         _require(self.min_count >= 1, "text", "min_count", self.min_count, "give at least 1")
         _require(self.max_tokens >= 1, "text", "max_tokens", self.max_tokens, "give at least 1")
         _require(self.cleaning in (1, CLEANING), "text", "cleaning", self.cleaning, f"give 1 or {CLEANING}")
+        given = self.targets
+        _require(given in tuple(Targets), "text", "targets", given, f"give {' or '.join(Targets)}")
 
 
 @dataclass(frozen=True)
@@ -129,13 +145,14 @@ class FitConfig:
     processes: int = _option(1, "Processes that share each batch (CPU).")
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "processes"):
+        for name in ("batch_size", "processes"):
             _require(getattr(self, name) >= 1, "fit", name, getattr(self, name), "give at least 1")
         for name in ("learning_rate", "clip_norm", "finding_weight", "backbone_rate", "layer_decay"):
             _require(getattr(self, name) > 0, "fit", name, getattr(self, name), "give a number above 0")
         for name in (
             "final_learning_rate",
             "memory_loss",
+            "epochs",
             "finding_weight_epochs",
             "finding_loss",
             "word_loss",
@@ -166,7 +183,8 @@ class FitConfig:
             f"finding_weight is {self.finding_weight}: give both, such as 3 and 10, or neither",
         )
         _require(
-            self.finding_weight_epochs <= self.epochs,
+            # Without epochs of its own a training begins where all that of another run is over.
+            self.finding_weight_epochs <= self.epochs or self.epochs == 0,
             "fit",
             "finding_weight_epochs",
             self.finding_weight_epochs,
@@ -186,6 +204,7 @@ class FitConfig:
 # fit.
 _BEFORE_IT_CAME: Final = {
     ("text", "cleaning"): 1,
+    ("text", "targets"): Targets.OWN.value,
     ("fit", "finding_weight"): 1.0,
     ("fit", "finding_weight_epochs"): 0,
     ("context", "context"): "none",
@@ -197,6 +216,9 @@ _BEFORE_IT_CAME: Final = {
     ("fit", "layer_decay"): 1.0,
     ("fit", "frozen"): "",
     ("fit", "views"): "one",
+    **{
+        ("self_critical", setting.name): setting.default for setting in dataclasses.fields(SelfCriticalConfig)
+    },
 }
 
 # What only an end-to-end training asks for, with its defaults.
@@ -236,8 +258,12 @@ class TrainingConfig:
     fit: FitConfig = field(default_factory=FitConfig)
     augmentation: Augmentation = field(default_factory=Augmentation)
     context: ContextConfig = field(default_factory=ContextConfig)
+    self_critical: SelfCriticalConfig = field(default_factory=SelfCriticalConfig)
 
     def __post_init__(self) -> None:
+        alone = bool(self.self_critical.is_on and self.fit.init)
+        remedy = "give at least 1; or 0 with init and self_critical_epochs, to go on with a run's weights"
+        _require(self.fit.epochs >= 1 or alone, "fit", "epochs", self.fit.epochs, remedy)
         if self.end_to_end:
             remedy = "tags are told from features: train on features, or with --context patient"
             _require(not self.context.has_tags, "context", "context", self.context.context, remedy)
@@ -248,6 +274,11 @@ class TrainingConfig:
             value = getattr(getattr(self, section), name)
             remedy = "that changes nothing in a training on features: leave it out, or train --end-to-end"
             _require(value == default, section, name, value, remedy)
+
+    @property
+    def all_epochs(self) -> int:
+        """Passes over the training split, at most: those of cross-entropy and the self-critical ones."""
+        return self.fit.epochs + self.self_critical.self_critical_epochs
 
     @classmethod
     def sections(cls) -> dict[str, type]:

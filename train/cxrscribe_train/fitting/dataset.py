@@ -124,9 +124,7 @@ class ReportTokens:
         targets = np.full((len(reports), int(lengths.max(initial=0))), PAD, dtype=np.int64)
         for row, ids in enumerate(reports):
             targets[row, : len(ids)] = ids
-        inputs = np.full_like(targets, PAD)
-        inputs[:, :1] = START
-        inputs[:, 1:] = np.where(targets[:, 1:] == PAD, PAD, targets[:, :-1])
+        inputs = inputs_of(targets)
         stating = np.zeros(targets.shape, np.bool_)
         for marks, report in zip(stating, words, strict=True):
             of_report = _stating(report)[: targets.shape[1]]
@@ -145,9 +143,31 @@ class ReportTokens:
         weights: NDArray[np.float32] = np.where(real, counted, np.float32(0))
         return weights
 
+    def counted(
+        self, rows: NDArray[np.int64], finding_weight: float, longest: int | None = None
+    ) -> paddle.Tensor | None:
+        """`weights` as a loss takes them: None where each target counts once."""
+        if finding_weight == 1.0:
+            return None
+        return paddle.to_tensor(self.weights(rows, finding_weight, longest))
+
+    def count(self, rows: NDArray[np.int64], finding_weight: float) -> float:
+        """The number of targets of these reports, weighted so."""
+        if finding_weight == 1.0:
+            return int(self.lengths[rows].sum())
+        return float(self.weights(rows, finding_weight).sum())
+
     def digest(self) -> str:
         """sha256 of all targets: two trainings on the same reports share it."""
         return hashlib.sha256(self.targets.tobytes() + self.lengths.tobytes()).hexdigest()
+
+
+def inputs_of(targets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """`<start> w1 .. wn` of `w1 .. wn <end>`, both padded: int64 [N, T]."""
+    inputs = np.full_like(targets, PAD)
+    inputs[:, :1] = START
+    inputs[:, 1:] = np.where(targets[:, 1:] == PAD, PAD, targets[:, :-1])
+    return inputs
 
 
 def _stating(report: Sequence[str]) -> list[bool]:

@@ -11,64 +11,38 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import paddle
 from numpy.typing import NDArray
 
-from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.errors import CxrscribeError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.study import pooled
 from cxrscribe_models import FilmEncoder, ReportDecoder
-from cxrscribe_train.context.known import Known
 from cxrscribe_train.fitting.calibration import calibrate
-from cxrscribe_train.fitting.checkpoint import EpochRecord, TrainingState, load_checkpoint, save_checkpoint
-from cxrscribe_train.fitting.config import FitConfig, TrainingConfig
-from cxrscribe_train.fitting.dataset import EpochSampler, ReportDataset, ReportTokens
+from cxrscribe_train.fitting.checkpoint import (
+    EpochRecord,
+    SelfCriticalStart,
+    TrainingState,
+    load_checkpoint,
+    save_checkpoint,
+)
+from cxrscribe_train.fitting.config import TrainingConfig
+from cxrscribe_train.fitting.dataset import EpochSampler, ReportDataset
 from cxrscribe_train.fitting.fine_tuning import fine_tune, frozen_parts
 from cxrscribe_train.fitting.hints import FeatureHints, MemoryHints
+from cxrscribe_train.fitting.job import TrainingJob
 from cxrscribe_train.fitting.loss import TokenLoss, summed_token_loss
 from cxrscribe_train.fitting.network import ReportNetwork, initialize, initialize_context
+from cxrscribe_train.fitting.optimizer import adamw, forget_moments
 from cxrscribe_train.fitting.parallel import Alone, Exchange
 from cxrscribe_train.fitting.schedule import WarmUpCosine
+from cxrscribe_train.fitting.self_critical import Seen, SelfCritical
 from cxrscribe_train.fitting.step_vector import StepVector
-from cxrscribe_train.fitting.views import StudyViews
-from cxrscribe_train.weights import WeightsSource, build_encoder
-
-
-@dataclass(frozen=True)
-class TrainingJob:
-    """All that a process of a training has to know.
-
-    `train_inputs` and `val_inputs` are `.npy` files, films uint8 [N, H, W] or features float32 [N, F], in
-    the order of `train` and `val`. `known` is what a context is told of them. `fingerprint` holds digests of
-    what a resumed training must find unchanged, by name.
-
-    `train_views` and `val_views`: where a report is a study's and not a film's, which rows of the inputs are
-    that study's.
-    """
-
-    config: TrainingConfig
-    architecture: Architecture
-    preprocessing: Preprocessing
-    train_inputs: Path
-    val_inputs: Path
-    train: ReportTokens
-    val: ReportTokens
-    checkpoint: Path
-    fingerprint: tuple[tuple[str, str], ...]
-    known: Known | None = None
-    train_views: StudyViews | None = None
-    val_views: StudyViews | None = None
-
-    @property
-    def batch_size(self) -> int:
-        """Films a step over all processes: the config's, or fewer in a smaller corpus."""
-        processes = self.config.fit.processes
-        return min(self.config.fit.batch_size, len(self.train.lengths) // processes * processes)
+from cxrscribe_train.fitting.validation import Validation
+from cxrscribe_train.weights import WeightsSource, build_encoder, load_weights
 
 
 class Trainer:
@@ -88,23 +62,26 @@ class Trainer:
         self._job = job
         self.exchange = exchange or Alone()
         self._sampler = self._make_sampler()
-        self._scheduler = paddle.optimizer.lr.LambdaDecay(
-            fit.learning_rate, WarmUpCosine.of(fit, steps=fit.epochs * len(self._sampler))
-        )
-        self.optimizer = _optimizer(fit, self._scheduler, network)
-        self.vector = StepVector(network, numbers=2)
+        self._schedule = WarmUpCosine.of(fit, steps=fit.epochs * len(self._sampler))
+        self._scheduler = paddle.optimizer.lr.LambdaDecay(fit.learning_rate, self._share_of_rate)
+        self.optimizer = adamw(fit, self._scheduler, network)
+        self.vector = StepVector(network, numbers=3)
         augmentation = job.config.augmentation if job.config.end_to_end else None
         self._films = np.load(job.train_inputs, mmap_mode="r")
         films_of = None if job.train_views is None else self._drawn_films
         self._train = ReportDataset(self._films, job.train, augmentation, fit.seed, films_of)
-        val = np.load(job.val_inputs, mmap_mode="r")
-        self._val = ReportDataset(val if job.val_views is None else job.val_views.pooled(val), job.val)
+        self._validation = Validation(job, network)
+        if job.rewards is not None:
+            samples = job.config.self_critical.samples
+            self._self_critical = SelfCritical(job.rewards, samples, job.longest, fit.seed)
 
     def restore(self) -> None:
         """Go back to where the checkpoint was taken. Raises InputError when there is none, or another's."""
         job = self._job
         self.state = load_checkpoint(job.checkpoint, self.network, self.optimizer, dict(job.fingerprint))
         self._scheduler.step(self.state.step)
+        if self.state.self_critical is not None:
+            self.network.end_hints()
 
     def save(self) -> None:
         """Write the job's checkpoint."""
@@ -118,43 +95,79 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """Whether all epochs are done, or validation has not improved for `patience` epochs."""
-        fit = self._job.config.fit
-        stale = 0 < fit.patience <= self.state.epochs_without_gain and self.state.since == self._last_phase
-        return stale or self.state.epoch >= fit.epochs
+        """Whether all epochs are done."""
+        epochs, start = self._job.config.self_critical.self_critical_epochs, self.state.self_critical
+        begun = self.state.epoch - start.epoch if start is not None else 0
+        return self._cross_entropy_is_over and begun >= epochs
+
+    @property
+    def _cross_entropy_is_over(self) -> bool:
+        """Whether its epochs are done, or validation has not improved for `patience` epochs."""
+        fit, state = self._job.config.fit, self.state
+        stale = 0 < fit.patience <= state.epochs_without_gain and state.since == self._last_phase
+        return state.self_critical is not None or stale or state.epoch >= fit.epochs
 
     @property
     def _last_phase(self) -> int:
         """The epoch from which on sentences that state a finding weigh more; 0 where they never do."""
         fit = self._job.config.fit
-        return fit.epochs - fit.finding_weight_epochs if fit.finding_weight_epochs else 0
+        return max(0, fit.epochs - fit.finding_weight_epochs) if fit.finding_weight_epochs else 0
 
     @property
     def _finding_weight(self) -> float:
         """How often a word of such a sentence counts in the present epoch."""
         return self._job.config.fit.finding_weight if self.state.epoch >= self._last_phase else 1.0
 
-    def run(self, stop: Callable[[], bool], on_epoch: Callable[[], None]) -> bool:
+    def run(
+        self,
+        stop: Callable[[], bool],
+        on_epoch: Callable[[], None],
+        on_self_critical: Callable[[], None] = lambda: None,
+    ) -> bool:
         """Train until finished or until `stop` is true after a step.
 
         Args:
             stop: asked after each step.
             on_epoch: called when an epoch is done and `state` holds its record.
+            on_self_critical: called before the first self-critical step, when `state` holds the start.
 
         Returns:
             True when finished, False when stopped.
         """
         while not self.finished:
+            if self._cross_entropy_is_over and self.state.self_critical is None:
+                self._begin_self_critical()
+                on_self_critical()
             started = time.monotonic()
             stopped = self._train_epoch(stop)
             if self.state.batch < len(self._sampler):
                 return False
             self._calibrate()
-            self._close_epoch(self._validation_loss(), time.monotonic() - started)
+            self._close_epoch(*self._validate(), time.monotonic() - started)
             on_epoch()
             if stopped:
                 return self.finished
         return True
+
+    def _begin_self_critical(self) -> None:
+        """Go back to the best weights, and forget the moments: they are of another loss."""
+        if self.state.history and self._job.best_decoder is not None:
+            self.exchange.sum(np.zeros(1, np.float32))  # until the first process has written them
+            load_weights(self.network.decoder, self._job.best_decoder)
+            if self.network.encoder is not None and self._job.best_encoder is not None:
+                load_weights(self.network.encoder.backbone, self._job.best_encoder)
+        forget_moments(self.optimizer)
+        self.network.end_hints()
+        self.network.eval()
+        start = SelfCriticalStart(self.state.epoch, self.state.step, self._validation_reward())
+        self.state = replace(self.state, self_critical=start)
+        self._scheduler.step(self.state.step)
+
+    def _share_of_rate(self, step: int) -> float:
+        config = self._job.config
+        if self.state.self_critical is not None:
+            return config.self_critical.self_critical_rate / config.fit.learning_rate
+        return self._schedule(step)
 
     def _make_sampler(self) -> EpochSampler:
         return EpochSampler(
@@ -190,20 +203,31 @@ class Trainer:
         _seed_step(fit.seed, state.step, self.exchange.rank)
         batch = self._sampler.whole_batch(state.batch)
         own = batch[self.exchange.rank :: self.exchange.processes]
-        count = self._count(self._job.train, batch)
-        features = self.network.features(inputs)
-        states = self.network.decoder.states(features, tokens, *self._known(batch))
-        weights = self._weights(self._job.train, own, targets.shape[1])
+        reports, weight = self._job.train, self._finding_weight
+        count = reports.count(batch, weight)
+        seen = Seen(self.network.features(inputs), *self._known(batch))
+        states = self.network.decoder.states(seen.features, tokens, *seen.known())
+        weights = reports.counted(own, weight, targets.shape[1])
         loss = summed_token_loss(self.network.decoder.logits(states), targets, fit.label_smoothing, weights)
-        taught = loss + self.network.hint_loss(features, states, targets, hints)
+        earned = 0.0
+        if state.self_critical is None:
+            taught = loss + self.network.hint_loss(seen.features, states, targets, hints)
+        else:
+            share = slice(self.exchange.rank, None, self.exchange.processes)
+            policy, earned = self._self_critical.loss(self.network.decoder, seen, batch, share, state.step)
+            taught = policy + self._job.config.self_critical.cross_entropy_share * loss
         (taught / count).backward()
-        total, stops = self.vector.exchange_step(self.exchange, float(loss), float(stop())).tolist()
+        numbers = self.vector.exchange_step(self.exchange, float(loss), earned, float(stop()))
+        total, reward, stops = numbers.tolist()
         self._check_finite(f"the training loss at step {state.step}", total)
         self.optimizer.step()
         self.optimizer.clear_grad()
         self._scheduler.step()
         train_loss = state.train_loss + TokenLoss(total, count)
         self.state = replace(state, batch=state.batch + 1, step=state.step + 1, train_loss=train_loss)
+        if state.self_critical is not None:
+            sampled = len(batch) * self._job.config.self_critical.samples
+            self.state = replace(self.state, reward=state.reward + reward, sampled=state.sampled + sampled)
         return stops > 0
 
     def _known(self, batch: NDArray[np.int64]) -> tuple[paddle.Tensor, ...]:
@@ -237,18 +261,6 @@ class Trainer:
         assert self._job.train_views is not None
         return self._job.train_views.drawn(study, self._job.config.fit.seed, epoch)
 
-    def _weights(self, reports: ReportTokens, rows: NDArray[np.int64], longest: int) -> paddle.Tensor | None:
-        """How often each target counts in the present epoch, float32 [n, longest]; None for once each."""
-        if self._finding_weight == 1.0:
-            return None
-        return paddle.to_tensor(reports.weights(rows, self._finding_weight, longest))
-
-    def _count(self, reports: ReportTokens, rows: NDArray[np.int64]) -> float:
-        """The number of targets of these reports, weighted as in the present epoch."""
-        if self._finding_weight == 1.0:
-            return int(reports.lengths[rows].sum())
-        return float(reports.weights(rows, self._finding_weight).sum())
-
     def _calibrate(self) -> None:
         """Measure the batch-norm statistics on training films as they are, without augmentation."""
         films, encoder = self._job.config.fit.calibration_films, self.network.encoder
@@ -267,30 +279,16 @@ class Trainer:
         calibrate(encoder, own_share())
         self.vector.exchange_statistics(self.exchange)
 
-    def _validation_loss(self) -> float:
-        """Mean loss over all real tokens of the validation split; each process takes its share of it."""
+    def _validate(self) -> tuple[float, float | None]:
+        """The validation loss, and in a self-critical epoch the validation reward."""
         self.network.eval()
-        by_length = np.argsort(
-            self._job.val.lengths, kind="stable"
-        )  # batches of like lengths hold little padding
-        own = by_length[self.exchange.rank :: self.exchange.processes].tolist()
-        total, count = 0.0, 0.0
-        with paddle.no_grad():
-            for start in range(0, len(own), self._job.batch_size):
-                rows = own[start : start + self._job.batch_size]
-                batch = self._val.collate([self._val[row] for row in rows])
-                inputs, tokens, targets, _ = (paddle.to_tensor(array) for array in batch)
-                known = self._job.known
-                patient = () if known is None else (paddle.to_tensor(known.val[rows]),)
-                chosen = np.array(rows, np.int64)
-                weights = self._weights(self._job.val, chosen, targets.shape[1])
-                logits = self.network(inputs, tokens, *patient)
-                total += float(summed_token_loss(logits, targets, weights=weights))
-                count += self._count(self._job.val, chosen)
-        total, tokens_seen = self.exchange.sum(np.array([total, count], np.float32)).tolist()
-        return TokenLoss(total, tokens_seen).mean
+        loss = self._validation.loss(self.exchange, self._finding_weight)
+        return loss, None if self.state.self_critical is None else self._validation_reward()
 
-    def _close_epoch(self, val_loss: float, seconds: float) -> None:
+    def _validation_reward(self) -> float:
+        return self._validation.reward(self.exchange, self._self_critical)
+
+    def _close_epoch(self, val_loss: float, val_reward: float | None, seconds: float) -> None:
         state = self.state
         self._check_finite(f"the validation loss after epoch {state.epoch + 1}", val_loss)
         record = EpochRecord(
@@ -300,12 +298,15 @@ class Trainer:
             val_loss=val_loss,
             learning_rate=float(self._scheduler.get_lr()),
             seconds=round(seconds, 3),
+            train_reward=None if val_reward is None else state.reward / state.sampled,
+            val_reward=val_reward,
         )
         self.state = TrainingState(
             epoch=state.epoch + 1,
             step=state.step,
             history=(*state.history, record),
             since=self._last_phase if state.epoch >= self._last_phase else 0,
+            self_critical=state.self_critical,
         )
 
     def _check_finite(self, what: str, loss: float) -> None:
@@ -356,20 +357,6 @@ def help_train(exchange: Exchange, job: TrainingJob) -> None:
     trainer = Trainer(job, new_network(job, encoder), exchange)
     trainer.restore()
     trainer.run(stop=lambda: False, on_epoch=lambda: None)
-
-
-def _optimizer(
-    fit: FitConfig, schedule: paddle.optimizer.lr.LRScheduler, network: paddle.nn.Layer
-) -> paddle.optimizer.Optimizer:
-    # Biases and batch-norm scales are vectors; pulling them to zero would not make the function simpler.
-    decayed = {parameter.name for parameter in network.parameters() if len(parameter.shape) > 1}
-    return paddle.optimizer.AdamW(
-        learning_rate=schedule,
-        parameters=network.parameters(),
-        weight_decay=fit.weight_decay,
-        apply_decay_param_fun=lambda name: name in decayed,
-        grad_clip=paddle.nn.ClipGradByGlobalNorm(fit.clip_norm),
-    )
 
 
 def _seed_step(seed: int, step: int, rank: int) -> None:

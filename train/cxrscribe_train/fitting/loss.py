@@ -35,11 +35,11 @@ def summed_token_loss(
     """Sum of the cross-entropy over all targets that are not `<pad>`.
 
     Args:
-        logits: float32 [N, T, V].
-        targets: int64 [N, T].
+        logits: float32 [N, T, V], or [W, V] of single words.
+        targets: int64 [N, T], or [W].
         label_smoothing: the share of each target's probability that is spread over all words.
             `paddle.nn.functional.cross_entropy` can't smooth and ignore padding at once.
-        weights: float32 [N, T], how often each target counts; None for once.
+        weights: float32 [N, T], or [W], how often each target counts; None for once.
 
     Returns:
         float32, rank 0.

@@ -61,6 +61,12 @@ class ReportNetwork(paddle.nn.Layer):
         """
         return self.decoder(self.features(inputs), tokens, patient)
 
+    def end_hints(self) -> None:
+        """Let the hints learn no more; from then on nothing may learn from them."""
+        for hints in (self.feature_hints, self.memory_hints):
+            for parameter in [] if hints is None else hints.parameters():
+                parameter.stop_gradient = True
+
     def hint_loss(
         self, features: paddle.Tensor, states: paddle.Tensor, targets: paddle.Tensor, hints: paddle.Tensor
     ) -> paddle.Tensor:

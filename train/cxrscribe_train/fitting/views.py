@@ -31,6 +31,11 @@ class StudyViews:
             numbers.setdefault(study, []).append(number)
         return cls(tuple(np.array(each, np.int64) for each in numbers.values()))
 
+    @property
+    def first(self) -> tuple[int, ...]:
+        """The first film of each study, by whose number a study is known."""
+        return tuple(int(films[0]) for films in self.films)
+
     def drawn(self, study: int, seed: int, epoch: int) -> NDArray[np.int64]:
         """Some of a study's films, at least one; each non-empty choice is equally likely.
 
@@ -61,12 +66,11 @@ def examples_by_study(examples: Examples) -> Examples:
                 f"study {examples.studies[films[0]]!r} has images with different FINDINGS; views = all needs "
                 "one report a study: correct the corpus, or train on one view"
             )
-    first = [int(films[0]) for films in views.films]
     return Examples(
-        tuple(examples.image_ids[film] for film in first),
-        tuple(examples.words[film] for film in first),
+        tuple(examples.image_ids[film] for film in views.first),
+        tuple(examples.words[film] for film in views.first),
         examples.without_image,
         examples.without_findings,
-        tuple(examples.indications[film] for film in first),
-        tuple(examples.studies[film] for film in first),
+        tuple(examples.indications[film] for film in views.first),
+        tuple(examples.studies[film] for film in views.first),
     )

@@ -75,7 +75,12 @@ class SearchPlan:
                     f"{override.section}.{override.name} is given, and is to be chosen too; leave it out of "
                     "the config or out of the space"
                 )
-        build_config(list(self.shared), end_to_end=self.end_to_end)
+        config = build_config(list(self.shared), end_to_end=self.end_to_end)
+        if config.self_critical.is_on or any(section == "self_critical" for section, _ in chosen):
+            raise InputError(
+                "a search compares validation losses, which say nothing of self-critical epochs; leave "
+                "[self_critical] out, and train the winner with --self-critical"
+            )
 
     def config(self, chosen: list[Override]) -> TrainingConfig:
         """The config of a trial."""

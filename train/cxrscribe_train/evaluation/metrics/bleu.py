@@ -1,37 +1,20 @@
 """Corpus BLEU from counts a film, so that resampling it is adding.
 
-The formula, its two small constants included, is that of `pycocoevalcap.bleu`, to which a test holds it.
-K. Papineni et al., "BLEU: a method for automatic evaluation of machine translation", ACL 2002.
+A test holds it to `pycocoevalcap.bleu`.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cxrscribe_train.evaluation.metrics.bootstrap import Statistic, Weights
+from cxrscribe_train.ngrams import ORDERS, Ngram, Words, bleu, ngrams
 
-ORDERS: Final = 4
-"""Longest n-gram counted."""
-_SMALL: Final = 1e-9
-_TINY: Final = 1e-15
-
-Words = tuple[str, ...]
-Ngram = tuple[str, ...]
-
-
-def ngrams(words: Sequence[str]) -> Counter[Ngram]:
-    """How often each n-gram of 1 to 4 words occurs."""
-    return Counter(
-        tuple(words[start : start + order])
-        for order in range(1, ORDERS + 1)
-        for start in range(len(words) - order + 1)
-    )
+__all__ = ["ORDERS", "BleuCounts", "Ngram", "Words", "bleu", "ngrams"]
 
 
 @dataclass(frozen=True)
@@ -75,18 +58,3 @@ class BleuCounts:
             )[:, order - 1]
 
         return measure
-
-
-def bleu(
-    correct: NDArray[np.float64],
-    total: NDArray[np.float64],
-    report_length: NDArray[np.float64],
-    reference_length: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """BLEU-1 to BLEU-4, [B, 4], of B corpora given by their sums: [B, 4], [B, 4], [B], [B]."""
-    precision = np.cumprod((correct + _TINY) / (total + _SMALL), axis=1)
-    geometric_mean = precision ** (1 / np.arange(1, ORDERS + 1))
-    ratio = (report_length + _TINY) / (reference_length + _SMALL)
-    with np.errstate(under="ignore"):
-        brevity = np.exp(np.minimum(0.0, 1 - 1 / np.maximum(ratio, _TINY)))
-    return geometric_mean * brevity[:, None]
