@@ -20,7 +20,7 @@ _LEAST_DEVIATION: Final = 0.1
 # What patient and film give to a context, where tags give 1.
 _PATIENT_SHARE: Final = 2.0
 _FILM_SHARE_BESIDE_TAGS: Final = 0.3
-_LEAST_SIZE: Final = 1e-6  # of patients' numbers: where no text says anything, they are all zero
+_LEAST_SIZE: Final = 1e-3  # of the patient's numbers: where texts say nothing, they are all zero
 
 
 class ReportNetwork(paddle.nn.Layer):
