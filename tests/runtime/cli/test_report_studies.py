@@ -293,6 +293,9 @@ def test_films_of_one_study_have_one_indication(
     assert result.exit_code == 2
     assert f"told.csv has two indications for one study, whose films are {films[0]}" in result.stderr
     assert "Cough" not in result.output
+    Path("out.jsonl").write_text("earlier rows\n")
+    assert run("report", folders, *options, "--overwrite").exit_code == 2
+    assert Path("out.jsonl").read_text() == "earlier rows\n"
     table(told, ("film", "indication"), (films[0], "Cough"), (films[1], "Cough"))
     assert run("report", folders, *options, "--overwrite").exit_code == 0
 
