@@ -20,6 +20,11 @@ OPTION: Final = "option"
 TABLE: Final = "table"
 
 
+def table_name(name: str) -> str:
+    """What a table and those who ask it call a film or study: one path has one name, and none has none."""
+    return os.path.normpath(name) if name else name  # normpath would call no name the folder `.`
+
+
 @dataclass(frozen=True)
 class Told:
     """Gives the text of each film or study, where the command line does. No remark says what a text holds."""
@@ -44,7 +49,7 @@ class Told:
         """The film's text; None where none is known, and for one that is blank. Raises InputError."""
         if self.table is None:
             return self.text if self.text and not self.text.isspace() else None
-        name = os.path.normpath(film)
+        name = table_name(film)
         row = int(self.table.places([name])[0])
         self._asked.add(row)
         return self.table.text(name, row)
@@ -95,4 +100,4 @@ def read_told(
     from cxrscribe.archive.text_table import TextTable  # brings numpy, which the help doesn't need
 
     names = (FILM, STUDY) if by_study else (FILM,)
-    return Told(table=TextTable(source, names, "indication", os.path.normpath))
+    return Told(table=TextTable(source, names, "indication", table_name))

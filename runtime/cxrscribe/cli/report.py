@@ -133,7 +133,7 @@ def report(
         outcome = _Outcome.of(earlier)
         failed = outcome.failed
         untold = 0
-        for row in chain(rows, unmatched_rows(reporter, found, done, kind)):
+        for row in chain(rows, unmatched_rows(reporter, found, done, kind, settings)):
             outcome.add(row)
             untold += isinstance(row.outcome, Report) and not row.indication_from
             _emit(row, file, as_json)
@@ -206,16 +206,17 @@ def _bytes_of(name: str) -> bytes:
 
 
 def unmatched_rows(
-    reporter: Reporter, found: FilmArguments, done: frozenset[bytes], kind: type[Row]
+    reporter: Reporter, found: FilmArguments, done: frozenset[bytes], kind: type[Row], settings: BeamSettings
 ) -> Iterator[Row]:
     """One row an argument that gave no film; known once all films are found."""
+    reads, drawn = reporter.reads_indications, settings if settings.draws else None
     for argument, error in found.unmatched.items():
         if _bytes_of(argument) in done:
             continue
         if kind is StudyRow:
-            yield StudyRow(None, (argument,), error, reporter.disclaimer)
+            yield StudyRow(None, (argument,), error, reporter.disclaimer, reads, None, drawn)
         else:
-            yield ReportRow(argument, error, reporter.disclaimer)
+            yield ReportRow(argument, error, reporter.disclaimer, reads, None, drawn)
 
 
 @dataclass

@@ -51,12 +51,12 @@ class ReportFile(ABC):
         self.kind = kind
         """Of the rows."""
         self.earlier: tuple[EarlierRow, ...] = ()
+        self._begun = False
         self._file = OutputFile(path, may_exist=existing is not Existing.REFUSE)
         try:
-            end = self._take_up() if existing is Existing.RESUME else 0
-            self._file.cut(end)
-            if not end:
-                self._file.write(self.header())
+            self._end = self._take_up() if existing is Existing.RESUME else 0
+            if existing is not Existing.OVERWRITE:
+                self._begin()
         except InputError:
             with suppress(InputError):
                 self._file.close()
@@ -80,7 +80,17 @@ class ReportFile(ABC):
 
     def write(self, row: Row) -> None:
         """Append a row, and hand it to the system at once. Raises InputError, when the disk is full say."""
+        self._begin()
         self._file.write(self.encoded(row))
+
+    def _begin(self) -> None:
+        """Let go what isn't kept of the file; all of it, not before there is a row, or there will be none."""
+        if self._begun:
+            return
+        self._file.cut(self._end)
+        if not self._end:
+            self._file.write(self.header())
+        self._begun = True
 
     def _take_up(self) -> int:
         """Read the rows that are there; where the last whole one ends, and 0 where the header isn't whole."""
@@ -108,7 +118,11 @@ class ReportFile(ABC):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        try:
+            if kind is None:
+                self._begin()
+        finally:
+            self._file.close()
 
 
 class JsonlReportFile(ReportFile):

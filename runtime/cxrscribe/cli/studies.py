@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from cxrscribe.cli.indications import FILM, STUDY, Told
+from cxrscribe.cli.indications import FILM, STUDY, Told, table_name
 from cxrscribe.cli.progress import progress
 from cxrscribe.cli.report_row import StudyRow
 from cxrscribe.errors import CxrscribeError, FilmError, InputError
@@ -127,7 +127,7 @@ def _by_folder(films: Sequence[str]) -> Iterator[Named]:
 
 def _by_table(films: Sequence[str], table: TextTable) -> Iterator[Named]:
     for film in films:
-        study = table.text(os.path.normpath(film))
+        study = table.text(table_name(film))
         yield (
             film,
             study or FilmError(f"{film}: {table.source} has no row that names it; add its study there"),
@@ -153,7 +153,7 @@ def _studies_in(source: str) -> TextTable:
 
     from cxrscribe.archive.text_table import TextTable
 
-    table = TextTable(source, [FILM], STUDY, os.path.normpath)
+    table = TextTable(source, [FILM], STUDY, table_name)
     if table.texts < len(table):
         row = int(np.argmin(table.has_text(np.arange(len(table))))) + 2
         raise InputError(f"{source}, row {row} names no study; fill it in, or remove the row")

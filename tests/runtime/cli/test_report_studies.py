@@ -236,6 +236,31 @@ def test_what_matches_nothing_is_a_row(run: Run, fused_bundle: Path, folders: Pa
     assert lines(result.stdout)[1]["films"] == ["nothing*"]
 
 
+@pytest.mark.parametrize("options", [(), ("--by", "study")])
+def test_what_matches_nothing_has_the_fields_of_the_other_rows(
+    run: Run, told_bundle: Path, folders: Path, options: tuple[str, ...]
+) -> None:
+    drawn = ("--decoding", "sample", "--json")
+    result = run("report", folders / "b", "nothing*", "--bundle", told_bundle, *drawn, *options)
+    found, nothing = lines(result.stdout)
+    assert list(found) == list(nothing)
+    assert (nothing["indication"], nothing["indication_from"]) == (False, None)
+    assert nothing["settings"] == found["settings"]
+
+
+def test_a_row_that_names_no_study_is_not_that_of_the_folder_one_is_in(
+    run: Run, told_bundle: Path, folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folders / "b")
+    told = ("--by", "study", "--json", "--bundle", told_bundle, "--indications", tmp_path / "told.csv")
+    for name, rows_left in (("", 1), (".", 0), ("./", 0)):
+        table(tmp_path / "told.csv", ("study", "indication"), (name, "Chest pain."))
+        result = run("report", "1.png", *told)
+        (row,) = lines(result.stdout)
+        assert (row["study"], row["indication"]) == (".", not rows_left)
+        assert ("1 rows of" in result.stderr) == bool(rows_left)
+
+
 @pytest.mark.parametrize("column", ["film", "study"])
 def test_a_study_has_its_indication(
     run: Run, told_bundle: Path, folders: Path, tmp_path: Path, column: str
@@ -268,6 +293,9 @@ def test_films_of_one_study_have_one_indication(
     assert result.exit_code == 2
     assert f"told.csv has two indications for one study, whose films are {films[0]}" in result.stderr
     assert "Cough" not in result.output
+    Path("out.jsonl").write_text("earlier rows\n")
+    assert run("report", folders, *options, "--overwrite").exit_code == 2
+    assert Path("out.jsonl").read_text() == "earlier rows\n"
     table(told, ("film", "indication"), (films[0], "Cough"), (films[1], "Cough"))
     assert run("report", folders, *options, "--overwrite").exit_code == 0
 

@@ -141,9 +141,11 @@ def test_a_bundle_pools_as_its_users_do(corpus: Corpus, tmp_path: Path) -> None:
         paths = [[each.path for each in film.pooled if each.path] for film in films]
         reports = [reporter.report(Study(each), SETTINGS) for each in paths]
         words = [tuple(reporter.vocabulary.words[token] for token in report.tokens) for report in reports]
+        rows = np.stack([pooled(reporter.encode(each)) for each in paths])
     with open_model(bundle) as model:
         assert model.by is By.IMAGE
         assert list(model.from_films(films, SETTINGS)) == words
+        assert model.encode(films).tobytes() == rows.tobytes()
         broken = replace(films[1], path=corpus.root / "none.png")
         (error,) = model.from_films([replace(films[0], together=(broken,))], SETTINGS)
     assert isinstance(error, FilmError)

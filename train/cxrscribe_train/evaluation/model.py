@@ -191,7 +191,7 @@ class BundleModel:
             yield self._words(report.tokens)
 
     def encode(self, films: Sequence[Film]) -> NDArray[np.float32]:
-        return self._reporter.encode([film.path for film in films if film.path])
+        return self._reporter.encode([_image(film) for film in films if film.path])
 
     def _words(self, tokens: Sequence[int]) -> Words:
         return tuple(self._manifest.vocabulary.decode(tokens))
