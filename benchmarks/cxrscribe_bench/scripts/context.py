@@ -3,7 +3,8 @@
     python -m cxrscribe_bench.scripts.context
 
 Prints the time of a step with context over that of the step without, the median over pairs of runs that take
-turns in one process, into memory that is there already. 160 rows, E = 256, D = 512, L = 2, V = 1000, random weights, fp32 and int8.
+turns in one process, into memory that is there already. 160 rows, E = 256, D = 512, L = 2, V = 1000, random
+weights, fp32 and int8.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ class GraphRunner:
         return outputs
 
     def bound(self, *inputs: Array) -> Callable[[], None]:
-        """A run on `inputs` that writes all outputs into memory that is there already, as the runtime's do."""
+        """A run on `inputs` that writes into memory that is there already, as the runtime does."""
         onnxruntime = import_onnxruntime()
         binding = self._session.io_binding()
         for value, array in zip(self._session.get_inputs(), inputs, strict=True):
