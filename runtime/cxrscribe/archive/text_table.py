@@ -182,6 +182,9 @@ class _Reading:
         self._row, self._size = [], 0
         with csv_records(self._lines()) as rows:
             for number, row in enumerate(rows, start=2):
+                if not row:  # a blank line, such as editors leave at the end
+                    self._row, self._size = [], 0
+                    continue
                 if len(row) != self._width:
                     raise InputError(f"{self._source}, row {number} has {len(row)} cells, not {self._width}")
                 if number > _MOST_ROWS:

@@ -72,6 +72,13 @@ def test_names_as_someone_else_has_them(tmp_path: Path) -> None:
         indications(write(tmp_path / "u.csv", ("x/../a", "Cough"), ("./a", "secret")), os.path.normpath)
 
 
+def test_blank_lines_are_no_rows(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(b"film,indication\n\na,pain\n\r\n\nb,cough\n\n")
+    table = indications(tmp_path / "t.csv")
+    assert len(table) == 2
+    assert (table.text("a"), table.text("b"), table.text("")) == ("pain", "cough", None)
+
+
 def test_rows_may_name_something_else(tmp_path: Path) -> None:
     for header, column, text in (
         (("study", "indication"), "study", "Cough"),
@@ -123,7 +130,6 @@ def test_a_table_that_is_changed_in_its_place_is_not_guessed(tmp_path: Path, con
         (b"film,film,indication\na,b,x\n", "has no column 'film', or several"),
         (b"", "has no column 'film'"),
         (b"film,indication\na,secret,x\n", "row 2 has 3 cells, not 2"),
-        (b"film,indication\na,secret\n\n", "row 3 has 0 cells, not 2"),
         (b"film,indication\na,secret\nb,x\na,y\n", "row 4 names a film that a row before names"),
         (b"film,indication\na,secret\xff\n", "is not UTF-8"),
         (b'film,indication\na,"secret', "is not CSV"),
