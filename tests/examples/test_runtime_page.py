@@ -43,7 +43,8 @@ def test_every_field_is_in_the_table_of_its_class(kind: type) -> None:
 
 def test_defaults_of_settings() -> None:
     for field in fields(cxrscribe.BeamSettings):
-        assert re.search(rf"^\| `{field.name}` \| `?{re.escape(str(field.default))}`? \|", PAGE, re.MULTILINE)
+        default = f'"{field.default}"' if isinstance(field.default, str) else str(field.default)
+        assert re.search(rf"^\| `{field.name}` \| `?{re.escape(default)}`? \|", PAGE, re.MULTILINE)
 
 
 def test_every_public_call_and_property_of_a_reporter() -> None:
