@@ -16,7 +16,7 @@ PILLOWS ?= 10.3.0 12.3.0
 .PHONY: help demo test test-fast test-runtime test-pillow test-store test-ray lint lean bench demo-model real-text-model clean
 
 help: ## List what can be made
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 demo: $(VENV)/.lean ## Set up the lean runtime and write reports for the sample films
 	$(BIN)/cxrscribe demo
@@ -57,7 +57,7 @@ bench: $(VENV)/.dev ## Run the micro-benchmarks
 demo-model: $(VENV)/.dev ## Train the embedded demo bundle anew (about 40 minutes on two cores)
 	PATH="$(abspath $(BIN)):$$PATH" bash train/demo-model/make.sh
 
-real-text-model: $(VENV)/.dev ## Train a model of real language on drawn films: make real-text-model REPORTS=NLMCXR_reports.tgz SPLIT=split.json SEED=1
+real-text-model: $(VENV)/.dev ## Train a model of real language: make real-text-model REPORTS=NLMCXR_reports.tgz
 	PATH="$(abspath $(BIN)):$$PATH" SEED="$(SEED)" bash train/real-text-model/make.sh "$(REPORTS)" $(if $(SPLIT),"$(SPLIT)")
 
 clean: ## Remove the virtual environment and what tools leave behind

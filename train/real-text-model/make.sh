@@ -5,7 +5,7 @@
 #   REPORTS  NLMCXR_reports.tgz of the collection, or the folder that it was unpacked in
 #   SPLIT    JSON with lists of study ids under train, val and test; without it studies are split anew
 # SEED (1) in the environment is the training's; WORK (build/real-text-model) keeps the corpus, and runs, bundles and
-# evaluations of each seed. The reports aren't free to pass on: keep what comes out to yourself.
+# evaluations of each seed; `make clean` removes build. The reports aren't free to pass on: keep what comes out to yourself.
 set -euo pipefail
 reports=$(realpath "${1:?say where NLMCXR_reports.tgz is}")
 split=${2:+$(realpath "$2")}
@@ -23,10 +23,10 @@ cxrscribe corpus phantom --from-mesh "$reports" ${split:+--split-file "$split"} 
 cxrscribe features --corpus "$corpus" --weights runtime/cxrscribe/demo/bundle --out "$features"
 
 # What an earlier call has begun is gone on with.
-resume=()
-if [ -d "$run/checkpoint" ]; then resume=(--resume); fi
+resume=
+if [ -d "$run/checkpoint" ]; then resume=--resume; fi
 cxrscribe train --corpus "$corpus" --features "$features" --config "$here/decoder.toml" --seed "$seed" --out "$run" \
-    "${resume[@]}"
+    $resume
 
 # Of real language the likeliest report is a short one of a normal film, and sentences come twice: docs/training.md.
 # int8 loses about as much as export allows, a little more or less by the seed: the bundle records how much.

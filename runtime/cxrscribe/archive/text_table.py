@@ -167,7 +167,7 @@ class _Reading:
     def columns(self, names: Sequence[str], texts: str) -> tuple[str, tuple[int, int]]:
         """The first of the columns `names` that is there, its place, and that of `texts`."""
         with csv_records(self._lines()) as rows:
-            header = next(rows, [])
+            header = next((row for row in rows if row), [])
         chosen = next((name for name in names if header.count(name) == 1), names[0])
         lacking = [name for name in (chosen, texts) if header.count(name) != 1]
         if lacking:
@@ -181,10 +181,12 @@ class _Reading:
         """The cells of each row below the header, where its bytes begin, and these."""
         self._row, self._size = [], 0
         with csv_records(self._lines()) as rows:
-            for number, row in enumerate(rows, start=2):
-                if not row:  # a blank line, such as editors leave at the end
+            number = 1
+            for row in rows:
+                if not row:  # a blank line, such as editors leave; it counts as none
                     self._row, self._size = [], 0
                     continue
+                number += 1
                 if len(row) != self._width:
                     raise InputError(f"{self._source}, row {number} has {len(row)} cells, not {self._width}")
                 if number > _MOST_ROWS:

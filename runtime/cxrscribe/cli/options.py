@@ -195,7 +195,12 @@ def beam_options(command: Command) -> Command:
     return _with(
         packed,
         click.option("--beam-width", type=int, metavar="K", help="Hypotheses kept at each step."),
-        click.option("--n-best", type=int, metavar="M", help="Results a film, at most the beam width."),
+        click.option(
+            "--n-best",
+            type=int,
+            metavar="M",
+            help="Results a film, at most the beam width, or the samples of drawn reports.",
+        ),
         click.option("--max-length", type=int, metavar="N", help="Most words, the end token included."),
         click.option("--min-length", type=int, metavar="N", help="Fewest words."),
         click.option(

@@ -1,4 +1,4 @@
-"""Random numbers that hang on nothing but a seed, an image and a place, and the words that they choose.
+"""Random numbers that depend on a seed, an image and a place alone, and the words that they choose.
 
 docs/decoding.md, "Samples", says what can be relied on.
 """

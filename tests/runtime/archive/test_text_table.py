@@ -77,6 +77,10 @@ def test_blank_lines_are_no_rows(tmp_path: Path) -> None:
     table = indications(tmp_path / "t.csv")
     assert len(table) == 2
     assert (table.text("a"), table.text("b"), table.text("")) == ("pain", "cough", None)
+    for content, problem in ((b"a,x\n\nb,y\n\na,z\n", "row 4 names"), (b"a,x\n\nb\n", "row 3 has 1 cells")):
+        (tmp_path / "t.csv").write_bytes(b"\nfilm,indication\n\n" + content)
+        with pytest.raises(InputError, match=problem):
+            indications(tmp_path / "t.csv")
 
 
 def test_rows_may_name_something_else(tmp_path: Path) -> None:

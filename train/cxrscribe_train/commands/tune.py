@@ -154,7 +154,7 @@ def training(
 @click.option(
     "--split", type=click.Choice(["train", "val"]), default="val", show_default=True, help="Which films."
 )
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N films.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N films or studies.")
 @click.option("--beam-width", type=int, multiple=True, default=(1, 3, 5), show_default=True)
 @click.option("--length-penalty", type=float, multiple=True, default=(0.0, 1.0), show_default=True)
 @click.option("--min-length", type=int, multiple=True, default=(0, 20, 30), show_default=True)
