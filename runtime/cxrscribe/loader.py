@@ -21,6 +21,7 @@ from cxrscribe.bundle.contract import (
 from cxrscribe.bundle.evidence import FASTEST, FP16
 from cxrscribe.bundle.files import FP32
 from cxrscribe.bundle.manifest import Manifest
+from cxrscribe.bundle.precision_pair import PrecisionPair
 from cxrscribe.errors import BundleError
 from cxrscribe.films.dicom_text import check_attribute
 from cxrscribe.films.isolation import Isolation
@@ -60,7 +61,7 @@ def load(
     """Open the bundle in the folder `bundle`, ready to write reports.
 
     `device`: `cpu`, `cuda`, `tensorrt`, `openvino`, or `auto` for the best that works. `precision`: one that
-    the bundle has, `fastest`, or None for fp32. `threads`: of the CPU, None for as many as this process may
+    the bundle has, two of encoder and decoder (`int8+fp32`), `fastest`, or None for fp32. `threads`: of the CPU, None for as many as this process may
     use. `spinning`: whether they wait for work in a loop, which is quicker and takes the processor. `cache`:
     where graphs are kept as they were optimized for this machine: True for the user's folder, False for
     nowhere, or a folder. `strict`: give every call of the network the same number of rows, for machines where
@@ -126,7 +127,7 @@ def open_bundle(
         cache=open_cache(cache, default_folder()),
     )
     manifest = found.manifest
-    chosen = choose_precision(manifest, precision, sessions.device.name)
+    chosen = PrecisionPair.parse(choose_precision(manifest, precision, sessions.device.name))
     patient_text = _patient_text(found)
     if indication_from_dicom is not None:
         Indications(patient_text).check_read(f"indications are to be read from {indication_from_dicom}")
@@ -140,7 +141,7 @@ def open_bundle(
         Encoder(graphs.encoder, manifest.architecture, manifest.preprocessing, padded=strict),
         graphs.decoder(manifest.architecture),
         device=sessions.device.name,
-        precision=chosen,
+        precision=str(chosen),
         threads=sessions.threads,
         placement=graphs.placement,
         strict=strict,
@@ -219,15 +220,16 @@ class _Graphs:
         return (self.encoder.placement, self.init.placement, self.step.placement)
 
 
-def _open_graphs(bundle: Bundle, sessions: SessionFactory, precision: str) -> _Graphs:
-    """Open the graphs of one precision. Raises BundleError and DeviceError as `load` does."""
-    fused = bundle.has_graph(BEAM_INIT, precision) and bundle.has_graph(BEAM_STEP, precision)
+def _open_graphs(bundle: Bundle, sessions: SessionFactory, precision: PrecisionPair) -> _Graphs:
+    """Open the graphs that make reports at these precisions. Raises what `load` does."""
+    of_decoder = precision.decoder
+    fused = bundle.has_graph(BEAM_INIT, of_decoder) and bundle.has_graph(BEAM_STEP, of_decoder)
 
-    def wanted(*names: str) -> list[WantedGraph]:
-        roles = {name: Role.ENCODER if name == ENCODER else Role.DECODER for name in names}
-        return [WantedGraph(GraphSource(bundle, name, precision), role) for name, role in roles.items()]
+    def decoder(*names: str) -> list[WantedGraph]:
+        return [WantedGraph(GraphSource(bundle, name, of_decoder), Role.DECODER) for name in names]
 
     canonical = (DECODER_INIT, DECODER_STEP)
-    decoder = (BEAM_INIT, BEAM_STEP) if fused else canonical
-    encoder, start, advance = sessions.open(wanted(ENCODER, *decoder))
-    return _Graphs(encoder, start, advance, fused, lambda: sessions.open(wanted(*canonical)))
+    of_encoder = WantedGraph(GraphSource(bundle, ENCODER, precision.encoder_graphs), Role.ENCODER)
+    wanted = [of_encoder, *decoder(*((BEAM_INIT, BEAM_STEP) if fused else canonical))]
+    encoder, start, advance = sessions.open(wanted)
+    return _Graphs(encoder, start, advance, fused, lambda: sessions.open(decoder(*canonical)))
