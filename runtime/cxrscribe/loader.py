@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from cxrscribe.arguments import flag, none_or, path, text
 from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.bundle.contract import PATIENT_TEXT
-from cxrscribe.bundle.evidence import FASTEST, FP16
+from cxrscribe.bundle.evidence import FASTEST
 from cxrscribe.bundle.files import FP32
-from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.bundle.precision_pair import PrecisionPair
 from cxrscribe.errors import BundleError
 from cxrscribe.films.dicom_text import check_attribute
@@ -22,13 +21,13 @@ from cxrscribe.networks.opening import open_networks
 from cxrscribe.reporter import OpenedBundle, Reporter
 from cxrscribe.sessions.cache import open_cache
 from cxrscribe.sessions.cache_folder import default_folder
-from cxrscribe.sessions.device import CUDA, TENSORRT
-from cxrscribe.sessions.factory import SessionFactory
+from cxrscribe.sessions.factory import thread_count
+from cxrscribe.tuning.candidates import Candidate
+from cxrscribe.tuning.choice import Chooser
+from cxrscribe.tuning.trial import Conditions
 
 if TYPE_CHECKING:
     from cxrscribe.patient_text import PatientText
-
-_GPUS: Final = (CUDA.name, TENSORRT.name)
 
 
 def load(
@@ -48,11 +47,13 @@ def load(
     """Open the bundle in the folder `bundle`, ready to write reports.
 
     `device`: `cpu`, `cuda`, `tensorrt`, `openvino`, or `auto` for the best that works. `precision`: one that
-    the bundle has, two of encoder and decoder (`int8+fp32`), `fastest`, or None for fp32. `threads`: of the
-    CPU, None for as many as this process may use. `spinning`: whether they wait for work in a loop, which is
-    quicker and takes the processor. `cache`: where graphs are kept as they were optimized for this machine:
-    True for the user's folder, False for nowhere, or a folder. `strict`: give every call of the network the
-    same number of rows, for machines where matrix products change with it; docs/decoding.md says what that
+    the bundle has, two of encoder and decoder (`int8+fp32`), None for fp32, or `fastest`: of all that is here
+    and is known to keep the words, what a trial on this machine shows to be fastest, which takes up to 15
+    seconds once (docs/precisions.md). `threads`: of the CPU, None for as many as this process may use.
+    `spinning`: whether they wait for work in a loop, which is quicker and takes the processor. `cache`: where
+    graphs are kept as they were optimized for this machine: True for the user's folder, False for nowhere, or
+    a folder. `strict`: give every call of the network the same number of rows, for machines where matrix
+    products change with it; docs/decoding.md says what that
     costs. `verify`: check the sha256 of every file that is opened. `isolation`: which films are decoded in
     processes of their own, None for DICOM with compressed pixels, and what each may take there. `modalities`:
     DICOM's codes of what is read as a film; none for everything. `indication_from_dicom`: keyword of the text
@@ -107,25 +108,28 @@ def open_bundle(
     if indication_from_dicom is not None:
         check_attribute(indication_from_dicom)
     found = Bundle.open(bundle, verify=verify)
-    sessions = SessionFactory(
-        device,
-        threads,
-        spinning=spinning,
-        exact=precision != FASTEST,
-        cache=open_cache(cache, default_folder()),
-    )
+    graphs = open_cache(cache, default_folder())
+    conditions = Conditions(thread_count(threads), spinning=spinning, strict=strict, cache=graphs)
+    choice = Chooser(found, device, conditions).choose() if precision == FASTEST else None
+    if choice is None:
+        chosen = PrecisionPair.parse(FP32 if precision is None else precision)
+    else:
+        device, chosen = choice.candidate.device, choice.candidate.precision
+    sessions = conditions.factory(device)
     manifest = found.manifest
-    chosen = PrecisionPair.parse(choose_precision(manifest, precision, sessions.device.name))
     patient_text = _patient_text(found)
     if indication_from_dicom is not None:
         Indications(patient_text).check_read(f"indications are to be read from {indication_from_dicom}")
     networks = open_networks(found, sessions, chosen, strict=strict)
+    taken = Candidate(sessions.device.name, chosen)
     return OpenedBundle(
         manifest,
         networks.encoder,
         networks.decoder,
         device=sessions.device.name,
         precision=str(chosen),
+        engines=(taken.encoder, taken.decoder),
+        choice=choice,
         threads=sessions.threads,
         placement=networks.placement,
         strict=strict,
@@ -135,28 +139,6 @@ def open_bundle(
         patient_text=patient_text,
         indication_from_dicom=indication_from_dicom,
     )
-
-
-def choose_precision(manifest: Manifest, asked: str | None, device: str) -> str:
-    """The precision to open on `device`, a device's name (not `auto`).
-
-    None asks for fp32. `fastest` asks for what this bundle's record promises most of: on a GPU fp16 where
-    the bundle has it, elsewhere the largest recorded speedup of the encoder above 1 among the precisions that
-    are for this device, and fp32 where there is none. Any other name is taken as it is: whether the bundle
-    has it, its opening says.
-    """
-    if asked is None:
-        return FP32
-    if asked != FASTEST:
-        return asked
-    if device in _GPUS and FP16 in manifest.graph_precisions:
-        return FP16
-    faster = {
-        precision.name: precision.speedups.encoder
-        for precision in manifest.precisions
-        if device in precision.devices and precision.speedups is not None and precision.speedups.encoder > 1
-    }
-    return max(faster, key=lambda name: faster[name], default=FP32)
 
 
 def _patient_text(bundle: Bundle) -> PatientText | None:
