@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from cxrscribe.bundle.files import FP32, PRECISION_NAME
+from cxrscribe.bundle.files import FP32
+from cxrscribe.bundle.precision_pair import PrecisionPair
 from cxrscribe.errors import BundleError
 from cxrscribe.json_object import JsonObject
 
@@ -283,16 +284,55 @@ class Speedups:
 
 
 @dataclass(frozen=True)
+class LossLimits:
+    """What a precision may lose against fp32. Raises BundleError for a limit that isn't finite and 0 or more."""
+
+    bleu_4: float = 0.005
+    label_f1: float = 0.01
+
+    def __post_init__(self) -> None:
+        for name, value in self.to_json().items():
+            if not 0 <= value < float("inf"):
+                raise BundleError(
+                    f"limit of {name} is {value}, not a number of 0 or more; export the bundle again"
+                )
+
+    def exceeded(self, fp32: ReportFigures, own: ReportFigures) -> tuple[str, ...]:
+        """What is lost beyond the limits, with its figures, in words; empty where nothing is."""
+        compared = (
+            ("BLEU-4", fp32.bleu_4, own.bleu_4, self.bleu_4),
+            ("label F1", fp32.label_f1_micro, own.label_f1_micro, self.label_f1),
+        )
+        return tuple(
+            f"{name} {after:.4f}, fp32 {before:.4f}, loss {before - after:.4f}, allowed {allowed:g}"
+            for name, before, after, allowed in compared
+            if before is not None and after is not None and not before - after <= allowed
+        )
+
+    def to_json(self) -> dict[str, float]:
+        """The fields as JSON values."""
+        return {"bleu_4": self.bleu_4, "label_f1": self.label_f1}
+
+    @classmethod
+    def from_json(cls, fields: JsonObject) -> LossLimits:
+        """Read what `to_json` gave. Raises the document's error, which names the field that is wrong."""
+        return fields.make(cls, bleu_4=fields.number("bleu_4"), label_f1=fields.number("label_f1"))
+
+
+@dataclass(frozen=True)
 class Precision:
-    """One lower precision of a bundle, as export measured it against fp32 on films it was not trained on.
+    """A lower precision of encoder and decoder, measured against fp32 on films it was not trained on.
+
+    A bundle may have several of one name, each for other devices: what one engine computes of the same graph
+    may differ from what another one does.
 
     Raises BundleError when the name can't be one, or more reports are identical than were compared.
     """
 
     name: str
-    """`int8`, `fp16`, ...: the folder of its graphs."""
+    """`int8`, `int8+fp32`, `bf16`, ...: as `PrecisionPair` writes it, so that no pair has two names."""
     devices: tuple[str, ...]
-    """Devices that it is for; it runs on others, without gain."""
+    """Devices that it was measured for; it may run on others, with words that nobody has compared."""
     calibration: str
     """How the scales of its numbers were found, in words."""
     calibration_films: int
@@ -308,11 +348,16 @@ class Precision:
     own: ReportFigures
     """Of this precision's reports."""
     speedups: Speedups | None
-    """None where it couldn't be timed: export runs on a CPU, and fp16 is for CUDA."""
+    """Of onnxruntime on the CPU, whole or mixed; None for what doesn't run there."""
+    limits: LossLimits = LossLimits()
+    """What whoever exported it allowed it to lose; it may have been accepted with a larger loss."""
 
     def __post_init__(self) -> None:
-        if not PRECISION_NAME.fullmatch(self.name) or self.name in (FP32, FASTEST):
+        pair = self.pair
+        if str(pair) == FP32 or FASTEST in (pair.encoder, pair.decoder):
             raise BundleError(f"precision {self.name!r} is not a name like 'int8' or 'fp16'")
+        if self.name != str(pair):
+            raise BundleError(f"precision {self.name!r} is not a name as it is written here: {str(pair)!r}")
         if not 0 <= self.identical <= self.reports:
             raise BundleError(
                 f"precision {self.name}: {self.identical} of {self.reports} reports can't be identical; "
@@ -320,12 +365,26 @@ class Precision:
             )
 
     @property
+    def pair(self) -> PrecisionPair:
+        """The precisions of encoder and decoder."""
+        return PrecisionPair.parse(self.name)
+
+    @property
     def identical_share(self) -> float:
         """Share of the reports that have exactly the words of fp32; 1 where none was compared."""
         return self.identical / self.reports if self.reports else 1.0
 
+    @property
+    def beyond_limits(self) -> tuple[str, ...]:
+        """What it loses beyond its own limits, in words: empty where it lies within them."""
+        return self.limits.exceeded(self.fp32, self.own)
+
+    def within(self, limits: LossLimits | None = None) -> bool:
+        """Whether it loses no more than these limits allow, or its own if none are given."""
+        return not (self.limits if limits is None else limits).exceeded(self.fp32, self.own)
+
     def to_json(self) -> dict[str, object]:
-        """The fields as JSON values."""
+        """The fields as JSON values. `limits` is there where they are not the usual ones."""
         return {
             "name": self.name,
             "devices": list(self.devices),
@@ -337,11 +396,13 @@ class Precision:
             "fp32": self.fp32.to_json(),
             "own": self.own.to_json(),
             "speedups": None if self.speedups is None else self.speedups.to_json(),
+            **({} if self.limits == LossLimits() else {"limits": self.limits.to_json()}),
         }
 
     @classmethod
     def from_json(cls, fields: JsonObject) -> Precision:
         """Read what `to_json` gave. Raises the document's error, which names the field that is wrong."""
+        told = "limits" in fields.names()
         return fields.make(
             cls,
             name=fields.text("name"),
@@ -354,4 +415,6 @@ class Precision:
             fp32=ReportFigures.from_json(fields.object("fp32")),
             own=ReportFigures.from_json(fields.object("own")),
             speedups=None if fields.is_null("speedups") else Speedups.from_json(fields.object("speedups")),
+            limits=LossLimits.from_json(fields.object("limits")) if told else LossLimits(),
         )
+

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from cxrscribe.bundle.architecture import Architecture
-from cxrscribe.bundle.evidence import Evaluation, Parity, Precision, Provenance
+from cxrscribe.bundle.evidence import Evaluation, LossLimits, Parity, Precision, Provenance
 from cxrscribe.bundle.files import FP32, FileEntry, content_sha256, regular_file_of
 from cxrscribe.errors import BundleError, CxrscribeError
 from cxrscribe.films.preprocess import Preprocessing
@@ -24,7 +24,10 @@ SCHEMA_VERSION: Final = 3
 """What is written. Version 1 had no `precisions`, and is read as having none; version 2 had no `sha256`."""
 CONTEXT_VERSION: Final = 4
 """What is written for a model with a context, which programs that know version 3 alone can't run."""
-_READ_VERSIONS: Final = (1, 2, 3, 4)
+COMBINATIONS_VERSION: Final = 5
+"""What is written where `precisions` has what programs that know version 4 refuse: mixed precisions, one
+precision on several engines, or limits of its own. With or without a context."""
+_READ_VERSIONS: Final = (1, 2, 3, 4, 5)
 _FIRST_WITH_SHA256: Final = 3
 _SHA256: Final = "sha256"
 _MOST_BYTES: Final = 8 << 20  # a vocabulary of 100,000 words takes 2
@@ -56,7 +59,7 @@ class Manifest:
     disclaimer: str
     """What every report made with this bundle has to say of itself."""
     precisions: tuple[Precision, ...] = ()
-    """What each precision but fp32 costs and gains; one that wasn't measured is not among them."""
+    """What each precision but fp32 costs and gains on each engine; what wasn't measured is not among them."""
     sha256: str | None = field(default=None, compare=False)
     """Of the content of the file that this was read from, as it says and as it is; None for a manifest that
     wasn't read from a file, or from one of version 1 or 2, which has none."""
@@ -90,15 +93,15 @@ class Manifest:
         self._check_precisions()
 
     def _check_precisions(self) -> None:
-        names = [precision.name for precision in self.precisions]
-        twice = repeated(names)
+        places = [f"{record.name!r} for {device!r}" for record in self.precisions for device in record.devices]
+        twice = repeated(places)
         if twice is not None:
-            raise BundleError(f"{MANIFEST_NAME}: precisions has {twice!r} twice; remove one")
+            raise BundleError(f"{MANIFEST_NAME}: precisions has {twice} twice; remove one")
         graphs = set(self.graph_precisions)
-        without = [name for name in names if name not in graphs]
-        if without:
+        without = next((record for record in self.precisions if not record.pair.graphs <= graphs), None)
+        if without is not None:
             raise BundleError(
-                f"{MANIFEST_NAME}: precisions has {without[0]!r}, of which files has no graph; "
+                f"{MANIFEST_NAME}: precisions has {without.name!r}, of which files has no graph; "
                 "export the bundle again"
             )
 
@@ -119,7 +122,7 @@ class Manifest:
     def to_json(self) -> dict[str, object]:
         """The fields as JSON values, without the checksum that `write` adds."""
         return {
-            "schema_version": SCHEMA_VERSION if self.architecture.context is None else CONTEXT_VERSION,
+            "schema_version": self._schema_version,
             "producer": self.producer,
             "architecture": self.architecture.to_json(),
             "vocabulary": list(self.vocabulary.words),
@@ -133,6 +136,15 @@ class Manifest:
             "disclaimer": self.disclaimer,
             "precisions": [precision.to_json() for precision in self.precisions],
         }
+
+    @property
+    def _schema_version(self) -> int:
+        """The oldest that holds all of it."""
+        names = [record.name for record in self.precisions]
+        of_their_own = set(names) <= set(self.graph_precisions) and repeated(names) is None
+        if not of_their_own or any(record.limits != LossLimits() for record in self.precisions):
+            return COMBINATIONS_VERSION
+        return SCHEMA_VERSION if self.architecture.context is None else CONTEXT_VERSION
 
     def write(self, bundle: Path) -> None:
         """Write `manifest.json` into the folder `bundle`, where the files that it names already are.

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,15 @@ from typing import Any
 
 import pytest
 
-from cxrscribe.bundle.evidence import Evaluation, NearTie, OutputParity, Parity, SearchParity
+from cxrscribe.bundle.evidence import (
+    Evaluation,
+    LossLimits,
+    NearTie,
+    OutputParity,
+    Parity,
+    Precision,
+    SearchParity,
+)
 from cxrscribe.bundle.files import FileEntry
 from cxrscribe.bundle.manifest import MANIFEST_NAME, Manifest
 from cxrscribe.errors import BundleError
@@ -180,7 +189,55 @@ def test_a_manifest_of_version_1_is_one_without_precisions(own_bundle: Path, edi
         Manifest.read(own_bundle)
 
 
-def test_a_precision_stands_once(tmp_path: Path) -> None:
-    files = (FileEntry("int8/encoder.onnx", SHA, 3, "int8", 17),)
-    with pytest.raises(BundleError, match="precisions has 'int8' twice"):
-        replace(SmallBundle().manifest(files), precisions=(INT8, INT8))
+INT8_FILES = (
+    FileEntry("encoder.onnx", SHA, 3, "fp32", 17),
+    FileEntry("int8/encoder.onnx", SHA, 3, "int8", 17),
+)
+
+
+def with_records(*records: Precision) -> Manifest:
+    return replace(SmallBundle().manifest(INT8_FILES), precisions=records)
+
+
+def test_a_precision_stands_once_for_each_device() -> None:
+    with pytest.raises(BundleError, match="precisions has 'int8' for 'cpu' twice"):
+        with_records(INT8, INT8)
+    with pytest.raises(BundleError, match="precisions has 'int8' for 'cpu' twice"):
+        with_records(INT8, replace(INT8, devices=("openvino", "cpu")))
+    other = replace(INT8, devices=("openvino",), identical=431)
+    assert with_records(INT8, other).precisions == (INT8, other)
+
+
+@pytest.mark.parametrize("name", ["int8", "int8+fp32", "fp32+int8", "bf16", "bf16+int8"])
+def test_a_pair_is_recorded_where_its_graphs_are(name: str) -> None:
+    record = replace(INT8, name=name)
+    assert with_records(record).precisions == (record,)
+    for left in INT8_FILES:
+        kept = tuple(entry for entry in INT8_FILES if entry != left)
+        if left.precision in record.pair.graphs:
+            with pytest.raises(BundleError, match=re.escape(f"precisions has {name!r}, of which files has no")):
+                replace(SmallBundle().manifest(kept), precisions=(record,))
+        else:
+            assert replace(SmallBundle().manifest(kept), precisions=(record,)).precisions == (record,)
+
+
+@pytest.mark.parametrize(
+    ("records", "version"),
+    [
+        ((), 3),
+        ((INT8,), 3),
+        ((replace(INT8, devices=("openvino",)),), 3),
+        ((INT8, replace(INT8, devices=("openvino",))), 5),
+        ((replace(INT8, name="int8+fp32"),), 5),
+        ((replace(INT8, name="bf16", devices=("openvino",)),), 5),
+        ((replace(INT8, limits=LossLimits(0.1)),), 5),
+    ],
+)
+def test_the_schema_is_the_oldest_that_holds_the_records(
+    records: tuple[Precision, ...], version: int, tmp_path: Path
+) -> None:
+    manifest = with_records(*records)
+    assert manifest.to_json()["schema_version"] == version
+    manifest.write(tmp_path)
+    assert Manifest.read(tmp_path) == manifest
+

@@ -183,7 +183,7 @@ def test_settings_are_tried_on_what_a_run_was_trained_for(
     run: Path, corpus: Corpus, features: Path, tmp_path: Path
 ) -> None:
     one = ("--beam-width", 1, "--length-penalty", 0, "--min-length", 0, "--no-repeat-ngram", 0)
-    command = ("tune", "decoding", run, "--corpus", corpus.root, "--features", features, *one)
+    command = ("search", "decoding", run, "--corpus", corpus.root, "--features", features, *one)
     out = tmp_path / "trials"
     result = CliRunner().invoke(main, [str(word) for word in (*command, "--by", "bleu_4", "--out", out)])
     assert result.exit_code == 0, result.output

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from cxrscribe.embedded import demo_bundle
 from cxrscribe.errors import InputError, SettingsError
 from cxrscribe.settings import BeamSettings
-from cxrscribe_train.commands.tune import tune
+from cxrscribe_train.commands.search import search
 from cxrscribe_train.run import Run, keep_settings
 from cxrscribe_train.training import train
 from cxrscribe_train.tuning.decoding import Grid, Tried, best_of, try_all
@@ -38,7 +38,7 @@ def tried(width: int, f1: float, bleu: float = 0.1, **others: Any) -> Tried:
 
 
 def run(*arguments: object) -> Result:
-    return CliRunner().invoke(tune, ["decoding", *(str(argument) for argument in arguments)])
+    return CliRunner().invoke(search, ["decoding", *(str(argument) for argument in arguments)])
 
 
 def test_every_combination_is_tried_over_the_defaults() -> None:

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cxrscribe.errors import InputError
+from cxrscribe_train.commands.search import search as search_command
 from cxrscribe_train.commands.train import train as train_command
-from cxrscribe_train.commands.tune import tune
 from cxrscribe_train.fitting.config import Override
 from cxrscribe_train.run import Run, read_config
 from cxrscribe_train.tuning.results import write_results
@@ -210,7 +210,7 @@ def test_the_files_hold_every_trial_and_the_winner(plan: SearchPlan) -> None:
 
 
 def run(*arguments: object) -> Result:
-    return CliRunner().invoke(tune, [str(argument) for argument in arguments])
+    return CliRunner().invoke(search_command, [str(argument) for argument in arguments])
 
 
 def test_the_command_tunes_and_train_takes_the_winner(material: Any, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`cxrscribe tune`: settings of a training and of decoding, chosen on the validation split."""
+"""`cxrscribe search`: settings of a training and of decoding, chosen on the validation split."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print the result a
 
 
 @click.group()
-def tune() -> None:
+def search() -> None:
     """Choose settings on the validation split; the test split is never looked at."""
 
 
-@tune.command()
+@search.command()
 @_corpus
 @click.option("--features", "features_file", type=_FILE, help="Train on these features.")
 @click.option("--end-to-end", is_flag=True, help="Train the backbone too, from films.")
@@ -84,11 +84,14 @@ def training(
     from cxrscribe_train.fitting.config import read_overrides
     from cxrscribe_train.tuning.results import BEST_FILE, PLOT_FILE, TABLE_FILE, table_lines, write_results
     from cxrscribe_train.tuning.space import DEFAULT_SPACE, read_space
-    from cxrscribe_train.tuning.trials import SearchPlan, search
+    from cxrscribe_train.tuning.trials import SearchPlan
+    from cxrscribe_train.tuning.trials import search as search_settings
 
     in_file, shared = read_overrides(config_file) if config_file else (None, [])
     if features_file is None and not (end_to_end or in_file):
-        raise InputError("give --features FILE.h5 to tune the decoder's training, or --end-to-end")
+        raise InputError(
+            "give --features FILE.h5 to search for settings of the decoder's training, or --end-to-end"
+        )
     if features_file is not None and (end_to_end or in_file):
         raise InputError("--features and --end-to-end exclude each other; give one of them")
     plan = SearchPlan(
@@ -113,7 +116,7 @@ def training(
         note(f"trial {number}  epoch {record.epoch + 1}  val {record.val_loss:.4f}  {record.seconds:.1f} s")
 
     with StopAsked() as stop_asked:
-        result = search(plan, stop_asked, ended, epoch)
+        result = search_settings(plan, stop_asked, ended, epoch)
         interrupted = stop_asked()
     if result.trials:
         write_results(result, plan.space, out)
@@ -146,7 +149,7 @@ def training(
     )
 
 
-@tune.command()
+@search.command()
 @click.argument("model", metavar="BUNDLE_OR_RUN", type=click.Path(path_type=Path))
 @_corpus
 @click.option("--features", "features_file", type=_FILE, help="Features of the model's own encoder.")
