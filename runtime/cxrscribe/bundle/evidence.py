@@ -417,4 +417,3 @@ class Precision:
             speedups=None if fields.is_null("speedups") else Speedups.from_json(fields.object("speedups")),
             limits=LossLimits.from_json(fields.object("limits")) if told else LossLimits(),
         )
-

@@ -101,7 +101,7 @@ def _opened_lines(device: str | None, opened: _Opened | None) -> Iterator[str]:
     yield from (f"               {graph}" for graph in opened.placement)
     fastest = opened.fastest
     if fastest is None:
-        yield "fastest        not tried yet: `cxrscribe tune` does, or the first load with --precision fastest"
+        yield "fastest        not tried yet: `cxrscribe tune` does, or the first --precision fastest"
         return
     yield f"fastest        {fastest.candidate}: {fastest.why}"
     yield from (f"               not {refused.candidate}: {refused.reason}" for refused in fastest.refused)
