@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from cxrscribe.bundle.evidence import FP16, INT8, Precision
-from cxrscribe.bundle.files import FP32
 from cxrscribe.bundle.manifest import Manifest
-from cxrscribe.bundle.precision_pair import BF16, PrecisionPair
+from cxrscribe.bundle.precision_pair import BF16, PLAIN, PrecisionPair
 from cxrscribe.json_object import JsonObject
 from cxrscribe.sessions.device import DEVICES, OPENVINO, Memory, decoder_device
 
@@ -85,7 +84,7 @@ def candidates(
         for precision in _pairs(manifest, device, has_bf16=has_bf16):
             candidate = Candidate(device, precision)
             cost = known.get((device, str(precision)))
-            if str(precision) == FP32:
+            if precision == PLAIN:
                 allowed.append(candidate)
             elif cost is None:
                 refused.append(Refused(candidate, "nobody has measured what it costs in words"))

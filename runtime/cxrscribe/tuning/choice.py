@@ -17,7 +17,7 @@ from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.bundle.evidence import Precision
 from cxrscribe.bundle.files import FP32, sha256_of
 from cxrscribe.bundle.manifest import MANIFEST_NAME
-from cxrscribe.bundle.precision_pair import PrecisionPair
+from cxrscribe.bundle.precision_pair import PLAIN, PrecisionPair
 from cxrscribe.errors import BundleError, DeviceError
 from cxrscribe.json_object import JsonObject
 from cxrscribe.sessions.cache import onnxruntime_build
@@ -181,11 +181,10 @@ class Chooser:
                 own = ()
         return (*self._bundle.manifest.precisions, *own)
 
-    def others(self) -> list[Candidate]:
-        """All that runs here but fp32, whatever it does to the words."""
+    def all(self) -> list[Candidate]:
+        """All that runs here, whatever it does to the words."""
         allowed, refused = self._candidates()
-        found = [*allowed, *(each.candidate for each in refused)]
-        return [each for each in found if str(each.precision) != FP32]
+        return [*allowed, *(each.candidate for each in refused)]
 
     def _candidates(self) -> tuple[list[Candidate], list[Refused]]:
         """Those to try, the likeliest first, and those that may not be taken."""
@@ -223,7 +222,7 @@ class Chooser:
             return gains.get((device, str(candidate.precision)), 1.0)
 
         best = max(allowed, key=gain)
-        plain = Candidate(device, PrecisionPair(FP32, FP32))
+        plain = Candidate(device, PLAIN)
         how = How.ONLY if len(allowed) == 1 else How.RECORDED
         return Choice(best if gain(best) > gain(plain) else plain, how, refused=tuple(refused))
 

@@ -151,7 +151,7 @@ def test_any_words_tries_all_and_keeps_nothing(tmp_path: Path, trials: list[list
 
 def test_words_that_were_measured_here_count(tmp_path: Path, trials: list[list[str]]) -> None:
     made = chooser(with_int8(tmp_path / "b"), tmp_path / "cache")
-    assert {str(each) for each in made.others()} == {"cpu int8", "cpu int8+fp32", "cpu fp32+int8"}
+    assert set(map(str, made.all())) == {"cpu fp32", "cpu int8", "cpu int8+fp32", "cpu fp32+int8"}
     assert made.keep_costs([replace(GOOD, name="int8+fp32")])
     found = made.choose()
     assert str(found.candidate) == "cpu int8+fp32"
