@@ -3,45 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from cxrscribe.arguments import flag, none_or, path, text
-from cxrscribe.bundle.architecture import Architecture
-from cxrscribe.bundle.bundle import Bundle, GraphSource
-from cxrscribe.bundle.contract import (
-    BEAM_INIT,
-    BEAM_STEP,
-    DECODER_INIT,
-    DECODER_STEP,
-    ENCODER,
-    PATIENT_TEXT,
-)
-from cxrscribe.bundle.evidence import FASTEST, FP16
+from cxrscribe.bundle.bundle import Bundle
+from cxrscribe.bundle.contract import PATIENT_TEXT
+from cxrscribe.bundle.evidence import FASTEST
 from cxrscribe.bundle.files import FP32
-from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.bundle.precision_pair import PrecisionPair
 from cxrscribe.errors import BundleError
 from cxrscribe.films.dicom_text import check_attribute
 from cxrscribe.films.isolation import Isolation
 from cxrscribe.films.rules import FILM_MODALITIES, FilmRules
 from cxrscribe.indications import Indications
-from cxrscribe.networks.encoder import Encoder
-from cxrscribe.networks.fused_step import FusedDecoder
-from cxrscribe.networks.onnx_step import OnnxStep
+from cxrscribe.networks.opening import open_networks
 from cxrscribe.reporter import OpenedBundle, Reporter
-from cxrscribe.search.expander import Decoder
 from cxrscribe.sessions.cache import open_cache
 from cxrscribe.sessions.cache_folder import default_folder
-from cxrscribe.sessions.device import CUDA, TENSORRT, Role
-from cxrscribe.sessions.factory import SessionFactory, WantedGraph
-from cxrscribe.sessions.session import Placement, Session
+from cxrscribe.sessions.factory import thread_count
+from cxrscribe.tuning.candidates import Candidate
+from cxrscribe.tuning.choice import Chooser
+from cxrscribe.tuning.trial import Conditions
 
 if TYPE_CHECKING:
     from cxrscribe.patient_text import PatientText
-
-_GPUS: Final = (CUDA.name, TENSORRT.name)
 
 
 def load(
@@ -61,15 +47,18 @@ def load(
     """Open the bundle in the folder `bundle`, ready to write reports.
 
     `device`: `cpu`, `cuda`, `tensorrt`, `openvino`, or `auto` for the best that works. `precision`: one that
-    the bundle has, two of encoder and decoder (`int8+fp32`), `fastest`, or None for fp32. `threads`: of the CPU, None for as many as this process may
-    use. `spinning`: whether they wait for work in a loop, which is quicker and takes the processor. `cache`:
-    where graphs are kept as they were optimized for this machine: True for the user's folder, False for
-    nowhere, or a folder. `strict`: give every call of the network the same number of rows, for machines where
-    matrix products change with it; docs/decoding.md says what that costs. `verify`: check the sha256 of every
-    file that is opened. `isolation`: which films are decoded in processes of their own, None for DICOM with
-    compressed pixels, and what each may take there. `modalities`: DICOM's codes of what is read as a film;
-    none for everything. `indication_from_dicom`: keyword of the text attribute of DICOM that says what is
-    known of the patient, such as `ReasonForTheRequestedProcedure`, for models that read it; None reads none.
+    the bundle has, two of encoder and decoder (`int8+fp32`), None for fp32, or `fastest`: of all that is here
+    and is known to keep the words, what a trial on this machine shows to be fastest, which takes up to 15
+    seconds once (docs/precisions.md). `threads`: of the CPU, None for as many as this process may use.
+    `spinning`: whether they wait for work in a loop, which is quicker and takes the processor. `cache`: where
+    graphs are kept as they were optimized for this machine: True for the user's folder, False for nowhere, or
+    a folder. `strict`: give every call of the network the same number of rows, for machines where matrix
+    products change with it; docs/decoding.md says what that
+    costs. `verify`: check the sha256 of every file that is opened. `isolation`: which films are decoded in
+    processes of their own, None for DICOM with compressed pixels, and what each may take there. `modalities`:
+    DICOM's codes of what is read as a film; none for everything. `indication_from_dicom`: keyword of the text
+    attribute of DICOM that says what is known of the patient, such as `ReasonForTheRequestedProcedure`, for
+    models that read it; None reads none.
 
     Raises BundleError when the bundle is damaged, unsafe or lacks the precision, DeviceError when the device
     that was asked for is not there, or `threads` is not from 1 to 1024, InputError when another argument is
@@ -119,31 +108,30 @@ def open_bundle(
     if indication_from_dicom is not None:
         check_attribute(indication_from_dicom)
     found = Bundle.open(bundle, verify=verify)
-    sessions = SessionFactory(
-        device,
-        threads,
-        spinning=spinning,
-        exact=precision != FASTEST,
-        cache=open_cache(cache, default_folder()),
-    )
+    graphs = open_cache(cache, default_folder())
+    conditions = Conditions(thread_count(threads), spinning=spinning, strict=strict, cache=graphs)
+    choice = Chooser(found, device, conditions).choose() if precision == FASTEST else None
+    if choice is None:
+        chosen = PrecisionPair.parse(FP32 if precision is None else precision)
+    else:
+        device, chosen = choice.candidate.device, choice.candidate.precision
+    sessions = conditions.factory(device)
     manifest = found.manifest
-    chosen = PrecisionPair.parse(choose_precision(manifest, precision, sessions.device.name))
     patient_text = _patient_text(found)
     if indication_from_dicom is not None:
         Indications(patient_text).check_read(f"indications are to be read from {indication_from_dicom}")
-    graphs = _open_graphs(found, sessions, chosen)
-    if strict and not graphs.fused:
-        raise BundleError(
-            f"{found.path} has no {BEAM_STEP}, which strict=True needs; export the bundle again"
-        )
+    networks = open_networks(found, sessions, chosen, strict=strict)
+    taken = Candidate(sessions.device.name, chosen)
     return OpenedBundle(
         manifest,
-        Encoder(graphs.encoder, manifest.architecture, manifest.preprocessing, padded=strict),
-        graphs.decoder(manifest.architecture),
+        networks.encoder,
+        networks.decoder,
         device=sessions.device.name,
         precision=str(chosen),
+        engines=(taken.encoder, taken.decoder),
+        choice=choice,
         threads=sessions.threads,
-        placement=graphs.placement,
+        placement=networks.placement,
         strict=strict,
         isolation=isolation if isolation is not None else Isolation(),
         modalities=rules.modalities,
@@ -151,28 +139,6 @@ def open_bundle(
         patient_text=patient_text,
         indication_from_dicom=indication_from_dicom,
     )
-
-
-def choose_precision(manifest: Manifest, asked: str | None, device: str) -> str:
-    """The precision to open on `device`, a device's name (not `auto`).
-
-    None asks for fp32. `fastest` asks for what this bundle's record promises most of: on a GPU fp16 where
-    the bundle has it, elsewhere the largest recorded speedup of the encoder above 1 among the precisions that
-    are for this device, and fp32 where there is none. Any other name is taken as it is: whether the bundle
-    has it, its opening says.
-    """
-    if asked is None:
-        return FP32
-    if asked != FASTEST:
-        return asked
-    if device in _GPUS and FP16 in manifest.graph_precisions:
-        return FP16
-    faster = {
-        precision.name: precision.speedups.encoder
-        for precision in manifest.precisions
-        if device in precision.devices and precision.speedups is not None and precision.speedups.encoder > 1
-    }
-    return max(faster, key=lambda name: faster[name], default=FP32)
 
 
 def _patient_text(bundle: Bundle) -> PatientText | None:
@@ -189,47 +155,3 @@ def _patient_text(bundle: Bundle) -> PatientText | None:
             "export the bundle again"
         )
     return text
-
-
-@dataclass(frozen=True)
-class _Graphs:
-    """The graphs that a report takes."""
-
-    encoder: Session
-    init: Session
-    step: Session
-    fused: bool
-    """Whether init and step are `beam_init` and `beam_step`, and not those of the canonical step."""
-    canonical: Callable[[], Sequence[Session]]
-    """Opens init and step of the canonical step."""
-
-    def decoder(self, architecture: Architecture) -> Decoder:
-        """Init and step as a decoder. Raises BundleError when they are not of this architecture."""
-        if not self.fused:
-            return OnnxStep(self.init, self.step, architecture)
-
-        def canonical() -> OnnxStep:
-            init, step = self.canonical()
-            return OnnxStep(init, step, architecture)
-
-        return FusedDecoder(self.init, self.step, architecture, canonical)
-
-    @property
-    def placement(self) -> tuple[Placement, ...]:
-        """Where the nodes of each really run."""
-        return (self.encoder.placement, self.init.placement, self.step.placement)
-
-
-def _open_graphs(bundle: Bundle, sessions: SessionFactory, precision: PrecisionPair) -> _Graphs:
-    """Open the graphs that make reports at these precisions. Raises what `load` does."""
-    of_decoder = precision.decoder
-    fused = bundle.has_graph(BEAM_INIT, of_decoder) and bundle.has_graph(BEAM_STEP, of_decoder)
-
-    def decoder(*names: str) -> list[WantedGraph]:
-        return [WantedGraph(GraphSource(bundle, name, of_decoder), Role.DECODER) for name in names]
-
-    canonical = (DECODER_INIT, DECODER_STEP)
-    of_encoder = WantedGraph(GraphSource(bundle, ENCODER, precision.encoder_graphs), Role.ENCODER)
-    wanted = [of_encoder, *decoder(*((BEAM_INIT, BEAM_STEP) if fused else canonical))]
-    encoder, start, advance = sessions.open(wanted)
-    return _Graphs(encoder, start, advance, fused, lambda: sessions.open(decoder(*canonical)))

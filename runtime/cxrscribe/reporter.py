@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from cxrscribe.films.film import FilmSource, Pixels
     from cxrscribe.patient_text import PatientText
+    from cxrscribe.tuning.choice import Choice
 
 Chosen = TypeVar("Chosen")
 Images = TypeVar("Images", bound=Iterable[Image])
@@ -60,6 +61,7 @@ class OpenedBundle:
     device: str
     """Name of the one that was chosen."""
     precision: str
+    """Of encoder and decoder, as `PrecisionPair` names it."""
     threads: int
     placement: tuple[Placement, ...]
     """Of each graph."""
@@ -74,6 +76,10 @@ class OpenedBundle:
     """How the model reads what is known of a patient; None where it sees the film alone."""
     indication_from_dicom: str | None = None
     """Keyword of the attribute of DICOM films that says it; None for none."""
+    engines: tuple[str, str] = ("", "")
+    """What runs encoder and decoder, at which precision: `openvino int8`, `cpu fp32`."""
+    choice: Choice | None = None
+    """How device and precision were chosen; None where they were given."""
 
 
 class Reporter:
@@ -99,6 +105,10 @@ class Reporter:
         self.device = opened.device
         """Where the model runs: `cpu`, `cuda`, ..."""
         self.precision = opened.precision
+        """Of encoder and decoder: `int8`, or two where they differ, `int8+fp32`."""
+        self._engines = opened.engines
+        self.choice = opened.choice
+        """How `fastest` came to device and precision, and what else there was; None where they were given."""
         self.threads = opened.threads
         """Threads of the CPU that each graph uses."""
         self.placement = opened.placement
@@ -219,7 +229,7 @@ class Reporter:
         batch_size: int,
         stats: DecodingStats | None,
     ) -> Iterator[Report | FilmError]:
-        counted = _counted(stats)
+        counted = self._counted(stats)
         batch_size = whole_number("batch_size", batch_size, 1, MOST_AT_ONCE)
         self._model.require_open()
         each = settings_of_stream(self._chosen(settings))
@@ -235,7 +245,7 @@ class Reporter:
 
         Raises FilmError at a film that can't be read, of a study too.
         """
-        counted = _counted(stats)
+        counted = self._counted(stats)
         self._model.require_open()
         parts = [np.empty((0, self.manifest.architecture.feature_size), np.float32)]
         films = films_of((image, None) for image in _several(images))
@@ -282,7 +292,7 @@ class Reporter:
         each = settings_of_each(self._chosen(settings), len(rows))
         starts = np.hstack((rows, self._indications.of_each(indications, len(rows))))
         source = FeatureMatrix(starts, each, self.vocabulary, IMAGES_AT_ONCE)
-        return list(raising(self._search(source, IMAGES_AT_ONCE, _counted(stats))))
+        return list(raising(self._search(source, IMAGES_AT_ONCE, self._counted(stats))))
 
     def decode_stream(
         self,
@@ -297,7 +307,7 @@ class Reporter:
 
         `batch_size` images are searched for at a time; rows are taken so many at once, as there is room.
         """
-        stats = _counted(stats)
+        stats = self._counted(stats)
         batch_size = whole_number("batch_size", batch_size, 1, MOST_AT_ONCE)
         self._model.require_open()
         size = self.manifest.architecture.feature_size
@@ -398,6 +408,13 @@ class Reporter:
         self._indications.check_read("an indication is given")
         return own
 
+    def _counted(self, stats: DecodingStats | None) -> DecodingStats:
+        """What a call adds to. Raises InputError when that is something else."""
+        none_or(DecodingStats, "stats", stats)
+        counted = DecodingStats() if stats is None else stats
+        counted.encoder, counted.decoder = self._engines
+        return counted
+
     def _chosen(self, settings: Chosen | None) -> Chosen | BeamSettings:
         """The settings to use. One that fits all films is checked before the first of them is read."""
         chosen = self.settings if settings is None else settings
@@ -423,9 +440,3 @@ def _several(images: Images) -> Images:
         raise InputError(f"images is one array {list(images.shape)}; put it in a list, or call `report`")
     several("images", images, "films")
     return images
-
-
-def _counted(stats: DecodingStats | None) -> DecodingStats:
-    """What a call adds to. Raises InputError when that is something else."""
-    none_or(DecodingStats, "stats", stats)
-    return DecodingStats() if stats is None else stats

@@ -18,6 +18,10 @@ class DecodingStats:
     Not for two threads at once: give each its own.
     """
 
+    encoder: str = ""
+    """What ran the encoder, at which precision: `openvino int8`. Of the last call; empty before any."""
+    decoder: str = ""
+    """The same of the decoder."""
     films: int = 0
     """Films read, or tried to."""
     film_errors: int = 0
@@ -63,7 +67,7 @@ class DecodingStats:
             name = f"{stage}_seconds"
             setattr(self, name, getattr(self, name) + perf_counter() - started)
 
-    def to_json(self) -> dict[str, float]:
+    def to_json(self) -> dict[str, float | str]:
         """The fields as JSON values, and what follows from them."""
         return {
             **asdict(self),

@@ -30,12 +30,15 @@ from cxrscribe.archive.rows.part import JSONL, SUFFIXES, check_format
 from cxrscribe.archive.rows.row import RowChoice
 from cxrscribe.archive.sources.listing import Sources, source_names
 from cxrscribe.archive.text_table import TextTable
+from cxrscribe.bundle.evidence import FASTEST
 from cxrscribe.errors import InputError
 from cxrscribe.json_object import JsonObject, parse_json_object
+from cxrscribe.sessions.device import AUTO
 from cxrscribe.settings import settings_of_each
 
 if TYPE_CHECKING:
     from cxrscribe.archive.sources.objects import ObjectSources
+    from cxrscribe.engine import Engine
     from cxrscribe.reporter import Reporter
     from cxrscribe.settings import BeamSettings
 
@@ -170,6 +173,19 @@ def open_run(
             )
         run = replace(run, indications=_table_place(indications))
     return _with_key(run, key_file)
+
+
+def pinned(engine: Engine, path: str | os.PathLike[str]) -> Engine:
+    """`fastest` as the run in the folder `path` has taken it, whatever is fastest here and now.
+
+    The same engine where another precision is asked for, or there is no run yet. Raises InputError when the
+    run is damaged.
+    """
+    run = _read(place_at(path)) if engine.precision == FASTEST else None
+    if run is None:
+        return engine
+    device = run.identity.device if engine.device == AUTO else engine.device
+    return replace(engine, device=device, precision=run.identity.precision)
 
 
 def run_of(request: JsonObject) -> Run:

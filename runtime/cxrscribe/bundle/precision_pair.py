@@ -9,7 +9,7 @@ from cxrscribe.bundle.files import FP32, PRECISION_NAME
 from cxrscribe.errors import BundleError
 
 BF16: Final = "bf16"
-"""The fp32 encoder, computed in bfloat16 by an engine that can: it has no graphs of its own, nor a decoder."""
+"""The fp32 encoder, computed in bfloat16 by an engine that can: without graphs of its own, or a decoder."""
 _AND: Final = "+"
 
 
@@ -36,7 +36,8 @@ class PrecisionPair:
         pair = cls(encoder, decoder if mixed else FP32 if encoder == BF16 else encoder)
         if not all(map(PRECISION_NAME.fullmatch, (pair.encoder, pair.decoder))):
             raise BundleError(
-                f"precision {name!r} is not a name like 'int8', or two, of encoder and decoder, like 'int8+fp32'"
+                f"precision {name!r} is not a name like 'int8', or two, of encoder and decoder, like "
+                "'int8+fp32'"
             )
         if pair.decoder == BF16:
             raise BundleError(f"precision {name!r} can't be: no decoder computes in {BF16}; take 'bf16'")
@@ -56,3 +57,7 @@ class PrecisionPair:
         """The shortest name that `parse` reads as the same."""
         whole = self.encoder == self.decoder or (self.encoder, self.decoder) == (BF16, FP32)
         return self.encoder if whole else f"{self.encoder}{_AND}{self.decoder}"
+
+
+PLAIN: Final = PrecisionPair(FP32, FP32)
+"""What the others are held against."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -17,16 +17,22 @@ if TYPE_CHECKING:
     from cxrscribe.bundle.manifest import Manifest
     from cxrscribe.sessions.session import Placement
     from cxrscribe.settings import BeamSettings
+    from cxrscribe.tuning.choice import Choice
 
 
 @click.command(short_help="Show what is in a bundle, and whether it is intact.")
 @click.argument("bundle", required=False, type=click.Path(path_type=Path))
-@click.option("--device", metavar="DEVICE", help="Open it there, and show where each graph really runs.")
+@click.option(
+    "--device",
+    metavar="DEVICE",
+    help="Open it there, and show where each graph really runs and what `fastest` is.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def inspect(bundle: Path | None, device: str | None, as_json: bool) -> None:
     """Show the model, vocabulary, preprocessing, settings, parity, evaluation and origin of BUNDLE, and check
     the size and sha256 of each of its files. Without BUNDLE it is the embedded demo bundle. With --device an
-    intact bundle is also opened, and the nodes of its graphs are counted by execution provider.
+    intact bundle is also opened, and the nodes of its graphs are counted by execution provider; and it says
+    what --precision fastest would take there, and why.
 
     Exit code: 0 intact; 1 a file is missing or changed (it is named); 2 no readable bundle, no such device.
     """
@@ -34,46 +40,71 @@ def inspect(bundle: Path | None, device: str | None, as_json: bool) -> None:
 
     opened = Bundle.open(bundle_or_demo(bundle))
     inspection = opened.inspect()
-    placement = _placement(opened, device) if device is not None and inspection.intact else None
+    there = _opened(opened, device) if device is not None and inspection.intact else None
     if as_json:
         fields = _as_json(opened.manifest, inspection)
-        say_json({**fields, **_placement_json(device, placement)}, indent=1)
+        say_json({**fields, **_opened_json(device, there)}, indent=1)
     else:
         lines = [f"bundle         {opened.path}", *_lines(opened.manifest, inspection)]
-        say(*lines, *_placement_lines(device, placement))
+        say(*lines, *_opened_lines(device, there))
     for check in inspection.files:
         if check.problem and check.entry is not None:
             note(f"Error: {check.problem}")
     click.get_current_context().exit(0 if inspection.intact else 1)
 
 
-def _placement(bundle: Bundle, device: str) -> tuple[str, tuple[Placement, ...]]:
-    """The device that was taken, and where each graph runs. Raises DeviceError."""
+class _Opened(NamedTuple):
+    """What became of the device that was asked for."""
+
+    device: str
+    """Its name."""
+    placement: tuple[Placement, ...]
+    fastest: Choice | None
+    """What `--precision fastest` would take; None where it would have to try first."""
+
+
+def _opened(bundle: Bundle, device: str) -> _Opened:
+    """Open the bundle on the device. Raises DeviceError."""
     from cxrscribe.loader import open_bundle
+    from cxrscribe.sessions.cache import open_cache
+    from cxrscribe.sessions.cache_folder import default_folder
+    from cxrscribe.sessions.factory import thread_count
+    from cxrscribe.tuning.choice import Chooser
+    from cxrscribe.tuning.trial import Conditions
 
     opened = open_bundle(bundle.path, device=device, verify=bundle.verify)
-    return opened.device, opened.placement
+    cache = open_cache(True, default_folder())
+    conditions = Conditions(thread_count(None), spinning=True, strict=False, cache=cache)
+    return _Opened(opened.device, opened.placement, Chooser(bundle, device, conditions).foreseen())
 
 
-def _placement_json(device: str | None, found: tuple[str, tuple[Placement, ...]] | None) -> dict[str, object]:
-    """Fields `device` and `placement`, null where the bundle is damaged; none where no device was given."""
+def _opened_json(device: str | None, opened: _Opened | None) -> dict[str, object]:
+    """Fields `device`, `placement` and `fastest`, null where the bundle is damaged; none without a device."""
     if device is None:
         return {}
-    if found is None:
-        return {"device": None, "placement": None}
-    name, placement = found
-    return {"device": name, "placement": [graph.to_json() for graph in placement]}
+    if opened is None:
+        return {"device": None, "placement": None, "fastest": None}
+    return {
+        "device": opened.device,
+        "placement": [graph.to_json() for graph in opened.placement],
+        "fastest": None if opened.fastest is None else opened.fastest.to_json(),
+    }
 
 
-def _placement_lines(device: str | None, found: tuple[str, tuple[Placement, ...]] | None) -> Iterator[str]:
+def _opened_lines(device: str | None, opened: _Opened | None) -> Iterator[str]:
     if device is None:
         return
-    if found is None:
+    if opened is None:
         yield f"placement      not opened on {device}: the bundle is damaged"
         return
-    name, placement = found
-    yield f"placement      on device {name}"
-    yield from (f"               {graph}" for graph in placement)
+    yield f"placement      on device {opened.device}"
+    yield from (f"               {graph}" for graph in opened.placement)
+    fastest = opened.fastest
+    if fastest is None:
+        yield "fastest        not tried yet: `cxrscribe tune` does, or the first --precision fastest"
+        return
+    yield f"fastest        {fastest.candidate}: {fastest.why}"
+    yield from (f"               not {refused.candidate}: {refused.reason}" for refused in fastest.refused)
 
 
 def _as_json(manifest: Manifest, inspection: Inspection) -> dict[str, object]:

@@ -32,6 +32,7 @@ _OWN: Final = {
     "score": "cxrscribe.cli.score.group:score",
     "preprocess": "cxrscribe.cli.preprocess:preprocess",
     "inspect": "cxrscribe.cli.inspect:inspect",
+    "tune": "cxrscribe.cli.tune:tune",
     "cache": "cxrscribe.cli.cache:cache",
 }
 

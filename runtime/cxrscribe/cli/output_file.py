@@ -18,12 +18,11 @@ from types import TracebackType
 from typing import BinaryIO, Final, Self
 
 from cxrscribe.errors import InputError
+from cxrscribe.file_lock import lock
 
 SYNC_SECONDS: Final = 1.0
 """How long what has been written may stay where a loss of power takes it."""
 
-_LOCKED_BYTE: Final = 0x7FFF_FFF0  # on Windows; nobody can read it meanwhile, so it is far behind the rows
-_HELD: Final = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 _CANT_SYNC: Final = (errno.EINVAL, errno.ENOTSUP, errno.EROFS, errno.EBADF)
 
 
@@ -119,29 +118,8 @@ def _opened(path: Path, may_exist: bool) -> tuple[BinaryIO, bool]:
 
 def _lock(file: BinaryIO, path: Path) -> None:
     """Raise InputError when another process has the lock."""
-    try:
-        try:
-            import fcntl
-        except ImportError:
-            _lock_byte(file)
-        else:
-            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in _HELD:
-            raise InputError(
-                f"{path} is being written by another process; wait for it, or give another --out"
-            ) from None
-        # A file system without locks.
-
-
-def _lock_byte(file: BinaryIO) -> None:
-    import msvcrt
-
-    file.seek(_LOCKED_BYTE)
-    try:
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-    finally:
-        file.seek(0)
+    if not lock(file):
+        raise InputError(f"{path} is being written by another process; wait for it, or give another --out")
 
 
 class _Syncing:

@@ -32,6 +32,7 @@ from cxrscribe.sessions.cache_folder import (
     SourceFile,
     described,
 )
+from cxrscribe.sessions.cache_notes import CacheNotes
 from cxrscribe.sessions.device import import_onnxruntime, processor
 from cxrscribe.sessions.session import SessionSettings, write_optimized
 
@@ -46,6 +47,11 @@ class GraphCache:
 
     def __init__(self, folder: CacheFolder) -> None:
         self._folder = folder
+
+    @property
+    def notes(self) -> CacheNotes:
+        """What lies beside the graphs."""
+        return CacheNotes(self._folder)
 
     def find(self, source: GraphSource) -> CacheEntry | None:
         """The entry of a graph, if there is one; its content hasn't been read."""
@@ -84,7 +90,7 @@ class GraphCache:
             CacheRecord(
                 bundle=str(source.bundle.path.resolve()),
                 made=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                onnxruntime=_runtime(),
+                onnxruntime=onnxruntime_build(),
                 processor=processor(),
                 sources=tuple(map(SourceFile.of, files)),
                 files=described(made),
@@ -163,7 +169,7 @@ def cache_key(source: GraphSource) -> str:
 
     The second half is short; that it means the same, the record says.
     """
-    others = [_LAYOUT, source.weight_sums, _runtime(), processor()]
+    others = [_LAYOUT, source.weight_sums, onnxruntime_build(), processor()]
     return (
         f"{source.entry.sha256[:_SUM_DIGITS]}-{zlib.crc32(json.dumps(others, sort_keys=True).encode()):08x}"
     )
@@ -175,11 +181,11 @@ def _is_of(record: CacheRecord, source: GraphSource) -> bool:
     return (
         record.sources[0].sha256 == source.entry.sha256
         and all(sums.get(name) == digest for name, digest in record.external.items())
-        and (record.onnxruntime, record.processor) == (_runtime(), processor())
+        and (record.onnxruntime, record.processor) == (onnxruntime_build(), processor())
     )
 
 
-def _runtime() -> str:
+def onnxruntime_build() -> str:
     """Version of onnxruntime and how it was built."""
     runtime = import_onnxruntime()
     return f"{runtime.__version__} ({' '.join(runtime.get_build_info().split())})"

@@ -176,6 +176,7 @@ def crc32_of(file: Path) -> int:
 VARIABLE: Final = "CXRSCRIBE_CACHE"
 """The environment variable that names the folder."""
 _SUFFIX: Final = ".graph"  # of an entry's folder: nothing else in the cache's folder is ever removed
+NOTE_SUFFIX: Final = ".note"  # of the only files that lie beside the entries
 _SCRATCH: Final = ".making-"
 _ABANDONED_SECONDS: Final = 24 * 3600.0
 _UNUSED_SECONDS: Final = 90 * 24 * 3600.0
@@ -276,9 +277,7 @@ class CacheFolder:
         was there and is damaged is replaced. Raises OSError when there is no place to write to, or when an
         entry of about that size would leave less free than it takes.
         """
-        missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
-        for folder in reversed(missing):
-            folder.mkdir(mode=0o700, exist_ok=True)
+        self.make()
         if self.problem is not None:
             raise PermissionError(f"{self.path}: {self.problem}")
         self._tidy()
@@ -291,15 +290,35 @@ class CacheFolder:
                 close_to_others(path)
             self._publish(made, self.path / f"{key}{_SUFFIX}", scratch / "replaced")
 
+    def make(self) -> None:
+        """Let the folder be there, closed to others where it is new. Raises OSError."""
+        missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
+        for folder in reversed(missing):
+            folder.mkdir(mode=0o700, exist_ok=True)
+
     def remove(self, entry: CacheEntry) -> bool:
         """Remove an entry. Whether it is gone."""
         return _remove(entry.folder)
 
     def clear(self) -> int:
-        """Remove all entries and what interrupted processes left, and nothing else. How many entries went."""
+        """Remove all entries, notes and what interrupted processes left, and nothing else.
+
+        How many entries went.
+        """
         for folder in self._folders("", _SCRATCH):
             _remove(folder)
+        for note in self.notes():
+            with suppress(OSError):
+                note.unlink()
         return sum(_remove(folder) for folder in self._folders(_SUFFIX))
+
+    def notes(self) -> list[Path]:
+        """Files of `CacheNotes`."""
+        if self.problem is not None:
+            return []
+        return [
+            file for file in self.path.glob(f"*{NOTE_SUFFIX}") if file.is_file() and not file.is_symlink()
+        ]
 
     def use(self, entry: CacheEntry) -> None:
         """Note that an entry has been used, so that it isn't taken for forgotten."""

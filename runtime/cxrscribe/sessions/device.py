@@ -88,6 +88,12 @@ DEVICE_NAMES: Final = (AUTO, *(device.name for device in DEVICES))
 _BEST_FIRST: Final = (CUDA, CPU)
 
 
+def decoder_device(name: str) -> str:
+    """Name of the device that runs the decoder where `name` was chosen."""
+    (device,) = (each for each in DEVICES if each.name == name)
+    return next(each.name for each in DEVICES if each.decoder == device.decoder)
+
+
 def import_onnxruntime() -> ModuleType:
     """The onnxruntime module. Raises MissingExtraError when it isn't installed, or can't be used."""
     try:

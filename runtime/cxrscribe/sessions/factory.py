@@ -39,13 +39,11 @@ class SessionFactory:
 
         Raises DeviceError when the device is unknown or missing, or `threads` is not from 1 to 1024.
         """
-        if threads is not None:
-            threads = whole_number("threads", threads, 1, MOST_THREADS, DeviceError)
         self._candidates = find_devices(device)
         if not self._candidates:
             raise missing(CPU)
         self._settings = SessionSettings(
-            self._candidates[0], threads or usable_threads(), spinning=spinning, exact=exact
+            self._candidates[0], thread_count(threads), spinning=spinning, exact=exact
         )
         self._cache = cache
 
@@ -98,6 +96,13 @@ class SessionFactory:
         """A session in place of one whose cache entry is damaged."""
         check.cache.discard(check.entry)
         return _made(graph, replace(self._settings, device=self.device, role=graph.role), check.cache)
+
+
+def thread_count(threads: int | None) -> int:
+    """`threads`, or as many as the process may use. Raises DeviceError unless it is from 1 to 1024."""
+    if threads is None:
+        return usable_threads()
+    return whole_number("threads", threads, 1, MOST_THREADS, DeviceError)
 
 
 def _plain(graph: WantedGraph, file: Path, settings: SessionSettings) -> Session:

@@ -120,12 +120,12 @@ def films(
     interrupted.
     """
     from cxrscribe.archive.rows.row import RowChoice
-    from cxrscribe.archive.run import begin_run
+    from cxrscribe.archive.run import begin_run, pinned
     from cxrscribe.search.constraints import banned_ids
 
     if (film_names == "hash") != (key is not None):
         raise InputError("--film-names hash needs a --key, and a --key needs --film-names hash; give both")
-    engine = replace(engine, bundle=str(bundle_or_demo(engine.bundle)))
+    engine = pinned(replace(engine, bundle=str(bundle_or_demo(engine.bundle))), path)
     with engine.load() as reporter:
         settings = beam.over(reporter.settings)
         banned_ids(settings, reporter.vocabulary)  # a wrong word must not begin a run
@@ -173,13 +173,13 @@ def retry(
     Exit code: as `cxrscribe score`.
     """
     from cxrscribe.archive.retry import begin_retry
-    from cxrscribe.archive.run import open_run
+    from cxrscribe.archive.run import open_run, pinned
 
     unknown = [reason for reason in reasons if reason not in tuple(Reason)]
     if unknown:
         raise click.BadParameter(f"{unknown[0]!r} is no reason; there are {', '.join(Reason)}")
     run = open_run(path, key, indications)
-    engine = replace(engine, bundle=str(bundle_or_demo(engine.bundle)))
+    engine = pinned(replace(engine, bundle=str(bundle_or_demo(engine.bundle))), path)
     with engine.load() as reporter:
         run.check(reporter, accept_runtime=way.accept == "runtime")
         generation = begin_retry(run, [Reason(reason) for reason in reasons])
@@ -244,7 +244,9 @@ def _receipts(
     from cxrscribe.archive.supervisor import Assignment, supervise
 
     shards = way.own_shards(generation.missing())
-    chosen = replace(engine, device=reporter.device, modalities=reporter.modalities)
+    chosen = replace(
+        engine, device=reporter.device, precision=reporter.precision, modalities=reporter.modalities
+    )
     # Films that had no report before may well have none again.
     share = 1.0 if generation.number else max(QUARANTINED_SHARE, way.max_quarantined)
     assignment = Assignment(run, chosen, generation.number, way.batch_size, way.score_duplicates, share)

@@ -1,0 +1,311 @@
+"""What `precision="fastest"` takes: chosen by a trial on this machine, whose outcome is kept in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+from cxrscribe.bundle.bundle import Bundle
+from cxrscribe.bundle.evidence import Precision
+from cxrscribe.bundle.files import FP32, sha256_of
+from cxrscribe.bundle.manifest import MANIFEST_NAME
+from cxrscribe.bundle.precision_pair import PLAIN, PrecisionPair
+from cxrscribe.errors import BundleError, DeviceError
+from cxrscribe.json_object import JsonObject
+from cxrscribe.sessions.cache import onnxruntime_build
+from cxrscribe.sessions.cache_notes import CacheNotes
+from cxrscribe.sessions.device import AUTO, CUDA, OPENVINO, TENSORRT, find_devices, processor
+from cxrscribe.tuning.candidates import Candidate, Refused, candidates
+from cxrscribe.tuning.trial import TRIAL_SECONDS, Conditions, Trial, cheapest, try_out
+
+_LAYOUT: Final = 1
+_WAIT_SECONDS: Final = 4 * TRIAL_SECONDS
+"""For another process that is trying the same: with slow disks a trial takes longer than it is meant to."""
+_GPUS: Final = (CUDA.name, TENSORRT.name)
+
+
+class How(StrEnum):
+    """How a choice came about."""
+
+    MEASURED = "measured"
+    RECORDED = "recorded"
+    ONLY = "only"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen, and from what."""
+
+    candidate: Candidate
+    how: How
+    made: str | None = None
+    """When it was measured, in UTC: ISO 8601, to the second."""
+    trial: Trial | None = None
+    refused: tuple[Refused, ...] = ()
+    """What would run here and may not be taken."""
+
+    @property
+    def why(self) -> str:
+        """In words, for people."""
+        if self.how is How.ONLY:
+            return "nothing else may be taken here"
+        if self.how is How.RECORDED:
+            return "by the bundle's own record: without a cache that can be written to nothing is measured"
+        assert self.trial is not None
+        cost = next(cost for cost in self.trial.costs if cost.candidate == self.candidate)
+        return (
+            f"measured here {self.made}: {cost.alone_ms:.1f} ms a report of one film by itself, "
+            f"{cost.together_ms:.1f} ms among many"
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """The fields as JSON values."""
+        return {
+            **self.candidate.to_json(),
+            "how": self.how.value,
+            "made": self.made,
+            "trial": None if self.trial is None else self.trial.to_json(),
+            "refused": [each.to_json() for each in self.refused],
+        }
+
+    @classmethod
+    def from_json(cls, fields: JsonObject) -> Choice:
+        """Read what `to_json` gave. Raises the document's error."""
+        return fields.make(
+            cls,
+            candidate=Candidate(fields.text("device"), PrecisionPair.parse(fields.text("precision"))),
+            how=How(fields.text("how")),
+            made=None if fields.is_null("made") else fields.text("made"),
+            trial=None if fields.is_null("trial") else Trial.from_json(fields.object("trial")),
+            refused=tuple(map(Refused.from_json, fields.objects("refused"))),
+        )
+
+
+class Chooser:
+    """Chooses for one bundle, among what runs on one device or on any."""
+
+    def __init__(
+        self, bundle: Bundle, device: str, conditions: Conditions, *, any_words: bool = False
+    ) -> None:
+        """`device`: as `load` takes it. `any_words`: choose whatever that does to the words; keep nothing.
+
+        Raises DeviceError when the device is named and isn't there.
+        """
+        self._bundle = bundle
+        self._conditions = conditions
+        self._any_words = any_words
+        self._devices = devices_of(device)
+        self._manifest_sha256 = sha256_of(bundle.path / MANIFEST_NAME)
+
+    @property
+    def folder(self) -> Path:
+        """The bundle's."""
+        return self._bundle.path
+
+    def kept(self) -> Choice | None:
+        """What was chosen before under the same conditions, if it was kept."""
+        notes = self._notes
+        note = None if notes is None else notes.read(self._name)
+        if note is None:
+            return None
+        try:
+            if note.value("key") != self._key:
+                return None
+            return Choice.from_json(note.object("choice"))
+        except (BundleError, ValueError):  # of another version
+            return None
+
+    def foreseen(self) -> Choice | None:
+        """What `choose` would take now; None where it would have to try first."""
+        found = self.kept()
+        if found is not None:
+            return found
+        if self._notes is None or not self._notes.is_writable:
+            return self._recorded()
+        allowed, refused = self._candidates()
+        return Choice(allowed[0], How.ONLY, refused=tuple(refused)) if len(allowed) == 1 else None
+
+    def choose(
+        self,
+        *,
+        afresh: bool = False,
+        seconds: float = TRIAL_SECONDS,
+        told: Callable[[str], None] = lambda what: None,
+    ) -> Choice:
+        """What to take: what is kept, or else what a trial shows, which is kept from then on.
+
+        While another process tries the same, this one waits for it. Without a cache that can be written to,
+        nothing is tried, and the bundle's own record decides. `afresh`: try in any case. `seconds`: of a
+        trial, about. `told`: called with what is tried next.
+        """
+        notes = self._notes
+        if not (afresh or self._any_words):
+            found = self.kept()
+            if found is not None:
+                return found
+            if notes is None or not notes.is_writable:
+                return self._recorded()
+        if notes is None or self._any_words:
+            return self._tried(seconds, told)
+        with notes.alone(self._name, _WAIT_SECONDS):
+            found = None if afresh else self.kept()
+            if found is None:
+                found = self._tried(seconds, told)
+                if found.how is How.MEASURED:
+                    notes.write(self._name, {"key": self._key, "choice": found.to_json()})
+        return found
+
+    def keep_costs(self, records: Sequence[Precision]) -> bool:
+        """Keep what was measured on this machine of the bundle's words. Whether that could be done."""
+        notes = self._notes
+        kept = [record.to_json() for record in records]
+        return notes is not None and notes.write(self._costs_name, {"records": kept})
+
+    def costs(self) -> tuple[Precision, ...]:
+        """What is known of the cost in words, by the bundle's record and by measurements on this machine."""
+        notes = self._notes
+        note = None if notes is None else notes.read(self._costs_name)
+        own: tuple[Precision, ...] = ()
+        if note is not None:
+            try:
+                own = tuple(map(Precision.from_json, note.objects("records")))
+            except BundleError:
+                own = ()
+        return (*self._bundle.manifest.precisions, *own)
+
+    def all(self) -> list[Candidate]:
+        """All that runs here, whatever it does to the words."""
+        allowed, refused = self._candidates()
+        return [*allowed, *(each.candidate for each in refused)]
+
+    def _candidates(self) -> tuple[list[Candidate], list[Refused]]:
+        """Those to try, the likeliest first, and those that may not be taken."""
+        allowed, refused = candidates(
+            self._bundle.manifest, self._devices, self.costs(), has_bf16=self._has_bf16
+        )
+        if self._any_words:
+            allowed, refused = [*allowed, *(each.candidate for each in refused)], []
+        return sorted(allowed, key=_likelihood), refused
+
+    def _tried(self, seconds: float, told: Callable[[str], None]) -> Choice:
+        allowed, refused = self._candidates()
+        if len(allowed) == 1:
+            return Choice(allowed[0], How.ONLY, refused=tuple(refused))
+        trial = try_out(self._bundle, allowed, self._conditions, seconds=seconds, told=told)
+        winner = cheapest(trial.costs)
+        if winner is None:
+            raise DeviceError(f"nothing runs {self._bundle.path} here: {_problems(trial)}")
+        made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        return Choice(winner, How.MEASURED, made, trial, tuple(refused))
+
+    def _recorded(self) -> Choice:
+        device = self._devices[0]
+        allowed, refused = candidates(self._bundle.manifest, [device], self.costs(), has_bf16=False)
+        gains = {
+            (of, cost.name): cost.speedups.encoder
+            for cost in self._bundle.manifest.precisions
+            if cost.speedups is not None
+            for of in cost.devices
+        }
+
+        def gain(candidate: Candidate) -> float:
+            if device in _GPUS:  # export runs on a processor, and times nothing there
+                return float(str(candidate.precision) == "fp16")
+            return gains.get((device, str(candidate.precision)), 1.0)
+
+        best = max(allowed, key=gain)
+        plain = Candidate(device, PLAIN)
+        how = How.ONLY if len(allowed) == 1 else How.RECORDED
+        return Choice(best if gain(best) > gain(plain) else plain, how, refused=tuple(refused))
+
+    @property
+    def _has_bf16(self) -> bool:
+        if OPENVINO.name not in self._devices:
+            return False
+        from cxrscribe.sessions.openvino import bf16_capable
+
+        try:
+            return bf16_capable()
+        except DeviceError:
+            return False
+
+    @property
+    def _notes(self) -> CacheNotes | None:
+        cache = self._conditions.cache
+        return None if cache is None else cache.notes
+
+    @property
+    def _key(self) -> dict[str, object]:
+        """All that an outcome depends on."""
+        return {
+            "layout": _LAYOUT,
+            "bundle": self._manifest_sha256,
+            "devices": list(self._devices),
+            "engines": self._engines,
+            "processor": processor(),
+            "threads": self._conditions.threads,
+            "spinning": self._conditions.spinning,
+            "strict": self._conditions.strict,
+        }
+
+    @property
+    def _engines(self) -> list[str]:
+        return [
+            f"onnxruntime {onnxruntime_build()}",
+            *([f"openvino {_installed('openvino')}"] if OPENVINO.name in self._devices else []),
+        ]
+
+    @property
+    def _name(self) -> str:
+        return f"fastest-{_digest(self._key)}"
+
+    @property
+    def _costs_name(self) -> str:
+        return f"words-{_digest([self._manifest_sha256, self._engines, processor()])}"
+
+
+def devices_of(device: str) -> tuple[str, ...]:
+    """Names of what `fastest` may choose among where `device` was asked for. Raises DeviceError.
+
+    Under `auto` that is all that is here; not TensorRT, whose first start takes minutes.
+    """
+    found = [each.name for each in find_devices(device)]
+    if device == AUTO:
+        with suppress(DeviceError):
+            found += [each.name for each in find_devices(OPENVINO.name)]
+    return tuple(found)
+
+
+def _likelihood(candidate: Candidate) -> tuple[bool, bool, bool, bool]:
+    """Smaller for what is likelier to win: GPUs first, and bytes or bfloat16 before float32."""
+    precision = candidate.precision
+    return (
+        candidate.device not in _GPUS,
+        precision.encoder == FP32,
+        precision.decoder == FP32,
+        candidate.device != OPENVINO.name,
+    )
+
+
+def _problems(trial: Trial) -> str:
+    found = [f"{lap.name}: {lap.problem}" for lap in (*trial.encoders, *trial.decoders) if lap.problem]
+    return "; ".join(found)
+
+
+def _installed(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return ""
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
