@@ -9,7 +9,7 @@ from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.bundle.evidence import LossLimits, Precision
 from cxrscribe.bundle.files import FP32
 from cxrscribe.bundle.precision_pair import PrecisionPair
-from cxrscribe.errors import BundleError, InputError
+from cxrscribe.errors import BundleError, DeviceError, InputError
 from cxrscribe_export.precision.cost import Calibration, TrialReports, cost_of
 from cxrscribe_export.precision.trial import Trial
 from cxrscribe_train.corpus.table import read_reports
@@ -39,11 +39,11 @@ def measure_costs(
         progress: called with a line on what begins.
 
     Returns:
-        One record for each pair, in order.
+        One record for each pair that works here, in order; `progress` says why another one doesn't.
 
     Raises:
         BundleError: the bundle is damaged or lacks the graphs of a pair.
-        DeviceError: a device is not there, or can't compute so.
+        DeviceError: none of the pairs works here.
         InputError: a pair is fp32, or the corpus has no film that can be used.
     """
     opened = Bundle.open(bundle)
@@ -61,14 +61,19 @@ def measure_costs(
     progress(f"reading films of {corpus}")
     trial = Trial.of(read_reports(corpus), manifest.preprocessing, films)
     reports = TrialReports(bundle, trial, threads=threads, stage=progress)
-    return [
-        cost_of(
-            *(reports, device, pair),
-            calibration=Calibration.recorded(pair, manifest.precisions),
-            limits=_limits(pair, manifest.precisions),
-        )
-        for device, pair in wanted
-    ]
+    found: list[Precision] = []
+    failed: list[DeviceError] = []
+    for device, pair in wanted:
+        calibration = Calibration.recorded(pair, manifest.precisions)
+        limits = _limits(pair, manifest.precisions)
+        try:
+            found.append(cost_of(reports, device, pair, calibration=calibration, limits=limits))
+        except DeviceError as error:
+            failed.append(error)
+            progress(f"{pair} on {device} can't be measured: {error}")
+    if failed and not found:
+        raise failed[0]
+    return found
 
 
 def _limits(pair: PrecisionPair, records: Sequence[Precision]) -> LossLimits:

@@ -97,6 +97,14 @@ def test_what_can_not_be_measured_is_refused(
         measure_costs(bundle, corpus, [pair], films=2)
 
 
+def test_what_an_engine_refuses_costs_the_others_nothing(bundle: Path, corpus: Path) -> None:
+    lines: list[str] = []
+    pairs = [("nowhere", "int8"), ("cpu", "int8")]
+    found = measure_costs(bundle, corpus, pairs, films=2, progress=lines.append)
+    assert [(record.name, record.devices) for record in found] == [("int8", ("cpu",))]
+    assert any(line.startswith("int8 on nowhere can't be measured: device 'nowhere' is") for line in lines)
+
+
 def test_it_is_found_by_its_entry_point_and_needs_neither_paddle_nor_onnx(bundle: Path, corpus: Path) -> None:
     import tomllib
 
