@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -27,6 +27,7 @@ from cxrscribe.tuning.candidates import Candidate, Refused, candidates
 from cxrscribe.tuning.trial import TRIAL_SECONDS, Conditions, Trial, cheapest, try_out
 
 _LAYOUT: Final = 1
+_PREFIX: Final = "fastest-"
 _WAIT_SECONDS: Final = 4 * TRIAL_SECONDS
 """For another process that is trying the same: with slow disks a trial takes longer than it is meant to."""
 _GPUS: Final = (CUDA.name, TENSORRT.name)
@@ -117,10 +118,8 @@ class Chooser:
         if note is None:
             return None
         try:
-            if note.value("key") != self._key:
-                return None
-            return Choice.from_json(note.object("choice"))
-        except (BundleError, ValueError):  # of another version
+            return Choice.from_json(note.object("choice")) if note.value("key") == self._key else None
+        except BundleError:  # of another version
             return None
 
     def foreseen(self) -> Choice | None:
@@ -160,7 +159,8 @@ class Chooser:
             if found is None:
                 found = self._tried(seconds, told)
                 if found.how is How.MEASURED:
-                    notes.write(self._name, {"key": self._key, "choice": found.to_json()})
+                    bundle = str(self._bundle.path.resolve())
+                    notes.write(self._name, {"bundle": bundle, "key": self._key, "choice": found.to_json()})
         return found
 
     def keep_costs(self, records: Sequence[Precision]) -> bool:
@@ -265,11 +265,20 @@ class Chooser:
 
     @property
     def _name(self) -> str:
-        return f"fastest-{_digest(self._key)}"
+        return f"{_PREFIX}{_digest(self._key)}"
 
     @property
     def _costs_name(self) -> str:
         return f"words-{_digest([self._manifest_sha256, self._engines, processor()])}"
+
+
+def kept_choices(notes: CacheNotes) -> Iterator[tuple[str, Choice]]:
+    """What is kept of all bundles, each with its folder; what can't be read is left out."""
+    for name in notes.names(_PREFIX):
+        note = notes.read(name)
+        if note is not None:
+            with suppress(BundleError):
+                yield note.text("bundle"), Choice.from_json(note.object("choice"))
 
 
 def devices_of(device: str) -> tuple[str, ...]:

@@ -67,6 +67,17 @@ def test_json_is_one_object(run: Run, bundle: Path, monkeypatch: pytest.MonkeyPa
     assert fields["trial"]["costs"][0]["alone_ms"] == 1.0
 
 
+def test_cache_lists_what_is_kept_until_it_is_cleared(
+    run: Run, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_win(monkeypatch, "cpu int8")
+    run("tune", bundle, "--device", "cpu")
+    assert f"fastest  cpu int8 of {bundle}\n" in run("cache").stdout
+    (kept,) = json.loads(run("cache", "--json").stdout)["fastest"]
+    assert (kept["bundle"], kept["device"], kept["precision"]) == (str(bundle), "cpu", "int8")
+    assert json.loads(run("cache", "--clear", "--json").stdout)["fastest"] == []
+
+
 def test_any_words_are_tried_and_not_kept(run: Run, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     let_win(monkeypatch, "cpu int8+fp32")
     fields = json.loads(run("tune", bundle, "--device", "cpu", "--any-words", "--json").stdout)
