@@ -34,7 +34,7 @@ _LIBRARIES: Final[dict[str, tuple[str, ...]]] = {
     "imagecodecs": ("imagecodecs",),
     "python-gdcm": ("python-gdcm",),
 }
-_PLUGINS: Final[dict[str, tuple[str, ...]]] = {"openvino": ("onnxruntime-ep-openvino",)}
+_PLUGINS: Final[dict[str, tuple[str, ...]]] = {"openvino": ("openvino",)}
 """By the device that runs on one."""
 _NOT_INSTALLED: Final = ""
 

@@ -49,7 +49,7 @@ def _as_json(folder: CacheFolder) -> dict[str, object]:
             "graph": entry.record.graph,
             "bytes": entry.record.bytes,
             "made": entry.record.made,
-            "onnxruntime": entry.record.onnxruntime,
+            entry.record.engine: entry.record.build,
             "processor": entry.record.processor,
             "folder": str(entry.folder),
             "intact": entry.intact,
@@ -82,9 +82,9 @@ def _choices(folder: CacheFolder) -> Iterator[tuple[str, Choice]]:
 def _entry_lines(entry: CacheEntry) -> Iterator[str]:
     record = entry.record
     damaged = "" if entry.intact else ", DAMAGED: it will be made again"
-    version = record.onnxruntime.partition(" ")[0]
+    version = record.build.partition(" ")[0]
     yield f"graph    {record.graph} of {record.bundle}"
-    yield f"         {record.bytes / 1e6:,.1f} MB, made {record.made} by onnxruntime {version}{damaged}"
+    yield f"         {record.bytes / 1e6:,.1f} MB, made {record.made} by {record.engine} {version}{damaged}"
 
 
 def _state(folder: CacheFolder) -> str:

@@ -1,4 +1,4 @@
-"""From pictures to features, on onnxruntime."""
+"""From pictures to features."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.bundle.contract import encoder_interface
 from cxrscribe.films.preprocess import Preprocessing
-from cxrscribe.sessions.session import Session
+from cxrscribe.sessions.session import GraphSession
 
 # Activations of a large backbone take some 100 MB a film at 512 pixels; features of many films take nothing.
 FILMS_AT_ONCE: Final = 8
@@ -21,7 +21,7 @@ class Encoder:
 
     def __init__(
         self,
-        session: Session,
+        session: GraphSession,
         architecture: Architecture,
         preprocessing: Preprocessing,
         *,

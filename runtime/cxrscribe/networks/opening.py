@@ -8,7 +8,8 @@ from typing import Final
 
 from cxrscribe.bundle.bundle import Bundle, GraphSource
 from cxrscribe.bundle.contract import BEAM_INIT, BEAM_STEP, DECODER_INIT, DECODER_STEP, ENCODER
-from cxrscribe.bundle.precision_pair import PrecisionPair
+from cxrscribe.bundle.files import FP32
+from cxrscribe.bundle.precision_pair import BF16, PrecisionPair
 from cxrscribe.errors import BundleError
 from cxrscribe.networks.encoder import Encoder
 from cxrscribe.networks.fused_step import FusedDecoder
@@ -16,7 +17,7 @@ from cxrscribe.networks.onnx_step import OnnxStep
 from cxrscribe.search.expander import Decoder
 from cxrscribe.sessions.device import Role
 from cxrscribe.sessions.factory import SessionFactory, WantedGraph
-from cxrscribe.sessions.session import Placement, Session
+from cxrscribe.sessions.session import GraphSession, Placement, native_sessions
 
 _CANONICAL: Final = (DECODER_INIT, DECODER_STEP)
 _FUSED: Final = (BEAM_INIT, BEAM_STEP)
@@ -69,7 +70,10 @@ def _is_fused(bundle: Bundle, precision: PrecisionPair) -> bool:
 
 
 def _encoder(bundle: Bundle, precision: PrecisionPair) -> WantedGraph:
-    return WantedGraph(GraphSource(bundle, ENCODER, precision.encoder_graphs), Role.ENCODER)
+    arithmetic = BF16 if precision.encoder == BF16 else FP32
+    return WantedGraph(
+        GraphSource(bundle, ENCODER, precision.encoder_graphs), Role.ENCODER, arithmetic=arithmetic
+    )
 
 
 def _decoder(bundle: Bundle, precision: PrecisionPair) -> list[WantedGraph]:
@@ -80,21 +84,21 @@ def _wanted(bundle: Bundle, precision: PrecisionPair, names: Sequence[str]) -> l
     return [WantedGraph(GraphSource(bundle, name, precision.decoder), Role.DECODER) for name in names]
 
 
-def _as_encoder(bundle: Bundle, session: Session, *, strict: bool) -> Encoder:
+def _as_encoder(bundle: Bundle, session: GraphSession, *, strict: bool) -> Encoder:
     manifest = bundle.manifest
     return Encoder(session, manifest.architecture, manifest.preprocessing, padded=strict)
 
 
 def _as_decoder(
-    bundle: Bundle, sessions: SessionFactory, precision: PrecisionPair, opened: Sequence[Session]
+    bundle: Bundle, sessions: SessionFactory, precision: PrecisionPair, opened: Sequence[GraphSession]
 ) -> Decoder:
     architecture = bundle.manifest.architecture
-    init, step = opened
+    init, step = native_sessions(opened)
     if not _is_fused(bundle, precision):
         return OnnxStep(init, step, architecture)
 
     def canonical() -> OnnxStep:
-        init, step = sessions.open(_wanted(bundle, precision, _CANONICAL))
+        init, step = native_sessions(sessions.open(_wanted(bundle, precision, _CANONICAL)))
         return OnnxStep(init, step, architecture)
 
     return FusedDecoder(init, step, architecture, canonical)

@@ -13,26 +13,26 @@ import time
 import zlib
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from threading import Thread
-from typing import Final
+from typing import Final, Protocol
 
 from cxrscribe.arguments import is_flag, path
 from cxrscribe.bundle.bundle import GraphFile, GraphSource
 from cxrscribe.errors import BundleError, InputError
 from cxrscribe.freed_memory import return_freed_memory
-from cxrscribe.sessions.cache_folder import (
+from cxrscribe.sessions.cache_folder import VARIABLE, CacheEntry, CacheFolder
+from cxrscribe.sessions.cache_notes import CacheNotes
+from cxrscribe.sessions.cache_record import (
     GRAPH_NAME,
-    VARIABLE,
     WEIGHTS_NAME,
-    CacheEntry,
-    CacheFolder,
     CacheRecord,
+    Compilation,
+    Compiled,
     SourceFile,
     described,
 )
-from cxrscribe.sessions.cache_notes import CacheNotes
 from cxrscribe.sessions.device import import_onnxruntime, processor
 from cxrscribe.sessions.session import SessionSettings, write_optimized
 
@@ -40,6 +40,41 @@ _LAYOUT: Final = 2
 """Of what is written; another number makes new entries. Those of 1 are of graphs with any operators."""
 _SUM_DIGITS: Final = 32
 _log: Final = logging.getLogger(__name__)
+
+
+class Recipe(Protocol):
+    """How what is kept of a graph is made."""
+
+    @property
+    def build(self) -> str:
+        """Of the engine that makes and reads it: version, and how it was built."""
+
+    @property
+    def compilation(self) -> Compilation | None:
+        """What else it depends on; None for onnxruntime's optimized graphs, which depend on nothing else."""
+
+    def write(self, graph: Path, folder: Path) -> Compiled | None:
+        """Write it into an empty folder. What was found of it, where it has a `compilation`.
+
+        Raises whatever the engine does.
+        """
+
+
+@dataclass(frozen=True)
+class Optimized:
+    """The Recipe of a graph as onnxruntime optimizes it, which doesn't depend on the settings."""
+
+    settings: SessionSettings
+    compilation: None = None
+
+    @property
+    def build(self) -> str:
+        """Version of onnxruntime and how it was built."""
+        return onnxruntime_build()
+
+    def write(self, graph: Path, folder: Path) -> None:
+        """Write the optimized graph and its weights."""
+        write_optimized(graph, self.settings, folder / GRAPH_NAME, WEIGHTS_NAME)
 
 
 class GraphCache:
@@ -53,17 +88,15 @@ class GraphCache:
         """What lies beside the graphs."""
         return CacheNotes(self._folder)
 
-    def find(self, source: GraphSource) -> CacheEntry | None:
+    def find(self, source: GraphSource, recipe: Recipe) -> CacheEntry | None:
         """The entry of a graph, if there is one; its content hasn't been read."""
-        entry = self._folder.entry(cache_key(source))
-        return entry if entry is not None and _is_of(entry.record, source) else None
+        entry = self._folder.entry(cache_key(source, recipe))
+        return entry if entry is not None and _is_of(entry.record, source, recipe) else None
 
-    def make(
-        self, source: GraphSource, files: Sequence[GraphFile], settings: SessionSettings
-    ) -> CacheEntry | None:
-        """Optimize a graph, whose files have been checked, and add it. None where that can't be done.
+    def make(self, source: GraphSource, files: Sequence[GraphFile], recipe: Recipe) -> CacheEntry | None:
+        """Make the entry of a graph, whose files have been checked. None where that can't be done.
 
-        Why doesn't matter: a folder that can't be written to, a full disk, a graph that onnxruntime refuses.
+        Why doesn't matter: a folder that can't be written to, a full disk, a graph that the engine refuses.
         Files of a bundle that isn't verified are verified here: who verifies relies on what is in the cache.
         """
         if not source.bundle.verify:
@@ -72,30 +105,30 @@ class GraphCache:
                     source.bundle.check_sha256(file)
             except BundleError:
                 return None
-        made_meanwhile = self._sound(source)
+        made_meanwhile = self._sound(source, recipe)
         if made_meanwhile is not None:
             return made_meanwhile
-        key = cache_key(source)
+        key = cache_key(source, recipe)
         wrong = self._folder.entry(key)
         if wrong is not None:
             self._folder.remove(wrong)
         size = sum(file.entry.bytes for file in files)
         with suppress(OSError), self._folder.adding(key, size) as scratch:
-            made = (scratch / GRAPH_NAME, scratch / WEIGHTS_NAME)
             try:
-                write_optimized(files[0].path, settings, made[0], WEIGHTS_NAME)
+                compiled = recipe.write(files[0].path, scratch)
             except Exception as error:  # onnxruntime's own errors have no common class below this one
                 raise OSError(f"{files[0].path} can't be optimized") from error
             return_freed_memory()
             CacheRecord(
                 bundle=str(source.bundle.path.resolve()),
                 made=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                onnxruntime=onnxruntime_build(),
+                build=recipe.build,
                 processor=processor(),
                 sources=tuple(map(SourceFile.of, files)),
-                files=described(made),
+                files=described(scratch),
+                compiled=compiled,
             ).write(scratch)
-        return self._sound(source)
+        return self._sound(source, recipe)
 
     def discard(self, entry: CacheEntry) -> None:
         """Remove an entry that turned out to be damaged."""
@@ -108,9 +141,9 @@ class GraphCache:
         """
         return Check(self, self._folder, entry, source)
 
-    def _sound(self, source: GraphSource) -> CacheEntry | None:
+    def _sound(self, source: GraphSource, recipe: Recipe) -> CacheEntry | None:
         """As `find`, with its content read: what is damaged may lie in a folder that can't be written to."""
-        entry = self.find(source)
+        entry = self.find(source, recipe)
         return entry if entry is not None and entry.has_right_sums else None
 
 
@@ -164,24 +197,28 @@ class Check:
             self._folder.note(self.entry, replace(self.entry.record, sources=found))
 
 
-def cache_key(source: GraphSource) -> str:
-    """Name of a graph's entry: another one for all that an optimized graph depends on.
+def cache_key(source: GraphSource, recipe: Recipe) -> str:
+    """Name of a graph's entry: another one for all that what is kept of it depends on.
 
     The second half is short; that it means the same, the record says.
     """
-    others = [_LAYOUT, source.weight_sums, onnxruntime_build(), processor()]
+    others = [_LAYOUT, source.weight_sums, recipe.build, processor()]
+    if recipe.compilation is not None:
+        others += astuple(recipe.compilation)
     return (
         f"{source.entry.sha256[:_SUM_DIGITS]}-{zlib.crc32(json.dumps(others, sort_keys=True).encode()):08x}"
     )
 
 
-def _is_of(record: CacheRecord, source: GraphSource) -> bool:
+def _is_of(record: CacheRecord, source: GraphSource, recipe: Recipe) -> bool:
     """Whether the entry was made, says its record, from this graph and weights, and for this machine."""
     sums = source.weight_sums
+    compilation = record.compiled.how if record.compiled is not None else None
     return (
         record.sources[0].sha256 == source.entry.sha256
         and all(sums.get(name) == digest for name, digest in record.external.items())
-        and (record.onnxruntime, record.processor) == (onnxruntime_build(), processor())
+        and (record.build, record.processor) == (recipe.build, processor())
+        and compilation == recipe.compilation
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Final
@@ -32,6 +33,13 @@ class Memory(StrEnum):
     CUDA = "cuda"
 
 
+class Engine(StrEnum):
+    """A library that runs graphs."""
+
+    ONNXRUNTIME = "onnxruntime"
+    OPENVINO = "openvino"
+
+
 @dataclass(frozen=True)
 class Provider:
     """One of onnxruntime's execution providers."""
@@ -39,12 +47,7 @@ class Provider:
     name: str
     """As onnxruntime calls it."""
     options: Mapping[str, str] = field(default_factory=dict)
-    exact: Mapping[str, str] = field(default_factory=dict)
-    """Options besides, which keep it from computing float32 in a lower precision of its own choice."""
-
-    def chosen(self, exact: bool) -> dict[str, str]:
-        """The options to give; `exact` where float32 has to stay float32."""
-        return {**self.options, **(self.exact if exact else {})}
+    """Those that keep it from computing float32 in a lower precision of its own choice are among them."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +59,18 @@ class Device:
     """The pip extra that brings it."""
     memory: Memory
     encoder: tuple[Provider, ...]
-    """For the encoder, the preferred one first; a node goes to the first that can run it."""
+    """For the encoder, the preferred one first; a node goes to the first that can run it. None where another
+    engine runs it.
+    """
     decoder: tuple[Provider, ...]
-    """For the decoder's graphs."""
+    """For the decoder's graphs, which onnxruntime runs on every device."""
+
+    def engine(self, role: Role) -> Engine:
+        """What runs a graph of that role."""
+        return Engine.ONNXRUNTIME if self.providers(role) else Engine.OPENVINO
 
     def providers(self, role: Role) -> tuple[Provider, ...]:
-        """Of a graph of that role, the preferred one first."""
+        """Onnxruntime's of a graph of that role, the preferred one first."""
         return self.encoder if role is Role.ENCODER else self.decoder
 
 
@@ -69,22 +78,19 @@ _CPU: Final = Provider("CPUExecutionProvider")
 _CUDA: Final = Provider(
     "CUDAExecutionProvider",
     # The exhaustive search for convolution algorithms runs for each new shape (onnxruntime issue 19838).
-    {"cudnn_conv_algo_search": "HEURISTIC"},
     # Tensor cores would round the factors of float32 products to 10 bits.
-    exact={"use_tf32": "0"},
+    {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"},
 )
 _TENSORRT: Final = Provider("TensorrtExecutionProvider")
-_OPENVINO: Final = Provider("OpenVINOExecutionProvider")  # for its options see openvino.py
 
 CPU: Final = Device("cpu", "cpu", Memory.CPU, (_CPU,), (_CPU,))
 CUDA: Final = Device("cuda", "gpu", Memory.CUDA, (_CUDA, _CPU), (_CUDA, _CPU))
 TENSORRT: Final = Device("tensorrt", "gpu", Memory.CUDA, (_TENSORRT, _CUDA, _CPU), (_CUDA, _CPU))
-OPENVINO: Final = Device("openvino", "openvino", Memory.CPU, (_OPENVINO, _CPU), (_CPU,))
+OPENVINO: Final = Device("openvino", "openvino", Memory.CPU, (), (_CPU,))
 
 DEVICES: Final = (CPU, CUDA, TENSORRT, OPENVINO)
 DEVICE_NAMES: Final = (AUTO, *(device.name for device in DEVICES))
-# OpenVINO is not among them: in fp32 it was no faster than onnxruntime's own kernels (docs/devices.md), took
-# three times the memory, and its plugin drives processors of one vendor only.
+# OpenVINO is not among them: in fp32 it is no faster than onnxruntime's own kernels (docs/devices.md).
 _BEST_FIRST: Final = (CUDA, CPU)
 
 
@@ -120,18 +126,24 @@ def _broken(reason: str) -> MissingExtraError:
 def find_devices(name: str) -> tuple[Device, ...]:
     """The devices to try for this name, best first; `auto` is the best that there is.
 
-    Raises DeviceError when the name is unknown, or the installed onnxruntime can't drive that device.
+    Raises DeviceError when the name is unknown, or what is installed can't drive that device.
     """
     if not isinstance(name, str) or name not in DEVICE_NAMES:
         raise DeviceError(f"device {shown(name)} is unknown; there are {', '.join(DEVICE_NAMES)}")
-    available = import_onnxruntime().get_available_providers()
     if name == AUTO:
-        return tuple(device for device in _BEST_FIRST if device.encoder[0].name in available)
+        return tuple(device for device in _BEST_FIRST if _is_installed(device))
     device = next(device for device in DEVICES if device.name == name)
-    # OpenVINO's provider comes as a plugin, which onnxruntime doesn't list; openvino.py looks for it.
-    if device is not OPENVINO and device.encoder[0].name not in available:
+    if not _is_installed(device):
         raise missing(device)
     return (device,)
+
+
+def _is_installed(device: Device) -> bool:
+    """Whether what drives the device is there. Whether it works is another question."""
+    available = import_onnxruntime().get_available_providers()
+    if device.engine(Role.ENCODER) is Engine.OPENVINO:
+        return find_spec(Engine.OPENVINO) is not None  # which imports nothing
+    return device.encoder[0].name in available
 
 
 def missing(device: Device, reason: str = "", remedy: str = "") -> DeviceError:
@@ -139,15 +151,18 @@ def missing(device: Device, reason: str = "", remedy: str = "") -> DeviceError:
 
     `reason` says why; `remedy` what to do, by default to install the device's extra.
     """
-    provider = device.encoder[0].name
     if device is CPU:
+        provider = device.encoder[0].name
         return DeviceError(f"this onnxruntime has no {provider}; install it: pip install 'cxrscribe[cpu]'")
+    install = f"Run pip install 'cxrscribe[{device.extra}]'"
+    if device.engine(Role.ENCODER) is Engine.OPENVINO:
+        lacking = "there is no working package openvino"
+    else:
+        lacking = f"onnxruntime gives no working {device.encoder[0].name}"
+        install += " (after pip uninstall onnxruntime, which excludes it) and check the driver and its libraries"
     why = f" ({reason})" if reason else ""
-    replaces = " (after pip uninstall onnxruntime, which excludes it)" if device.extra == "gpu" else ""
-    install = f"Run pip install 'cxrscribe[{device.extra}]'{replaces} and check the driver and its libraries"
     return DeviceError(
-        f"device {device.name!r} is not there: onnxruntime gives no working {provider}{why}. "
-        f"{remedy or install}, or take device='cpu'"
+        f"device {device.name!r} is not there: {lacking}{why}. {remedy or install}, or take device='cpu'"
     )
 
 

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Thread
+from typing import Protocol
 
 from cxrscribe.arguments import MOST_THREADS, whole_number
 from cxrscribe.bundle.bundle import GraphSource
+from cxrscribe.bundle.files import FP32
 from cxrscribe.errors import BundleError, DeviceError
-from cxrscribe.sessions.cache import Check, GraphCache
+from cxrscribe.sessions.cache import Check, GraphCache, Optimized
 from cxrscribe.sessions.cache_folder import CacheEntry
-from cxrscribe.sessions.device import AUTO, CPU, Device, Role, find_devices, missing, usable_threads
-from cxrscribe.sessions.session import Session, SessionSettings
+from cxrscribe.sessions.device import (
+    AUTO,
+    CPU,
+    OPENVINO,
+    Device,
+    Engine,
+    Role,
+    find_devices,
+    missing,
+    usable_threads,
+)
+from cxrscribe.sessions.session import GraphSession, Session, SessionSettings
 
 
 @dataclass(frozen=True)
@@ -21,6 +34,8 @@ class WantedGraph:
 
     source: GraphSource
     role: Role
+    arithmetic: str = FP32
+    """What float32 is computed in: `fp32`, or `bf16`, which only some engines and processors can."""
 
 
 class SessionFactory:
@@ -32,7 +47,6 @@ class SessionFactory:
         threads: int | None = None,
         *,
         spinning: bool = True,
-        exact: bool = True,
         cache: GraphCache | None = None,
     ) -> None:
         """Choose where to run. `threads` is None for as many as the process may use; see SessionSettings.
@@ -42,9 +56,7 @@ class SessionFactory:
         self._candidates = find_devices(device)
         if not self._candidates:
             raise missing(CPU)
-        self._settings = SessionSettings(
-            self._candidates[0], thread_count(threads), spinning=spinning, exact=exact
-        )
+        self._settings = SessionSettings(self._candidates[0], thread_count(threads), spinning=spinning)
         self._cache = cache
 
     @property
@@ -57,11 +69,11 @@ class SessionFactory:
         """The device in use: under `auto`, what the first graph could be opened on."""
         return self._candidates[0]
 
-    def open(self, graphs: Sequence[WantedGraph]) -> list[Session]:
-        """Load graphs, in order. Under `auto`, a device that doesn't work is passed over.
+    def open(self, graphs: Sequence[WantedGraph]) -> list[GraphSession]:
+        """Load graphs, in order, each on the engine that runs its role on the device. Under `auto`, a device that doesn't work is passed over.
 
         Raises BundleError when a graph is damaged or can't be loaded, DeviceError when the device turns out
-        not to work.
+        not to work, or not to compute as was asked for.
         """
         while len(self._candidates) > 1:
             try:
@@ -70,32 +82,106 @@ class SessionFactory:
                 self._candidates = self._candidates[1:]
         return self._open(graphs)
 
-    def _open(self, graphs: Sequence[WantedGraph]) -> list[Session]:
-        opened = [self._begin(graph) for graph in graphs]
-        return [
-            session if check is None or check.passed() else self._afresh(graph, check)
-            for graph, (session, check) in zip(graphs, opened, strict=True)
-        ]
+    def _open(self, graphs: Sequence[WantedGraph]) -> list[GraphSession]:
+        begun: list[_Opening] = []
+        try:
+            for graph in graphs:
+                begun.append(self._begin(graph))
+            return [opening.session() for opening in begun]
+        finally:
+            for opening in begun:
+                opening.wait()
 
-    def _begin(self, graph: WantedGraph) -> tuple[Session, Check | None]:
-        """A session, and the check that it has to pass before it may be used, which goes on meanwhile."""
+    def _begin(self, graph: WantedGraph) -> _Opening:
+        """Begin to open a graph."""
+        if self.device.engine(graph.role) is Engine.OPENVINO:
+            return _InBackground(lambda: self._with_openvino(graph))
+        if graph.arithmetic != FP32:
+            raise DeviceError(
+                f"device {self.device.name!r} computes float32 in float32 only, not in {graph.arithmetic}; take "
+                f"device={OPENVINO.name!r} for {graph.arithmetic}, or another precision"
+            )
         settings = replace(self._settings, device=self.device, role=graph.role)
         if self._cache is None or not settings.on_cpu:
-            return _plain(graph, graph.source.files()[0].path, settings), None
-        entry = self._cache.find(graph.source)
+            return _Opened(_plain(graph, graph.source.files()[0].path, settings))
+        entry = self._cache.find(graph.source, Optimized(settings))
         if entry is None:
-            return _made(graph, settings, self._cache), None
+            return _Opened(_made(graph, settings, self._cache))
         check = self._cache.check(entry, graph.source)
         try:
-            return _cached(graph, entry, settings), check
+            return _Opened(_cached(graph, entry, settings), check, lambda: self._afresh(graph, check))
         except BundleError:  # it is damaged, or another process has just removed it
             self._cache.discard(entry)
-            return _made(graph, settings, self._cache), None
+            return _Opened(_made(graph, settings, self._cache))
 
     def _afresh(self, graph: WantedGraph, check: Check) -> Session:
         """A session in place of one whose cache entry is damaged."""
         check.cache.discard(check.entry)
         return _made(graph, replace(self._settings, device=self.device, role=graph.role), check.cache)
+
+    def _with_openvino(self, graph: WantedGraph) -> GraphSession:
+        from cxrscribe.sessions.openvino import Arithmetic
+        from cxrscribe.sessions.openvino_models import BundleModels
+        from cxrscribe.sessions.openvino_session import OpenVinoSession
+
+        source = graph.source
+        models = BundleModels(source, Arithmetic(self.threads, graph.arithmetic), self._cache)
+        return OpenVinoSession(source.path, source.entry.path, models)
+
+
+class _Opening(Protocol):
+    """A graph that is being opened."""
+
+    def session(self) -> GraphSession:
+        """Wait for it. Raises what `SessionFactory.open` does."""
+
+    def wait(self) -> None:
+        """Until nothing goes on, whatever came of it."""
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A session, and the check that it has to pass before it may be used, which goes on meanwhile."""
+
+    opened: Session
+    check: Check | None = None
+    afresh: Callable[[], Session] | None = None
+    """Opens another one where it doesn't pass."""
+
+    def session(self) -> Session:
+        if self.check is None or self.afresh is None or self.check.passed():
+            return self.opened
+        return self.afresh()
+
+    def wait(self) -> None:
+        pass
+
+
+class _InBackground:
+    """A session that is opened on a thread of its own: an engine can take longer than all else together."""
+
+    def __init__(self, opens: Callable[[], GraphSession]) -> None:
+        self._opens = opens
+        self._found: GraphSession | None = None
+        self._error: BaseException | None = None
+        self._thread = Thread(target=self._run, name="cxrscribe-open")
+        self._thread.start()
+
+    def session(self) -> GraphSession:
+        self.wait()
+        if self._error is not None:
+            raise self._error
+        assert self._found is not None
+        return self._found
+
+    def wait(self) -> None:
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._found = self._opens()
+        except BaseException as error:  # it is the caller's, who waits for it
+            self._error = error
 
 
 def thread_count(threads: int | None) -> int:
@@ -117,7 +203,7 @@ def _cached(graph: WantedGraph, entry: CacheEntry, settings: SessionSettings) ->
 def _made(graph: WantedGraph, settings: SessionSettings, cache: GraphCache) -> Session:
     """A session of a graph that isn't in the cache; if it can be put there, of what is there then."""
     files = graph.source.files()
-    entry = cache.make(graph.source, files, settings)
+    entry = cache.make(graph.source, files, Optimized(settings))
     if entry is not None:
         try:
             return _cached(graph, entry, settings)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,17 +17,8 @@ from cxrscribe.bundle.files import TensorEntry
 from cxrscribe.errors import BundleError, DeviceError
 from cxrscribe.forks import keep_from_forks
 from cxrscribe.sessions.cuda import cuda_ready, gpu_missing
-from cxrscribe.sessions.device import (
-    CPU,
-    OPENVINO,
-    Device,
-    Memory,
-    Provider,
-    Role,
-    import_onnxruntime,
-    missing,
-)
-from cxrscribe.sessions.openvino import openvino_options, openvino_processors
+from cxrscribe.sessions.device import CPU, Device, Memory, Provider, Role, import_onnxruntime, missing
+from cxrscribe.sessions.interface_check import check_interface, check_outputs, line_of
 
 _FATAL_ONLY: Final = 4
 """Severity of what onnxruntime logs to the terminal. Its errors are raised, and say the same."""
@@ -47,8 +38,6 @@ class SessionSettings:
     role: Role = Role.DECODER
     spinning: bool = True
     """Whether threads wait for work in a loop, which answers sooner and takes the processor."""
-    exact: bool = True
-    """Whether float32 has to stay float32 where a device would compute it in a lower precision by itself."""
 
     @property
     def providers(self) -> tuple[Provider, ...]:
@@ -68,7 +57,7 @@ class SessionSettings:
 
 @dataclass(frozen=True)
 class Placement:
-    """What onnxruntime gave each execution provider of one graph to do."""
+    """What runs the nodes of one graph: which of onnxruntime's execution providers, or OpenVINO."""
 
     graph: str
     """Its name in the bundle: `encoder.onnx`, `int8/encoder.onnx`."""
@@ -76,6 +65,8 @@ class Placement:
     """Number of nodes by provider, as onnxruntime calls it, most first.
 
     Of a graph from the cache, whose nodes have been fused, there are fewer than of the same graph without.
+    Of OpenVINO, they are those of the graph as it compiled it, by the type in which it computes them:
+    `OpenVINO u8`.
     """
 
     def to_json(self) -> dict[str, object]:
@@ -94,6 +85,28 @@ class Placement:
         """`encoder.onnx: 115 nodes on CPUExecutionProvider`."""
         parts = [f"{count} nodes on {provider}" for provider, count in self.nodes.items()]
         return f"{self.graph}: {', '.join(parts) or 'no nodes'}"
+
+
+class GraphSession(Protocol):
+    """A graph that is ready to run, on whatever engine; safe to use from several threads."""
+
+    @property
+    def device(self) -> Device:
+        """The device that was asked for. What runs where, `placement` says."""
+
+    @property
+    def placement(self) -> Placement:
+        """Where the nodes really run."""
+
+    def expect(self, interface: GraphInterface) -> None:
+        """Raise BundleError unless the graph has the interface's inputs and outputs, in any order."""
+
+    def run(self, outputs: tuple[str, ...], inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
+        """Values of the named outputs, in this order.
+
+        Raises DeviceError when the engine fails, BundleError when an output isn't of the type and shape that
+        the interface has for these inputs.
+        """
 
 
 class Session:
@@ -130,8 +143,8 @@ class Session:
         An axis that has a size here may be left open by the graph; one that has a name here must be. What a
         graph says of its outputs binds it to nothing: `run` looks at what they are.
         """
-        self._expect("inputs", self._session.get_inputs(), interface.inputs)
-        self._expect("outputs", self._session.get_outputs(), interface.outputs)
+        inputs, outputs = map(_entries, (self._session.get_inputs(), self._session.get_outputs()))
+        check_interface(self.graph, interface, inputs, outputs)
         self._interface = interface
 
     def run(self, outputs: tuple[str, ...], inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
@@ -145,41 +158,20 @@ class Session:
         except Exception as error:  # see `_open`
             raise self.failure(error) from error
         if self._interface is not None:
-            self._check_outputs(self._interface, inputs, dict(zip(outputs, values, strict=True)))
+            check_outputs(self.graph, self._interface, inputs, dict(zip(outputs, values, strict=True)))
         return values
 
     def failure(self, error: Exception) -> DeviceError | BundleError:
         """What to raise when onnxruntime failed in this graph."""
         if any(said in str(error) for said in _WRONG_SHAPE):
             return BundleError(
-                f"{self.graph} gave an output of another shape than its inputs ask for ({_line(error)}); "
+                f"{self.graph} gave an output of another shape than its inputs ask for ({line_of(error)}); "
                 "export the bundle again"
             )
         return DeviceError(
-            f"device {self.device.name!r} failed in {self.graph} ({_line(error)}); take smaller batches "
+            f"device {self.device.name!r} failed in {self.graph} ({line_of(error)}); take smaller batches "
             "if its memory is full, else check it or export the bundle again"
         )
-
-    def _check_outputs(
-        self,
-        interface: GraphInterface,
-        inputs: Mapping[str, NDArray[Any]],
-        outputs: Mapping[str, NDArray[Any]],
-    ) -> None:
-        """Raise BundleError unless outputs have the sizes that the inputs' axes have, and the right types."""
-        sizes: dict[int | str, int] = {}
-        for tensor in interface.inputs:
-            sizes.update(zip(tensor.shape, inputs[tensor.name].shape, strict=True))
-        for tensor in interface.outputs:
-            found = outputs.get(tensor.name)
-            if found is None:
-                continue
-            wanted = tuple(axis if isinstance(axis, int) else sizes.get(axis, -1) for axis in tensor.shape)
-            if found.shape != wanted or found.dtype != tensor.dtype:
-                raise BundleError(
-                    f"{self.graph} gave {tensor.name!r} as {found.dtype} {list(found.shape)}, where "
-                    f"{tensor.dtype} {list(wanted)} is due; export the bundle again"
-                )
 
     def _attest(self, settings: SessionSettings) -> None:
         """Raise DeviceError where the device runs nothing of the graph.
@@ -192,20 +184,12 @@ class Session:
         if not settings.on_cpu and settings.provider.name not in self.placement.nodes:
             raise missing(settings.device, f"it takes no node of {self.graph}: {self.placement}")
 
-    def _expect(self, kind: str, nodes: Sequence[Any], wanted: Sequence[TensorEntry]) -> None:
-        found = [TensorEntry(node.name, _dtype(node.type), tuple(node.shape)) for node in nodes]
-        if {entry.name for entry in found} != {entry.name for entry in wanted}:
-            raise BundleError(
-                f"{self.graph} has the {kind} {', '.join(entry.name for entry in found)}, not "
-                f"{', '.join(entry.name for entry in wanted)}; export the bundle again"
-            )
-        by_name = {entry.name: entry for entry in found}
-        for entry in wanted:
-            if not _fits(by_name[entry.name], entry):
-                raise BundleError(
-                    f"{self.graph} has {_shown(by_name[entry.name])}, but the manifest says {_shown(entry)}; "
-                    "export the bundle again"
-                )
+
+def native_sessions(opened: Sequence[GraphSession]) -> list[Session]:
+    """The same sessions, all of which are onnxruntime's, as those of a decoder's graphs always are."""
+    found = [session for session in opened if isinstance(session, Session)]
+    assert len(found) == len(opened)
+    return found
 
 
 def _open(graph: Path, settings: SessionSettings, optimized: Path | None) -> Any:
@@ -219,10 +203,10 @@ def _open(graph: Path, settings: SessionSettings, optimized: Path | None) -> Any
     except Exception as error:  # onnxruntime's own errors have no common class below this one
         if settings.on_cpu:
             raise BundleError(
-                f"{graph} can't be loaded by onnxruntime ({_line(error)}); export the bundle again"
+                f"{graph} can't be loaded by onnxruntime ({line_of(error)}); export the bundle again"
             ) from error
         _open(graph, replace(settings, device=CPU), None)  # raises where the graph is at fault
-        raise _not_there(settings.device, _line(error)) from error
+        raise _not_there(settings.device, line_of(error)) from error
 
 
 def _assignment(session: Any, graph: Path) -> Iterable[Any]:
@@ -231,7 +215,7 @@ def _assignment(session: Any, graph: Path) -> Iterable[Any]:
         found: Iterable[Any] = session.get_provider_graph_assignment_info()
     except Exception as error:  # the environment, or what it lets a model do, has changed the settings
         raise DeviceError(
-            f"onnxruntime doesn't say where {graph} runs ({_line(error)}); unset the variables of the "
+            f"onnxruntime doesn't say where {graph} runs ({line_of(error)}); unset the variables of the "
             "environment that begin with ORT_"
         ) from error
     return found
@@ -241,26 +225,14 @@ def _not_there(device: Device, reason: str = "") -> DeviceError:
     return gpu_missing(device, reason) if device.memory is Memory.CUDA else missing(device, reason)
 
 
+def _entries(nodes: Sequence[Any]) -> list[TensorEntry]:
+    return [TensorEntry(node.name, _dtype(node.type), tuple(node.shape)) for node in nodes]
+
+
 def _dtype(kind: str) -> str:
     """What numpy calls a tensor's elements that onnxruntime calls, say, `tensor(float)`."""
     element = kind.removeprefix("tensor(").removesuffix(")")
     return {"float": "float32", "double": "float64"}.get(element, element)
-
-
-def _fits(found: TensorEntry, wanted: TensorEntry) -> bool:
-    """Whether a graph's tensor can be used as `wanted`."""
-    if found.dtype != wanted.dtype or len(found.shape) != len(wanted.shape):
-        return False
-    axes = zip(found.shape, wanted.shape, strict=True)
-    return all(size == asked for size, asked in axes if isinstance(size, int))
-
-
-def _shown(entry: TensorEntry) -> str:
-    return f"{entry.name!r} as {entry.dtype} [{', '.join(map(str, entry.shape))}]"
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
 
 
 def open_native(graph: Path, settings: SessionSettings) -> Any:
@@ -308,10 +280,6 @@ def _create(graph: Path, settings: SessionSettings, options: Any) -> Any:
     session = import_onnxruntime().InferenceSession
     # Without enable_fallback=0, onnxruntime moves to the CPU by itself when the provider fails, now or in a
     # later run, and prints that on stdout.
-    if settings.provider == OPENVINO.encoder[0]:  # a plugin, which is added in a way of its own
-        chosen = openvino_options(settings.threads, settings.exact)
-        options.add_provider_for_devices(openvino_processors(), chosen)
-        return session(graph, options, enable_fallback=0)
-    providers = [(provider.name, provider.chosen(settings.exact)) for provider in settings.providers]
+    providers = [(provider.name, dict(provider.options)) for provider in settings.providers]
     with cuda_ready() if settings.device.memory is Memory.CUDA else nullcontext():
         return session(graph, options, providers=providers, enable_fallback=0)
