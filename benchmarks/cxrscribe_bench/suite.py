@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from cxrscribe.bundle.bundle import Bundle
+from cxrscribe.bundle.evidence import FP16
 from cxrscribe.bundle.files import FP32, sha256_of
 from cxrscribe.bundle.manifest import MANIFEST_NAME
+from cxrscribe.bundle.precision_pair import PrecisionPair
 from cxrscribe.errors import InputError
+from cxrscribe.sessions.cache import open_cache
+from cxrscribe.sessions.cache_folder import default_folder
+from cxrscribe.sessions.device import AUTO, CPU
 from cxrscribe.settings import BeamSettings
+from cxrscribe.tuning.choice import Chooser
+from cxrscribe.tuning.trial import Conditions
 from cxrscribe_bench.material.expected_words import ExpectedWords
 from cxrscribe_bench.material.films import check_features, film_files, write_features
 from cxrscribe_bench.page.page import write_page
@@ -28,7 +35,7 @@ from cxrscribe_bench.results.record import Record
 from cxrscribe_bench.results.summary import summary
 from cxrscribe_bench.systems.entrants import ours, peers
 from cxrscribe_bench.timing.race import Note
-from cxrscribe_bench.workload import Workload
+from cxrscribe_bench.workload import AT, Workload
 
 PAGE: Final = "bench.html"
 SUMMARY: Final = "summary.md"
@@ -76,7 +83,8 @@ class Suite:
         self._note = note
         bundle = Bundle.open(order.bundle)
         manifest = bundle.manifest
-        self._precisions = _precisions(order, manifest.graph_precisions)
+        note("looking for the fastest engine" if not order.precisions else "opening the bundle")
+        self._precisions = _precisions(order, bundle)
         self._logs = order.out / "logs"
         self._logs.mkdir(parents=True, exist_ok=True)
         note("drawing films" if not order.films else "reading films")
@@ -191,12 +199,31 @@ def write_results(record: Record, folder: Path) -> tuple[Path, ...]:
     return record.write(folder), page, text
 
 
-def _precisions(order: Order, available: tuple[str, ...]) -> tuple[str, ...]:
-    missing = [name for name in order.precisions if name not in available]
-    if missing:
-        raise InputError(f"the bundle has no precision {missing[0]!r}; it has {', '.join(available)}")
-    usable = [name for name in available if name != "fp16" or order.device != "cpu"]
-    return tuple(dict.fromkeys((FP32, *(order.precisions or usable))))
+def _precisions(order: Order, bundle: Bundle) -> tuple[str, ...]:
+    """fp32, and what was asked for, or else all that the bundle has for the device and the fastest of all.
+
+    Each as `Workload.engine` reads it. Raises InputError for one that isn't there.
+    """
+    available = bundle.manifest.graph_precisions
+    for name in order.precisions:
+        missing = PrecisionPair.parse(name.partition(AT)[0]).graphs - set(available)
+        if missing:
+            raise InputError(f"the bundle has no precision {min(missing)!r}; it has {', '.join(available)}")
+    if order.precisions:
+        return tuple(dict.fromkeys((FP32, *order.precisions)))
+    usable = [name for name in available if name != FP16 or order.device != CPU.name]
+    return tuple(dict.fromkeys((FP32, *usable, *_fastest(order, bundle))))
+
+
+def _fastest(order: Order, bundle: Bundle) -> Iterator[str]:
+    """The fastest that runs here, whatever it does to the words: those are compared in any case."""
+    if order.device != CPU.name:
+        return
+    cache = open_cache(True, default_folder())
+    conditions = Conditions(order.threads, spinning=True, strict=False, cache=cache)
+    found = Chooser(bundle, AUTO, conditions, any_words=True).choose().candidate
+    on_device = "" if found.device == order.device else f"{AT}{found.device}"
+    yield f"{found.precision}{on_device}"
 
 
 def _described(bundle: Bundle) -> dict[str, Any]:

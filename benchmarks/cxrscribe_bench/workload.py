@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cxrscribe.settings import BeamSettings
+
+AT: Final = "@"
+"""Between a precision and the device that it is measured on."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,14 @@ class Workload:
     device: str = "cpu"
     most_rows: int | None = None
     """Rows of features that are used, from the first; None for all."""
+
+    def engine(self, name: str) -> tuple[str, str]:
+        """Device and precision, as `cxrscribe.load` takes them, of `int8`, or `int8@openvino`.
+
+        Without a device it is the workload's.
+        """
+        precision, _, device = name.partition(AT)
+        return device or self.device, precision
 
     def film_files(self) -> list[bytes]:
         """The films' files, whole."""

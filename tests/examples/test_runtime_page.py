@@ -15,7 +15,7 @@ from cxrscribe.cli.report_row import CSV_COLUMNS
 from cxrscribe.films.film import FILM_SUFFIXES
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "runtime.md").read_text(encoding="utf-8")
-COMMANDS = ("report", "preprocess", "inspect", "cache", "demo")
+COMMANDS = ("report", "preprocess", "inspect", "tune", "cache", "demo")
 
 
 def section(title: str) -> str:

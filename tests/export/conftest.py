@@ -47,8 +47,8 @@ def _short_timing() -> Iterator[None]:
         return
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("cxrscribe_export.precision.speed.LEAST_SECONDS", 0.0)
-        patch.setattr("cxrscribe_export.precision.cost.ENCODER_ROUNDS", 3)
-        patch.setattr("cxrscribe_export.precision.cost.STEP_ROUNDS", 3)
+        patch.setattr("cxrscribe_export.precision.speed.ENCODER_ROUNDS", 3)
+        patch.setattr("cxrscribe_export.precision.speed.STEP_ROUNDS", 3)
         yield
 
 

@@ -24,7 +24,7 @@ from cxrscribe_export.graphs.checked_graph import Graph
 from cxrscribe_export.label import Label
 from cxrscribe_export.parity.graph_parity import Tolerances
 from cxrscribe_export.parity.held_out import HeldOut
-from cxrscribe_export.precision.cost import LossError, LossLimits, words_of_reports
+from cxrscribe_export.precision.cost import LossError, TrialReports
 from cxrscribe_export.precision.precisions import PrecisionOrder
 from cxrscribe_export.precision.trial import Trial
 from cxrscribe_train.evaluation.metrics.labels import LABELS
@@ -262,12 +262,13 @@ def precisions_for(held_out: HeldOut, references: tuple[tuple[str, ...], ...]) -
     nothing_true = np.zeros((FILMS, len(LABELS.columns)), np.bool_)
     trial = Trial("test", held_out.films, references, nothing_true, held_out.indications)
     told = ("Chest pain.",) * 8
-    return PrecisionOrder(("int8", "fp16"), random_films(8, seed=3), trial, LossLimits(), told)
+    return PrecisionOrder(("int8", "fp16"), random_films(8, seed=3), trial, indications=told)
 
 
 def test_precisions_are_written_with_what_they_cost(
-    ready_graphs: Exported, held_out: HeldOut, tmp_path: Path
+    ready_graphs: Exported, held_out: HeldOut, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("cxrscribe_export.precision.precisions.engines_here", lambda: ("cpu",))
     out = tmp_path / "bundle"
     order = precisions_for(held_out, (("no", "such", "words", "here"),) * FILMS)
     stages: list[str] = []
@@ -279,14 +280,22 @@ def test_precisions_are_written_with_what_they_cost(
     assert manifest == Manifest.read(out)
     assert [(record.name, record.reports) for record in manifest.precisions] == [
         ("int8", FILMS),
+        ("int8+fp32", FILMS),
+        ("fp32+int8", FILMS),
         ("fp16", FILMS),
     ]
     assert stages[3:] == [
-        "writing reports with fp32",
         "making int8",
-        "comparing reports of int8 with fp32",
         "making fp16",
-        "comparing reports of fp16 with fp32",
+        f"encoding {FILMS} films with fp32 on cpu",
+        f"writing {FILMS} reports with fp32 on cpu",
+        f"encoding {FILMS} films with int8 on cpu",
+        f"writing {FILMS} reports with int8 on cpu",
+        "timing int8 and fp32",
+        f"writing {FILMS} reports with int8+fp32 on cpu",
+        f"writing {FILMS} reports with fp32+int8 on cpu",
+        f"encoding {FILMS} films with fp16 on cpu",
+        f"writing {FILMS} reports with fp16 on cpu",
     ]
     with cxrscribe.load(out, device="cpu", precision="int8", cache=False) as reporter:
         assert reporter.report(held_out.films[0]).text
@@ -298,7 +307,7 @@ def test_a_precision_that_loses_too_much_leaves_no_bundle(
     """Random depthwise weights lose a lot: what fp32 says is the reference, int8 says other words."""
     out = tmp_path / "fp32"
     export_bundle(ready_graphs.model, held_out, LABEL, DEMANDS, out)
-    fp32 = tuple(words_of_reports(out, "fp32", precisions_for(held_out, ()).trial))
+    fp32 = TrialReports(out, precisions_for(held_out, ()).trial).expected
     order = precisions_for(held_out, fp32)
     with pytest.raises(LossError, match="int8 loses more than allowed on 24 films of test"):
         export_bundle(ready_graphs.model, held_out, LABEL, DEMANDS, tmp_path / "bundle", order=order)

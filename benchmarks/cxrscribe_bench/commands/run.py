@@ -38,7 +38,8 @@ _QUICK_HELP = (
     "precisions",
     multiple=True,
     metavar="NAME",
-    help="Precision beside fp32; may be repeated. [default: all of the bundle]",
+    help="Precision beside fp32, on another device perhaps (int8@openvino); may be repeated. [default: all "
+    "of the bundle, and the fastest of all that runs here]",
 )
 @click.option(
     "--peer",

@@ -213,7 +213,6 @@ def open_scenarios(workload: Workload, precision: str) -> Scenarios:
     Raises MissingExtraError where LoadGen isn't installed.
     """
     loadgen = LoadGen()  # before what takes longer
-    reporter = cxrscribe.load(
-        workload.bundle, device=workload.device, precision=precision, threads=workload.threads
-    )
+    device, precision = workload.engine(precision)
+    reporter = cxrscribe.load(workload.bundle, device=device, precision=precision, threads=workload.threads)
     return Scenarios(loadgen, workload, reporter)

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 import cxrscribe
 from cxrscribe.bundle.files import FP32
+from cxrscribe.bundle.precision_pair import PrecisionPair
+from cxrscribe.sessions.device import CPU, OPENVINO
 from cxrscribe_bench.groups import FEATURES, FILMS
 from cxrscribe_bench.material.reference_words import ReferenceWords, differing
 from cxrscribe_bench.results.record import TokenCheck
@@ -61,10 +63,11 @@ class ExpectedWords:
         )
 
     def _reference(self, precision: str) -> ReferenceWords:
-        if precision not in self._references:
-            workload = self._workload
-            self._references[precision] = ReferenceWords(workload.bundle, precision, workload.settings)
-        return self._references[precision]
+        workload = self._workload
+        decoder = PrecisionPair.parse(workload.engine(precision)[1]).decoder
+        if decoder not in self._references:
+            self._references[decoder] = ReferenceWords(workload.bundle, decoder, workload.settings)
+        return self._references[decoder]
 
     def _searched(self, source: str, precision: str) -> NDArray[np.float32]:
         """What the search of a source begins with, float32 [N, F]: films are encoded at the precision."""
@@ -83,8 +86,12 @@ class ExpectedWords:
 
     def _encoded(self, precision: str) -> NDArray[np.float32]:
         workload = self._workload
+        device, precision = workload.engine(precision)
         with cxrscribe.load(
-            workload.bundle, device="cpu", precision=precision, threads=workload.threads
+            workload.bundle,
+            device=device if device == OPENVINO.name else CPU.name,
+            precision=precision,
+            threads=workload.threads,
         ) as reporter:
             return reporter.encode(list(workload.films))
 

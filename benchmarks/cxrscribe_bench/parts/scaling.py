@@ -116,9 +116,8 @@ class Scaling:
 
 def open_scaling(workload: Workload, precision: str) -> Scaling:
     """Our runtime on a bundle's graphs of one precision, `fastest` included."""
-    reporter = cxrscribe.load(
-        workload.bundle, device=workload.device, precision=precision, threads=workload.threads
-    )
+    device, precision = workload.engine(precision)
+    reporter = cxrscribe.load(workload.bundle, device=device, precision=precision, threads=workload.threads)
     return Scaling(workload, reporter)
 
 

@@ -112,7 +112,6 @@ def open_stages(workload: Workload, precision: str) -> Stages:
 
     The graphs are opened once, as `cxrscribe.load` opens them: a second encoder would take its memory again.
     """
-    opened = open_bundle(
-        workload.bundle, device=workload.device, threads=workload.threads, precision=precision
-    )
+    device, precision = workload.engine(precision)
+    opened = open_bundle(workload.bundle, device=device, threads=workload.threads, precision=precision)
     return Stages(workload, Reporter(opened), opened.encoder, workload.film_files())

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cxrscribe.bundle.manifest import Manifest
+from cxrscribe.sessions.device import CPU
 from cxrscribe_bench.results.record import Quality
 from cxrscribe_bench.systems.system import Words
+from cxrscribe_bench.workload import AT
 
 
 def quality_of(
@@ -28,7 +30,9 @@ def quality_of(
 
 
 def _recorded(precision: str, manifest: Manifest) -> dict[str, float]:
-    record = next((each for each in manifest.precisions if each.name == precision), None)
+    name, _, device = precision.partition(AT)
+    of_device = (each for each in manifest.precisions if (device or CPU.name) in each.devices)
+    record = next((each for each in of_device if each.name == name), None)
     if record is None:
         return {}
     figures = {

@@ -48,9 +48,8 @@ class Cxrscribe:
 
 def open_cxrscribe(workload: Workload, precision: str) -> Cxrscribe:
     """Our runtime on a bundle's graphs of one precision, `fastest` included."""
-    reporter = cxrscribe.load(
-        workload.bundle, device=workload.device, precision=precision, threads=workload.threads
-    )
+    device, precision = workload.engine(precision)
+    reporter = cxrscribe.load(workload.bundle, device=device, precision=precision, threads=workload.threads)
     return Cxrscribe(workload, reporter)
 
 

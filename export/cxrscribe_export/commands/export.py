@@ -114,7 +114,7 @@ def export(
     from cxrscribe_train.run import Run
 
     demands = ParityDemands(Tolerances(features_tolerance, tolerance), distinct_reports)
-    precision.limits()
+    precision.check()
     run = Run.open(run_folder)
     corpus = _corpus(run, corpus_folder)
     provenance = provenance_of(run)

@@ -13,7 +13,7 @@ from cxrscribe_export.commands.precision_options import PrecisionChoice, precisi
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
-@click.command(short_help="Give a bundle lower precisions: int8, fp16.")
+@click.command(short_help="Give a bundle lower precisions: int8, fp16, bf16.")
 @click.argument("bundle_folder", metavar="BUNDLE", type=_FOLDER)
 @click.option(
     "--out",
@@ -62,10 +62,12 @@ def precision(
     from cxrscribe_train.corpus.table import read_reports
 
     check_out(out, overwrite=overwrite)
-    precision.limits()
+    precision.check()
     opened = Bundle.open(bundle_folder)
     if not precision.names and has_fused_graphs(opened.manifest):
-        raise click.UsageError("Say which --precision the bundle gets, int8 or fp16; fused graphs it has.")
+        raise click.UsageError(
+            "Say which --precision the bundle gets, int8, fp16 or bf16; fused graphs it has."
+        )
     corpus = read_reports(corpus_folder)
     order = precision.order(
         read_reports(training_folder) if training_folder else corpus,

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from cxrscribe.bundle.evidence import LossLimits
+from cxrscribe.bundle.precision_pair import BF16
 from cxrscribe.cli.options import Command
+from cxrscribe.errors import InputError
 
 if TYPE_CHECKING:
     from cxrscribe.bundle.manifest import Manifest
     from cxrscribe.films.preprocess import Preprocessing
-    from cxrscribe_export.precision.cost import LossLimits
     from cxrscribe_export.precision.precisions import PrecisionOrder
     from cxrscribe_train.corpus.table import Corpus
 
-NAMES: Final = ("int8", "fp16")
+NAMES: Final = ("int8", "fp16", "bf16")
+_LIMITS: Final = LossLimits()
 
 
 @dataclass(frozen=True)
@@ -32,12 +36,25 @@ class PrecisionChoice:
     max_f1_loss: float
     accept_loss: bool
 
-    def limits(self) -> LossLimits | None:
-        """What they may lose; None for anything. Raises InputError when a limit is out of range."""
-        from cxrscribe_export.precision.cost import LossLimits
+    def check(self) -> None:
+        """Find out before any work that a limit is out of range (InputError), or bf16 can't be measured here
+        (DeviceError).
+        """
+        self.limits()
+        if BF16 in self.names:
+            from cxrscribe_export.precision.combinations import check_bf16
 
-        limits = LossLimits(self.max_bleu_loss, self.max_f1_loss)
-        return None if self.accept_loss else limits
+            check_bf16()
+
+    def limits(self) -> LossLimits:
+        """What they may lose. Raises InputError when a limit is out of range."""
+        for value, option in (
+            (self.max_bleu_loss, "--max-bleu-loss"),
+            (self.max_f1_loss, "--max-f1-loss"),
+        ):
+            if not (math.isfinite(value) and value >= 0):
+                raise InputError(f"{option} is {value}; give a number of 0 or more, or --accept-loss")
+        return LossLimits(self.max_bleu_loss, self.max_f1_loss)
 
     def order(
         self,
@@ -63,10 +80,12 @@ class PrecisionChoice:
         from cxrscribe_export.precision.trial import Trial
 
         trial = Trial.of(corpus, preprocessing, self.trial_films, trained_on or frozenset())
-        if not any(KINDS[name].is_calibrated for name in self.names):
-            return PrecisionOrder(self.names, trial.films[:0], trial, self.limits())
-        films = calibration_films(training_corpus, preprocessing, self.calibration_films, trained_on)
-        return PrecisionOrder(self.names, films.pixels, trial, self.limits(), films.indications)
+        films = trial.films[:0]
+        indications: tuple[str, ...] = ()
+        if any(KINDS[name].is_calibrated for name in self.names if name in KINDS):
+            training = calibration_films(training_corpus, preprocessing, self.calibration_films, trained_on)
+            films, indications = training.pixels, training.indications
+        return PrecisionOrder(self.names, films, trial, self.limits(), indications, self.accept_loss)
 
 
 def precision_options(command: Command) -> Command:
@@ -94,7 +113,8 @@ def precision_options(command: Command) -> Command:
             "precisions",
             type=click.Choice(NAMES),
             multiple=True,
-            help="Also write the graphs at this precision; may be repeated. fp32 is always there.",
+            help="Also write the graphs at this precision, and measure it; may be repeated. fp32 is always "
+            "there, and bf16 has no graphs of its own.",
         ),
         click.option(
             "--calibration-films",
@@ -113,14 +133,14 @@ def precision_options(command: Command) -> Command:
         click.option(
             "--max-bleu-loss",
             type=float,
-            default=0.005,
+            default=_LIMITS.bleu_4,
             show_default=True,
             help="Largest loss of BLEU-4 that a precision may have.",
         ),
         click.option(
             "--max-f1-loss",
             type=float,
-            default=0.01,
+            default=_LIMITS.label_f1,
             show_default=True,
             help="Largest loss of label F1 that a precision may have.",
         ),
@@ -134,16 +154,18 @@ def precision_options(command: Command) -> Command:
 
 
 def precision_lines(manifest: Manifest) -> Iterator[str]:
-    """What each precision costs and gains, a line each."""
+    """What each precision costs and gains on each engine, a line each."""
     for precision in manifest.precisions:
         fp32, own, speedups = precision.fp32, precision.own, precision.speedups
         size = sum(entry.bytes for entry in manifest.files if entry.precision == precision.name)
         line = (
-            f"{precision.name}: {size / 1e6:.1f} MB, {precision.identical_share:.1%} of {precision.reports} "
-            f"reports identical, BLEU-4 {own.bleu_4:.4f} (fp32 {fp32.bleu_4:.4f})"
+            f"{precision.name} for {', '.join(precision.devices)}: "
+            + (f"{size / 1e6:.1f} MB, " if size else "")
+            + f"{precision.identical_share:.1%} of {precision.reports} reports identical, "
+            f"BLEU-4 {own.bleu_4:.4f} (fp32 {fp32.bleu_4:.4f})"
         )
         if own.label_f1_micro is not None and fp32.label_f1_micro is not None:
             line += f", label F1 {own.label_f1_micro:.4f} (fp32 {fp32.label_f1_micro:.4f})"
         if speedups is not None:
             line += f", encoder {speedups.encoder:.2f} x, step {speedups.step:.2f} x"
-        yield line
+        yield line + ("" if precision.within() else "; beyond the limits")

@@ -22,7 +22,7 @@ from cxrscribe_export.parity.fused_parity import fused_parity
 from cxrscribe_export.parity.parity_error import beyond_tolerance, refuse
 from cxrscribe_export.patients import starts, text_of_bundle
 from cxrscribe_export.precision.kinds import Films
-from cxrscribe_export.precision.precisions import PrecisionOrder, add_precisions
+from cxrscribe_export.precision.precisions import PrecisionOrder, add_precisions, records_without
 
 TOLERANCE: Final = 1e-4
 """What the fused graphs may differ from the canonical ones by."""
@@ -48,7 +48,7 @@ def extend_bundle(
         BundleError: a file of the bundle is damaged, or a graph is not built as export builds it.
         InputError: `out` can't be written.
         ParityError: a fused graph differs from the canonical one. Nothing is left behind.
-        HalfPrecisionError, LossError: as `add_precisions`; nothing is left behind.
+        DeviceError, HalfPrecisionError, LossError: as `add_precisions`; nothing is left behind.
     """
     check_out(out, overwrite=overwrite)
     damaged = [check.problem for check in bundle.inspect().files if check.problem and check.entry is not None]
@@ -75,7 +75,7 @@ def _copy(bundle: Bundle, without: tuple[str, ...], folder: Path) -> Manifest:
         target = folder / entry.path
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(bundle.path / entry.path, target)
-    others = tuple(record for record in manifest.precisions if record.name not in without)
+    others = records_without(manifest.precisions, without)
     manifest = replace(manifest, files=kept, precisions=others, sha256=None)
     manifest.write(folder)
     return manifest

@@ -1,4 +1,4 @@
-"""The lower precisions that export can make: how, and for which devices."""
+"""The lower precisions that export can make graphs of, and how."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cxrscribe.bundle.contract import BEAM_INIT, BEAM_STEP, DECODER_INIT, ENCODER
 from cxrscribe.bundle.evidence import FP16, INT8
 from cxrscribe_export.graphs.runner import GraphRunner
+from cxrscribe_export.precision.cost import Calibration
 from cxrscribe_export.precision.decoder_int8 import quantize_beam_step, quantize_initial_state
 from cxrscribe_export.precision.encoder_int8 import quantize_encoder
 from cxrscribe_export.precision.half_precision import halve
@@ -33,20 +34,19 @@ class PrecisionKind:
     """One precision."""
 
     name: str
-    devices: tuple[str, ...]
-    """What it is for."""
     is_calibrated: bool
     """Whether it needs training films."""
     make: Callable[[Models, Films, Starts], Models]
     """From the fp32 graphs, training films uint8 [M, H, W], and what makes starts of their features."""
 
-    def calibration(self, films: int) -> str:
-        """How its scales were found, in words."""
+    def calibration(self, films: int) -> Calibration:
+        """How its scales are found on so many training films."""
         if not self.is_calibrated:
-            return "none needed"
-        return (
+            return Calibration()
+        return Calibration(
             f"smallest and largest activation over {films} films of the training split; weights by the "
-            "largest of each output channel; h of the LSTM by its bounds, -1 and 1"
+            "largest of each output channel; h of the LSTM by its bounds, -1 and 1",
+            films,
         )
 
 
@@ -74,8 +74,8 @@ def _fp16(models: Models, films: Films, starts: Starts) -> Models:
 KINDS: Final = {
     kind.name: kind
     for kind in (
-        PrecisionKind(INT8, ("cpu",), True, _int8),
-        PrecisionKind(FP16, ("cuda",), False, _fp16),
+        PrecisionKind(INT8, True, _int8),
+        PrecisionKind(FP16, False, _fp16),
     )
 }
 """By name."""

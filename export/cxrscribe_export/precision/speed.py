@@ -5,19 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, MutableSequence, Sequence
 from functools import partial
 from itertools import count, takewhile
+from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Final, TypeVar
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 
 from cxrscribe.bundle.architecture import Architecture
+from cxrscribe.bundle.contract import BEAM_STEP, ENCODER
+from cxrscribe.bundle.evidence import Speedups
+from cxrscribe.sessions.device import processor_name, usable_threads
 from cxrscribe.vocabulary import START
 from cxrscribe_export.graphs.runner import Array, GraphRunner
 
 Runner = TypeVar("Runner")
 
+ENCODER_FILMS: Final = 8
+"""Films in the batch that the encoder is timed on."""
+ENCODER_ROUNDS: Final = 9
+STEP_IMAGES: Final = 32
+STEP_PLACES: Final = 5
+"""Images and hypotheses of each that the step is timed on."""
+STEP_ROUNDS: Final = 60
 WARM_UP: Final = 2
 LEAST_SECONDS: Final = 2.0
 """That a comparison takes: what else the machine does at times must not decide."""
@@ -63,6 +75,28 @@ def speedup(slower: onnx.ModelProto, faster: onnx.ModelProto, inputs: Sequence[A
     runs = [partial(GraphRunner(model).run, *inputs) for model in (slower, faster)]
     pairs = zip(*seconds_in_turn(runs, rounds, at_least=LEAST_SECONDS), strict=True)
     return median(before / after for before, after in pairs)
+
+
+def speedups_of_graphs(
+    bundle: Path, precision: str, architecture: Architecture, films: NDArray[np.uint8]
+) -> Speedups:
+    """How much faster encoder and step of one precision are than those of fp32, by onnxruntime on the CPU.
+
+    Args:
+        bundle: its folder, with the graphs of both.
+        precision: the folder of the faster ones.
+        architecture: of the model.
+        films: uint8 [N, H, W], at least one.
+    """
+
+    def gain(graph: str, inputs: Sequence[Array], rounds: int) -> float:
+        slower, faster = (onnx.load(str(path / graph)) for path in (bundle, bundle / precision))
+        return speedup(slower, faster, inputs, rounds)
+
+    batch = films.take(range(ENCODER_FILMS), axis=0, mode="wrap")
+    inputs = step_inputs(architecture, STEP_IMAGES, STEP_PLACES)
+    encoder, step = gain(ENCODER, [batch], ENCODER_ROUNDS), gain(BEAM_STEP, inputs, STEP_ROUNDS)
+    return Speedups(encoder, step, processor_name(), usable_threads())
 
 
 def step_inputs(architecture: Architecture, images: int, places: int, seed: int = 0) -> list[Array]:

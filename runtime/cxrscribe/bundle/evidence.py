@@ -285,7 +285,7 @@ class Speedups:
 
 @dataclass(frozen=True)
 class LossLimits:
-    """What a precision may lose against fp32. Raises BundleError for a limit that isn't finite and 0 or more."""
+    """What a precision may lose against fp32. Raises BundleError unless both are finite and 0 or more."""
 
     bleu_4: float = 0.005
     label_f1: float = 0.01
@@ -417,4 +417,3 @@ class Precision:
             speedups=None if fields.is_null("speedups") else Speedups.from_json(fields.object("speedups")),
             limits=LossLimits.from_json(fields.object("limits")) if told else LossLimits(),
         )
-

@@ -93,7 +93,9 @@ class Manifest:
         self._check_precisions()
 
     def _check_precisions(self) -> None:
-        places = [f"{record.name!r} for {device!r}" for record in self.precisions for device in record.devices]
+        places = [
+            f"{record.name!r} for {device!r}" for record in self.precisions for device in record.devices
+        ]
         twice = repeated(places)
         if twice is not None:
             raise BundleError(f"{MANIFEST_NAME}: precisions has {twice} twice; remove one")

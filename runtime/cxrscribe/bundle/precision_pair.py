@@ -57,3 +57,7 @@ class PrecisionPair:
         """The shortest name that `parse` reads as the same."""
         whole = self.encoder == self.decoder or (self.encoder, self.decoder) == (BF16, FP32)
         return self.encoder if whole else f"{self.encoder}{_AND}{self.decoder}"
+
+
+PLAIN: Final = PrecisionPair(FP32, FP32)
+"""What the others are held against."""

@@ -11,13 +11,15 @@ from cxrscribe.cli.terminal import note, say, say_json
 
 if TYPE_CHECKING:
     from cxrscribe.sessions.cache_folder import CacheEntry, CacheFolder
+    from cxrscribe.tuning.choice import Choice
 
 
 @click.command(short_help="Show or clear the folder of optimized graphs.")
 @click.option("--clear", is_flag=True, help="Remove all that cxrscribe has put there.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def cache(clear: bool, as_json: bool) -> None:
-    """Show where graphs are kept as onnxruntime optimized them for this machine, and which ones.
+    """Show where graphs are kept as they were optimized for this machine, which ones, and what was found to
+    be the fastest way to run a bundle.
 
     The folder is $CXRSCRIBE_CACHE, or else the user's cache folder. It may be cleared at any time: what is
     needed is made again.
@@ -54,7 +56,8 @@ def _as_json(folder: CacheFolder) -> dict[str, object]:
         }
         for entry in folder.entries()
     ]
-    return {"folder": str(folder.path), "state": _state(folder), "entries": entries}
+    choices = [{"bundle": bundle, **choice.to_json()} for bundle, choice in _choices(folder)]
+    return {"folder": str(folder.path), "state": _state(folder), "entries": entries, "fastest": choices}
 
 
 def _lines(folder: CacheFolder) -> Iterator[str]:
@@ -63,7 +66,17 @@ def _lines(folder: CacheFolder) -> Iterator[str]:
     entries = folder.entries()
     for entry in entries:
         yield from _entry_lines(entry)
+    for bundle, choice in _choices(folder):
+        yield f"fastest  {choice.candidate} of {bundle}"
+        yield f"         {choice.why}"
     yield f"total    {len(entries)} graphs, {sum(entry.record.bytes for entry in entries) / 1e6:,.1f} MB"
+
+
+def _choices(folder: CacheFolder) -> Iterator[tuple[str, Choice]]:
+    from cxrscribe.sessions.cache_notes import CacheNotes
+    from cxrscribe.tuning.choice import kept_choices
+
+    return kept_choices(CacheNotes(folder))
 
 
 def _entry_lines(entry: CacheEntry) -> Iterator[str]:

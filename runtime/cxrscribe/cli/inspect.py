@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -101,14 +101,16 @@ def _opened_lines(device: str | None, opened: _Opened | None) -> Iterator[str]:
     yield from (f"               {graph}" for graph in opened.placement)
     fastest = opened.fastest
     if fastest is None:
-        yield "fastest        not tried yet: `cxrscribe tune` does, or the first load with --precision fastest"
+        yield "fastest        not tried yet: `cxrscribe tune` does, or the first --precision fastest"
         return
     yield f"fastest        {fastest.candidate}: {fastest.why}"
     yield from (f"               not {refused.candidate}: {refused.reason}" for refused in fastest.refused)
 
 
 def _as_json(manifest: Manifest, inspection: Inspection) -> dict[str, object]:
-    """The manifest's fields and checksum, each file with what was found of it, and `intact`."""
+    """The manifest's fields and checksum, each file with what was found of it, each precision with whether it
+    lies within its limits, and `intact`.
+    """
     files = [
         {
             **(check.entry.to_json() if check.entry is not None else {"path": check.path}),
@@ -118,7 +120,8 @@ def _as_json(manifest: Manifest, inspection: Inspection) -> dict[str, object]:
         for check in inspection.files
     ]
     fields = {**manifest.to_json(), "sha256": manifest.sha256}
-    return {**fields, "files": files, "intact": inspection.intact}
+    precisions = [{**record.to_json(), "within_limits": record.within()} for record in manifest.precisions]
+    return {**fields, "files": files, "precisions": precisions, "intact": inspection.intact}
 
 
 def _lines(manifest: Manifest, inspection: Inspection) -> Iterator[str]:
@@ -152,8 +155,7 @@ def _lines(manifest: Manifest, inspection: Inspection) -> Iterator[str]:
         f"no repeated n-gram {settings.no_repeat_ngram or 'off'}{banned}"
     )
     yield f"precisions     {', '.join(manifest.graph_precisions) or 'none'}"
-    for precision in manifest.precisions:
-        yield from _precision_lines(precision)
+    yield from _precision_lines(manifest.precisions)
     for check in inspection.files:
         yield from _file_lines(check)
     yield from _parity_lines(manifest.parity)
@@ -195,7 +197,18 @@ def _file_lines(check: FileCheck) -> Iterator[str]:
             yield f"               {kind} {tensor.name} {tensor.dtype} [{shape}]"
 
 
-def _precision_lines(precision: Precision) -> Iterator[str]:
+def _precision_lines(records: Sequence[Precision]) -> Iterator[str]:
+    """What was measured, a record after the other, and how each kind of graphs was calibrated, once."""
+    for record in records:
+        yield from (f"               {line}" for line in _record_lines(record))
+    first_names: dict[str, str] = {}
+    for record in records:
+        first_names.setdefault(record.calibration, record.name)
+    for calibration, name in first_names.items():
+        yield f"               {name} calibration: {calibration}"
+
+
+def _record_lines(precision: Precision) -> Iterator[str]:
     fp32, own = precision.fp32, precision.own
     figures = [("BLEU-4", fp32.bleu_4, own.bleu_4), ("label F1", fp32.label_f1_micro, own.label_f1_micro)]
     compared = "".join(
@@ -203,19 +216,19 @@ def _precision_lines(precision: Precision) -> Iterator[str]:
         for name, before, value in figures
         if value is not None and before is not None
     )
+    subject = f"{precision.name} for {', '.join(precision.devices)}"
     yield (
-        f"               {precision.name} for {', '.join(precision.devices)}: "
-        f"{precision.identical_share:.1%} of {precision.reports} reports identical on "
+        f"{subject}: {precision.identical_share:.1%} of {precision.reports} reports identical on "
         f"{precision.split}{compared}"
     )
-    yield f"               {precision.name} calibration: {precision.calibration}"
+    for beyond in precision.beyond_limits:
+        yield f"{subject} loses more than allowed: {beyond}"
     speedups = precision.speedups
-    yield f"               {precision.name} speed: " + (
-        "not measured"
-        if speedups is None
-        else f"encoder {speedups.encoder:.2f} x fp32, step {speedups.step:.2f} x, "
-        f"{speedups.threads} threads of {speedups.processor}"
-    )
+    if speedups is not None:
+        yield (
+            f"{precision.name} speed: encoder {speedups.encoder:.2f} x fp32, step {speedups.step:.2f} x, "
+            f"{speedups.threads} threads of {speedups.processor}"
+        )
 
 
 def _parity_lines(parity: Parity | None) -> Iterator[str]:

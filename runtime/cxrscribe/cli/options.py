@@ -57,8 +57,11 @@ class BeamChoice:
 
 
 def load(engine: Engine) -> Reporter:
-    """Open the bundle; without one, the embedded demo bundle, which is said on stderr."""
-    return replace(engine, bundle=str(bundle_or_demo(engine.bundle))).load()
+    """Open the bundle, or else the embedded demo bundle. That is said on stderr, and what `fastest` is."""
+    reporter = replace(engine, bundle=str(bundle_or_demo(engine.bundle))).load()
+    if reporter.choice is not None:
+        note(f"fastest: {reporter.choice.candidate}, {reporter.choice.why}")
+    return reporter
 
 
 def bundle_or_demo(bundle: str | Path | None) -> Path:
@@ -118,7 +121,11 @@ def engine_options(command: Command) -> Command:
             show_default=True,
             help="cpu, cuda, tensorrt, openvino, or auto: the best that works.",
         ),
-        click.option("--precision", help="Precision of the graphs, as `cxrscribe inspect` lists them."),
+        click.option(
+            "--precision",
+            help="Precision of the graphs, as `cxrscribe inspect` lists them, two of encoder and decoder "
+            "(int8+fp32), or fastest: what a trial shows here. [default: fp32]",
+        ),
         click.option(
             "--threads",
             type=click.IntRange(min=1),

@@ -103,7 +103,9 @@ def tune(
 
 def _measure_words(chooser: Chooser, corpus: Path, films: int, threads: int) -> None:
     """Measure the words of all that isn't fp32, and keep what was found. Raises MissingExtraError."""
-    wanted = [(each.device, str(each.precision)) for each in chooser.others()]
+    from cxrscribe.bundle.precision_pair import PLAIN
+
+    wanted = [(each.device, str(each.precision)) for each in chooser.all() if each.precision != PLAIN]
     records: Sequence[Precision] = _measurer()(
         chooser.folder, corpus, wanted, films=films, threads=threads, progress=note
     )

@@ -33,6 +33,11 @@ class CacheNotes:
         """Whether notes can be added, as far as the system says so beforehand."""
         return self._folder.is_writable
 
+    def names(self, prefix: str) -> list[str]:
+        """Names of the notes that begin so, in order; locks are none."""
+        found = [file.name.removesuffix(NOTE_SUFFIX) for file in self._folder.notes()]
+        return sorted(name for name in found if name.startswith(prefix) and not name.endswith(_LOCK_SUFFIX))
+
     def read(self, name: str) -> JsonObject | None:
         """The note of that name; None where there is none, it is damaged, or others may have written it."""
         file = self._file(name)

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from cxrscribe.bundle.evidence import FP16, INT8, Precision
-from cxrscribe.bundle.files import FP32
 from cxrscribe.bundle.manifest import Manifest
-from cxrscribe.bundle.precision_pair import BF16, PrecisionPair
+from cxrscribe.bundle.precision_pair import BF16, PLAIN, PrecisionPair
 from cxrscribe.json_object import JsonObject
 from cxrscribe.sessions.device import DEVICES, OPENVINO, Memory, decoder_device
 
@@ -85,27 +84,15 @@ def candidates(
         for precision in _pairs(manifest, device, has_bf16=has_bf16):
             candidate = Candidate(device, precision)
             cost = known.get((device, str(precision)))
-            if str(precision) == FP32:
+            if precision == PLAIN:
                 allowed.append(candidate)
             elif cost is None:
                 refused.append(Refused(candidate, "nobody has measured what it costs in words"))
-            elif (beyond := _beyond(cost)) is not None:
-                refused.append(Refused(candidate, beyond))
+            elif beyond := cost.beyond_limits:
+                refused.append(Refused(candidate, "; ".join(beyond)))
             else:
                 allowed.append(candidate)
     return allowed, refused
-
-
-def _beyond(cost: Precision) -> str | None:
-    """What a precision loses more than it may; None where it keeps to the limits."""
-    fp32, own = cost.fp32, cost.own
-    for name, before, after, allowed in (
-        ("BLEU-4", fp32.bleu_4, own.bleu_4, 0.005),
-        ("label F1", fp32.label_f1_micro, own.label_f1_micro, 0.01),
-    ):
-        if before is not None and after is not None and not before - after <= allowed:
-            return f"it loses {before - after:.4f} of {name}, and may lose {allowed:g}"
-    return None
 
 
 def _pairs(manifest: Manifest, device: str, *, has_bf16: bool) -> Iterator[PrecisionPair]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,7 +17,7 @@ from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.bundle.evidence import Precision
 from cxrscribe.bundle.files import FP32, sha256_of
 from cxrscribe.bundle.manifest import MANIFEST_NAME
-from cxrscribe.bundle.precision_pair import PrecisionPair
+from cxrscribe.bundle.precision_pair import PLAIN, PrecisionPair
 from cxrscribe.errors import BundleError, DeviceError
 from cxrscribe.json_object import JsonObject
 from cxrscribe.sessions.cache import onnxruntime_build
@@ -27,6 +27,7 @@ from cxrscribe.tuning.candidates import Candidate, Refused, candidates
 from cxrscribe.tuning.trial import TRIAL_SECONDS, Conditions, Trial, cheapest, try_out
 
 _LAYOUT: Final = 1
+_PREFIX: Final = "fastest-"
 _WAIT_SECONDS: Final = 4 * TRIAL_SECONDS
 """For another process that is trying the same: with slow disks a trial takes longer than it is meant to."""
 _GPUS: Final = (CUDA.name, TENSORRT.name)
@@ -117,10 +118,8 @@ class Chooser:
         if note is None:
             return None
         try:
-            if note.value("key") != self._key:
-                return None
-            return Choice.from_json(note.object("choice"))
-        except (BundleError, ValueError):  # of another version
+            return Choice.from_json(note.object("choice")) if note.value("key") == self._key else None
+        except BundleError:  # of another version
             return None
 
     def foreseen(self) -> Choice | None:
@@ -160,7 +159,8 @@ class Chooser:
             if found is None:
                 found = self._tried(seconds, told)
                 if found.how is How.MEASURED:
-                    notes.write(self._name, {"key": self._key, "choice": found.to_json()})
+                    bundle = str(self._bundle.path.resolve())
+                    notes.write(self._name, {"bundle": bundle, "key": self._key, "choice": found.to_json()})
         return found
 
     def keep_costs(self, records: Sequence[Precision]) -> bool:
@@ -181,11 +181,10 @@ class Chooser:
                 own = ()
         return (*self._bundle.manifest.precisions, *own)
 
-    def others(self) -> list[Candidate]:
-        """All that runs here but fp32, whatever it does to the words."""
+    def all(self) -> list[Candidate]:
+        """All that runs here, whatever it does to the words."""
         allowed, refused = self._candidates()
-        found = [*allowed, *(each.candidate for each in refused)]
-        return [each for each in found if str(each.precision) != FP32]
+        return [*allowed, *(each.candidate for each in refused)]
 
     def _candidates(self) -> tuple[list[Candidate], list[Refused]]:
         """Those to try, the likeliest first, and those that may not be taken."""
@@ -223,7 +222,7 @@ class Chooser:
             return gains.get((device, str(candidate.precision)), 1.0)
 
         best = max(allowed, key=gain)
-        plain = Candidate(device, PrecisionPair(FP32, FP32))
+        plain = Candidate(device, PLAIN)
         how = How.ONLY if len(allowed) == 1 else How.RECORDED
         return Choice(best if gain(best) > gain(plain) else plain, how, refused=tuple(refused))
 
@@ -266,11 +265,20 @@ class Chooser:
 
     @property
     def _name(self) -> str:
-        return f"fastest-{_digest(self._key)}"
+        return f"{_PREFIX}{_digest(self._key)}"
 
     @property
     def _costs_name(self) -> str:
         return f"words-{_digest([self._manifest_sha256, self._engines, processor()])}"
+
+
+def kept_choices(notes: CacheNotes) -> Iterator[tuple[str, Choice]]:
+    """What is kept of all bundles, each with its folder; what can't be read is left out."""
+    for name in notes.names(_PREFIX):
+        note = notes.read(name)
+        if note is not None:
+            with suppress(BundleError):
+                yield note.text("bundle"), Choice.from_json(note.object("choice"))
 
 
 def devices_of(device: str) -> tuple[str, ...]:

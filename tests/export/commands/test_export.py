@@ -67,9 +67,9 @@ def test_precisions_are_calibrated_and_compared_on_the_corpus_of_the_run(
     precisions = ("--precision", "int8", "--calibration-films", 10, "--trial-films", 5, "--accept-loss")
     result = export(workspace, out, "--max-length", 9, *precisions)
     assert result.exit_code == 0, result.output
-    (int8,) = Manifest.read(out).precisions
+    int8 = Manifest.read(out).precisions[0]
     assert (int8.name, int8.calibration_films, int8.split, int8.reports) == ("int8", 10, "test", 5)
-    assert "int8: " in result.stdout
+    assert "int8 for cpu: " in result.stdout
     with cxrscribe.load(out, device="cpu", precision="int8", cache=False) as reporter:
         film = next((workspace / "corpus" / "images").iterdir())
         assert len(reporter.report(film).tokens) <= 9

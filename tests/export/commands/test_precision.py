@@ -36,13 +36,19 @@ def test_both_precisions_are_written_and_shown(folder: Path) -> None:
     )
     assert result.exit_code == 0, result.output
     manifest = Manifest.read(folder / "more")
-    assert [(record.name, record.reports) for record in manifest.precisions] == [("int8", 3), ("fp16", 3)]
+    assert [(record.name, record.reports) for record in manifest.precisions if "cpu" in record.devices] == [
+        ("int8", 3),
+        ("int8+fp32", 3),
+        ("fp32+int8", 3),
+    ]
+    assert [record.name for record in manifest.precisions if "cuda" in record.devices] == ["fp16"]
     assert manifest.precisions[0].calibration_films == 5
     assert Bundle.open(folder / "more").inspect().intact
-    assert "int8: 0.0 MB, " in result.stdout
+    assert "int8 for cpu: 0.0 MB, " in result.stdout
+    assert "int8+fp32 for cpu: " in result.stdout
     assert "BLEU-4" in result.stdout
     assert manifest.disclaimer in result.stdout
-    assert "comparing reports of fp16 with fp32 ..." in result.stderr
+    assert "writing 3 reports with fp16 on cpu ..." in result.stderr
 
 
 def test_json_has_the_records(folder: Path) -> None:
@@ -93,6 +99,8 @@ def test_an_unknown_precision_is_wrong_usage(folder: Path) -> None:
     ("options", "said"),
     [
         (("--max-bleu-loss", -1), "--max-bleu-loss is -1.0"),
+        (("--max-f1-loss", "nan"), "--max-f1-loss is nan"),
+        (("--max-f1-loss", "inf"), "--max-f1-loss is inf; give a number of 0 or more, or --accept-loss"),
         (("--out", "nowhere/more"), "nowhere is not a folder"),
     ],
 )

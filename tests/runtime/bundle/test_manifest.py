@@ -215,7 +215,9 @@ def test_a_pair_is_recorded_where_its_graphs_are(name: str) -> None:
     for left in INT8_FILES:
         kept = tuple(entry for entry in INT8_FILES if entry != left)
         if left.precision in record.pair.graphs:
-            with pytest.raises(BundleError, match=re.escape(f"precisions has {name!r}, of which files has no")):
+            with pytest.raises(
+                BundleError, match=re.escape(f"precisions has {name!r}, of which files has no")
+            ):
                 replace(SmallBundle().manifest(kept), precisions=(record,))
         else:
             assert replace(SmallBundle().manifest(kept), precisions=(record,)).precisions == (record,)
@@ -240,4 +242,3 @@ def test_the_schema_is_the_oldest_that_holds_the_records(
     assert manifest.to_json()["schema_version"] == version
     manifest.write(tmp_path)
     assert Manifest.read(tmp_path) == manifest
-

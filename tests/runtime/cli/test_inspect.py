@@ -171,8 +171,44 @@ def test_precisions_and_their_costs_in_words_and_as_json(run: Run, copy: Path) -
         "int8 speed: encoder 3.20 x fp32, step 2.60 x, 2 threads of AMD EPYC",
     ):
         assert wanted in shown
+    assert "more than allowed" not in shown
     assert json.loads(run("inspect", copy, "--json").stdout)["precisions"] == [
-        json.loads(json.dumps(cost.to_json()))
+        {**json.loads(json.dumps(cost.to_json())), "within_limits": True}
+    ]
+
+
+def test_each_precision_is_shown_for_each_engine(run: Run, copy: Path) -> None:
+    manifest = Manifest.read(copy)
+    (copy / "int8").mkdir()
+    shutil.copyfile(copy / "encoder.onnx", copy / "int8" / "encoder.onnx")
+    entry = FileEntry.describe(copy, "int8/encoder.onnx", precision="int8", opset=17)
+    cost = replace(INT8, fp32=ReportFigures(0.5662, 0.9597), own=ReportFigures(0.5647, 0.9582))
+    records = (
+        cost,
+        replace(cost, name="int8+fp32", identical=450),
+        replace(cost, devices=("openvino",), own=ReportFigures(0.5, 0.9), speedups=None),
+        replace(cost, name="bf16", devices=("openvino",), identical=499, calibration="none needed"),
+    )
+    replace(manifest, files=(*manifest.files, entry), precisions=records).write(copy)
+    shown = run("inspect", copy).stdout
+    for wanted in (
+        "int8 for cpu: 86.0% of",
+        "int8+fp32 for cpu: 90.0% of",
+        "int8 for openvino: 86.0% of",
+        "int8 for openvino loses more than allowed: BLEU-4 0.5000, fp32 0.5662, loss 0.0662, allowed 0.005",
+        "int8 for openvino loses more than allowed: label F1 0.9000, fp32 0.9597, loss 0.0597, allowed 0.01",
+        "bf16 for openvino: 99.8% of",
+        "bf16 calibration: none needed",
+    ):
+        assert shown.count(wanted) == 1
+    assert shown.count("loses more than allowed") == 2
+    assert shown.count("calibration: smallest and largest") == 1
+    found = json.loads(run("inspect", copy, "--json").stdout)["precisions"]
+    assert [(each["name"], each["devices"], each["within_limits"]) for each in found] == [
+        ("int8", ["cpu"], True),
+        ("int8+fp32", ["cpu"], True),
+        ("int8", ["openvino"], False),
+        ("bf16", ["openvino"], True),
     ]
 
 
