@@ -306,9 +306,7 @@ def _options(settings: SessionSettings) -> Any:
     options.add_session_config_entry("session.force_spinning_stop", "1")
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if settings.spinning else "0")
     if settings.role is Role.ENCODER:
-        options.add_session_config_entry(
-            "session.intra_op.spin_duration_us", str(_ENCODER_SPIN_MICROSECONDS)
-        )
+        options.add_session_config_entry("session.intra_op.spin_duration_us", str(_ENCODER_SPIN_MICROSECONDS))
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     return options
 
