@@ -26,6 +26,11 @@ _FATAL_ONLY: Final = 4
 _WRONG_SHAPE: Final = ("Got invalid dimensions for output", "Shape mismatch attempting to re-use buffer")
 _SMALLEST_WEIGHT: Final = 1024
 """Bytes from which on a tensor goes into the file of weights: smaller ones would only make it longer."""
+_ENCODER_SPIN_MICROSECONDS: Final = 20
+"""How long the encoder's threads wait for work in a loop before they sleep: about what waking one costs.
+
+Its pieces of work are long, and meanwhile films are read on the same cores.
+"""
 
 
 @dataclass(frozen=True)
@@ -272,6 +277,8 @@ def _options(settings: SessionSettings) -> Any:
     # Each session has its own threads. Those of one that has nothing to do must not slow the others.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if settings.spinning else "0")
+    if settings.role is Role.ENCODER:
+        options.add_session_config_entry("session.intra_op.spin_duration_us", str(_ENCODER_SPIN_MICROSECONDS))
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     return options
 
