@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
+from onnx import TensorProto
 
 from cxrscribe_export.graphs.graph_copy import float_tensors
 from cxrscribe_export.graphs.norm_folding import fold_batch_norms
+from cxrscribe_export.graphs.stem_folding import PLANE, fold_stem, plane_channels
 from cxrscribe_export.precision.activation_range import observe
-from cxrscribe_export.precision.quantizer import Quantization, Quantizer
+from cxrscribe_export.precision.quantizer import BYTES, Quantization, Quantizer
+
+Array = NDArray[Any]
 
 _JOINING: Final = frozenset({"Add", "Concat", "MaxPool", "AveragePool"})
 """Operators beside the convolution that have int8 kernels, so that bytes stay bytes between convolutions."""
@@ -24,31 +28,59 @@ def quantize_encoder(encoder: onnx.ModelProto, films: NDArray[np.uint8]) -> onnx
     """`int8/encoder.onnx` from `encoder.onnx`.
 
     Weights are int8 with a scale for each output channel; activations are uint8 with one static scale each.
-    Scaling and normalization of the film, the mean over each feature map, and whatever else has no int8
-    kernel stay float32, as do input and output.
+    The first convolution reads the film's bytes. The mean over each feature map, and whatever else has no
+    int8 kernel, stays float32, as do the features.
 
     Args:
         encoder: the float32 graph.
         films: uint8 [M, H, W], at least one: training films, on which the activations' ranges are measured.
     """
-    folded = fold_batch_norms(encoder)
+    folded = fold_stem(fold_batch_norms(encoder))
     plan = _Plan.of(folded)
+    casts = _casts_of_bytes(folded)
     one_by_one = ((films[place : place + 1],) for place in range(len(films)))
-    ranges = observe(folded, plan.tensors, one_by_one)
+    measured = [name for name in plan.tensors if name not in casts]
+    ranges = observe(folded, measured, one_by_one)
     quantizations = {name: Quantization.covering(values) for name, values in ranges.items()}
+    quantizations |= {name: BYTES for name in plan.tensors if name in casts}
     quantizer = Quantizer(folded)
+
+    def read(name: str) -> str:
+        if name not in quantizations:
+            return name
+        if name in casts:
+            return quantizer.bytes_activation(casts[name])
+        return quantizer.activation(name, quantizations[name])
+
     for place, node in enumerate(folded.graph.node):
-        inputs = [
-            quantizer.activation(name, quantizations[name]) if name in quantizations else name
-            for name in node.input
-        ]
+        inputs = list(map(read, node.input))
         if place in plan.convolutions:
             source, weight, *bias = node.input
             stored = node.output[0]
             named = bias[0] if bias else None
-            inputs[1:] = quantizer.weight(weight, stored, 0, named, quantizations[source])
+            known = _known(node, quantizer.constant(weight))
+            inputs[1:] = quantizer.weight(weight, stored, 0, named, quantizations[source], known)
         quantizer.keep(node, inputs)
     return quantizer.finished()
+
+
+def _casts_of_bytes(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
+    """The nodes that turn bytes into float32, by what they give."""
+    inferred = onnx.shape_inference.infer_shapes(model).graph
+    values = (*inferred.input, *inferred.value_info)
+    codes = {value.name for value in values if value.type.tensor_type.elem_type == TensorProto.UINT8}
+    nodes = model.graph.node
+    return {node.output[0]: node for node in nodes if node.op_type == "Cast" and node.input[0] in codes}
+
+
+def _known(convolution: onnx.NodeProto, weight: Array | None) -> Array | None:
+    """What a convolution reads where that is always the same, [1, C, 1, 1], and 0 elsewhere; None for nothing."""
+    channels = None if weight is None else plane_channels(convolution, weight.shape[1])
+    if weight is None or channels is None:
+        return None
+    known = np.zeros((1, weight.shape[1], 1, 1))
+    known[:, channels] = PLANE
+    return known
 
 
 @dataclass(frozen=True)

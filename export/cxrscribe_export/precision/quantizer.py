@@ -56,6 +56,8 @@ class Quantization:
 
 HIDDEN: Final = Quantization(1 / _LEVELS, _LEVELS + 1)
 """Of an LSTM's h, which lies in (-1, 1): sigmoid times tanh. It needs no calibration."""
+BYTES: Final = Quantization(1.0, 0)
+"""Of whole numbers from 0 to 255, as those of a film: nothing is rounded."""
 
 
 class Quantizer:
@@ -98,6 +100,12 @@ class Quantizer:
             self._dequantized[name] = self.add("DequantizeLinear", inputs, f"{name}.dequantized")
         return self._dequantized[name]
 
+    def bytes_activation(self, node: onnx.NodeProto) -> str:
+        """As `activation` of what the Cast `node` makes of bytes, with `BYTES`: they are the codes."""
+        name = node.output[0]
+        self._codes.setdefault(name, node.input[0])
+        return self.activation(name, BYTES)
+
     def joined_activation(self, node: onnx.NodeProto, quantization: Quantization) -> str:
         """As `activation` of what the Concat `node` gives, joined as bytes: its parts are quantized."""
         name = node.output[0]
@@ -107,7 +115,15 @@ class Quantizer:
             self._codes[name] = self.add("Concat", parts, f"{name}.code", axis=axis)
         return self.activation(name, quantization)
 
-    def weight(self, name: str, stored: str, axis: int, bias: str | None, source: Quantization) -> list[str]:
+    def weight(
+        self,
+        name: str,
+        stored: str,
+        axis: int,
+        bias: str | None,
+        source: Quantization,
+        known: Array | None = None,
+    ) -> list[str]:
         """A weight to int8, with one scale for each place along `axis`, and its bias to int32.
 
         Args:
@@ -116,6 +132,8 @@ class Quantizer:
             axis: the one that counts output channels.
             bias: the float32 bias [channels]; None for none.
             source: of the activation that the weight is multiplied with; the bias has the product's scale.
+            known: where what the weight is multiplied with is always the same, that number, and else 0, in a
+                shape that broadcasts to the weight's: what rounding the weight does there, the bias undoes.
 
         Returns:
             the tensors to read: the weight and, if there is a bias, the bias.
@@ -132,7 +150,10 @@ class Quantizer:
         tensors = [self._stored(codes.astype(np.int8), scale, f"{stored}.weight", axis)]
         if bias is not None:
             product = scale * np.float32(source.scale)
-            bias_codes = np.round(self._constants[bias] / product.astype(np.float64)).astype(np.int32)
+            exact = self._constants[bias].astype(np.float64)
+            if known is not None:
+                exact += ((weight - codes * scale.reshape(shape)) * known).sum(axis=others)
+            bias_codes = np.round(exact / product.astype(np.float64)).astype(np.int32)
             tensors.append(self._stored(bias_codes, product, f"{stored}.bias", 0))
         return tensors
 
