@@ -1,8 +1,9 @@
 """Scaling and normalization of the film folded into the first convolution, which then reads its bytes.
 
 A film goes through x -> scale * x + shift, channel by channel, before the first convolution, whose padding is
-0 after that and so stands for no byte. Folded, the convolution reads the grey plane as it is, in one channel,
-and beside it a plane of 255: the weights of that one hold the shifts. Both are padded with 0, so that inside
+0 after that: a grey level between two bytes, and another one for each channel. Folded, the convolution reads
+the grey plane in one channel, less the byte nearest to those levels, and beside it a plane that is the same
+everywhere: the weights of that one hold what is left of the shifts. Both are padded with 0, so that inside
 and at the border the same comes out as before.
 
 A convolution that goes in steps of two reads cells of 2 x 2 pixels as four channels. It has fewer places to
@@ -26,23 +27,27 @@ from cxrscribe_export.graphs.graph_copy import constants_of, rebuilt
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 
-PLANE: Final = 255
-"""What the second plane is filled with: the largest byte, so that its weights are the smallest."""
+_PLANE: Final = 255
+"""What the second plane is filled with: the byte for which its weights are smallest."""
+_CENTRED: Final = "stem.centred"
+"""What the convolution reads."""
 _CELL: Final = 2
 """Side of the cells of a convolution of this stride."""
 
 
 def fold_stem(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy of an encoder whose first convolution reads the film's bytes, turned into float32 by a Cast.
+    """A copy of an encoder whose first convolution reads bytes, turned into float32 by a Cast and a Sub.
 
-    The Cast's output is [N, C, H, W]: the film, or its pixels of each cell, in the first half of the channels
-    and PLANE in the other half, if there is one. A graph of another form comes back as it is.
+    They are [N, C, H, W]: the film, or the pixels of its cells, each with the plane behind it if there is one:
+    of two neighbouring weights one is small then, which int8 gains from. A graph of another form comes back
+    as it is.
     """
     stem = _Stem.of(model)
     if stem is None:
         return model
     constants = constants_of(model)
-    weight, bias, has_plane = _byte_weight(stem)
+    zero = stem.zero
+    weight, bias, has_plane = _byte_weight(stem, zero)
     geometry, film = stem.geometry, stem.film
     in_cells = geometry.in_cells()
     if in_cells is not None:
@@ -65,13 +70,16 @@ def fold_stem(model: onnx.ModelProto) -> onnx.ModelProto:
         shape = constant(np.array([0, height, _CELL, width, _CELL]), "rows_shape")
         rows = node("Reshape", film, shape, name="stem.rows")
         read = node("Transpose", rows, name="stem.cells", perm=[0, 1, 3, 2, 4])
-    shape = constant(np.array([0, height, width, -1]), "film_shape")
-    read = node("Reshape", read, shape, name="stem.film")
     if has_plane:
-        pads = constant(np.array([0, 0, 0, 0, 0, 0, 0, weight.shape[1] // 2]), "pads")
-        read = node("Pad", read, pads, constant(np.array(PLANE, np.uint8), "plane"), name="stem.planes")
+        shape = constant(np.array([0, height, width, -1, 1]), "film_shape")
+        read = node("Reshape", read, shape, name="stem.film")
+        pads = constant(np.array([0] * 9 + [1]), "pads")
+        read = node("Pad", read, pads, constant(np.array(_PLANE, np.uint8), "plane"), name="stem.planes")
+    shape = constant(np.array([0, height, width, weight.shape[1]]), "shape")
+    read = node("Reshape", read, shape, name="stem.last")
     read = node("Transpose", read, name="stem.channels", perm=[0, 3, 1, 2])
     read = node("Cast", read, name="stem.bytes", to=TensorProto.FLOAT)
+    read = node("Sub", read, constant(np.array(zero, np.float32), "zero"), name=_CENTRED)
     node(
         "Conv",
         read,
@@ -86,11 +94,19 @@ def fold_stem(model: onnx.ModelProto) -> onnx.ModelProto:
     return rebuilt(model, [*nodes, *kept], constants)
 
 
-def plane_channels(conv: onnx.NodeProto, channels: int) -> slice | None:
-    """Of a folded stem's convolution: which of its channels are PLANE everywhere. None for another node."""
-    if list(conv.input[:2]) != ["stem.bytes", "stem.weight"] or channels in (1, _CELL * _CELL):
+def known_inputs(conv: onnx.NodeProto, channels: int, zero: int) -> Floats | None:
+    """What a folded stem's convolution reads of the plane, [1, C, 1, 1], and 0 of the film; else None.
+
+    Args:
+        conv: any convolution.
+        channels: that it reads.
+        zero: the byte that is 0.
+    """
+    if conv.input[0] != _CENTRED or channels not in (2, 2 * _CELL * _CELL):
         return None
-    return slice(channels // 2, channels)
+    known = np.zeros((1, channels, 1, 1))
+    known[:, 1::2] = _PLANE - zero
+    return known
 
 
 @dataclass(frozen=True)
@@ -150,6 +166,12 @@ class _Stem:
     geometry: _Geometry
     places: frozenset[int]
     """Of the nodes that it stands for."""
+
+    @property
+    def zero(self) -> int:
+        """The byte that is nearest to 0 after normalization."""
+        level = float(np.mean(-self.shift / self.scale)) if self.scale.all() else 0.0
+        return int(np.clip(round(level), 0, _PLANE - 1))
 
     @classmethod
     def of(cls, model: onnx.ModelProto) -> _Stem | None:
@@ -236,13 +258,13 @@ def _is_view(node: onnx.NodeProto, others: list[Array | None]) -> bool:
     return node.op_type == "Unsqueeze" and others[0] is not None and list(others[0].reshape(-1)) == [1]
 
 
-def _byte_weight(stem: _Stem) -> tuple[Floats, Floats, bool]:
-    """Weight [O, 1 or 2, kh, kw] over the film and the plane, bias [O], and whether there is a plane."""
+def _byte_weight(stem: _Stem, zero: int) -> tuple[Floats, Floats, bool]:
+    """Weight [O, 1 or 2, kh, kw] over film - zero and plane - zero, bias [O], and whether there is a plane."""
     over_film = np.einsum("ockl,c->okl", stem.weight, stem.scale)[:, np.newaxis]
-    shifts = np.einsum("ockl,c->okl", stem.weight, stem.shift)[:, np.newaxis]
-    if not stem.geometry.is_padded or not shifts.any():
-        return over_film, stem.bias + shifts.sum(axis=(1, 2, 3)), False
-    return np.concatenate((over_film, shifts / PLANE), axis=1), stem.bias, True
+    rest = np.einsum("ockl,c->okl", stem.weight, stem.shift + zero * stem.scale)[:, np.newaxis]
+    if not stem.geometry.is_padded or not rest.any():
+        return over_film, stem.bias + rest.sum(axis=(1, 2, 3)), False
+    return np.concatenate((over_film, rest / (_PLANE - zero)), axis=1), stem.bias, True
 
 
 def _weight_of_cells(weight: Floats, geometry: _Geometry, in_cells: _Geometry) -> Floats:
@@ -253,5 +275,5 @@ def _weight_of_cells(weight: Floats, geometry: _Geometry, in_cells: _Geometry) -
         slice(geometry.skipped(axis), geometry.skipped(axis) + geometry.kernel[axis]) for axis in (0, 1)
     )
     whole[:, :, rows, columns] = weight
-    parts = whole.reshape(*weight.shape[:2], tall, _CELL, wide, _CELL).transpose(0, 1, 3, 5, 2, 4)
+    parts = whole.reshape(*weight.shape[:2], tall, _CELL, wide, _CELL).transpose(0, 3, 5, 1, 2, 4)
     return parts.reshape(len(weight), -1, tall, wide)

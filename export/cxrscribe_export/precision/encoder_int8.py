@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from cxrscribe_export.graphs.graph_copy import float_tensors
+from cxrscribe_export.graphs.graph_copy import constants_of, float_tensors
 from cxrscribe_export.graphs.norm_folding import fold_batch_norms
-from cxrscribe_export.graphs.stem_folding import PLANE, fold_stem, plane_channels
+from cxrscribe_export.graphs.stem_folding import fold_stem, known_inputs
 from cxrscribe_export.precision.activation_range import observe
-from cxrscribe_export.precision.quantizer import BYTES, Quantization, Quantizer
-
-Array = NDArray[Any]
+from cxrscribe_export.precision.quantizer import Quantization, Quantizer
 
 _JOINING: Final = frozenset({"Add", "Concat", "MaxPool", "AveragePool"})
 """Operators beside the convolution that have int8 kernels, so that bytes stay bytes between convolutions."""
@@ -37,20 +35,18 @@ def quantize_encoder(encoder: onnx.ModelProto, films: NDArray[np.uint8]) -> onnx
     """
     folded = fold_stem(fold_batch_norms(encoder))
     plan = _Plan.of(folded)
-    casts = _casts_of_bytes(folded)
+    constants, sources = constants_of(folded), _bytes_of(folded)
     one_by_one = ((films[place : place + 1],) for place in range(len(films)))
-    measured = [name for name in plan.tensors if name not in casts]
+    measured = [name for name in plan.tensors if name not in sources]
     ranges = observe(folded, measured, one_by_one)
     quantizations = {name: Quantization.covering(values) for name, values in ranges.items()}
-    quantizations |= {name: BYTES for name in plan.tensors if name in casts}
+    quantizations |= {name: Quantization(1.0, zero) for name, (_, zero) in sources.items()}
     quantizer = Quantizer(folded)
 
     def read(name: str) -> str:
         if name not in quantizations:
             return name
-        if name in casts:
-            return quantizer.bytes_activation(casts[name])
-        return quantizer.activation(name, quantizations[name])
+        return quantizer.activation(name, quantizations[name], sources.get(name, ("", 0))[0])
 
     for place, node in enumerate(folded.graph.node):
         inputs = list(map(read, node.input))
@@ -58,29 +54,26 @@ def quantize_encoder(encoder: onnx.ModelProto, films: NDArray[np.uint8]) -> onnx
             source, weight, *bias = node.input
             stored = node.output[0]
             named = bias[0] if bias else None
-            known = _known(node, quantizer.constant(weight))
+            known = known_inputs(node, constants[weight].shape[1], quantizations[source].zero)
             inputs[1:] = quantizer.weight(weight, stored, 0, named, quantizations[source], known)
         quantizer.keep(node, inputs)
     return quantizer.finished()
 
 
-def _casts_of_bytes(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
-    """The nodes that turn bytes into float32, by what they give."""
+def _bytes_of(model: onnx.ModelProto) -> dict[str, tuple[str, int]]:
+    """Tensors that are bytes less a whole number, as float32: of what bytes, and which number."""
     inferred = onnx.shape_inference.infer_shapes(model).graph
     values = (*inferred.input, *inferred.value_info)
     codes = {value.name for value in values if value.type.tensor_type.elem_type == TensorProto.UINT8}
-    nodes = model.graph.node
-    return {node.output[0]: node for node in nodes if node.op_type == "Cast" and node.input[0] in codes}
-
-
-def _known(convolution: onnx.NodeProto, weight: Array | None) -> Array | None:
-    """What a convolution reads where that is always the same, [1, C, 1, 1], and 0 elsewhere; None for nothing."""
-    channels = None if weight is None else plane_channels(convolution, weight.shape[1])
-    if weight is None or channels is None:
-        return None
-    known = np.zeros((1, weight.shape[1], 1, 1))
-    known[:, channels] = PLANE
-    return known
+    constants, found = constants_of(model), {}
+    for node in model.graph.node:
+        if node.op_type == "Cast" and node.input[0] in codes:
+            found[node.output[0]] = (node.input[0], 0)
+        elif node.op_type == "Sub" and node.input[0] in found and node.input[1] in constants:
+            number = constants[node.input[1]]
+            if number.ndim == 0 and number in range(256):
+                found[node.output[0]] = (found[node.input[0]][0], int(number))
+    return found
 
 
 @dataclass(frozen=True)
