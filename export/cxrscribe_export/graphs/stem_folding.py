@@ -38,9 +38,9 @@ _CELL: Final = 2
 def fold_stem(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy of an encoder whose first convolution reads bytes, turned into float32 by a Cast and a Sub.
 
-    They are [N, C, H, W]: the film, or the pixels of its cells, each with the plane behind it if there is one:
-    of two neighbouring weights one is small then, which int8 gains from. A graph of another form comes back
-    as it is.
+    They are [N, C, H, W]: the film, or the pixels of its cells, each with the plane behind it if there is
+    one: of two neighbouring weights one is small then, which int8 gains from. A graph of another form comes
+    back as it is.
     """
     stem = _Stem.of(model)
     if stem is None:
@@ -219,7 +219,11 @@ class _Stem:
     ) -> _Stem | None:
         attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in conv.attribute}
         plain = attributes.get("group", 1) == 1 and attributes.get("auto_pad", b"NOTSET") == b"NOTSET"
-        if not plain or set(attributes.get("dilations", [1])) != {1} or not constants.keys() >= {*conv.input[1:]}:
+        if (
+            not plain
+            or set(attributes.get("dilations", [1])) != {1}
+            or not constants.keys() >= {*conv.input[1:]}
+        ):
             return None
         weight = constants[conv.input[1]].astype(np.float64)
         outputs, channels, *kernel = weight.shape
@@ -259,7 +263,7 @@ def _is_view(node: onnx.NodeProto, others: list[Array | None]) -> bool:
 
 
 def _byte_weight(stem: _Stem, zero: int) -> tuple[Floats, Floats, bool]:
-    """Weight [O, 1 or 2, kh, kw] over film - zero and plane - zero, bias [O], and whether there is a plane."""
+    """Weight [O, 1 or 2, kh, kw] over film and plane less `zero`, bias [O], and whether there is a plane."""
     over_film = np.einsum("ockl,c->okl", stem.weight, stem.scale)[:, np.newaxis]
     rest = np.einsum("ockl,c->okl", stem.weight, stem.shift + zero * stem.scale)[:, np.newaxis]
     if not stem.geometry.is_padded or not rest.any():

@@ -28,9 +28,9 @@ _LEVELS: Final = 127
 _PAIR_LEVELS: Final = 127
 """Of two weights beside each other, together; rounded, their codes are 128 at most. x86 processors without
 VNNI add the products of two neighbouring bytes in 16 bits and cut the sum off: 255 * (127 + 127) is beyond,
-255 * 128 isn't. So every processor multiplies exactly. onnxruntime's way out, `session.x64quantprecision`, has
-to be known to each program that runs the graph, and made a ResNet-101 2.6 times slower on a processor with
-VNNI."""
+255 * 128 isn't. So every processor multiplies exactly. onnxruntime's way out, `session.x64quantprecision`,
+has to be known to each program that runs the graph, and made a ResNet-101 2.6 times slower on a processor
+with VNNI."""
 _WEIGHT_LEVELS: Final = 126
 """Of a weight by itself: onnxruntime's AMX needs one code more (`cxrscribe.sessions.matrix_form`)."""
 _LONE_LEVELS: Final = 64
