@@ -84,7 +84,7 @@ def test_two_neighbours_fit_into_16_bits(seed: int, outputs: int, inputs: int, a
         assert (by_output[:, ::2] + by_output[:, 1::2]).max() <= 128
     steps = (np.moveaxis(codes, axis, 0).astype(float).T * scale).T
     error = np.abs(steps - np.moveaxis(weight, axis, 0))
-    assert (error.T <= 0.501 * scale).all()
+    assert (0.501 * scale >= error.T).all()
 
 
 def test_the_bias_undoes_what_rounding_does_to_an_input_that_is_known() -> None:
