@@ -19,6 +19,7 @@ from cxrscribe.forks import keep_from_forks
 from cxrscribe.sessions.cuda import cuda_ready, gpu_missing
 from cxrscribe.sessions.device import CPU, Device, Memory, Provider, Role, import_onnxruntime, missing
 from cxrscribe.sessions.interface_check import check_interface, check_outputs, line_of
+from cxrscribe.sessions.matrix_form import graph_for_this_machine
 
 _FATAL_ONLY: Final = 4
 """Severity of what onnxruntime logs to the terminal. Its errors are raised, and say the same."""
@@ -242,7 +243,7 @@ def _dtype(kind: str) -> str:
 
 def open_native(graph: Path, settings: SessionSettings) -> Any:
     """An onnxruntime.InferenceSession of an ONNX file. Raises whatever onnxruntime does, and DeviceError."""
-    return _create(graph, settings, _options(settings))
+    return _create(_for_this_machine(graph, settings), settings, _options(settings))
 
 
 def open_optimized(graph: Path, settings: SessionSettings) -> Any:
@@ -266,7 +267,7 @@ def write_optimized(graph: Path, settings: SessionSettings, to: Path, weights: s
     )
     # This session runs nothing: rearranging its weights would only take time and memory.
     options.add_session_config_entry("session.disable_prepacking", "1")
-    _create(graph, settings, options)
+    _create(_for_this_machine(graph, settings), settings, options)
 
 
 def _options(settings: SessionSettings) -> Any:
@@ -283,7 +284,11 @@ def _options(settings: SessionSettings) -> Any:
     return options
 
 
-def _create(graph: Path, settings: SessionSettings, options: Any) -> Any:
+def _for_this_machine(graph: Path, settings: SessionSettings) -> Path | bytes:
+    return graph_for_this_machine(graph) if settings.on_cpu else graph
+
+
+def _create(graph: Path | bytes, settings: SessionSettings, options: Any) -> Any:
     session = import_onnxruntime().InferenceSession
     # Without enable_fallback=0, onnxruntime moves to the CPU by itself when the provider fails, now or in a
     # later run, and prints that on stdout.
