@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.bundle.contract import BEAM_INIT, BEAM_STEP, decoder_interfaces
 from cxrscribe.networks.start import start_inputs
-from cxrscribe.search.expander import CandidateCheck, Candidates, Frontier
+from cxrscribe.search.expander import Candidates, Frontier
 from cxrscribe.search.step import StepModel
 from cxrscribe.sessions.binding import Binding, Block, HostBlock, empty_block
 from cxrscribe.sessions.device import Memory
@@ -85,7 +85,8 @@ class FusedExpander:
         self._cache = StateCache(decoder.width, decoder.memory, on_device)
         self._waiting = np.zeros((0, 0), np.float32)  # [n, width], or what they start from, [n, F or F + P]
         self._steps: dict[tuple[int, int], _BoundStep] = {}  # by turn of the cache, and images
-        self._found = _candidates(0)
+        self._bound: list[_BoundStep | None] = [None, None]  # by turn: the last one
+        self._numbers, self._index = np.zeros(0, np.float32), np.zeros(0, np.int64)  # of all candidates
         self.rows = 0
         self.seconds = 0.0
 
@@ -102,39 +103,47 @@ class FusedExpander:
             self._cache.admit(entering)
 
     def expand(self, frontier: Frontier) -> Candidates:
-        """The 2K best continuations of each image. The next call writes to the same arrays.
-
-        What can't be a continuation gives its image NaN, as a network does that has gone wrong.
-        """
+        """The 2K best continuations of each image. The next call writes to the same arrays."""
         cache = self._cache
-        used, places = frontier.score.shape
-        images = max(used, self._padded_images)
-        self.rows = rows = images * places
-        self._reserve(rows)
-        step = self._steps.get((cache.turn, images))
-        if step is None or step.places != places:
-            step = self._steps[cache.turn, images] = self._new_step(images, places)
+        step = self._bound[cache.turn]
         # While a frontier is the same object its arrays are, and so the step is bound already.
+        if step is None or step.frontier is not frontier:
+            step = self._bound_to(frontier)
+        self.seconds += step.run()
+        self.rows = step.rows
+        cache.swap(step.rows_used)
+        return step.candidates
+
+    def clear(self) -> None:
+        self._cache.clear()
+        self._waiting = self._waiting[:0]
+
+    def _bound_to(self, frontier: Frontier) -> _BoundStep:
+        """A step bound to this frontier, for the present turn of the cache."""
+        images, places = frontier.score.shape
+        images = max(images, self._padded_images)
+        self._reserve(images * places)
+        turn = self._cache.turn
+        step = self._steps.get((turn, images))
+        if step is None or step.places != places:
+            step = self._steps[turn, images] = self._new_step(images, places)
         if step.frontier is not frontier:
             step.bind(frontier)
-        self.seconds += step.run()
-        cache.swap(used * places)
-        return step.candidates
+        self._bound[turn] = step
+        return step
 
     def _new_step(self, images: int, places: int) -> _BoundStep:
         """A step for so many images. Old ones are kept: a batch that runs empty, or the next one, comes back
         to the same sizes, and to bind anew takes as long as the rows of an image.
         """
         if len(self._steps) >= _BOUND_KEPT:
-            self._steps.clear()
-        if self._found.score.size < images * 2 * places:
-            self._steps.clear()  # they write to the old ones
-            self._found = _candidates(images * 2 * places)
-        return _BoundStep(self._decoder.step, self._cache, self._found.shaped(images, 2 * places))
-
-    def clear(self) -> None:
-        self._cache.clear()
-        self._waiting = self._waiting[:0]
+            self._forget_steps()
+        count = images * 2 * places
+        if count > len(self._index):
+            self._forget_steps()  # they write to the old ones
+            self._numbers, self._index = np.zeros(2 * count, np.float32), np.zeros(count, np.int64)
+        found = Candidates.shaped(self._numbers, self._index, images, 2 * places)
+        return _BoundStep(self._decoder.step, self._cache, found)
 
     def _initial_rows(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """States [n, width] of these images; always so many at a time, where rows are padded."""
@@ -169,7 +178,11 @@ class FusedExpander:
         if rows > self._cache.capacity:
             # Rows for as many images as just came enter at each step: leave room.
             self._cache.reserve(rows + rows // 4 + _ROWS_SPARE)
-            self._steps.clear()
+            self._forget_steps()
+
+    def _forget_steps(self) -> None:
+        self._steps.clear()
+        self._bound = [None, None]
 
 
 class StateCache:
@@ -250,9 +263,12 @@ class _BoundStep:
         self.frontier: Frontier | None = None
         """The one that it is bound to."""
         self._bound: Frontier | None = None  # the same, or padded
-        self._check: CandidateCheck | None = None
         self.candidates = found
         """Of the frontier's images, as of the last run."""
+        self.rows = self._images * self.places
+        """That a run computes."""
+        self.rows_used = self.rows
+        """Those of the frontier."""
 
     def bind(self, frontier: Frontier) -> None:
         """Read from this frontier from now on."""
@@ -266,9 +282,9 @@ class _BoundStep:
             self._binding.read("score", bound.score.reshape(-1, 1))
         if before is None or bound.bias is not before.bias:
             self._binding.read("bias", bound.bias)
-        if len(self.candidates.score) != used or self._check is None:
+        if len(self.candidates.score) != used:
             self.candidates = self._found.first(used)
-            self._check = CandidateCheck(self.candidates, self.places * bound.bias.shape[1])
+        self.rows_used = used * self.places
         self.frontier, self._bound = frontier, bound
 
     def run(self) -> float:
@@ -279,14 +295,7 @@ class _BoundStep:
             _fill(self._bound, self.frontier)
         started = perf_counter()
         self._binding.run()
-        seconds = perf_counter() - started
-        assert self._check is not None
-        self._check.run()
-        return seconds
-
-
-def _candidates(count: int) -> Candidates:
-    return Candidates(np.zeros(count, np.float32), np.zeros(count, np.int64), np.zeros(count, np.float32))
+        return perf_counter() - started
 
 
 def _padded(frontier: Frontier, images: int, before: Frontier | None) -> Frontier:

@@ -8,6 +8,7 @@ are searched for, K the largest beam width among them, V the number of words.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -94,50 +95,49 @@ class BeamSearch:
 
         For each A it is the same object, with other numbers, as long as K and the mask stay.
         """
-        if self._slots.vacant:
-            self._close_ranks()
         if not self._settled:
             self._settle()
-        self._view = view = self._places.view(len(self._slots.images), self._bias())
-        self._rows = view.score.size
-        return view.frontier
+        elif not self._constraints.same_mask:
+            self._view = self._places.view(len(self._slots.images), self._bias())
+        assert self._view is not None
+        return self._view.frontier
 
     def advance(self, candidates: Candidates) -> list[Outcome]:
         """Take the best candidates of the frontier; give the images whose search is over.
 
         An image with a narrower beam than K has fewer live rows. Its own first 2 * beam_width candidates hold
         all that it can use: each row has but one `<end>`, so at least beam_width of them are not `<end>`.
+        What can't be a candidate gives its image NaN, as a network does that has gone wrong.
 
         Rules 6 to 9 of docs/decoding.md; rule 5 is the network's part.
         """
-        view, history = self._view, self._history
+        # The network has just filled the caches with its weights. So whatever runs first here waits for memory:
+        # it counts how many kinds of calls there are, more than what they do. What concerns few images is plain
+        # Python, which is warm; `argsort` or `nonzero` alone would take a third of a step's time.
+        view, history, places = self._view, self._history, self._places
         assert view is not None
-        images, places = view.score.shape
-        index, token_log_prob = history.add(images, places)
-        # The network has filled the caches with its weights: what counts here is how few and how plain these
-        # calls are, not how much they do.
-        live, flat_ends = view.first_live, view.flat_ends
-        self._places.ends.take(candidates.index, out=view.ends, mode="clip")
-        if flat_ends.item(flat_ends.argmax()):
-            live = view.first_candidate + view.ends.argsort(axis=1, kind="stable")[:, :places]
-            self._finish(view.ends[:, :places], candidates)
-        candidates.index.take(live, out=index, mode="clip")
-        candidates.token_log_prob.take(live, out=token_log_prob, mode="clip")
-        candidates.score.take(live, out=view.score, mode="clip")
+        all_live = candidates.check(places.continuations)
+        index, token_log_prob = history.add(view.images, places.count)
+        places.is_end.take(candidates.index, out=view.ends, mode="clip")
+        end = places.ends.find(1, 0, view.ends.size)
+        if end >= 0:
+            self._finish(end, view, candidates)
+        candidates.index.take(view.live, out=index, mode="clip")
+        candidates.token_log_prob.take(view.live, out=token_log_prob, mode="clip")
+        candidates.score.take(view.live, out=view.score, mode="clip")
+        if end >= 0:
+            view.live[:] = view.first_live
         if self._unused is not None:
             view.score[self._unused] = -np.inf
         np.divmod(index, self._vocabulary_size, out=(view.parent, view.token))
         if self._prefixes.tracked:
             self._prefixes.extend(view.parent, view.token, self._steps())
         np.add(view.parent, view.first_row, out=view.parent)
-        # Nothing to compare while all live, have steps left, and no pool is full. NaN is the least of all.
-        if (
-            not self._slots.full
-            and history.steps < self._last_step
-            and view.best.item(view.best.argmin()) > -np.inf
-        ):
-            return []
-        return self._take_out(view)
+        if all_live and history.steps < self._last_step:
+            if not self._slots.full:
+                return []
+            return self._take_out(sorted(self._slots.full))
+        return self._take_out(range(view.images))
 
     def clear(self) -> None:
         """Forget all images."""
@@ -148,45 +148,63 @@ class BeamSearch:
             self._prefixes.tracked = False
         self._settled = False
 
-    def _finish(self, ends: NDArray[np.bool_], candidates: Candidates) -> None:
-        """Put candidates that end into the pools (rules 6 and 7): `ends` [A, K] says which of the first K do.
+    def _finish(self, end: int, view: View, candidates: Candidates) -> None:
+        """Put candidates that end into the pools, and choose who lives in their stead (rules 6 and 7).
 
-        They are few, and most of them go no further than the comparison.
+        `end`: the first of them, among the flat candidates.
         """
-        slots, divisor, steps = self._slots, self._constraints.divisor, self._history.steps
-        for slot, position in zip(*(each.tolist() for each in ends.nonzero()), strict=True):
-            searched = slots.images[slot]
-            if position >= searched.settings.beam_width:
-                continue
-            length = steps - searched.begun
-            log_prob: float = candidates.score.item(slot, position)
-            score = log_prob / divisor.item(searched.first_entry + length)
-            if not score > slots.worst.item(slot):
-                continue
-            rank = candidates.index.item(slot, position) // self._vocabulary_size
-            end_log_prob: float = candidates.token_log_prob.item(slot, position)
-            ending = Ending(-score, length, position, rank, log_prob, end_log_prob)
-            slots.set_worst(slot, searched.pool.enter(ending))
+        ends, live, width = self._places.ends, view.live, self._places.count
+        while end >= 0:
+            slot, rank = divmod(end, 2 * width)
+            first = end - rank
+            for position in range(rank, 2 * width):
+                if rank >= width:  # all who live are known, and so are the first K
+                    break
+                if not ends[first + position]:
+                    live[slot, rank] = first + position
+                    rank += 1
+                elif position < width:
+                    self._enter(slot, position, candidates)
+            end = ends.find(1, first + 2 * width, view.ends.size)
 
-    def _take_out(self, view: View) -> list[Outcome]:
-        """The images whose search is over (rule 9): their slots are vacant now."""
-        slots, images = self._slots, len(view.best)
-        entry = slots.origin[:images] + self._history.steps
-        reachable = view.best / self._constraints.favourable.take(entry)
-        # Not greater: can't win any more, nothing live, NaN, or out of steps.
-        going = reachable > slots.worst[:images]
-        if np.count_nonzero(going) == images:  # a third of the time that `all` takes
+    def _enter(self, slot: int, position: int, candidates: Candidates) -> None:
+        """Put a candidate that ends into its image's pool, if it is good enough."""
+        searched = self._slots.images[slot]
+        if position >= searched.settings.beam_width:
+            return
+        length = self._history.steps - searched.begun
+        log_prob: float = candidates.score.item(slot, position)
+        score = log_prob / self._constraints.divisor.item(searched.first_entry + length)
+        pool = searched.pool
+        if not score > pool.worst:
+            return
+        rank = candidates.index.item(slot, position) // self._vocabulary_size
+        end_log_prob: float = candidates.token_log_prob.item(slot, position)
+        pool.enter(Ending(-score, length, position, rank, log_prob, end_log_prob))
+        if pool.worst > -np.inf:
+            self._slots.full.add(slot)
+
+    def _take_out(self, slots: Sequence[int]) -> list[Outcome]:
+        """Those of these images whose search is over (rule 9). Their slots are vacant then."""
+        steps, over = self._history.steps, []
+        best, favourable = self._places.score.item, self._constraints.favourable.item
+        for slot in slots:
+            searched = self._slots.images[slot]
+            reachable = best(slot, 0) / favourable(searched.first_entry + steps - searched.begun)
+            # Not greater: can't win any more, nothing live, NaN, or out of steps.
+            if not reachable > searched.pool.worst:
+                over.append(slot)
+        if not over:
             return []
-        over = np.flatnonzero(~going).tolist()
         outcomes = [self._outcome(slot) for slot in over]
-        slots.leave(over)
+        self._slots.leave(over)
         self._settled = False
         return outcomes
 
     def _outcome(self, slot: int) -> Outcome:
         searched = self._slots.images[slot]
         settings, steps = searched.settings, self._history.steps - searched.begun
-        has_nan = bool(np.isnan(self._places.score[slot, 0]))
+        has_nan = math.isnan(self._places.score.item(slot, 0))
         found = [] if has_nan else [self._finished(searched, each) for each in searched.pool.endings]
         if not has_nan and len(found) < settings.n_best and steps >= settings.max_length:
             found += self._unfinished(searched, slot, steps)[: settings.n_best - len(found)]
@@ -248,7 +266,9 @@ class BeamSearch:
             self._prefixes.move(moves)
 
     def _settle(self) -> None:
-        """Let K be the largest beam width that there is."""
+        """Close ranks, and let K be the largest beam width that there is."""
+        if self._slots.vacant:
+            self._close_ranks()
         images = self._slots.images
         widths = [each.settings.beam_width for each in images]
         widest = max(widths)
@@ -257,6 +277,8 @@ class BeamSearch:
         alike = widths.count(widest) == len(widths)
         self._unused = None if alike else np.arange(widest) >= np.array(widths)[:, None]
         self._last_step = min(each.begun + each.settings.max_length for each in images)
+        self._view = self._places.view(len(images), self._bias())
+        self._rows = len(images) * widest
         self._settled = True
 
     def _lay_out(self, places: int) -> None:

@@ -123,12 +123,12 @@ class Pool:
         self._most = most
         self.endings: list[Ending] = []
         """Best first."""
+        self.worst = -math.inf
+        """Score that a hypothesis has to be above to enter; -inf while there is room."""
 
-    def enter(self, ending: Ending) -> float:
-        """Let a hypothesis that just finished in.
-
-        Gives the score that the next one has to be above; -inf while there is room.
-        """
+    def enter(self, ending: Ending) -> None:
+        """Let a hypothesis that just finished in."""
         insort(self.endings, ending)
         del self.endings[self._most :]
-        return -self.endings[-1].minus_score if len(self.endings) == self._most else -math.inf
+        if len(self.endings) == self._most:
+            self.worst = -self.endings[-1].minus_score

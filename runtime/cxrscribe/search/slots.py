@@ -46,10 +46,6 @@ class Slots:
         self.images: list[Searched] = []
         """By slot, those of vacant slots included."""
         self.vacant: list[int] = []
-        self.origin = np.zeros(count, np.int64)
-        """[slots]: what, with `History.steps`, gives each image's present entry in the tables of Constraints."""
-        self.worst = np.full(count, -np.inf)
-        """[slots]: score that a hypothesis has to be above to enter the pool; -inf while that has room."""
         self.full: set[int] = set()
         """Slots whose pools have no room left."""
 
@@ -61,17 +57,7 @@ class Slots:
         slot = self.vacant.pop() if self.vacant else len(self.images)
         entering = Searched(image, settings, step, first_entry, Pool(settings.n_best), [(step, slot)])
         self.images[slot : slot + 1] = [entering]
-        self.origin[slot] = first_entry - step
-        self.set_worst(slot, -np.inf)
         return slot
-
-    def set_worst(self, slot: int, score: float) -> None:
-        """Say what the slot's pool wants."""
-        self.worst[slot] = score
-        if score > -np.inf:
-            self.full.add(slot)
-        else:
-            self.full.discard(slot)
 
     def leave(self, slots: list[int]) -> None:
         """Let the images in these slots go; none may be vacant yet."""
@@ -80,9 +66,8 @@ class Slots:
 
     def stand(self, first_entries: list[int]) -> None:
         """Stand behind other first entries, one a slot: the tables have been made anew."""
-        for slot, (searched, first) in enumerate(zip(self.images, first_entries, strict=True)):
-            searched.first_entry = first
-            self.origin[slot] = first - searched.begun
+        for searched, first_entry in zip(self.images, first_entries, strict=True):
+            searched.first_entry = first_entry
 
     def close_ranks(self, step: int) -> list[tuple[int, int]]:
         """Let images from the end take the vacant slots, from this step on. Gives (slot left, slot taken)."""
@@ -94,9 +79,9 @@ class Slots:
         for source, target in moves:
             self.images[target] = moving = self.images[source]
             moving.path.append((step, target))
-            self.origin[target] = self.origin[source]
-            self.set_worst(target, self.worst.item(source))
-            self.full.discard(source)
+            if source in self.full:
+                self.full.remove(source)
+                self.full.add(target)
         del self.images[images:]
         self.vacant = []
         return moves
@@ -108,10 +93,12 @@ class Slots:
         self.full.clear()
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class View:
     """The arrays of the first A slots, made once for each A: slicing costs as much as some of the work."""
 
+    images: int
+    """A"""
     frontier: Frontier
     """The rows to expand: these very arrays."""
     token: NDArray[np.int64]
@@ -120,18 +107,14 @@ class View:
     """[A, K]"""
     score: NDArray[np.float32]
     """[A, K]"""
-    best: NDArray[np.float32]
-    """[A]: of each image, the first of `score`."""
     first_row: NDArray[np.int64]
     """[A, 1]: of each image in the frontier."""
-    first_candidate: NDArray[np.int64]
-    """[A, 1]: of each image in flat candidates."""
+    live: NDArray[np.int64]
+    """[A, K]: of the live hypotheses in flat candidates."""
     first_live: NDArray[np.int64]
-    """[A, K]: of the live hypotheses in flat candidates, where nothing ends."""
+    """[A, K]: the same, where nothing ends."""
     ends: NDArray[np.bool_]
-    """[A, 2K]: room for which candidates are `<end>`."""
-    flat_ends: NDArray[np.bool_]
-    """[A * 2K]: the same."""
+    """[A, 2K]: room for which candidates are `<end>`: the first of `Places.ends`."""
 
 
 class Places:
@@ -154,12 +137,15 @@ class Places:
                 array[:, :kept] = old[:, :kept]
         slot = np.arange(slots)[:, None]
         self._first_row = slot * count
-        self._first_candidate = slot * 2 * count
-        self._first_live = self._first_candidate + np.arange(count)
-        self._ends = np.zeros((slots, 2 * count), np.bool_)
+        self._first_live = slot * 2 * count + np.arange(count)
+        self._live = self._first_live.copy()
+        self.ends = bytearray(slots * 2 * count)
+        """By flat candidate: whether it is `<end>`."""
+        self._ends = np.frombuffer(self.ends, np.bool_).reshape(slots, 2 * count)
         # A look-up is half the work of a remainder and a comparison.
-        self.ends = np.arange(count * vocabulary_size) % vocabulary_size == END
+        self.is_end = np.arange(count * vocabulary_size) % vocabulary_size == END
         """[K * V]: which candidates are `<end>`, by index."""
+        self.continuations = count * vocabulary_size
         self._views: dict[int, View] = {}
 
     def begin(self, slot: int, row: int) -> None:
@@ -180,18 +166,16 @@ class Places:
 
     def _new_view(self, images: int, bias: NDArray[np.float32]) -> View:
         token, parent, score = self.token[:images], self.parent[:images], self.score[:images]
-        ends = self._ends[:images]
         return View(
+            images,
             Frontier(token.reshape(-1), parent.reshape(-1), score, bias),
             token,
             parent,
             score,
-            score[:, 0],
             self._first_row[:images],
-            self._first_candidate[:images],
+            self._live[:images],
             self._first_live[:images],
-            ends,
-            ends.reshape(-1),
+            self._ends[:images],
         )
 
     def move(self, moves: list[tuple[int, int]]) -> None:
