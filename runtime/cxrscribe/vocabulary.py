@@ -148,7 +148,7 @@ def readable(words: Iterable[str]) -> str:
 
 
 def _spaced(words: Iterable[str]) -> str:
-    """As `readable`, for words that all stand apart. Every report comes through here: a word is looked at once."""
+    """As `readable`, for words that all stand apart; it looks at each of them but once."""
     parts: list[str] = []
     first = True  # of its sentence
     for word in words:

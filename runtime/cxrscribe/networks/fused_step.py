@@ -242,8 +242,8 @@ class StateCache:
         self.held = rows
 
     def clear(self) -> None:
-        """Hold nothing; the buffers stay."""
-        self.held = 0
+        """Hold nothing; the buffers stay, and are used in the same turn as the first time."""
+        self.held = self.turn = 0
 
 
 class _BoundStep:

@@ -49,6 +49,7 @@ class BeamSearch:
 
     def __init__(self, vocabulary: Vocabulary, slots: int) -> None:
         self._vocabulary_size = len(vocabulary)
+        self._divisor = np.array(len(vocabulary))  # the same, as numpy needs no look at it
         self._slots = Slots(slots)
         self._places = Places(slots, 1, self._vocabulary_size)
         self._constraints = Constraints(vocabulary)
@@ -56,9 +57,12 @@ class BeamSearch:
         self._history = History(slots)
         self._prefixes = Prefixes(slots)
         self._rows = 0  # of the last frontier, and of the images that were admitted since
-        self._unused: NDArray[np.bool_] | None = None  # [A, K]: places beyond an image's own width; None: none
-        self._last_step = 0  # the first at which an image is out of steps
-        self._settled = False  # whether all these fit the images that there are
+        self._unused: NDArray[np.bool_] | None = (
+            None  # [A, K]: places beyond an image's own width
+        )
+        self._mixed = False  # whether K may not be the width of all images
+        self._last_step = 0  # no image is out of steps before it
+        self._settled = False  # whether ranks are closed, and all these fit the images that there are
         self._view: View | None = None  # of the last frontier
 
     def __len__(self) -> int:
@@ -88,6 +92,8 @@ class BeamSearch:
             if self._prefixes.tracked:
                 self._prefixes.begin(slot)
             self._rows += 1
+            self._mixed |= settings.beam_width != self._places.count
+            self._last_step = min(self._last_step, self._history.steps + settings.max_length)
         self._settled = False
 
     def frontier(self) -> Frontier:
@@ -111,9 +117,9 @@ class BeamSearch:
 
         Rules 6 to 9 of docs/decoding.md; rule 5 is the network's part.
         """
-        # The network has just filled the caches with its weights. So whatever runs first here waits for memory:
-        # it counts how many kinds of calls there are, more than what they do. What concerns few images is plain
-        # Python, which is warm; `argsort` or `nonzero` alone would take a third of a step's time.
+        # The network has just filled the caches with its weights, so whatever runs first here waits for memory:
+        # how many kinds of calls there are counts more than what they do. What concerns few images is plain
+        # Python, which is warm by then: the first `argsort`, `nonzero` or comparison of arrays costs more.
         view, history, places = self._view, self._history, self._places
         assert view is not None
         all_live = candidates.check(places.continuations)
@@ -129,7 +135,7 @@ class BeamSearch:
             view.live[:] = view.first_live
         if self._unused is not None:
             view.score[self._unused] = -np.inf
-        np.divmod(index, self._vocabulary_size, out=(view.parent, view.token))
+        np.divmod(index, self._divisor, out=(view.parent, view.token))
         if self._prefixes.tracked:
             self._prefixes.extend(view.parent, view.token, self._steps())
         np.add(view.parent, view.first_row, out=view.parent)
@@ -252,6 +258,7 @@ class BeamSearch:
         widest = max((each.beam_width for each in settings), default=1)
         if widest > self._places.count:
             self._lay_out(widest)
+            self._mixed = True
         steps = constraints.stride - 1
         self._history.reserve(steps, self._places.count)
         self._prefixes.tracked = constraints.any_no_repeat
@@ -270,15 +277,17 @@ class BeamSearch:
         if self._slots.vacant:
             self._close_ranks()
         images = self._slots.images
-        widths = [each.settings.beam_width for each in images]
-        widest = max(widths)
-        if widest != self._places.count:
-            self._lay_out(widest)
-        alike = widths.count(widest) == len(widths)
-        self._unused = None if alike else np.arange(widest) >= np.array(widths)[:, None]
-        self._last_step = min(each.begun + each.settings.max_length for each in images)
+        if self._mixed:
+            widths = [each.settings.beam_width for each in images]
+            widest = max(widths)
+            if widest != self._places.count:
+                self._lay_out(widest)
+            self._mixed = widths.count(widest) < len(widths)
+            self._unused = np.arange(widest) >= np.array(widths)[:, None] if self._mixed else None
+        if self._history.steps >= self._last_step:  # that image is gone
+            self._last_step = min(each.begun + each.settings.max_length for each in images)
         self._view = self._places.view(len(images), self._bias())
-        self._rows = len(images) * widest
+        self._rows = len(images) * self._places.count
         self._settled = True
 
     def _lay_out(self, places: int) -> None:

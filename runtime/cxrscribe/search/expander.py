@@ -76,13 +76,13 @@ class Candidates:
 
         Whether all are candidates: then no score is NaN or -inf.
         """
-        # To find a place and look there takes a third of the time that a maximum takes. NaN is the largest and
-        # the smallest at once.
+        # To find a place and look there takes a third of the time that a maximum takes. NaN is the largest
+        # and the smallest at once.
         unsigned = self._unsigned
-        if unsigned.item(unsigned.argmax()) < continuations and all(
-            each.item(each.argmax()) < _INFINITE and each.item(each.argmin()) > -_INFINITE
-            for each in self._log_probs
-        ):
+        all_good = unsigned.item(unsigned.argmax()) < continuations
+        for each in self._log_probs:
+            all_good &= each.item(each.argmax()) < _INFINITE and each.item(each.argmin()) > -_INFINITE
+        if all_good:
             return True
         live = self.score != -np.inf
         good = (self.index >= 0) & (self.index < continuations)

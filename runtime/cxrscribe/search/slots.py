@@ -1,4 +1,4 @@
-"""Where the images of a batch and their live hypotheses stand: slots, and the arrays that are laid out by them.
+"""Where the images of a batch and their live hypotheses stand: slots, and arrays that are laid out by them.
 
 A is the number of images that are searched for, K the number of places of each, V the number of words.
 """
