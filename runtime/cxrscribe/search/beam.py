@@ -57,9 +57,7 @@ class BeamSearch:
         self._history = History(slots)
         self._prefixes = Prefixes(slots)
         self._rows = 0  # of the last frontier, and of the images that were admitted since
-        self._unused: NDArray[np.bool_] | None = (
-            None  # [A, K]: places beyond an image's own width
-        )
+        self._unused: NDArray[np.bool_] | None = None  # [A, K]: places beyond an image's own width
         self._mixed = False  # whether K may not be the width of all images
         self._last_step = 0  # no image is out of steps before it
         self._settled = False  # whether ranks are closed, and all these fit the images that there are
@@ -117,9 +115,9 @@ class BeamSearch:
 
         Rules 6 to 9 of docs/decoding.md; rule 5 is the network's part.
         """
-        # The network has just filled the caches with its weights, so whatever runs first here waits for memory:
-        # how many kinds of calls there are counts more than what they do. What concerns few images is plain
-        # Python, which is warm by then: the first `argsort`, `nonzero` or comparison of arrays costs more.
+        # The network has just filled the caches with its weights, so whatever runs first here waits for
+        # memory: how many kinds of calls there are counts more than what they do. What concerns few images is
+        # plain Python, which is warm by then: the first `argsort` or comparison of arrays costs more.
         view, history, places = self._view, self._history, self._places
         assert view is not None
         all_live = candidates.check(places.continuations)
