@@ -5,7 +5,7 @@ A is the number of images that are searched for, K the number of places of each,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -158,10 +158,12 @@ class Places:
     def view(self, images: int, bias: NDArray[np.float32]) -> View:
         """The first `images` slots: the same object as long as the bias is."""
         view = self._views.get(images)
-        if view is None or view.frontier.bias is not bias:
+        if view is None:
             if len(self._views) >= _MOST_VIEWS:
                 self._views.clear()
             view = self._views[images] = self._new_view(images, bias)
+        elif view.frontier.bias is not bias:
+            view = self._views[images] = replace(view, frontier=replace(view.frontier, bias=bias))
         return view
 
     def _new_view(self, images: int, bias: NDArray[np.float32]) -> View:
