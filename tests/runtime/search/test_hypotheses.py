@@ -27,7 +27,7 @@ class Image:
     steps: list[list[tuple[list[int], list[float]]]]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_history_traces_what_copies_of_all_words_say(data: st.DataObject) -> None:
     """Images begin, change slots and go; the ring turns, and grows in both directions."""
@@ -81,7 +81,7 @@ def test_pool_keeps_the_best_and_knows_what_would_enter(
         assert pool.worst == (-pool.endings[-1].minus_score if len(entered) >= most else -np.inf)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data(), st.integers(1, 4), st.integers(1, SLOTS))
 def test_the_first_that_do_not_end_live_on(data: st.DataObject, width: int, images: int) -> None:
     """Rule 6, image by image, wherever `<end>` stands, for several steps."""
