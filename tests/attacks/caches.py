@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from attacks.attack import Attack, FaultError, bind_socket, unharmed, words
-from cxrscribe.sessions.cache_folder import GRAPH_NAME, RECORD_NAME, WEIGHTS_NAME, CachedFile
+from cxrscribe.sessions.cache_record import GRAPH_NAME, RECORD_NAME, WEIGHTS_NAME, CachedFile
 from support.small_bundle import SmallBundle
 
 KIND = SmallBundle(hidden=40)

@@ -140,10 +140,9 @@ def find_devices(name: str) -> tuple[Device, ...]:
 
 def _is_installed(device: Device) -> bool:
     """Whether what drives the device is there. Whether it works is another question."""
-    available = import_onnxruntime().get_available_providers()
     if device.engine(Role.ENCODER) is Engine.OPENVINO:
         return find_spec(Engine.OPENVINO) is not None  # which imports nothing
-    return device.encoder[0].name in available
+    return device.encoder[0].name in import_onnxruntime().get_available_providers()
 
 
 def missing(device: Device, reason: str = "", remedy: str = "") -> DeviceError:

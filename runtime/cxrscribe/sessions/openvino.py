@@ -7,7 +7,8 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from threading import Lock
 from types import ModuleType
@@ -40,9 +41,13 @@ def import_openvino() -> ModuleType:
         return _import_openvino()
 
 
-def openvino_build() -> str:
-    """Version of OpenVINO and how it was built. Raises DeviceError where it doesn't work."""
-    return str(import_openvino().get_version())
+@cache
+def openvino_version() -> str:
+    """Of the package that is installed, which is not imported. Raises DeviceError where there is none."""
+    try:
+        return version(OPENVINO.name)
+    except PackageNotFoundError:  # not installed as a package: it knows by itself
+        return str(import_openvino().get_version())
 
 
 def bf16_capable() -> bool:

@@ -19,7 +19,7 @@ from cxrscribe.sessions.session import Placement
 
 ALONE: Final = 1
 """The batch size that all others are held against."""
-SIZES: Final = (8, 4, 2, ALONE)
+SIZES: Final = (8, 2, ALONE)
 """Batch sizes that graphs are compiled for, largest first."""
 _COARSE: Final = 8
 _COARSE_SHARE: Final = 200

@@ -9,15 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cxrscribe.sessions.cache_folder import (
-    GRAPH_NAME,
-    CachedFile,
-    CacheFolder,
-    CacheRecord,
-    SourceFile,
-    crc32_of,
-    default_folder,
-)
+from cxrscribe.sessions.cache_folder import CacheFolder, default_folder
+from cxrscribe.sessions.cache_record import GRAPH_NAME, CachedFile, CacheRecord, SourceFile, crc32_of
 
 _DAY = 24 * 3600
 

@@ -10,7 +10,7 @@ import cxrscribe
 from cxrscribe.bundle.bundle import Bundle, GraphSource
 from cxrscribe.bundle.contract import DECODER_STEP, ENCODER
 from cxrscribe.errors import BundleError, DeviceError, MissingExtraError
-from cxrscribe.sessions.device import CPU, CUDA, DEVICES, TENSORRT, Device, Memory, Role
+from cxrscribe.sessions.device import CPU, CUDA, DEVICES, TENSORRT, Device, Engine, Memory, Role
 from cxrscribe.sessions.factory import SessionFactory, WantedGraph
 from cxrscribe.sessions.session import Placement, Session, SessionSettings
 from support.small_bundle import SmallBundle, edit_graph
@@ -120,6 +120,18 @@ def test_threads_spin_unless_told_not_to(small_bundle: Path, spinning: bool) -> 
     assert options.get_session_config_entry("session.force_spinning_stop") == "1"
 
 
+def test_encoders_threads_spin_for_a_moment_only(small_bundle: Path) -> None:
+    """They have to leave the cores to those who read films meanwhile."""
+    spin = {}
+    for role in Role:
+        options = Session(small_bundle / ENCODER, SessionSettings(CPU, 2, role)).native.get_session_options()
+        try:
+            spin[role] = int(options.get_session_config_entry("session.intra_op.spin_duration_us"))
+        except RuntimeError:  # not set
+            spin[role] = None
+    assert spin == {Role.ENCODER: 20, Role.DECODER: None}
+
+
 def test_spinning_changes_no_report(small_bundle: Path, films: list) -> None:
     with (
         cxrscribe.load(small_bundle, device="cpu", spinning=False) as sleeping,
@@ -174,7 +186,9 @@ def test_placement_counts_nodes_by_provider_and_puts_the_most_first() -> None:
 @pytest.mark.parametrize("device", DEVICES, ids=lambda device: device.name)
 def test_every_device_ends_on_the_cpu_for_what_it_can_not_run(device: Device) -> None:
     for role in Role:
-        assert device.providers(role)[-1].name == _CPU_NAME
+        if device.engine(role) is Engine.ONNXRUNTIME:
+            assert device.providers(role)[-1].name == _CPU_NAME
+    assert device.engine(Role.DECODER) is Engine.ONNXRUNTIME
 
 
 def test_tensorrt_runs_the_encoder_and_cuda_the_decoder() -> None:
@@ -184,10 +198,18 @@ def test_tensorrt_runs_the_encoder_and_cuda_the_decoder() -> None:
     assert TENSORRT.memory is Memory.CUDA
 
 
-def test_float32_stays_float32_on_cuda_unless_speed_was_asked_for() -> None:
-    cuda = CUDA.providers(Role.ENCODER)[0]
-    assert cuda.chosen(exact=True) == {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"}
-    assert cuda.chosen(exact=False) == {"cudnn_conv_algo_search": "HEURISTIC"}
+def test_float32_stays_float32_on_cuda() -> None:
+    for role in Role:
+        assert CUDA.providers(role)[0].options == {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"}
+
+
+@pytest.mark.parametrize("device", [device for device in DEVICES if device.name != "openvino"])
+def test_bfloat16_is_refused_where_nothing_computes_it(small_bundle: Path, device: Device) -> None:
+    sessions = SessionFactory("cpu")
+    sessions._candidates = (device,)
+    wanted = WantedGraph(GraphSource(Bundle.open(small_bundle), ENCODER), Role.ENCODER, arithmetic="bf16")
+    with pytest.raises(DeviceError, match=rf"'{device.name}' computes float32 in .* take device='openvino'"):
+        sessions.open([wanted])
 
 
 @pytest.mark.skipif("cuda_is_here()", reason="this onnxruntime has CUDA")

@@ -13,8 +13,10 @@ import cxrscribe
 from cxrscribe.bundle.bundle import Bundle, GraphSource
 from cxrscribe.bundle.contract import ENCODER
 from cxrscribe.sessions import session
-from cxrscribe.sessions.cache import cache_key
+from cxrscribe.sessions.cache import Optimized, cache_key
 from cxrscribe.sessions.cache_folder import CacheEntry, CacheFolder
+from cxrscribe.sessions.device import CPU
+from cxrscribe.sessions.session import SessionSettings
 
 Films = list[NDArray[np.uint8]]
 GRAPHS = 3
@@ -32,9 +34,13 @@ def results(reporter: cxrscribe.Reporter, films: Films) -> tuple[bytes, list[obj
 
 
 def entry_of(bundle: Path, folder: CacheFolder, name: str = ENCODER) -> CacheEntry:
-    entry = folder.entry(cache_key(GraphSource(Bundle.open(bundle), name)))
+    entry = folder.entry(optimized_key(GraphSource(Bundle.open(bundle), name)))
     assert entry is not None
     return entry
+
+
+def optimized_key(source: GraphSource) -> str:
+    return cache_key(source, Optimized(SessionSettings(CPU, 1)))
 
 
 def forbid_plain_sessions(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,7 +83,7 @@ def take_weights_from_outside(entry: CacheEntry) -> None:
 
 
 def graph_checksum(file: Path) -> int:
-    from cxrscribe.sessions.cache_folder import crc32_of
+    from cxrscribe.sessions.cache_record import crc32_of
 
     return crc32_of(file)
 

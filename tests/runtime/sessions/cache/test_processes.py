@@ -12,7 +12,7 @@ import cxrscribe
 from cxrscribe.bundle.bundle import Bundle, GraphSource
 from cxrscribe.sessions import cache as graph_cache
 from cxrscribe.sessions import session
-from cxrscribe.sessions.cache import GraphCache
+from cxrscribe.sessions.cache import GraphCache, Optimized
 from cxrscribe.sessions.cache_folder import CacheFolder
 
 from .cached import (
@@ -73,7 +73,8 @@ def test_who_comes_second_takes_what_the_first_has_made(
         if graph.name not in made:  # meanwhile another process makes the same entry
             made.append(graph.name)
             source = GraphSource(Bundle.open(bundle), graph.name)
-            assert GraphCache(folder).make(source, source.files(), others[0]) is not None  # type: ignore[arg-type]
+            recipe = Optimized(others[0])  # type: ignore[arg-type]
+            assert GraphCache(folder).make(source, source.files(), recipe) is not None
 
     monkeypatch.setattr(graph_cache, "write_optimized", slow)
     assert results(load(bundle, folder), films) == right
