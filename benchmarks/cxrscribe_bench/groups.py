@@ -21,13 +21,18 @@ SINGLE_FILMS: Final = "single/films"
 ENCODER: Final = "encoder"
 """The image encoder alone, on films already decoded; labels as above."""
 STAGES: Final = "stages"
-"""What happens from film to text, each alone; labels `stage` (below) and `precision`."""
+"""What happens from film to text, each alone; labels `stage` (below), `precision` and CORES."""
+REAL_SIZES: Final = "real sizes"
+"""Films as large as detectors give them; labels `format` too, where a stage depends on it."""
 FLOOR: Final = "floor"
 """What the machine can do; named `encoder products`, `decoder products`, `encoder bytes`, `decoder bytes`."""
 STARTUP: Final = "startup"
 """Fresh processes; labels `start` and `point`."""
 SCALING: Final = "scaling"
 """Groups `scaling/<variable>`; labels `x` (its value), `unit`, and `system` where it isn't cxrscribe."""
+
+CORES: Final = "cores"
+"""Label of a stage on processors: how many it keeps busy by itself; of film to text, how many it may use."""
 
 STAGE_NAMES: Final = ("decode file", "preprocess", "encode", "search", "film to text")
 

@@ -20,6 +20,7 @@ from cxrscribe.sessions.device import AUTO, CPU
 from cxrscribe.settings import BeamSettings
 from cxrscribe.tuning.choice import Chooser
 from cxrscribe.tuning.trial import Conditions
+from cxrscribe_bench.groups import OFFLINE_FILMS
 from cxrscribe_bench.material.expected_words import ExpectedWords
 from cxrscribe_bench.material.films import check_features, film_files, write_features
 from cxrscribe_bench.page.page import write_page
@@ -28,10 +29,12 @@ from cxrscribe_bench.parts.contest import Contest
 from cxrscribe_bench.parts.footprint import install_bytes, startup_measurements
 from cxrscribe_bench.parts.load_tests import LoadTests
 from cxrscribe_bench.parts.plan import Plan
+from cxrscribe_bench.parts.real_sizes import RealSizes
 from cxrscribe_bench.parts.scaling import scaling_measurements
 from cxrscribe_bench.results.environment import environment
 from cxrscribe_bench.results.ledger import Ledger
 from cxrscribe_bench.results.record import Record
+from cxrscribe_bench.results.standings import standings
 from cxrscribe_bench.results.summary import summary
 from cxrscribe_bench.systems.entrants import ours, peers
 from cxrscribe_bench.timing.race import Note
@@ -42,10 +45,11 @@ SUMMARY: Final = "summary.md"
 
 CONTEST: Final = "peers"
 STAGES: Final = "stages"
+REAL_SIZES: Final = "films"
 LOADGEN: Final = "loadgen"
 SCALING: Final = "scaling"
 STARTUP: Final = "startup"
-PARTS: Final = (CONTEST, STAGES, LOADGEN, SCALING, STARTUP)
+PARTS: Final = (CONTEST, STAGES, REAL_SIZES, LOADGEN, SCALING, STARTUP)
 """What a run consists of, in order."""
 
 _NOT_MEASURED: Final = {
@@ -124,6 +128,7 @@ class Suite:
         parts: Mapping[str, Callable[[], None]] = {
             CONTEST: self._contest,
             STAGES: self._stages,
+            REAL_SIZES: self._real_sizes,
             LOADGEN: self._loadgen,
             SCALING: self._scaling,
             STARTUP: self._startup,
@@ -158,6 +163,23 @@ class Suite:
             self._logs,
             self._note,
         ).measure()
+
+    def _real_sizes(self) -> None:
+        RealSizes(
+            self._workload,
+            tuple(dict.fromkeys((FP32, self._best_precision()))),
+            self._order.plan.real_sizes,
+            self._order.plan.rounds,
+            self._order.out / "large films",
+            self._ledger,
+            self._logs,
+            self._note,
+        ).measure()
+
+    def _best_precision(self) -> str:
+        """Our fastest from films, if this run has measured that; or else the last one that was asked for."""
+        found = standings(self.record, OFFLINE_FILMS)
+        return self._precisions[-1] if found is None or found.best is None else found.best.precision
 
     def _loadgen(self) -> None:
         LoadTests(

@@ -41,6 +41,8 @@ class Indications:
 
         Raises SettingsError when they are of another number, one is no text, or the model reads none.
         """
+        if indications is None:
+            return np.tile(self.encode(None), (images, 1))
         rows = [self.encode(text) for text in self.texts_of_each(indications, images)]
         return np.stack(rows) if rows else np.zeros((0, self.size), np.float32)
 

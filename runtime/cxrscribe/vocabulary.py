@@ -32,6 +32,7 @@ Each is a word of its own.
 _GLUED: Final = frozenset({SENTENCE_END, ",", ";", ":", "、", "%", "°"})
 _IN_UNSPACED_TEXT: Final = {SENTENCE_END: "。", ",": "，"}
 _UNSPACED_WORD: Final = re.compile(f"[{UNSPACED}]")
+_UNSPACED_ANYWHERE: Final = re.compile(f"[{UNSPACED}。]")
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,10 @@ def readable(words: Iterable[str]) -> str:
     A paragraph without a final sentence end is left so: a cut report stays visible as cut. No blank stands
     beside a Chinese or Japanese character, and a sentence with one has that script's comma and full stop.
     """
+    words = list(words)
+    joined = " ".join(words)
+    if joined.isascii() or not _UNSPACED_ANYWHERE.search(joined):
+        return _spaced(words)
     text = ""
     for sentence in _sentences(words):
         unspaced = any(map(_UNSPACED_WORD.match, sentence))
@@ -140,6 +145,21 @@ def readable(words: Iterable[str]) -> str:
             )
             before = word
     return text
+
+
+def _spaced(words: Iterable[str]) -> str:
+    """As `readable`, for words that all stand apart; it looks at each of them but once."""
+    parts: list[str] = []
+    first = True  # of its sentence
+    for word in words:
+        if word not in _GLUED or not parts:
+            if parts:
+                parts.append(" ")
+            if first:
+                word = _capitalized(word)
+        parts.append(word)
+        first = word == SENTENCE_END
+    return "".join(parts)
 
 
 def _sentences(words: Iterable[str]) -> Iterator[list[str]]:

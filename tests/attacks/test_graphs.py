@@ -23,7 +23,7 @@ from cxrscribe.bundle.graph_contents import GraphContents
 from cxrscribe.bundle.operators import OPERATORS, check_contents
 from cxrscribe.embedded import demo_bundle
 from cxrscribe.errors import BundleError
-from cxrscribe.search.expander import CandidateCheck, Candidates
+from cxrscribe.search.expander import Candidates
 from support.small_bundle import SmallBundle
 
 
@@ -111,7 +111,7 @@ def test_one_image_s_impossible_candidates_leave_the_others_alone() -> None:
     candidates.index[1, 5] = 36
     candidates.token_log_prob[2, 0] = -np.inf
     candidates.score[3, 1:], candidates.token_log_prob[3, 1:] = -np.inf, -np.inf  # no candidates: nothing odd
-    CandidateCheck(candidates, 36).run()
+    candidates.check(36)
     assert np.isnan(candidates.score).all(axis=1).tolist() == [False, True, True, False]
     assert not np.isnan(candidates.score[[0, 3]]).any()
     assert candidates.index.max() < 36
@@ -128,7 +128,7 @@ def test_candidates_that_pass_can_be(index: list[int], score: list[float], share
         np.array(index, np.int64).reshape(2, 6),
         np.array(share, np.float32).reshape(2, 6),
     )
-    CandidateCheck(candidates, 36).run()
+    candidates.check(36)
     assert ((candidates.index >= 0) & (candidates.index < 36)).all()
     live = candidates.score > -np.inf
     good = ~np.isnan(candidates.score).any(axis=1)

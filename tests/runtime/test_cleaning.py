@@ -308,3 +308,10 @@ def test_real_findings_have_the_known_lengths(shared_data: Path) -> None:
     assert lengths[int(0.9 * len(lengths))] <= 58
     assert all(clean(" ".join(clean(text))) == clean(text) for text in findings)
     assert all(list(comparable(clean(text))) == clean(text, 1) for text in findings)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.sampled_from([*".,;:%", "、", "°", "no", "éa", "ßa", "İx", "heart", "1.5"]), max_size=9))
+def test_words_that_stand_apart_read_the_same_before_a_sentence_without_blanks(words: list[str]) -> None:
+    """Reports of spaced words alone are read a quicker way."""
+    assert readable([*words, ".", "肺", "."]) == readable([*words, "."]) + "肺。"

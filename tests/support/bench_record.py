@@ -64,6 +64,7 @@ class RecordMaker:
             measurements=(
                 *self.peers(),
                 *self.stages(),
+                *self.real_sizes(),
                 *self.floor(),
                 *self.startup(),
                 *self.scaling(),
@@ -129,10 +130,39 @@ class RecordMaker:
                 ("search", search),
                 ("film to text", encode + search + 2.8),
             ):
-                name = f"{stage}/{precision}"
                 found.append(
-                    self.measurement("stages", name, each, items=64, stage=stage, precision=precision)
+                    self.measurement(
+                        "stages",
+                        f"{stage}/{precision}",
+                        each,
+                        items=64,
+                        stage=stage,
+                        precision=precision,
+                        cores=1 if stage in ("decode file", "preprocess") else 2,
+                    )
                 )
+        return found
+
+    def real_sizes(self) -> list[Measurement]:
+        """Two formats of large films, at two precisions."""
+        found = []
+        for precision, encode, search in (("fp32", 73.4, 7.4), ("int8", 20.3, 3.9)):
+            labels: dict[str, Label] = {"stage": "encode", "precision": precision, "cores": 2}
+            found.append(self.measurement("real sizes", f"encode/{precision}", encode, items=16, **labels))
+            for kind, size, read in (("PNG, 16 bits", 5_650_501, 97.0), ("JPEG", 462_455, 6.9)):
+                stages: dict[str, tuple[float, int]] = {
+                    "search": (search, 2),
+                    "film to text": (encode + search + 0.55 * read, 2),
+                }
+                if precision == "fp32":
+                    stages |= {"read": (read, 1), "read side by side": (0.53 * read, 1)}
+                for stage, (each, cores) in stages.items():
+                    labels = {"stage": stage, "format": kind, "precision": precision, "cores": cores}
+                    if stage == "read":
+                        labels["file_bytes"] = size
+                    found.append(
+                        self.measurement("real sizes", f"{stage}/{kind}/{precision}", each, 16, **labels)
+                    )
         return found
 
     def floor(self) -> list[Measurement]:

@@ -53,14 +53,15 @@ _QUICK_HELP = (
     "parts",
     multiple=True,
     metavar="NAME",
-    help="Part of the suite: peers, stages, loadgen, scaling, startup; may be repeated. [default: all]",
+    help="Part of the suite: peers, stages, films, loadgen, scaling, startup; may be repeated. "
+    "[default: all]",
 )
 @click.option("--images", type=click.IntRange(min=1), metavar="N", help="Films, and rows of features.")
 @click.option(
     "--rounds",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Rounds of peers and of stages.",
+    help="Rounds of peers, of stages, and of large films.",
 )
 @click.option(
     "--batch-size",

@@ -14,6 +14,7 @@ from cxrscribe_bench.page.loadgen import loadgen
 from cxrscribe_bench.page.markup import Markup, joined, markup
 from cxrscribe_bench.page.peers import peers
 from cxrscribe_bench.page.quality import quality
+from cxrscribe_bench.page.real_sizes import real_sizes
 from cxrscribe_bench.page.scaling import scaling
 from cxrscribe_bench.page.stages import stages
 from cxrscribe_bench.page.startup import startup
@@ -65,6 +66,7 @@ def page(record: Record) -> Markup:
         for part in (
             peers,
             stages,
+            real_sizes,
             latency,
             scaling,
             quality,

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from cxrscribe.bundle.files import FP32
 from cxrscribe_bench.groups import FLOOR, STAGE_NAMES, STAGES
 from cxrscribe_bench.page.bars import Bar, Segment, Stack, bar_chart, stack_chart
 from cxrscribe_bench.page.markup import Markup, markup, section
 from cxrscribe_bench.page.scale import ratio_scale, scale_from_zero
-from cxrscribe_bench.results.figures import duration, interval, milliseconds, times
+from cxrscribe_bench.results.capacity import capacity_of_stages, stages_at
+from cxrscribe_bench.results.figures import duration, interval, milliseconds, percent, times
 from cxrscribe_bench.results.measurement import Measurement
 from cxrscribe_bench.results.record import Record
 from cxrscribe_bench.results.samples import ratio_of_medians
-from cxrscribe_bench.results.standings import precision_of, seconds_per_item
+from cxrscribe_bench.results.standings import precision_of, seconds_per_item, times_as_fast
 
 _WHOLE = STAGE_NAMES[-1]
 _FLOORS = {
@@ -43,7 +44,10 @@ def _stacks(record: Record) -> Markup:
     scale = scale_from_zero([*ends, *(stack.whole or 0 for stack in stacks)])
     note = ""
     if any(stack.whole is not None for stack in stacks):
-        note = "The mark is film to text as it runs: stages overlap where there are threads for it."
+        note = (
+            "The mark is film to text as it runs: stages overlap where there are threads for it. What these "
+            "cores could do: the core-seconds of all stages over the cores, if no core ever waited."
+        )
     return markup(
         '{chart}<p class="fine">{note}</p>',
         chart=stack_chart("Stages from film to text, ms a film", stacks, scale, _tick(scale.high)),
@@ -52,8 +56,7 @@ def _stacks(record: Record) -> Markup:
 
 
 def _stack(record: Record, precision: str) -> Stack | None:
-    found = [each for each in record.group(STAGES) if precision_of(each) == precision]
-    by_name = {_stage(each): each for each in found}
+    by_name = stages_at(record.measurements, precision)
     whole = by_name.get(_WHOLE)
     seconds = {name: seconds_per_item(by_name[name]) for name in STAGE_NAMES[:-1] if name in by_name}
     if not seconds:
@@ -62,9 +65,22 @@ def _stack(record: Record, precision: str) -> Stack | None:
         label=precision,
         segments=tuple(Segment(name, value, f"{milliseconds(value)} ms") for name, value in seconds.items()),
         figure=f"{milliseconds(sum(seconds.values()))} ms",
-        note="" if whole is None else f"as it runs: {milliseconds(seconds_per_item(whole))} ms",
+        note="" if whole is None else _as_it_runs(by_name),
         whole=None if whole is None else seconds_per_item(whole),
     )
+
+
+def _as_it_runs(by_name: Mapping[str, Measurement]) -> str:
+    whole, encoder, could = by_name[_WHOLE], by_name.get("encode"), capacity_of_stages(by_name)
+    shares = []
+    if encoder is not None:
+        shares.append(f"{percent(times_as_fast(whole, encoder).value)} of the encoder's rate alone")
+    if could is not None:
+        shares.append(
+            f"{percent(could.share.value)} ({interval(could.share, percent)}) of what these cores could do, "
+            f"{milliseconds(could.seconds)} ms"
+        )
+    return "; ".join([f"as it runs: {milliseconds(seconds_per_item(whole))} ms", *shares])
 
 
 def _floor(record: Record) -> Markup:

@@ -57,7 +57,11 @@ class Breakdown:
             for precision in self.precisions:
                 worker = self._open(stack, f"stages-{precision}", open_stages, self.workload, precision)
                 for stage, method in stages.METHODS.items():
-                    labels: dict[str, Label] = {"stage": stage, "precision": precision}
+                    labels: dict[str, Label] = {
+                        "stage": stage,
+                        "precision": precision,
+                        **stages.cores(self.workload, stage),
+                    }
                     part = _Part(STAGES, f"{stage}/{precision}", self._items(stage), labels)
                     parts[part.name] = part
                     laps += _laps(part, worker, method, (0, part.items))

@@ -23,6 +23,7 @@ from cxrscribe_bench.loadgen.settings import (
     ScenarioSettings,
 )
 from cxrscribe_bench.parts import scaling
+from cxrscribe_bench.parts.real_sizes import Sizes
 from cxrscribe_bench.parts.scaling import Scale
 from cxrscribe_bench.systems.entrants import PEERS
 
@@ -41,6 +42,7 @@ class Plan:
     slow_groups: tuple[str, ...]
     """Groups of measurements in which systems that take seconds for each image take part."""
     peers: tuple[str, ...]
+    real_sizes: Sizes
     scenarios: Mapping[str, ScenarioSettings]
     scenarios_at_all_precisions: bool
     """Or at our last precision only."""
@@ -55,6 +57,7 @@ WHOLE: Final = Plan(
     single_films=16,
     slow_groups=(OFFLINE_FILMS, OFFLINE_FEATURES, SINGLE_FILMS, ENCODER),
     peers=PEERS,
+    real_sizes=Sizes(drawn=4, films=16),
     scenarios=FULL,
     scenarios_at_all_precisions=True,
     scale=scaling.FULL,
@@ -71,6 +74,7 @@ QUICK: Final = Plan(
     single_films=4,
     slow_groups=(OFFLINE_FILMS,),
     peers=(PADDLE_DYNAMIC, PLAIN_ONNX),
+    real_sizes=Sizes(drawn=1, films=2),
     scenarios={
         SINGLE_STREAM: _BRIEF,
         MULTI_STREAM: _BRIEF,

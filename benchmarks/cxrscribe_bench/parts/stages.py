@@ -14,13 +14,23 @@ from cxrscribe.films.film import Pixels, read_film
 from cxrscribe.films.read_ahead import read_batches
 from cxrscribe.loader import open_bundle
 from cxrscribe.networks.encoder import Encoder
-from cxrscribe_bench.groups import STAGE_NAMES
+from cxrscribe.sessions.device import CPU, OPENVINO, usable_threads
+from cxrscribe_bench.groups import CORES, STAGE_NAMES
+from cxrscribe_bench.results.measurement import Label
 from cxrscribe_bench.workload import Workload
 
 METHODS: Final = dict(
     zip(STAGE_NAMES, ("decode_files", "preprocess", "encode", "search", "film_to_text"), strict=True)
 )
 """Name of a stage -> the method of Stages that does it."""
+
+
+def cores(workload: Workload, stage: str) -> dict[str, Label]:
+    """The label CORES of a stage; none where a GPU does the work."""
+    if workload.device not in (CPU.name, OPENVINO.name):
+        return {}
+    busy = {"encode": workload.threads, "search": workload.threads, "film to text": usable_threads()}
+    return {CORES: busy.get(stage, 1)}
 
 
 class Stages:

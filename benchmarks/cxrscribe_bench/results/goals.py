@@ -18,6 +18,7 @@ from cxrscribe_bench.groups import (
     TORCH_COMPILED,
     TORCH_EAGER,
 )
+from cxrscribe_bench.results.capacity import Capacity, capacity_of_stages, stages_at
 from cxrscribe_bench.results.measurement import Measurement
 from cxrscribe_bench.results.record import Goal
 from cxrscribe_bench.results.standings import times_as_fast
@@ -50,6 +51,10 @@ class _Results:
     def stage(self, stage: str, precision: str) -> Measurement | None:
         """One stage from film to text."""
         return self._named(STAGES, f"{stage}/{precision}")
+
+    def capacity(self, precision: str) -> Capacity | None:
+        """What the machine could do from film to text, where all stages were measured."""
+        return capacity_of_stages(stages_at(self._measurements, precision))
 
     def peers(self, group: str) -> list[str]:
         """Systems but ours that were measured in fp32."""
@@ -106,6 +111,14 @@ def _goals(results: _Results) -> Iterator[Goal]:
             results.stage("encode", precision),
             0.8,
         )
+        reached = results.capacity(precision)
+        if reached is not None:
+            yield Goal(
+                f"film to text, {precision}: rate over what these cores could do",
+                reached.share,
+                0.95,
+                at_most=False,
+            )
 
 
 def _times_faster(

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from cxrscribe_bench.groups import STAGE_NAMES, STAGES
+from cxrscribe_bench.results.capacity import capacity_of_stages, stages_at
 from cxrscribe_bench.results.figures import (
     byte_size,
     interval,
     milliseconds,
+    percent,
     round_figure,
     significant,
     times,
 )
+from cxrscribe_bench.results.real_sizes import FormatCosts, costs_table, format_costs
 from cxrscribe_bench.results.record import NOT_MLPERF, Goal, Record
 from cxrscribe_bench.results.samples import Estimate
-from cxrscribe_bench.results.standings import PEER_GROUPS, Standing, Standings, absent_systems, standings
+from cxrscribe_bench.results.standings import (
+    PEER_GROUPS,
+    Standing,
+    Standings,
+    absent_systems,
+    precision_of,
+    seconds_per_item,
+    standings,
+    times_as_fast,
+)
 
 _WIDTH: Final = 100
 
@@ -40,6 +53,12 @@ def summary(record: Record) -> str:
     """Markdown: goals, a table for each group of peers, the machine."""
     parts = [_goals_table(record)] if record.goals else []
     parts += [_peers_table(found) for found in _groups(record)]
+    stages = _stages_table(record)
+    if stages:
+        parts.append(stages)
+    costs = format_costs(record)
+    if costs:
+        parts.append("Films of 2,500 x 2,048 pixels, a film:\n\n" + _markdown(*costs_table(costs)))
     missing = absent_systems(record)
     if missing:
         parts.append(
@@ -57,6 +76,8 @@ def terminal_table(record: Record) -> str:
         lines += [f"{found.title} ({found.group})", head]
         lines += [_peer_line(row) for row in found.rows]
         lines.append("")
+    for each in format_costs(record):
+        lines += [f"Large films, {each.name}: reading {_in_ms(each.read_seconds)}" + _ways_line(each)]
     if record.goals:
         lines += [f"Goals: {sum(goal.reached for goal in record.goals)} of {len(record.goals)} reached"]
         lines += [_goal_line(goal) for goal in record.goals]
@@ -111,6 +132,31 @@ def _peers_table(found: Standings) -> str:
     return _markdown(header, rows)
 
 
+def _stages_table(record: Record) -> str:
+    """Empty where film to text wasn't measured."""
+    whole = STAGE_NAMES[-1]
+    by_precision = {
+        precision: stages_at(record.measurements, precision)
+        for precision in dict.fromkeys(map(precision_of, record.group(STAGES)))
+    }
+    rows = [
+        [
+            precision,
+            *(milliseconds(seconds_per_item(found[name])) if name in found else "–" for name in STAGE_NAMES),
+            _share(times_as_fast(found[whole], found["encode"]) if "encode" in found else None),
+            _share(could.share if (could := capacity_of_stages(found)) is not None else None),
+        ]
+        for precision, found in by_precision.items()
+        if whole in found
+    ]
+    header = ["Stages, ms a film", *STAGE_NAMES, "of its encoder's rate", "of what these cores could do"]
+    return _markdown(header, rows) if rows else ""
+
+
+def _share(share: Estimate | None) -> str:
+    return "–" if share is None else f"{percent(share.value)}{_bounds(share, percent)}"
+
+
 def _markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
@@ -126,8 +172,8 @@ def _ratio(ratio: Estimate | None, has_ours: bool) -> str:
     return f"{times(ratio.value)}{_bounds(ratio)}"
 
 
-def _bounds(estimate: Estimate) -> str:
-    return "" if estimate.is_exact else f" ({interval(estimate)})"
+def _bounds(estimate: Estimate, figure: Callable[[float], str] = significant) -> str:
+    return "" if estimate.is_exact else f" ({interval(estimate, figure)})"
 
 
 def _peer_line(row: Standing) -> str:
@@ -139,6 +185,14 @@ def _peer_line(row: Standing) -> str:
         _ratio(row.fp32_times, row.fp32 is not None),
         row.words,
     )
+
+
+def _ways_line(costs: FormatCosts) -> str:
+    return "".join(f"; {way.precision} film to text {_in_ms(way.seconds)}" for way in costs.ways)
+
+
+def _in_ms(seconds: float | None) -> str:
+    return "–" if seconds is None else f"{milliseconds(seconds)} ms"
 
 
 def _columns(name: str, precision: str, rate: str, time: str, ratio: str, words: str) -> str:

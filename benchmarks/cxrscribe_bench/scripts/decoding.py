@@ -2,8 +2,10 @@
 
     python -m cxrscribe_bench.scripts.decoding FOLDER
 
-takes the benchmark model in FOLDER, or makes it there. Features are ready, fp32, on the CPU. Everything is
-timed in turn, round by round; what is printed are medians of ratios within a round.
+takes the benchmark model in FOLDER, or makes it there. Features are ready, on the CPU. Everything is timed in
+turn, round by round; what is printed are medians of ratios within a round.
+
+With --brief, Python's share and the comparison with plain numpy only: a minute instead of several.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import numpy as np
 import cxrscribe
 from cxrscribe import BeamSettings, DecodingStats, Report, Reporter
 from cxrscribe.bundle.bundle import Bundle
+from cxrscribe.bundle.evidence import INT8
 from cxrscribe.loader import open_bundle
 from cxrscribe.search.requests import FeatureMatrix
 from cxrscribe.search.scheduler import IMAGES_AT_ONCE
@@ -52,6 +55,16 @@ class Setting:
         return BeamSettings(beam_width=self.beam_width, max_length=MAX_LENGTH)
 
 
+@dataclass(frozen=True)
+class PythonShare:
+    """What decoding takes beside the network."""
+
+    share: float
+    """Of all time."""
+    step_seconds: float
+    """For each step, everything that is done once an image included."""
+
+
 class Bench:
     """The reporter on the benchmark model, and what it is compared with."""
 
@@ -64,6 +77,11 @@ class Bench:
             model.bundle, device="cpu", precision=reporter.precision, threads=reporter.threads, cache=False
         )
         self._decoder = opened.decoder
+
+    @property
+    def precision(self) -> str:
+        """Of the reporter."""
+        return self._reporter.precision
 
     def rows(self, setting: Setting) -> SearchRows:
         """Rows of each call of the network when these images are decoded."""
@@ -86,16 +104,18 @@ class Bench:
         )
         return ratio(seconds, "ours", "products")
 
-    def python_share(self, setting: Setting) -> float:
-        """Share of decoding that is not in a session's run, wall time of the whole call."""
+    def python(self, setting: Setting) -> PythonShare:
+        """What decoding takes that is not in a session's run, of the wall time of the whole call."""
         features = self._model.features(setting.images)
-        shares = []
+        shares, steps = [], []
         for _ in range(2 * self._count):
             stats = DecodingStats()
             started = perf_counter()
             self._reporter.decode_features(features, setting.beam, stats=stats)
-            shares.append(1 - stats.decoder_seconds / (perf_counter() - started))
-        return median(shares)
+            seconds = perf_counter() - started
+            shares.append(1 - stats.decoder_seconds / seconds)
+            steps.append((seconds - stats.decoder_seconds) / stats.steps)
+        return PythonShare(median(shares), median(steps))
 
     def against_plain_search(self, images: int, in_flight: int) -> tuple[float, int]:
         """Reports a second over those of the plain numpy search; in how many reports the two differ."""
@@ -133,23 +153,47 @@ class Bench:
 
 
 def figures(bench: Bench, images: int) -> Iterator[Goal]:
-    """All figures, one by one."""
+    """All figures of one precision, one by one."""
     one_batch = bench.against_products(Setting(32))
     yield _goal("32 images: decoding time / products alone", one_batch, 1.4, at_most=True)
     stream = bench.against_products(Setting(images))
     yield _goal(f"{images} images, 32 in flight: decoding time / products", stream, 1.4, at_most=True)
-    yield _goal("32 images: Python's share", bench.python_share(Setting(32)), 0.02, at_most=True)
-    yield _goal(
-        f"{images} images, 32 in flight: Python's share", bench.python_share(Setting(images)), 0.02, True
-    )
-    yield _goal("1 image: Python's share", bench.python_share(Setting(1)), 0.12, at_most=True)
-    peer, _ = bench.against_plain_search(images, 32)
-    yield _goal(f"{images} images, 32 in flight: reports a second / plain numpy's", peer, 2.0, at_most=False)
+    yield from brief_figures(bench, images)
     yield _goal("beam 10 / beam 1, over their products", bench.wide_beam(32), 1.2, at_most=True)
+
+
+def brief_figures(bench: Bench, images: int) -> Iterator[Goal]:
+    """Python's share, and the comparison with plain numpy."""
+    yield from shares(bench, images)
+    peer, _ = bench.against_plain_search(images, 32)
+    yield _goal(f"{images} images, 32 in flight: reports a second / plain numpy's", peer, 2.2, at_most=False)
+
+
+def shares(bench: Bench, images: int) -> Iterator[Goal]:
+    """Python's share at one image, at a batch and at a stream."""
+    for size, name, goal in (
+        (1, "1 image", 0.1),
+        (32, "32 images", 0.02),
+        (images, f"{images} images, 32 in flight", 0.02),
+    ):
+        python = bench.python(Setting(size))
+        micros = f"{python.step_seconds * 1e6:.0f} us a step"
+        yield _goal(f"{bench.precision}, {name}: Python's share ({micros})", python.share, goal, at_most=True)
 
 
 def _goal(name: str, value: float, goal: float, at_most: bool) -> Goal:
     return Goal(name, Estimate.of_one(value), goal, at_most)
+
+
+def _all_figures(
+    model: BenchmarkModel, reporter: Reporter, count: int, images: int, brief: bool
+) -> Iterator[Goal]:
+    yield from (brief_figures if brief else figures)(Bench(model, reporter, count), images)
+    if INT8 in reporter.manifest.graph_precisions:
+        with cxrscribe.load(
+            model.bundle, device="cpu", precision=INT8, threads=reporter.threads
+        ) as quantized:
+            yield from shares(Bench(model, quantized, count), images)
 
 
 @click.command()
@@ -157,8 +201,9 @@ def _goal(name: str, value: float, goal: float, at_most: bool) -> Goal:
 @click.option("--rounds", "count", default=7, show_default=True, help="Rounds of each comparison.")
 @click.option("--images", default=256, show_default=True, help="Images of a stream.")
 @click.option("--threads", type=int, help="CPU threads.")
+@click.option("--brief", is_flag=True, help="Only Python's share and the comparison with plain numpy.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-def main(folder: Path, count: int, images: int, threads: int | None, as_json: bool) -> None:
+def main(folder: Path, count: int, images: int, threads: int | None, brief: bool, as_json: bool) -> None:
     """Measure decoding on the benchmark model in FOLDER."""
     model = model_at(folder)
     with cxrscribe.load(model.bundle, device="cpu", threads=threads) as reporter:
@@ -170,13 +215,13 @@ def main(folder: Path, count: int, images: int, threads: int | None, as_json: bo
             err=True,
         )
         found = []
-        for figure in figures(Bench(model, reporter, count), images):
+        for figure in _all_figures(model, reporter, count, images, brief):
             found.append(figure)
             sign = "<=" if figure.at_most else ">="
             verdict = "reached" if figure.reached else "NOT reached"
             if not as_json:
                 click.echo(
-                    f"{figure.name:58} {figure.value.value:7.3f}  goal {sign} {figure.goal:g}: {verdict}"
+                    f"{figure.name:68} {figure.value.value:7.3f}  goal {sign} {figure.goal:g}: {verdict}"
                 )
     if as_json:
         click.echo(

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from statistics import median
-from typing import Any, Final
+from typing import Any
 
 import click
 import numpy as np
@@ -23,91 +23,15 @@ import numpy.typing as npt
 
 from cxrscribe.films.isolation import Isolation
 from cxrscribe.films.preprocess import Preprocessing
-from cxrscribe_bench.material.drawn_films import drawn_film
-
-SIDES: Final = (2500, 2048)
-"""Height and width of a film as detectors give it."""
+from cxrscribe_bench.material.large_films import FORMATS, SIDES, WINDOW, large_film
 
 Pixels = npt.NDArray[np.uint8]
 Peer = Callable[[bytes], Any]
 
-_SYNTAXES: Final = {
-    "DICOM raw, 8 bits": "1.2.840.10008.1.2.1",
-    "DICOM raw, 12 bits": "1.2.840.10008.1.2.1",
-    "DICOM JPEG": "1.2.840.10008.1.2.4.50",
-    "DICOM JPEG lossless": "1.2.840.10008.1.2.4.70",
-    "DICOM JPEG-LS": "1.2.840.10008.1.2.4.80",
-    "DICOM JPEG 2000": "1.2.840.10008.1.2.4.90",
-    "DICOM RLE": "1.2.840.10008.1.2.5",
-}
-_WINDOW: Final = (2000, 3600)
-_WINDOW_8: Final = (128, 256)
 
-
-def large_film(number: int) -> npt.NDArray[np.uint16]:
-    """A phantom's film, uint16 of 12 bits [2500, 2048], with a detector's noise."""
-    from PIL import Image
-
-    enlarged = Image.fromarray(drawn_film(number)).resize(SIDES[::-1], Image.Resampling.BICUBIC)
-    noise = np.random.default_rng(number).normal(0, 12, SIDES)
-    return np.clip(np.asarray(enlarged) / 255 * 3500 + 200 + noise, 0, 4095).astype(np.uint16)
-
-
-def formats(film: npt.NDArray[np.uint16]) -> dict[str, bytes]:
-    """A film in each format."""
-    import imagecodecs
-    from PIL import Image
-
-    eight = (film >> 4).astype(np.uint8)
-    jpeg = BytesIO()
-    Image.fromarray(eight).save(jpeg, "JPEG", quality=90)
-    frames = {
-        "DICOM JPEG": jpeg.getvalue(),
-        "DICOM JPEG lossless": imagecodecs.jpeg8_encode(film, lossless=True, predictor=1, bitspersample=12),
-        "DICOM JPEG-LS": imagecodecs.jpegls_encode(film),
-        "DICOM JPEG 2000": imagecodecs.jpeg2k_encode(film, codecformat="j2k", bitspersample=12),
-    }
-    found = {"PNG, 8 bits": _png(eight), "PNG, 16 bits": _png(film), "JPEG": jpeg.getvalue()}
-    for name in _SYNTAXES:
-        pixels = eight if name in ("DICOM raw, 8 bits", "DICOM JPEG") else film
-        frame = frames.get(name)
-        found[name] = _dicom(pixels, _SYNTAXES[name], None if frame is None else bytes(frame))
-    return found
-
-
-def _png(pixels: npt.NDArray[Any]) -> bytes:
-    from PIL import Image
-
-    content = BytesIO()
-    Image.fromarray(pixels).save(content, "PNG")
-    return content.getvalue()
-
-
-def _dicom(pixels: npt.NDArray[Any], syntax: str, frame: bytes | None) -> bytes:
-    from pydicom.dataset import Dataset, FileMetaDataset
-    from pydicom.encaps import encapsulate
-
-    dataset = Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = syntax if frame is not None else _SYNTAXES["DICOM raw, 8 bits"]
-    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.1.1"
-    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = "1.2.3"
-    dataset.Modality = "DX"
-    dataset.Rows, dataset.Columns = pixels.shape
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-    bits = 8 if pixels.itemsize == 1 else 12
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8 * pixels.itemsize, bits, bits - 1
-    dataset.PixelRepresentation = 0
-    if bits == 12:
-        dataset.WindowCenter, dataset.WindowWidth = _WINDOW
-    elif frame is not None:
-        dataset.WindowCenter, dataset.WindowWidth = _WINDOW_8
-    dataset.add_new("PixelData", "OW", pixels.tobytes() if frame is None else encapsulate([frame]))
-    if frame is None and syntax == _SYNTAXES["DICOM RLE"]:
-        dataset.compress(syntax, generate_instance_uid=False)
-    content = BytesIO()
-    dataset.save_as(content, enforce_file_format=True)
-    return content.getvalue()
+def written(film: npt.NDArray[np.uint16]) -> dict[str, bytes]:
+    """A film's file in each format."""
+    return {name: write(film) for name, write in FORMATS.items()}
 
 
 def peers(name: str, size: int) -> dict[str, Peer]:
@@ -132,7 +56,7 @@ def peers(name: str, size: int) -> dict[str, Peer]:
     def windowed(values: npt.NDArray[Any]) -> Pixels:
         if values.dtype == np.uint8:  # the window is what bytes can be
             return fitted(values)
-        center, width = _WINDOW
+        center, width = WINDOW
         scale = 255 / (width - 1)
         beta = 127.5 - (center - 0.5) * scale
         # convertScaleAbs takes the absolute value: what lies below the window has to be raised first.
@@ -271,7 +195,7 @@ def changed_words(count: int) -> dict[str, float]:
         readers = [Preprocessing(size, size, display=version).read for version in (2, 3)]
         pictures: dict[str, list[Pixels]] = {}
         for number in range(count):
-            found = formats(large_film(1000 + number))
+            found = written(large_film(1000 + number))
             for kind in (*kinds, "PNG, 8 bits"):
                 for version, read in enumerate(readers, start=2):
                     pictures.setdefault(f"{kind} {version}", []).append(read(found[kind], Isolation("none")))
@@ -299,7 +223,7 @@ def _differing(one: list[Any], other: list[Any]) -> float:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def main(size: int, count: int, words: int, as_json: bool) -> None:
     """Print what a film of 2,500 x 2,048 pixels costs in each format."""
-    films = formats(large_film(1))
+    films = written(large_film(1))
     found: dict[str, Any] = {name: measure(name, content, size, count) for name, content in films.items()}
     changed = changed_words(words) if words else {}
     if as_json:

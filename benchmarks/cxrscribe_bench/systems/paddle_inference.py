@@ -8,13 +8,14 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.bundle.bundle import Bundle
+from cxrscribe.errors import InputError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.vocabulary import START
 from cxrscribe_bench.systems.paddle_setup import set_up_paddle
@@ -24,6 +25,9 @@ from cxrscribe_bench.systems.trial import least_seconds
 from cxrscribe_bench.workload import Workload
 
 Array = NDArray[np.float32]
+
+_GPU_MEGABYTES: Final = 1024
+"""What Paddle reserves at first; it takes more when it needs more."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +48,15 @@ class Program:
         paddle.jit.save(network, str(stem), input_spec=specification)
         return cls(stem)
 
-    def predictor(self, threads: int, *, onednn: bool) -> Predictor:
-        """Load it. Raises whatever Paddle does where oneDNN can't run it."""
+    def predictor(self, threads: int, *, onednn: bool = False, gpu: bool = False) -> Predictor:
+        """Load it. Raises whatever Paddle does where oneDNN or the GPU can't run it."""
         from paddle import inference
 
         config = inference.Config(f"{self.stem}.json", f"{self.stem}.pdiparams")
-        config.disable_gpu()
+        if gpu:
+            config.enable_use_gpu(_GPU_MEGABYTES, 0)
+        else:
+            config.disable_gpu()
         config.disable_glog_info()
         config.set_cpu_math_library_num_threads(threads)
         if onednn:
@@ -84,8 +91,10 @@ class Choice:
     reason: str
 
     @classmethod
-    def make(cls, program: Program, threads: int, *inputs: NDArray[Any]) -> Choice:
-        """Try both on `inputs`."""
+    def make(cls, program: Program, device: str, threads: int, *inputs: NDArray[Any]) -> Choice:
+        """Try both on `inputs`. On `cuda` there is nothing to choose."""
+        if device == "cuda":
+            return cls(program.predictor(threads, gpu=True), "on the GPU")
         plain = program.predictor(threads, onednn=False)
         try:
             onednn = program.predictor(threads, onednn=True)
@@ -119,22 +128,29 @@ class InferenceDecoder:
 
 
 def open_paddle_inference(workload: Workload, precision: str) -> PlainSystem:
-    """Paddle Inference on the CPU, `precision` fp32.
+    """Paddle Inference on the CPU or a GPU, `precision` fp32.
 
     Raises InputError at another precision or device, MissingExtraError where Paddle isn't installed,
     BundleError where the bundle lacks weights.
     """
-    require_peer(workload, precision)
+    require_peer(workload, precision, devices=("cpu", "cuda"))
     version = set_up_paddle("the peer paddle-inference", workload.threads)
+    _require_gpu(workload.device)
     bundle, settings, threads = Bundle.open(workload.bundle), workload.settings, workload.threads
     architecture, preprocessing = bundle.manifest.architecture, bundle.manifest.preprocessing
+    device = workload.device
     with tempfile.TemporaryDirectory(prefix="cxrscribe-bench-") as folder:
         encoding, initial_state, step = _programs(bundle, Path(folder))
-        encoder = Choice.make(encoding, threads, _pictures(preprocessing))
-        image = Choice.make(step, threads, *_rows(architecture, settings.beam_width))
-        batch = Choice.make(step, threads, *_rows(architecture, settings.beam_width * workload.batch_size))
+        encoder = Choice.make(encoding, device, threads, _pictures(preprocessing))
+        image = Choice.make(step, device, threads, *_rows(architecture, settings.beam_width))
+        batch = Choice.make(
+            step, device, threads, *_rows(architecture, settings.beam_width * workload.batch_size)
+        )
         start = Choice.make(
-            initial_state, threads, np.zeros((workload.batch_size, architecture.feature_size), np.float32)
+            initial_state,
+            device,
+            threads,
+            np.zeros((workload.batch_size, architecture.feature_size), np.float32),
         )
     network = InferenceDecoder(start.predictor, image.predictor, batch.predictor, settings.beam_width)
     return PlainSystem(
@@ -146,6 +162,7 @@ def open_paddle_inference(workload: Workload, precision: str) -> PlainSystem:
         readers=threads,
         details={
             "version": version,
+            "device": device,
             "threads": str(threads),
             "encoder": encoder.reason,
             "initial state": start.reason,
@@ -153,6 +170,16 @@ def open_paddle_inference(workload: Workload, precision: str) -> PlainSystem:
             "step of a batch": batch.reason,
         },
     )
+
+
+def _require_gpu(device: str) -> None:
+    """Raise InputError where `device` is a GPU and this Paddle can't use one."""
+    import paddle
+
+    if device == "cuda" and not (
+        paddle.device.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0
+    ):
+        raise InputError("this Paddle finds no GPU; install paddlepaddle-gpu, or ask for 'cpu'")
 
 
 def _programs(bundle: Bundle, folder: Path) -> tuple[Program, Program, Program]:

@@ -96,12 +96,18 @@ class PlainSystem:
         )
 
 
-def require_peer(workload: Workload, precision: str, precisions: Sequence[str] = (FP32,)) -> None:
+def require_peer(
+    workload: Workload,
+    precision: str,
+    precisions: Sequence[str] = (FP32,),
+    devices: Sequence[str] = ("cpu",),
+) -> None:
     """Raise InputError where a peer can't run this workload, or not at this precision."""
     if precision not in precisions:
         raise InputError(f"this peer runs {' and '.join(precisions)}, not {precision!r}; take one of those")
-    if workload.device != "cpu":
-        raise InputError(f"this peer runs on the device 'cpu', not {workload.device!r}; ask for 'cpu'")
+    if workload.device not in devices:
+        known = " or ".join(map(repr, devices))
+        raise InputError(f"this peer runs on the device {known}, not {workload.device!r}; ask for {known}")
     require_plain(workload.settings)
 
 

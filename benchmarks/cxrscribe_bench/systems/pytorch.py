@@ -41,21 +41,24 @@ class PyTorch:
         from cxrscribe_export.graphs.decoder_weights import DecoderWeights
 
         torch.set_num_threads(workload.threads)
+        torch.backends.cudnn.allow_tf32 = False  # float32 stays float32, as ours does
+        device = self._device = workload.device
         bundle = Bundle.open(workload.bundle)
         graphs = {name: onnx.load(str(bundle.graph(name))) for name in (ENCODER, DECODER_INIT, DECODER_STEP)}
-        encoder = torch_module(graphs[ENCODER], ENCODER, RULES)
+        encoder = torch_module(graphs[ENCODER], ENCODER, RULES).to(device)
         # Convolutions of oneDNN are faster on it; compiled ones are laid out by the compiler itself.
         self._memory_format = "contiguous" if compile_module else "channels_last"
         if compile_module is None:
             encoder = encoder.to(memory_format=torch.channels_last)
-        initial_state = torch_module(graphs[DECODER_INIT], DECODER_INIT, RULES)
-        step: Any = BeamStep(DecoderWeights.read(graphs[DECODER_STEP]), workload.settings.beam_width)
+        initial_state = torch_module(graphs[DECODER_INIT], DECODER_INIT, RULES).to(device)
+        weights = DecoderWeights.read(graphs[DECODER_STEP])
+        step: Any = BeamStep(weights, workload.settings.beam_width).to(device)
         self._compiled = compile_module is not None
         if compile_module is not None:
             encoder, step = compile_module(encoder), compile_module(step.eval())
         self._encoder = encoder
         self._search = TorchSearch(
-            initial_state, step, workload.settings.beam_width, workload.settings.max_length
+            initial_state, step, workload.settings.beam_width, workload.settings.max_length, device
         )
         self._batch_size = workload.batch_size
         self._films_at_once = min(_ENCODED_AT_ONCE, workload.batch_size)
@@ -71,6 +74,7 @@ class PyTorch:
 
         return {
             "version": torch.__version__,
+            "device": torch.cuda.get_device_name() if self._device == "cuda" else self._device,
             "threads": str(torch.get_num_threads()),
             "mkldnn": "yes" if torch.backends.mkldnn.is_available() else "no",
             "memory format": self._memory_format,
@@ -107,7 +111,8 @@ class PyTorch:
         with torch.inference_mode():
             for start, size in _batches(0, len(pictures), self._films_at_once):
                 batch = self._filled(pictures[start : start + size], self._films_at_once)
-                parts.append(self._encoder(torch.from_numpy(batch)).numpy()[:size])
+                features = self._encoder(torch.from_numpy(batch).to(self._device))
+                parts.append(features.cpu().numpy()[:size])
         return np.concatenate(parts)
 
     def _decode(self, features: NDArray[np.float32]) -> list[Words]:
@@ -148,13 +153,15 @@ def _compiled(module: Any) -> Any:
 
 def _check(workload: Workload, precision: str) -> None:
     try:
-        import torch  # noqa: F401
+        import torch
     except ImportError:
         raise MissingExtraError("the PyTorch program", "bench-torch") from None
     if precision != FP32:
         raise InputError(f"the PyTorch program has no precision {precision!r}; ask for {FP32!r}")
-    if workload.device != "cpu":
-        raise InputError(f"the PyTorch program doesn't run on {workload.device!r}; ask for 'cpu'")
+    if workload.device not in ("cpu", "cuda"):
+        raise InputError(f"the PyTorch program doesn't run on {workload.device!r}; ask for 'cpu' or 'cuda'")
+    if workload.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("this PyTorch finds no GPU; install one with CUDA, or ask for 'cpu'")
     settings = workload.settings
     if replace(settings, n_best=1) != BeamSettings(settings.beam_width, settings.max_length):
         raise InputError(

@@ -36,33 +36,37 @@ class TorchSearch:
         step: a BeamStep, compiled or not.
         beam_width: K.
         max_length: steps at most.
+        device: torch's name of where both modules are.
     """
 
-    def __init__(self, initial_state: Any, step: Step, beam_width: int, max_length: int) -> None:
+    def __init__(
+        self, initial_state: Any, step: Step, beam_width: int, max_length: int, device: str = "cpu"
+    ) -> None:
         self._initial_state = initial_state
         self._step = step
         self._width = beam_width
         self._max_length = max_length
+        self._device = device
 
     def decode(self, features: NDArray[np.float32]) -> list[Words]:
         """Word ids of the best report of each row of features [N, F], as one batch."""
         with torch.inference_mode():
-            return self._batch(torch.from_numpy(features))
+            return self._batch(torch.from_numpy(features).to(self._device))
 
     def _batch(self, features: Tensor) -> list[Words]:
-        images, width = len(features), self._width
+        images, width, device = len(features), self._width, self._device
         hidden, cell = self._initial_state(features)
         state = [part.repeat_interleave(width, 0) for tensor in (hidden, cell) for part in tensor]
-        word = torch.full((images, width), START)
-        parent = torch.arange(width).expand(images, width).contiguous()
-        score = torch.full((images, width), -torch.inf)
+        word = torch.full((images, width), START, device=device)
+        parent = torch.arange(width, device=device).expand(images, width).contiguous()
+        score = torch.full((images, width), -torch.inf, device=device)
         score[:, 0] = 0
-        pool_score = torch.full((images,), -torch.inf)
-        pool_link = torch.zeros(images, dtype=torch.int64)
+        pool_score = torch.full((images,), -torch.inf, device=device)
+        pool_link = torch.zeros(images, dtype=torch.int64, device=device)
         words, parents = [], []
         for step in range(self._max_length):
             word, parent, score, pool_score, pool_link, done, *state = self._step(
-                torch.tensor(step), word, parent, score, pool_score, pool_link, *state
+                torch.tensor(step, device=device), word, parent, score, pool_score, pool_link, *state
             )
             words.append(word)
             parents.append(parent)
@@ -70,8 +74,10 @@ class TorchSearch:
                 break
         # A link to a hypothesis is how many words it has, times K, plus its rank.
         best = torch.where(pool_score > -torch.inf, pool_link, self._max_length * width)
-        length, rank = np.divmod(best.numpy(), width)
-        return _followed_back(torch.stack(words).numpy(), torch.stack(parents).numpy(), length, rank)
+        length, rank = np.divmod(best.cpu().numpy(), width)
+        return _followed_back(
+            torch.stack(words).cpu().numpy(), torch.stack(parents).cpu().numpy(), length, rank
+        )
 
 
 class BeamStep(nn.Module):  # type: ignore[misc]
@@ -130,7 +136,7 @@ class BeamStep(nn.Module):  # type: ignore[misc]
         self, word: Tensor, parent: Tensor, state: Sequence[Tensor]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Log-probabilities float32 [B * K, V], -inf where a word is forbidden, and the state after."""
-        rows = (parent + torch.arange(0, parent.numel(), self._width)[:, None]).view(-1)
+        rows = (parent + torch.arange(0, parent.numel(), self._width, device=parent.device)[:, None]).view(-1)
         layers = len(self.cells)
         hidden, cell = state[:layers], state[layers:]
         below = functional.embedding(word.view(-1), self.table)  # [B * K, 4 * D]

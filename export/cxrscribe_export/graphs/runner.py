@@ -12,6 +12,7 @@ from onnx import TensorProto, helper
 
 from cxrscribe.search.step import State
 from cxrscribe.sessions.device import import_onnxruntime, usable_threads
+from cxrscribe.sessions.matrix_form import in_matrix_form, multiplies_with_amx
 from cxrscribe_export.graphs.checked_graph import Graph
 
 Array = NDArray[Any]
@@ -27,9 +28,10 @@ class GraphRunner:
         options.log_severity_level = 3
         # Threads of a session that has nothing to do must not slow another one while both are timed.
         options.add_session_config_entry("session.force_spinning_stop", "1")
-        self._session = onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        content = model.SerializeToString()
+        if multiplies_with_amx():
+            content = in_matrix_form(content) or content
+        self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
     def run(self, *inputs: Array) -> list[Array]:
         """All outputs, in order, for `inputs`, in order."""

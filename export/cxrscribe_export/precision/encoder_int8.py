@@ -8,9 +8,11 @@ from typing import Final
 import numpy as np
 import onnx
 from numpy.typing import NDArray
+from onnx import TensorProto
 
-from cxrscribe_export.graphs.graph_copy import float_tensors
+from cxrscribe_export.graphs.graph_copy import constants_of, float_tensors
 from cxrscribe_export.graphs.norm_folding import fold_batch_norms
+from cxrscribe_export.graphs.stem_folding import fold_stem, known_inputs
 from cxrscribe_export.precision.activation_range import observe
 from cxrscribe_export.precision.quantizer import Quantization, Quantizer
 
@@ -24,31 +26,54 @@ def quantize_encoder(encoder: onnx.ModelProto, films: NDArray[np.uint8]) -> onnx
     """`int8/encoder.onnx` from `encoder.onnx`.
 
     Weights are int8 with a scale for each output channel; activations are uint8 with one static scale each.
-    Scaling and normalization of the film, the mean over each feature map, and whatever else has no int8
-    kernel stay float32, as do input and output.
+    The first convolution reads the film's bytes. The mean over each feature map, and whatever else has no
+    int8 kernel, stays float32, as do the features.
 
     Args:
         encoder: the float32 graph.
         films: uint8 [M, H, W], at least one: training films, on which the activations' ranges are measured.
     """
-    folded = fold_batch_norms(encoder)
+    folded = fold_stem(fold_batch_norms(encoder))
     plan = _Plan.of(folded)
+    constants, sources = constants_of(folded), _bytes_of(folded)
     one_by_one = ((films[place : place + 1],) for place in range(len(films)))
-    ranges = observe(folded, plan.tensors, one_by_one)
+    measured = [name for name in plan.tensors if name not in sources]
+    ranges = observe(folded, measured, one_by_one)
     quantizations = {name: Quantization.covering(values) for name, values in ranges.items()}
+    quantizations |= {name: Quantization(1.0, zero) for name, (_, zero) in sources.items()}
     quantizer = Quantizer(folded)
+
+    def read(name: str) -> str:
+        if name not in quantizations:
+            return name
+        return quantizer.activation(name, quantizations[name], sources.get(name, ("", 0))[0])
+
     for place, node in enumerate(folded.graph.node):
-        inputs = [
-            quantizer.activation(name, quantizations[name]) if name in quantizations else name
-            for name in node.input
-        ]
+        inputs = list(map(read, node.input))
         if place in plan.convolutions:
             source, weight, *bias = node.input
             stored = node.output[0]
             named = bias[0] if bias else None
-            inputs[1:] = quantizer.weight(weight, stored, 0, named, quantizations[source])
+            known = known_inputs(node, constants[weight].shape[1], quantizations[source].zero)
+            inputs[1:] = quantizer.weight(weight, stored, 0, named, quantizations[source], known)
         quantizer.keep(node, inputs)
     return quantizer.finished()
+
+
+def _bytes_of(model: onnx.ModelProto) -> dict[str, tuple[str, int]]:
+    """Tensors that are bytes less a whole number, as float32: of what bytes, and which number."""
+    inferred = onnx.shape_inference.infer_shapes(model).graph
+    values = (*inferred.input, *inferred.value_info)
+    codes = {value.name for value in values if value.type.tensor_type.elem_type == TensorProto.UINT8}
+    constants, found = constants_of(model), {}
+    for node in model.graph.node:
+        if node.op_type == "Cast" and node.input[0] in codes:
+            found[node.output[0]] = (node.input[0], 0)
+        elif node.op_type == "Sub" and node.input[0] in found and node.input[1] in constants:
+            number = constants[node.input[1]]
+            if number.ndim == 0 and number in range(256):
+                found[node.output[0]] = (found[node.input[0]][0], int(number))
+    return found
 
 
 @dataclass(frozen=True)

@@ -25,11 +25,16 @@ Array = npt.NDArray[Any]
 _CODES: Final = 255
 _LEVELS: Final = 127
 """Of a signed byte, symmetric."""
-_WEIGHT_LEVELS: Final = 64
-"""Weights lie in -64..64. x86 processors without VNNI add two products of bytes in 16 bits and cut the sum
-off: 255 * 127 * 2 is beyond, 255 * 64 * 2 isn't. So every processor multiplies exactly, for a bit of weights.
-onnxruntime's way out, `session.x64quantprecision`, has to be known to each program that runs the graph, and
-made a ResNet-101 2.6 times slower on a processor with VNNI."""
+_PAIR_LEVELS: Final = 127
+"""Of two weights beside each other, together; rounded, their codes are 128 at most. x86 processors without
+VNNI add the products of two neighbouring bytes in 16 bits and cut the sum off: 255 * (127 + 127) is beyond,
+255 * 128 isn't. So every processor multiplies exactly. onnxruntime's way out, `session.x64quantprecision`,
+has to be known to each program that runs the graph, and made a ResNet-101 2.6 times slower on a processor
+with VNNI."""
+_WEIGHT_LEVELS: Final = 126
+"""Of a weight by itself: onnxruntime's AMX needs one code more (`cxrscribe.sessions.matrix_form`)."""
+_LONE_LEVELS: Final = 64
+"""Of a weight whose neighbour isn't known."""
 _LARGEST_BIAS: Final = 2**30
 """Codes of a bias stay below, far from where int32 sums overflow."""
 _SMALLEST_SCALE: Final = 1e-12
@@ -88,11 +93,13 @@ class Quantizer:
             copy.input[:] = inputs
         self._nodes.append(copy)
 
-    def activation(self, name: str, quantization: Quantization) -> str:
+    def activation(self, name: str, quantization: Quantization, codes: str = "") -> str:
         """`name` to uint8 and back; gives the tensor to read in its place.
 
-        One tensor has one quantization.
+        One tensor has one quantization. `codes` is the uint8 tensor, where there is one already.
         """
+        if codes:
+            self._codes.setdefault(name, codes)
         if name not in self._dequantized:
             inputs = [self._code(name, quantization), *self._scale(name, quantization)]
             self._dequantized[name] = self.add("DequantizeLinear", inputs, f"{name}.dequantized")
@@ -107,7 +114,15 @@ class Quantizer:
             self._codes[name] = self.add("Concat", parts, f"{name}.code", axis=axis)
         return self.activation(name, quantization)
 
-    def weight(self, name: str, stored: str, axis: int, bias: str | None, source: Quantization) -> list[str]:
+    def weight(
+        self,
+        name: str,
+        stored: str,
+        axis: int,
+        bias: str | None,
+        source: Quantization,
+        known: Array | None = None,
+    ) -> list[str]:
         """A weight to int8, with one scale for each place along `axis`, and its bias to int32.
 
         Args:
@@ -116,23 +131,28 @@ class Quantizer:
             axis: the one that counts output channels.
             bias: the float32 bias [channels]; None for none.
             source: of the activation that the weight is multiplied with; the bias has the product's scale.
+            known: where what the weight is multiplied with is always the same, that number, and else 0, in a
+                shape that broadcasts to the weight's: what rounding the weight does there, the bias undoes.
 
         Returns:
             the tensors to read: the weight and, if there is a bias, the bias.
         """
         weight = self._constants[name].astype(np.float64)
         others = tuple(place for place in range(weight.ndim) if place != axis)
-        scale = np.maximum(np.abs(weight).max(axis=others) / _WEIGHT_LEVELS, _SMALLEST_SCALE)  # [channels]
+        scale = np.maximum(_finest(weight, axis), _SMALLEST_SCALE)  # [channels]
         if bias is not None:
             # A channel of tiny weights with a large bias: the bias' code has to fit into int32.
             scale = np.maximum(scale, np.abs(self._constants[bias]) / (source.scale * _LARGEST_BIAS))
         scale = scale.astype(np.float32)
         shape = [-1 if place == axis else 1 for place in range(weight.ndim)]
-        codes = np.round(weight / scale.reshape(shape)).clip(-_WEIGHT_LEVELS, _WEIGHT_LEVELS)
+        codes = np.round(weight / scale.reshape(shape))
         tensors = [self._stored(codes.astype(np.int8), scale, f"{stored}.weight", axis)]
         if bias is not None:
             product = scale * np.float32(source.scale)
-            bias_codes = np.round(self._constants[bias] / product.astype(np.float64)).astype(np.int32)
+            exact = self._constants[bias].astype(np.float64)
+            if known is not None:
+                exact += ((weight - codes * scale.reshape(shape)) * known).sum(axis=others)
+            bias_codes = np.round(exact / product.astype(np.float64)).astype(np.int32)
             tensors.append(self._stored(bias_codes, product, f"{stored}.bias", 0))
         return tensors
 
@@ -169,3 +189,17 @@ class Quantizer:
         self._constants[f"{name}.zero"] = np.zeros(len(scale), codes.dtype)
         inputs = [f"{name}.code", f"{name}.scale", f"{name}.zero"]
         return self.add("DequantizeLinear", inputs, f"{name}.dequantized", axis=axis)
+
+
+def _finest(weight: Array, axis: int) -> Array:
+    """The finest scale for each place along `axis`, the output channels, of the first or the second axis.
+
+    Kernels have the input channels, on the other one of these two axes, beside each other.
+    """
+    by_output = np.abs(np.moveaxis(weight, (axis, 1 - axis), (0, 1)))  # [outputs, inputs, ...]
+    others = tuple(range(1, by_output.ndim))
+    largest: Array = by_output.max(axis=others)
+    if by_output.shape[1] % 2:
+        return largest / _LONE_LEVELS
+    pairs = by_output[:, ::2] + by_output[:, 1::2]
+    return np.maximum(largest / _WEIGHT_LEVELS, pairs.max(axis=others) / _PAIR_LEVELS)

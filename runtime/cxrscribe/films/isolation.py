@@ -28,7 +28,7 @@ from cxrscribe.json_object import finite_number
 
 Answer = TypeVar("Answer")
 
-_IDLE_KEPT: Final = 4  # as many as there are readers
+_IDLE_KEPT: Final = 8  # as many as there are readers
 
 
 class Isolate(StrEnum):

@@ -15,8 +15,9 @@ from cxrscribe.errors import FilmError
 from cxrscribe.films.film import FilmSource
 from cxrscribe.films.isolation import Decoding
 
-# Decoding a large film is a matter of memory as much as of time.
-MOST_READERS: Final = 4
+# Reading a film can cost more than encoding it, so that there is a reader for each core; but a reader costs
+# memory, too. Very large films are decoded one at a time in any case (films/limits.py).
+MOST_READERS: Final = 8
 
 MOST_HELD_BYTES: Final = 1 << 29
 """Of films that are in memory and wait for their turn to be decoded."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.bundle.contract import BEAM_INIT, BEAM_STEP, decoder_interfaces
 from cxrscribe.networks.start import start_inputs
-from cxrscribe.search.expander import CandidateCheck, Candidates, Frontier
+from cxrscribe.search.expander import Candidates, Frontier
 from cxrscribe.search.step import StepModel
 from cxrscribe.sessions.binding import Binding, Block, HostBlock, empty_block
 from cxrscribe.sessions.device import Memory
@@ -25,6 +25,7 @@ from cxrscribe.vocabulary import START
 
 _ROWS_SPARE: Final = 8
 _NUMBER_BYTES: Final = 4
+_BOUND_KEPT: Final = 128
 
 
 class FusedDecoder:
@@ -83,7 +84,9 @@ class FusedExpander:
         self._padded_images = padded_images
         self._cache = StateCache(decoder.width, decoder.memory, on_device)
         self._waiting = np.zeros((0, 0), np.float32)  # [n, width], or what they start from, [n, F or F + P]
-        self._steps: dict[int, _BoundStep] = {}  # by turn of the cache
+        self._steps: dict[tuple[int, int], _BoundStep] = {}  # by turn of the cache, and images
+        self._bound: list[_BoundStep | None] = [None, None]  # by turn: the last one
+        self._numbers, self._index = np.zeros(0, np.float32), np.zeros(0, np.int64)  # of all candidates
         self.rows = 0
         self.seconds = 0.0
 
@@ -100,27 +103,47 @@ class FusedExpander:
             self._cache.admit(entering)
 
     def expand(self, frontier: Frontier) -> Candidates:
-        """The 2K best continuations of each image. The next call writes to the same arrays.
-
-        What can't be a continuation gives its image NaN, as a network does that has gone wrong.
-        """
-        used, places = frontier.score.shape
-        images = max(used, self._padded_images)
-        self.rows = images * places
-        self._reserve(self.rows)
-        step = self._steps.get(self._cache.turn)
-        if step is None:
-            step = self._steps[self._cache.turn] = _BoundStep(self._decoder.step, self._cache)
+        """The 2K best continuations of each image. The next call writes to the same arrays."""
+        cache = self._cache
+        step = self._bound[cache.turn]
         # While a frontier is the same object its arrays are, and so the step is bound already.
-        if step.frontier is not frontier:
-            step.bind(frontier, images)
+        if step is None or step.frontier is not frontier:
+            step = self._bound_to(frontier)
         self.seconds += step.run()
-        self._cache.swap(used * places)
+        self.rows = step.rows
+        cache.swap(step.rows_used)
         return step.candidates
 
     def clear(self) -> None:
         self._cache.clear()
         self._waiting = self._waiting[:0]
+
+    def _bound_to(self, frontier: Frontier) -> _BoundStep:
+        """A step bound to this frontier, for the present turn of the cache."""
+        images, places = frontier.score.shape
+        images = max(images, self._padded_images)
+        self._reserve(images * places)
+        turn = self._cache.turn
+        step = self._steps.get((turn, images))
+        if step is None or step.places != places:
+            step = self._steps[turn, images] = self._new_step(images, places)
+        if step.frontier is not frontier:
+            step.bind(frontier)
+        self._bound[turn] = step
+        return step
+
+    def _new_step(self, images: int, places: int) -> _BoundStep:
+        """A step for so many images. Old ones are kept: a batch that runs empty, or the next one, comes back
+        to the same sizes, and to bind anew takes as long as the rows of an image.
+        """
+        if len(self._steps) >= _BOUND_KEPT:
+            self._forget_steps()
+        count = images * 2 * places
+        if count > len(self._index):
+            self._forget_steps()  # they write to the old ones
+            self._numbers, self._index = np.zeros(2 * count, np.float32), np.zeros(count, np.int64)
+        found = Candidates.shaped(self._numbers, self._index, images, 2 * places)
+        return _BoundStep(self._decoder.step, self._cache, found)
 
     def _initial_rows(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """States [n, width] of these images; always so many at a time, where rows are padded."""
@@ -155,7 +178,11 @@ class FusedExpander:
         if rows > self._cache.capacity:
             # Rows for as many images as just came enter at each step: leave room.
             self._cache.reserve(rows + rows // 4 + _ROWS_SPARE)
-            self._steps.clear()
+            self._forget_steps()
+
+    def _forget_steps(self) -> None:
+        self._steps.clear()
+        self._bound = [None, None]
 
 
 class StateCache:
@@ -215,47 +242,50 @@ class StateCache:
         self.held = rows
 
     def clear(self) -> None:
-        """Hold nothing; the buffers stay."""
-        self.held = 0
+        """Hold nothing; the buffers stay, and are used in the same turn as the first time."""
+        self.held = self.turn = 0
 
 
 class _BoundStep:
-    """The step on one turn of the cache, bound to the arrays of a frontier and to candidates of its own."""
+    """The step for one number of images on one turn of the cache, bound to the arrays of a frontier."""
 
-    def __init__(self, step: Session, cache: StateCache) -> None:
-        self._cache = cache
-        self._address = cache.writable
+    def __init__(self, step: Session, cache: StateCache, found: Candidates) -> None:
+        """`found`: arrays to write to, [images, 2K]."""
+        self._found = found
+        self._images, self.places = len(found.score), found.score.shape[1] // 2
         self._binding = Binding(step, cache.memory, cache.on_device)
         self._binding.read_rows("state", cache.readable, (cache.capacity, cache.width))
+        self._binding.read("beam_width", np.array(self.places, np.int64))
+        self._binding.write("candidate_score", found.score)
+        self._binding.write("candidate_index", found.index)
+        self._binding.write("candidate_log_prob", found.token_log_prob)
+        self._binding.write_rows("state_out", cache.writable, (self._images * self.places, cache.width))
         self.frontier: Frontier | None = None
         """The one that it is bound to."""
         self._bound: Frontier | None = None  # the same, or padded
-        self._found = _candidates(0)
-        self._check: CandidateCheck | None = None
-        self.candidates = self._found
+        self.candidates = found
         """Of the frontier's images, as of the last run."""
+        self.rows = self._images * self.places
+        """That a run computes."""
+        self.rows_used = self.rows
+        """Those of the frontier."""
 
-    def bind(self, frontier: Frontier, images: int) -> None:
-        """Read from this frontier from now on; compute the rows of `images` images."""
-        used, places = frontier.score.shape
-        bound = _padded(frontier, images) if images > used else frontier
-        if self._found.score.size < images * 2 * places:
-            self._found = _candidates(images * 2 * places)
-        found = self._found.shaped(images, 2 * places)
-        binding = self._binding
-        binding.read("token", bound.token)
-        binding.read("parent", bound.parent)
-        binding.read("score", bound.score.reshape(-1, 1))
-        if self._bound is None or self._bound.bias is not bound.bias:
-            binding.read("bias", bound.bias)
-        if self._bound is None or self._bound.score.shape[1] != places:
-            binding.read("beam_width", np.array(places, np.int64))
-        binding.write("candidate_score", found.score)
-        binding.write("candidate_index", found.index)
-        binding.write("candidate_log_prob", found.token_log_prob)
-        binding.write_rows("state_out", self._address, (images * places, self._cache.width))
-        self.frontier, self._bound, self.candidates = frontier, bound, found.first(used)
-        self._check = CandidateCheck(self.candidates, places * bound.bias.shape[1])
+    def bind(self, frontier: Frontier) -> None:
+        """Read from this frontier from now on."""
+        used = len(frontier.score)
+        before, bound = self._bound, frontier
+        if used < self._images:
+            bound = _padded(frontier, self._images, before if before is not self.frontier else None)
+        if before is None or bound.score is not before.score:
+            self._binding.read("token", bound.token)
+            self._binding.read("parent", bound.parent)
+            self._binding.read("score", bound.score.reshape(-1, 1))
+        if before is None or bound.bias is not before.bias:
+            self._binding.read("bias", bound.bias)
+        if len(self.candidates.score) != used:
+            self.candidates = self._found.first(used)
+        self.rows_used = used * self.places
+        self.frontier, self._bound = frontier, bound
 
     def run(self) -> float:
         """Compute `candidates`; gives the seconds that the network took."""
@@ -265,26 +295,23 @@ class _BoundStep:
             _fill(self._bound, self.frontier)
         started = perf_counter()
         self._binding.run()
-        seconds = perf_counter() - started
-        assert self._check is not None
-        self._check.run()
-        return seconds
+        return perf_counter() - started
 
 
-def _candidates(count: int) -> Candidates:
-    return Candidates(np.zeros(count, np.float32), np.zeros(count, np.int64), np.zeros(count, np.float32))
-
-
-def _padded(frontier: Frontier, images: int) -> Frontier:
-    """Arrays for so many images, the unused ones with rows that no search has."""
+def _padded(frontier: Frontier, images: int, before: Frontier | None) -> Frontier:
+    """Arrays for so many images, the unused ones with rows that no search has; those of `before`, if any."""
     places, words = frontier.score.shape[1], frontier.bias.shape[1]
     rows = images * places
-    return Frontier(
-        np.full(rows, START, np.int64),
-        np.zeros(rows, np.int64),
-        np.full((images, places), -np.inf, np.float32),
-        frontier.bias if len(frontier.bias) == 1 else np.zeros((rows, words), np.float32),
-    )
+    bias = frontier.bias if len(frontier.bias) == 1 else np.zeros((rows, words), np.float32)
+    if before is None:
+        return Frontier(
+            np.full(rows, START, np.int64),
+            np.zeros(rows, np.int64),
+            np.full((images, places), -np.inf, np.float32),
+            bias,
+        )
+    before.token[:], before.parent[:], before.score[:] = START, 0, -np.inf
+    return Frontier(before.token, before.parent, before.score, bias)
 
 
 def _fill(padded: Frontier, frontier: Frontier) -> None:

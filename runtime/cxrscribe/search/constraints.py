@@ -46,11 +46,14 @@ class Constraints:
     """[C]: words before `<end>` is allowed."""
     no_repeat_ngram: NDArray[np.int64]
     """[C]: n of each, 0 for none."""
+    any_no_repeat: bool
+    """Whether any of them is not 0."""
     version: int = 0
     """Counts up whenever the table is made anew."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
+        self.one_mask = np.zeros((0, len(vocabulary)), np.float32)
         self.set_rows([])
 
     def __len__(self) -> int:
@@ -89,11 +92,13 @@ class Constraints:
         self.forbidden = forbidden
         self.min_length = np.array([each.min_length for each in rows], np.int64)
         self.no_repeat_ngram = np.array([each.no_repeat_ngram for each in rows], np.int64)
-        self.one_mask = forbidden[:1].copy()
+        self.any_no_repeat = bool(self.no_repeat_ngram.any())
+        if not np.array_equal(self.one_mask, forbidden[:1]):  # whoever has bound it need not do so again
+            self.one_mask = forbidden[:1].copy()
         self.version += 1
         self._row = {each: place for place, each in enumerate(rows)}
         self._same_mask = not (
-            self.min_length.any() or self.no_repeat_ngram.any() or (forbidden != forbidden[:1]).any()
+            self.min_length.any() or self.any_no_repeat or (forbidden != forbidden[:1]).any()
         )
 
 
@@ -160,9 +165,10 @@ class Prefixes:
         children[np.arange(images)[:, None], np.arange(places), steps[:, None] - 1] = word
         words[:] = children
 
-    def move(self, source: list[int], target: list[int]) -> None:
-        """Let the images in the slots `source` go on in the slots `target`."""
-        self._words[target] = self._words[source]
+    def move(self, moves: list[tuple[int, int]]) -> None:
+        """Let images go from one slot to another."""
+        for source, target in moves:
+            self._words[target] = self._words[source]
 
 
 class Mask:

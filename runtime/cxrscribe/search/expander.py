@@ -16,7 +16,7 @@ from cxrscribe.search.step import StepModel
 _INFINITE: Final = float("inf")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Frontier:
     """The rows to expand next: K places an image, in rank order. Unused places have score -inf.
 
@@ -34,9 +34,11 @@ class Frontier:
     """[1, V] or [A * K, V]: -inf where a word is forbidden, else 0."""
 
 
-@dataclass(frozen=True)
 class Candidates:
-    """The best 2K continuations of each image, best first; equal ones by lower index. Score -inf is none."""
+    """The best 2K continuations of each image, best first; equal ones by lower index. Score -inf is none.
+
+    The arrays are contiguous. A network may write to them again and again.
+    """
 
     score: NDArray[np.float32]
     """[A, 2K]: log_prob with the new token. NaN for an image for which the network gave NaN."""
@@ -45,53 +47,50 @@ class Candidates:
     token_log_prob: NDArray[np.float32]
     """[A, 2K]: the new token's share."""
 
-    def shaped(self, images: int, candidates: int) -> Candidates:
-        """The same flat arrays as [images, candidates], as far as that goes."""
-        part, shape = slice(images * candidates), (images, candidates)
-        return Candidates(
-            self.score[part].reshape(shape),
-            self.index[part].reshape(shape),
-            self.token_log_prob[part].reshape(shape),
-        )
+    def __init__(
+        self, score: NDArray[np.float32], index: NDArray[np.int64], token_log_prob: NDArray[np.float32]
+    ) -> None:
+        self.score, self.index, self.token_log_prob = score, index, token_log_prob
+        # Below zero is very large without a sign.
+        self._unsigned = index.reshape(-1).view(np.uint64)
+        self._log_probs: tuple[NDArray[np.float32], ...] = (score.reshape(-1), token_log_prob.reshape(-1))
+
+    @classmethod
+    def shaped(
+        cls, numbers: NDArray[np.float32], index: NDArray[np.int64], images: int, candidates: int
+    ) -> Candidates:
+        """[images, candidates] within flat arrays, of which `numbers` is twice as long as `index`."""
+        count, shape = images * candidates, (images, candidates)
+        score, share = numbers[:count].reshape(shape), numbers[count : 2 * count].reshape(shape)
+        found = cls(score, index[:count].reshape(shape), share)
+        found._log_probs = (numbers[: 2 * count],)  # to look at both at once
+        return found
 
     def first(self, images: int) -> Candidates:
         """Those of the first images only."""
         return Candidates(self.score[:images], self.index[:images], self.token_log_prob[:images])
 
-
-class CandidateCheck:
-    """Finds candidates that can't be, in arrays that a graph of a bundle writes again and again."""
-
-    def __init__(self, candidates: Candidates, continuations: int) -> None:
-        """`candidates`: contiguous arrays; `continuations`: K * V, what an index has to be below."""
-        self._candidates = candidates
-        self._continuations = continuations
-        # Below zero is very large without a sign.
-        self._numbers = candidates.index.reshape(-1).view(np.uint64)
-        self._scores = candidates.score.reshape(-1)
-        self._shares = candidates.token_log_prob.reshape(-1)
-
-    def run(self) -> None:
+    def check(self, continuations: int) -> bool:
         """Give each image the score NaN that has an index which names no row and word, a NaN, or a share of a
-        live candidate that isn't finite.
+        live candidate that isn't finite. `continuations`: K * V, what an index has to be below.
+
+        Whether all are candidates: then no score is NaN or -inf.
         """
-        # To find a place and look there takes a third of the time that a maximum takes, in all about a
-        # microsecond a step. NaN is the largest and the smallest at once.
-        numbers, scores, shares = self._numbers, self._scores, self._shares
-        if (
-            numbers.item(numbers.argmax()) < self._continuations
-            and scores.item(scores.argmax()) < _INFINITE
-            and shares.item(shares.argmax()) < _INFINITE
-            and shares.item(shares.argmin()) > -_INFINITE
-        ):
-            return
-        found = self._candidates
-        live = found.score != -np.inf
-        good = (found.index >= 0) & (found.index < self._continuations)
-        good &= ~live | (np.isfinite(found.score) & np.isfinite(found.token_log_prob))
+        # To find a place and look there takes a third of the time that a maximum takes. NaN is the largest
+        # and the smallest at once.
+        unsigned = self._unsigned
+        all_good = unsigned.item(unsigned.argmax()) < continuations
+        for each in self._log_probs:
+            all_good &= each.item(each.argmax()) < _INFINITE and each.item(each.argmin()) > -_INFINITE
+        if all_good:
+            return True
+        live = self.score != -np.inf
+        good = (self.index >= 0) & (self.index < continuations)
+        good &= ~live | (np.isfinite(self.score) & np.isfinite(self.token_log_prob))
         wrong = ~good.all(axis=1)
-        found.score[wrong] = np.nan
-        found.index[wrong] = 0
+        self.score[wrong] = np.nan
+        self.index[wrong] = 0
+        return False
 
 
 class Expander(Protocol):

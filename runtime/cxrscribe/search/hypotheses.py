@@ -6,15 +6,17 @@
 
 from __future__ import annotations
 
+import math
 from bisect import insort
-from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 _ARRAYS: Final = ("_index", "_token_log_prob")
-_NONE: Final = -np.inf
+
+Path: TypeAlias = list[tuple[int, int]]
+"""Where an image has been: (step, slot), the slot from that step on. The first entry is its first step."""
 
 
 class Hypothesis(NamedTuple):
@@ -33,12 +35,16 @@ class Hypothesis(NamedTuple):
 
 
 class History:
-    """A ring of steps: back-pointers instead of copies of all words at every step."""
+    """A ring of steps: back-pointers instead of copies of all words at every step.
+
+    An image that takes another slot leaves its steps where they are; its path says where.
+    """
 
     def __init__(self, slots: int) -> None:
         """Room for `slots` images; the sizes of the rest follow what is asked for."""
         self._slots = slots
-        self._now = 0  # entry of the ring that the next step is written to
+        self.steps = 0
+        """Of all searches so far; step t is entry t modulo T of the ring."""
         self._index = np.zeros((0, slots, 0), np.int64)  # [T, slots, K]: rank of the parent * V + word
         self._token_log_prob = np.zeros((0, slots, 0), np.float32)  # [T, slots, K]
 
@@ -52,56 +58,43 @@ class History:
         held_steps, _, held_places = self._index.shape
         if steps <= held_steps and places <= held_places:
             return
-        # Oldest first, so that the ring starts at 0 and has its new entries behind the newest.
-        oldest_first = np.roll(np.arange(held_steps), -self._now)
         steps, places = max(steps, held_steps), max(places, held_places)
-        grown = {}
+        held = np.arange(max(self.steps - held_steps, 0), self.steps)
         for name in _ARRAYS:
             array = getattr(self, name)
-            grown[name] = np.zeros((steps, self._slots, places), array.dtype)
-            grown[name][:held_steps, :, :held_places] = array[oldest_first]
-        for name, array in grown.items():
-            setattr(self, name, array)
-        self._now = held_steps % steps
+            grown = np.zeros((steps, self._slots, places), array.dtype)
+            if held_steps:
+                grown[held % steps, :, :held_places] = array[held % held_steps]
+            setattr(self, name, grown)
 
     def add(self, images: int, places: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Add one step of the first `images` slots; gives the arrays [A, K] to write it to.
 
         They are, for each live hypothesis, the rank of its parent * V + word, and the word's log-probability.
         """
-        now = self._now
-        self._now = (now + 1) % len(self._index)
-        return self._index[now, :images, :places], self._token_log_prob[now, :images, :places]
-
-    def move(self, source: list[int], target: list[int]) -> None:
-        """Let the images in the slots `source` go on in the slots `target`."""
-        for name in _ARRAYS:
-            array = getattr(self, name)
-            array[:, target] = array[:, source]
+        entry = self.steps % len(self._index)
+        self.steps += 1
+        return self._index[entry, :images, :places], self._token_log_prob[entry, :images, :places]
 
     def trace(
-        self, slot: int, steps: int, length: int, rank: int, vocabulary_size: int
+        self, path: Path, length: int, rank: int, vocabulary_size: int
     ) -> tuple[list[int], list[float]]:
         """Words, and their log-probabilities, of the hypothesis that was live at `rank` after `length` steps.
 
-        `steps`: how many the image in `slot` has made by now.
+        `path`: of its image.
         """
-        first = (self._now - steps) % len(self._index)
-        came_from = _part(self._index, first, length, slot)
-        log_probs = _part(self._token_log_prob, first, length, slot)
-        words, word_log_probs = [0] * length, [0.0] * length
+        index, log_prob, entries = self._index.item, self._token_log_prob.item, len(self._index)
+        words, log_probs = [0] * length, [0.0] * length
+        begun = path[0][0]
+        behind = begun + length
         # One report's words, once: a step of the search has no loop like this.
-        for step in range(length - 1, -1, -1):
-            word_log_probs[step] = log_probs[step][rank]
-            rank, words[step] = divmod(came_from[step][rank], vocabulary_size)
-        return words, word_log_probs
-
-
-def _part(ring: NDArray[np.generic], first: int, length: int, slot: int) -> Sequence[Sequence[Any]]:
-    """Entries [length, K] of a slot, from entry `first` on."""
-    behind = max(first + length - len(ring), 0)  # of them stand at the ring's beginning
-    part: list[list[Any]] = ring[first : first + length, slot].tolist()
-    return part + ring[:behind, slot].tolist() if behind else part
+        for first, slot in reversed(path):
+            for step in range(behind - 1, first - 1, -1):
+                place = (step % entries, slot, rank)
+                log_probs[step - begun] = log_prob(*place)
+                rank, words[step - begun] = divmod(index(*place), vocabulary_size)
+            behind = min(behind, first)
+        return words, log_probs
 
 
 class Ending(NamedTuple):
@@ -120,37 +113,22 @@ class Ending(NamedTuple):
 
 
 class Pool:
-    """One pool a slot, best first; of equal scores, the earlier finished first.
+    """The finished hypotheses of one image, best first; of equal scores, the earlier finished first.
 
     Few candidates get as far as here: they are put in one by one.
     """
 
-    worst: NDArray[np.float64]
-    """[slots]: score that a hypothesis has to be above to enter; -inf while there is room."""
+    def __init__(self, most: int) -> None:
+        """`most`: how many it keeps."""
+        self._most = most
+        self.endings: list[Ending] = []
+        """Best first."""
+        self.worst = -math.inf
+        """Score that a hypothesis has to be above to enter; -inf while there is room."""
 
-    def __init__(self, slots: int) -> None:
-        self.worst = np.full(slots, _NONE)
-        self._endings: list[list[Ending]] = [[] for _ in range(slots)]
-
-    def clear(self, slot: int) -> None:
-        """Begin anew in a slot."""
-        self.worst[slot] = _NONE
-        self._endings[slot] = []
-
-    def move(self, source: list[int], target: list[int]) -> None:
-        """Let the pools in the slots `source` go on in the slots `target`."""
-        self.worst[target] = self.worst[source]
-        for there, here in zip(target, source, strict=True):
-            self._endings[there] = self._endings[here]
-
-    def enter(self, slot: int, most: int, ending: Ending) -> None:
-        """Let a hypothesis that just finished in; the pool keeps the `most` best."""
-        endings = self._endings[slot]
-        insort(endings, ending)
-        del endings[most:]
-        if len(endings) == most:
-            self.worst[slot] = -endings[-1].minus_score
-
-    def of(self, slot: int) -> list[Ending]:
-        """The pool of a slot, best first."""
-        return self._endings[slot]
+    def enter(self, ending: Ending) -> None:
+        """Let a hypothesis that just finished in."""
+        insort(self.endings, ending)
+        del self.endings[self._most :]
+        if len(self.endings) == self._most:
+            self.worst = -self.endings[-1].minus_score

@@ -20,7 +20,7 @@ from cxrscribe.search.sampling import SampleSearch
 from cxrscribe.search.step import StepModel
 from cxrscribe.settings import BeamSettings
 from cxrscribe.stats import DecodingStats
-from cxrscribe.vocabulary import Vocabulary
+from cxrscribe.vocabulary import Vocabulary, readable
 
 IMAGES_AT_ONCE: Final = 32
 """Images that are searched for at a time, unless the caller wants another number."""
@@ -243,7 +243,8 @@ def write_report(outcome: Outcome, vocabulary: Vocabulary) -> Report | DecodingE
 
 def _report(hypothesis: Hypothesis, vocabulary: Vocabulary, alternatives: tuple[Report, ...] = ()) -> Report:
     return Report(
-        text=vocabulary.text(hypothesis.words),
+        # Without the checks of `Vocabulary.text`: a search names no word that isn't there.
+        text=readable(map(vocabulary.words.__getitem__, hypothesis.words)),
         tokens=tuple(hypothesis.words),
         log_prob=hypothesis.log_prob,
         score=hypothesis.score,

@@ -34,10 +34,12 @@ from cxrscribe.sessions.cache_record import (
     described,
 )
 from cxrscribe.sessions.device import import_onnxruntime, processor
+from cxrscribe.sessions.matrix_form import multiplies_with_amx
 from cxrscribe.sessions.session import SessionSettings, write_optimized
 
-_LAYOUT: Final = 2
-"""Of what is written; another number makes new entries. Those of 1 are of graphs with any operators."""
+_LAYOUT: Final = 3
+"""Of what is written; another number makes new entries. Those of 1 are of graphs with any operators, those of
+2 don't use AMX."""
 _SUM_DIGITS: Final = 32
 _log: Final = logging.getLogger(__name__)
 
@@ -202,7 +204,7 @@ def cache_key(source: GraphSource, recipe: Recipe) -> str:
 
     The second half is short; that it means the same, the record says.
     """
-    others = [_LAYOUT, source.weight_sums, recipe.build, processor()]
+    others = [_LAYOUT, source.weight_sums, recipe.build, processor(), multiplies_with_amx()]
     if recipe.compilation is not None:
         others += astuple(recipe.compilation)
     return (

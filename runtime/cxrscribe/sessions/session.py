@@ -19,6 +19,7 @@ from cxrscribe.forks import keep_from_forks
 from cxrscribe.sessions.cuda import cuda_ready, gpu_missing
 from cxrscribe.sessions.device import CPU, Device, Memory, Provider, Role, import_onnxruntime, missing
 from cxrscribe.sessions.interface_check import check_interface, check_outputs, line_of
+from cxrscribe.sessions.matrix_form import graph_for_this_machine
 
 _FATAL_ONLY: Final = 4
 """Severity of what onnxruntime logs to the terminal. Its errors are raised, and say the same."""
@@ -26,6 +27,11 @@ _FATAL_ONLY: Final = 4
 _WRONG_SHAPE: Final = ("Got invalid dimensions for output", "Shape mismatch attempting to re-use buffer")
 _SMALLEST_WEIGHT: Final = 1024
 """Bytes from which on a tensor goes into the file of weights: smaller ones would only make it longer."""
+_ENCODER_SPIN_MICROSECONDS: Final = 20
+"""How long the encoder's threads wait for work in a loop before they sleep: about what waking one costs.
+
+Its pieces of work are long, and meanwhile films are read on the same cores.
+"""
 
 
 @dataclass(frozen=True)
@@ -237,7 +243,7 @@ def _dtype(kind: str) -> str:
 
 def open_native(graph: Path, settings: SessionSettings) -> Any:
     """An onnxruntime.InferenceSession of an ONNX file. Raises whatever onnxruntime does, and DeviceError."""
-    return _create(graph, settings, _options(settings))
+    return _create(_for_this_machine(graph, settings), settings, _options(settings))
 
 
 def open_optimized(graph: Path, settings: SessionSettings) -> Any:
@@ -261,7 +267,7 @@ def write_optimized(graph: Path, settings: SessionSettings, to: Path, weights: s
     )
     # This session runs nothing: rearranging its weights would only take time and memory.
     options.add_session_config_entry("session.disable_prepacking", "1")
-    _create(graph, settings, options)
+    _create(_for_this_machine(graph, settings), settings, options)
 
 
 def _options(settings: SessionSettings) -> Any:
@@ -272,11 +278,17 @@ def _options(settings: SessionSettings) -> Any:
     # Each session has its own threads. Those of one that has nothing to do must not slow the others.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if settings.spinning else "0")
+    if settings.role is Role.ENCODER:
+        options.add_session_config_entry("session.intra_op.spin_duration_us", str(_ENCODER_SPIN_MICROSECONDS))
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     return options
 
 
-def _create(graph: Path, settings: SessionSettings, options: Any) -> Any:
+def _for_this_machine(graph: Path, settings: SessionSettings) -> Path | bytes:
+    return graph_for_this_machine(graph) if settings.on_cpu else graph
+
+
+def _create(graph: Path | bytes, settings: SessionSettings, options: Any) -> Any:
     session = import_onnxruntime().InferenceSession
     # Without enable_fallback=0, onnxruntime moves to the CPU by itself when the provider fails, now or in a
     # later run, and prints that on stdout.

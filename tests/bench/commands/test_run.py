@@ -107,7 +107,7 @@ def test_what_was_measured_survives_an_interruption(tmp_path: Path, monkeypatch:
     ("options", "complaint"),
     [
         (("--peer", "tensorflow"), "'tensorflow' is none of paddle-dynamic"),
-        (("--part", "magic"), "'magic' is none of peers, stages, loadgen, scaling, startup"),
+        (("--part", "magic"), "'magic' is none of peers, stages, films, loadgen, scaling, startup"),
         (("--precision", "int3"), "the bundle has no precision 'int3'; it has fp32"),
         (("--film", "nowhere.png"), "none of the films can be read, the first one is nowhere.png"),
     ],
@@ -140,6 +140,7 @@ def test_quick_run_has_every_part_and_can_be_compared_with_itself(tmp_path: Path
         "encoder",
         "single",
         "stages",
+        "real sizes",
         "floor",
         "scaling",
         "startup",

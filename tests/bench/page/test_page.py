@@ -21,6 +21,7 @@ _VOID = {"meta", "link", "br", "img", "hr", "input", "path", "circle"}
 _SECTIONS = [
     "peers",
     "stages",
+    "real-sizes",
     "latency",
     "scaling",
     "quality",
@@ -111,7 +112,9 @@ def test_any_part_of_a_record_may_stand_alone(record: Record, name: str) -> None
     Outline(page(replace(_EMPTY, **{name: getattr(record, name)})))
 
 
-@pytest.mark.parametrize("group", ["offline/films", "single/films", "encoder", "stages", "floor", "startup"])
+@pytest.mark.parametrize(
+    "group", ["offline/films", "single/films", "encoder", "stages", "real sizes", "floor", "startup"]
+)
 def test_any_group_may_stand_alone_with_one_sample_each(record: Record, group: str) -> None:
     alone = tuple(replace(each, seconds=each.seconds[:1]) for each in record.group(group))
     Outline(page(replace(_EMPTY, measurements=alone)))

@@ -18,7 +18,7 @@ def record() -> Record:
 
 def test_markdown_has_a_sound_table_for_goals_and_each_group(record: Record) -> None:
     blocks = [block.splitlines() for block in summary(record).split("\n\n") if block.startswith("|")]
-    assert len(blocks) == 5
+    assert len(blocks) == 7
     for lines in blocks:
         assert len({line.count("|") for line in lines}) == 1
     goals, films = blocks[:2]

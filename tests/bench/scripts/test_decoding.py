@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from shutil import copy, copytree
 
 import numpy as np
 import pytest
@@ -12,13 +14,16 @@ from click.testing import CliRunner
 import cxrscribe
 from cxrscribe import BeamSettings, DecodingStats
 from cxrscribe.bundle.bundle import Bundle
+from cxrscribe.bundle.evidence import INT8
+from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.loader import open_bundle
 from cxrscribe.search.decoding import search_in_order
 from cxrscribe.search.requests import FeatureMatrix
 from cxrscribe.search.scheduler import Scheduler
 from cxrscribe_bench.floor.matrix_products import MatrixProducts, multiplications
 from cxrscribe_bench.floor.recording import RecordingExpander
-from cxrscribe_bench.material.model import ModelSize, make
+from cxrscribe_bench.material.model import BenchmarkModel, ModelSize, make
+from cxrscribe_bench.scripts.decoding import main as decoding
 from cxrscribe_bench.scripts.stream_memory import main as stream_memory
 from cxrscribe_bench.timing.rounds import ratio, rounds
 from cxrscribe_export.precision.speed import WARM_UP
@@ -64,6 +69,37 @@ def test_stream_memory_prints_its_figures(fused_bundle: Path) -> None:
     found = json.loads(result.stdout)
     assert found["rows"] == 1500
     assert found["largest_resident_bytes_afterwards"] >= found["resident_bytes_after_warm_up"] > 0
+
+
+def test_brief_prints_pythons_share_at_every_size_and_precision(
+    fused_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copytree(fused_bundle, tmp_path / "bundle")
+    call_them_int8_too(tmp_path / "bundle")
+    np.savez(tmp_path / "features.npz", mean=np.zeros(6), deviation=np.ones(6))
+    monkeypatch.setattr("cxrscribe_bench.scripts.decoding.model_at", BenchmarkModel)
+    monkeypatch.setattr("cxrscribe_bench.scripts.decoding.MAX_LENGTH", 9)
+    arguments = [str(tmp_path), "--brief", "--rounds", "1", "--images", "40"]
+    found = json.loads(CliRunner().invoke(decoding, [*arguments, "--json"]).stdout)
+    names = [figure["name"] for figure in found]
+    sizes = ("1 image", "32 images", "40 images, 32 in flight")
+    heads = [f"fp32, {size}: Python's share" for size in sizes]
+    heads += ["40 images, 32 in flight: reports a second / plain numpy's"]
+    heads += [f"int8, {size}: Python's share" for size in sizes]
+    assert all(name.startswith(head) for name, head in zip(names, heads, strict=True))
+    assert all(0 < figure["value"] < 1 for figure in found if "share" in figure["name"])
+    table = CliRunner().invoke(decoding, arguments).stdout
+    assert table.count("reached") == len(heads)
+
+
+def call_them_int8_too(folder: Path) -> None:
+    """Give a bundle its graphs a second time, as int8."""
+    manifest = Manifest.read(folder)
+    (folder / INT8).mkdir()
+    for entry in manifest.files:
+        copy(folder / entry.path, folder / INT8)
+    again = [replace(entry, path=f"{INT8}/{entry.path}", precision=INT8) for entry in manifest.files]
+    replace(manifest, files=(*manifest.files, *again)).write(folder)
 
 
 @pytest.mark.slow

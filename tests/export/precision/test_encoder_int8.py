@@ -51,6 +51,13 @@ def test_convolutions_sums_and_pooling_are_int8_kernels(tmp_path: Path) -> None:
     assert found["Conv"] == found["NhwcFusedConv"] == found["FusedConv"] == 0
 
 
+def test_the_film_goes_into_the_first_convolution_as_bytes(exported: Exported) -> None:
+    model = quantize_encoder(exported.graphs[0].model, random_films(FILMS, seed=3))
+    kinds = [node.op_type for node in model.graph.node]
+    before = kinds[: kinds.index("Conv")]
+    assert not {"Cast", "Mul", "Add", "Sub", "QuantizeLinear"}.intersection(before)
+
+
 def test_a_backbone_of_paddle_becomes_int8_throughout(exported: Exported, tmp_path: Path) -> None:
     graph = exported.graphs[0]
     model = quantize_encoder(graph.model, random_films(FILMS, seed=3))

@@ -67,6 +67,43 @@ def test_each_column_has_a_scale_of_its_own() -> None:
     assert (np.abs(found - expected).max(axis=0) < 0.03 * np.abs(expected).max(axis=0)).all()
 
 
+@given(seed=st.integers(0, 99), outputs=st.integers(1, 5), inputs=st.integers(1, 9), axis=st.integers(0, 1))
+def test_two_neighbours_fit_into_16_bits(seed: int, outputs: int, inputs: int, axis: int) -> None:
+    random = np.random.default_rng(seed)
+    weight = random.normal(size=(outputs, inputs, 3) if axis == 0 else (inputs, outputs)) ** 3
+    quantizer = Quantizer(product(weight.astype(np.float32), np.zeros(1, np.float32)))
+    quantizer.weight("w", "w", axis, None, HIDDEN)
+    codes, scale = quantizer.constant("w.weight.code"), quantizer.constant("w.weight.scale")
+    assert codes is not None
+    assert scale is not None
+    by_output = np.abs(np.moveaxis(codes.astype(int), axis, 0))
+    assert by_output.max() <= 126
+    if inputs % 2:
+        assert by_output.max() == 64
+    else:
+        assert (by_output[:, ::2] + by_output[:, 1::2]).max() <= 128
+    steps = (np.moveaxis(codes, axis, 0).astype(float).T * scale).T
+    error = np.abs(steps - np.moveaxis(weight, axis, 0))
+    assert (0.501 * scale >= error.T).all()
+
+
+def test_the_bias_undoes_what_rounding_does_to_an_input_that_is_known() -> None:
+    random = np.random.default_rng(0)
+    weight, bias = random.normal(size=(8, 3)).astype(np.float32), np.ones(3, np.float32)
+    known = np.zeros((8, 1))
+    known[1::2] = 0.9
+    source = Quantization(1 / 127, 0)
+    quantizer = Quantizer(product(weight, bias))
+    left = quantizer.activation("x", source)
+    quantizer.add("Gemm", [left, *quantizer.weight("w", "w", 1, "b", source, known)], "y")
+    x = np.zeros((1, 8), np.float32)
+    x[0, 1::2] = 0.9
+    found = GraphRunner(quantizer.finished()).run(x)[0]
+    # 0.9 itself is rounded to a code, once for all.
+    code = np.round(0.9 * 127) / 127
+    np.testing.assert_allclose(found, x @ weight + bias, atol=abs(code - 0.9) * 8 + 1e-4)
+
+
 @pytest.mark.parametrize("largest", [0.0, 1e-30, 1e-6])
 def test_a_large_bias_beside_tiny_weights_does_not_overflow(largest: float) -> None:
     weight = np.full((4, 2), largest, np.float32)

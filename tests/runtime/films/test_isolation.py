@@ -233,7 +233,8 @@ def test_worker_serves_film_after_film_and_ends_with_its_input() -> None:
     module._idle.clear()
 
 
-def test_threads_have_workers_of_their_own() -> None:
+def test_threads_have_workers_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_IDLE_KEPT", 4)
     contents = [compressed(jpeg(np.roll(FILM, turn, axis=0))) for turn in range(8)]
     expected = [PREPROCESSING.read(content, Isolation("none")).tobytes() for content in contents]
     with ThreadPoolExecutor(6) as pool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from cxrscribe.networks.fused_step import FusedDecoder, FusedExpander, StateCach
 from cxrscribe.search.decoding import search_in_order
 from cxrscribe.search.requests import FeatureMatrix
 from cxrscribe.search.scheduler import Scheduler
+from cxrscribe.sessions.binding import Binding
 from cxrscribe.sessions.device import Memory
 from support.small_bundle import SmallBundle
 
@@ -144,7 +147,73 @@ def test_state_cache_is_used_again_and_not_allocated_anew(fused_bundle: Path) ->
             reporter.decode_features(ANY_FEATURES)
         assert list(schedulers._idle) == [scheduler]
         assert ({cache.readable, cache.writable}, cache.capacity) == before
-        assert len(expander._steps) == 2
+
+
+def test_a_batch_that_runs_empty_binds_each_of_its_sizes_but_once(
+    fused_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sizes change at every step that ends a search; the next batch comes back to the same ones."""
+    bound: list[str] = []
+    for name in ("read", "write", "read_rows", "write_rows"):
+        monkeypatch.setattr(Binding, name, noting(getattr(Binding, name), bound))
+    each = [BeamSettings(beam_width=3, max_length=1 + place % 9) for place in range(24)]
+    with cxrscribe.load(fused_bundle, device="cpu") as reporter:
+        first = reporter.decode_features(ANY_FEATURES[:24], each)
+        assert bound
+        bound.clear()
+        assert reporter.decode_features(ANY_FEATURES[:24], each) == first
+        assert bound == []
+        # Another mask is all that is bound anew; another width makes new arrays.
+        banned = BeamSettings(beam_width=3, max_length=9, banned_words=("a",))
+        reporter.decode_features(ANY_FEATURES[:24], banned)
+        assert bound.count("bias")
+        bound.clear()
+        reporter.decode_features(ANY_FEATURES[:24], replace(banned, beam_width=4))
+        assert bound.count("state_out")
+
+
+def test_strict_never_binds_anew_while_a_batch_runs_empty(
+    fused_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    each = [BeamSettings(beam_width=3, max_length=1 + place % 9) for place in range(24)]
+    with cxrscribe.load(fused_bundle, device="cpu", strict=True) as reporter:
+        expected = reporter.decode_features(ANY_FEATURES[:24], each)
+        with monkeypatch.context() as patch:
+            patch.setattr(Binding, "read", forbidden)
+            patch.setattr(Binding, "write_rows", forbidden)
+            assert reporter.decode_features(ANY_FEATURES[:24], each) == expected
+    with cxrscribe.load(fused_bundle, device="cpu") as reporter:
+        assert reporter.decode_features(ANY_FEATURES[:24], each) == expected
+
+
+def test_no_more_bindings_are_kept_than_there_is_room_for(
+    fused_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cxrscribe.networks.fused_step._BOUND_KEPT", 3)
+    each = [BeamSettings(beam_width=3, max_length=1 + place % 9) for place in range(24)]
+    with cxrscribe.load(fused_bundle, device="cpu") as reporter:
+        reports = [reporter.decode_features(ANY_FEATURES[:24], each) for _ in range(2)]
+        assert reporter._model is not None
+        (scheduler,) = reporter._model.schedulers._idle
+        expander = scheduler._expander
+        assert isinstance(expander, FusedExpander)
+        assert 0 < len(expander._steps) <= 3
+    with cxrscribe.load(fused_bundle, device="cpu") as reporter:
+        assert reports == [reporter.decode_features(ANY_FEATURES[:24], each)] * 2
+
+
+def noting(bind: Callable[..., None], bound: list[str]) -> Callable[..., None]:
+    """The same method, which notes what it binds."""
+
+    def noted(self: Binding, name: str, *where: Any) -> None:
+        bound.append(name)
+        bind(self, name, *where)
+
+    return noted
+
+
+def forbidden(*_: object) -> None:
+    raise AssertionError("bound anew")
 
 
 @pytest.mark.parametrize("on_device", [False, True])

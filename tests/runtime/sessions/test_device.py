@@ -120,6 +120,18 @@ def test_threads_spin_unless_told_not_to(small_bundle: Path, spinning: bool) -> 
     assert options.get_session_config_entry("session.force_spinning_stop") == "1"
 
 
+def test_encoders_threads_spin_for_a_moment_only(small_bundle: Path) -> None:
+    """They have to leave the cores to those who read films meanwhile."""
+    spin = {}
+    for role in Role:
+        options = Session(small_bundle / ENCODER, SessionSettings(CPU, 2, role)).native.get_session_options()
+        try:
+            spin[role] = int(options.get_session_config_entry("session.intra_op.spin_duration_us"))
+        except RuntimeError:  # not set
+            spin[role] = None
+    assert spin == {Role.ENCODER: 20, Role.DECODER: None}
+
+
 def test_spinning_changes_no_report(small_bundle: Path, films: list) -> None:
     with (
         cxrscribe.load(small_bundle, device="cpu", spinning=False) as sleeping,
