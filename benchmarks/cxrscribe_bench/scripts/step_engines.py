@@ -1,9 +1,9 @@
 """The fused step on OpenVINO: `python -m cxrscribe_bench.scripts.step_engines [--bundle DIR]`.
 
 `beam_step.onnx` at fixed numbers of rows, onnxruntime and OpenVINO in turn in one run, at every precision
-that the bundle has. OpenVINO compiles it for exactly these rows, which is the best case: a search's rows become
-fewer. Also says how far its numbers are off. The runtime leaves the step to onnxruntime; docs/devices.md says
-why.
+that the bundle has. OpenVINO compiles it for exactly these rows, which is the best case: a search's rows
+become fewer. Also says how far its numbers are off. The runtime leaves the step to onnxruntime;
+docs/devices.md says why.
 """
 
 from __future__ import annotations
