@@ -16,7 +16,6 @@ PACKAGES: Final = (
     "pillow",
     "onnxruntime",
     "onnxruntime-gpu",
-    "onnxruntime-ep-openvino",
     "openvino",
     "paddlepaddle",
     "paddle2onnx",

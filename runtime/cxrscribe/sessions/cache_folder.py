@@ -1,4 +1,4 @@
-"""The folder of optimized and compiled graphs: entries, each with a record of what it was made from and what it holds."""
+"""The folder of optimized and compiled graphs: entries, each with a record of what it is, and notes."""
 
 from __future__ import annotations
 

@@ -158,7 +158,9 @@ def missing(device: Device, reason: str = "", remedy: str = "") -> DeviceError:
         lacking = "there is no working package openvino"
     else:
         lacking = f"onnxruntime gives no working {device.encoder[0].name}"
-        install += " (after pip uninstall onnxruntime, which excludes it) and check the driver and its libraries"
+        install += (
+            " (after pip uninstall onnxruntime, which excludes it) and check the driver and its libraries"
+        )
     why = f" ({reason})" if reason else ""
     return DeviceError(
         f"device {device.name!r} is not there: {lacking}{why}. {remedy or install}, or take device='cpu'"

@@ -70,7 +70,9 @@ class SessionFactory:
         return self._candidates[0]
 
     def open(self, graphs: Sequence[WantedGraph]) -> list[GraphSession]:
-        """Load graphs, in order, each on the engine that runs its role on the device. Under `auto`, a device that doesn't work is passed over.
+        """Load graphs, in order, each on the engine that runs its role on the device.
+
+        Under `auto`, a device that doesn't work is passed over.
 
         Raises BundleError when a graph is damaged or can't be loaded, DeviceError when the device turns out
         not to work, or not to compute as was asked for.
@@ -85,8 +87,9 @@ class SessionFactory:
     def _open(self, graphs: Sequence[WantedGraph]) -> list[GraphSession]:
         begun: list[_Opening] = []
         try:
-            for graph in graphs:
-                begun.append(self._begin(graph))
+            for graph in graphs:  # one by one: those that are begun are waited for, whatever the next does
+                opening = self._begin(graph)
+                begun.append(opening)
             return [opening.session() for opening in begun]
         finally:
             for opening in begun:
@@ -98,8 +101,8 @@ class SessionFactory:
             return _InBackground(lambda: self._with_openvino(graph))
         if graph.arithmetic != FP32:
             raise DeviceError(
-                f"device {self.device.name!r} computes float32 in float32 only, not in {graph.arithmetic}; take "
-                f"device={OPENVINO.name!r} for {graph.arithmetic}, or another precision"
+                f"device {self.device.name!r} computes float32 in float32 only, not in {graph.arithmetic}; "
+                f"take device={OPENVINO.name!r} for {graph.arithmetic}, or another precision"
             )
         settings = replace(self._settings, device=self.device, role=graph.role)
         if self._cache is None or not settings.on_cpu:

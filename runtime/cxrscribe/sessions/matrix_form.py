@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import mmap
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cxrscribe.bundle.protobuf import Encoded, fields, packed
 from cxrscribe.sessions.device import name_and_flags, processor
 
 DEEP: Final = 256
@@ -38,11 +38,6 @@ _TENSOR_SHAPE, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_BYTES, _TENSOR_LOCATION = 1, 
 _INT8: Final = 3
 _CODE_SCALE_ZERO: Final = 3
 """Inputs of DequantizeLinear."""
-# How protobuf writes a field.
-_VARINT, _EIGHT_BYTES, _COUNTED, _FOUR_BYTES = 0, 1, 2, 5
-_VARINT_BITS: Final = 70
-
-Model: TypeAlias = bytes | mmap.mmap
 
 
 @cache
@@ -65,7 +60,7 @@ def graph_for_this_machine(graph: Path) -> Path | bytes:
     return graph if changed is None else changed
 
 
-def in_matrix_form(model: Model) -> bytes | None:
+def in_matrix_form(model: Encoded) -> bytes | None:
     """An ONNX model whose deep convolutions of bytes become matrix products; None where it has none.
 
     None too for what can't be read as a model, or has weights in other files.
@@ -103,12 +98,12 @@ class _Tensor:
         """Whether it is of signed bytes that are in the model."""
         return self.kind == _INT8 and 0 < len(self.content) == int(np.prod(self.shape))
 
-    def values(self, model: Model) -> NDArray[np.int8]:
+    def values(self, model: Encoded) -> NDArray[np.int8]:
         """Those of an int8 tensor."""
         return np.frombuffer(model[self.content.start : self.content.stop], np.int8)
 
 
-def _deep_weights(model: Model) -> list[_Tensor]:
+def _deep_weights(model: Encoded) -> list[_Tensor]:
     """Codes and zero points of the weights of deep convolutions, all of them int8."""
     nodes, tensors = _read(model)
     if any(tensor.is_elsewhere for tensor in tensors.values()):
@@ -134,97 +129,54 @@ def _deep_weights(model: Model) -> list[_Tensor]:
     return changed
 
 
-def _read(model: Model) -> tuple[list[_Node], dict[str, _Tensor]]:
+def _read(model: Encoded) -> tuple[list[_Node], dict[str, _Tensor]]:
     """The nodes and the constants by name. Raises ValueError where it isn't as protobuf writes it."""
     nodes: list[_Node] = []
     tensors: dict[str, _Tensor] = {}
-    for graph in _parts(model, range(len(model)), _MODEL_GRAPH):
-        for number, _, part in _fields(model, graph):
+    graphs = [place for number, _, *place in fields(model, 0, len(model)) if number == _MODEL_GRAPH]
+    for graph in graphs:
+        for number, _, *part in fields(model, *graph):
             if number == _NODE:
-                nodes.append(_node(model, part))
+                nodes.append(_node(model, *part))
             elif number == _INITIALIZER:
-                name, tensor = _tensor(model, part)
+                name, tensor = _tensor(model, *part)
                 tensors[name] = tensor
     return nodes, tensors
 
 
-def _node(model: Model, place: range) -> _Node:
+def _node(model: Encoded, start: int, end: int) -> _Node:
     node = _Node()
-    for number, _, part in _fields(model, place):
+    for number, _, first, last in fields(model, start, end):
         if number == _NODE_INPUT:
-            node.inputs.append(_text(model, part))
+            node.inputs.append(_text(model, first, last))
         elif number == _NODE_OUTPUT:
-            node.outputs.append(_text(model, part))
+            node.outputs.append(_text(model, first, last))
         elif number == _NODE_OPERATOR:
-            node.operator = _text(model, part)
+            node.operator = _text(model, first, last)
         elif number == _NODE_ATTRIBUTE:
             name, value = "", 0
-            for kind, whole, inner in _fields(model, part):
-                name = _text(model, inner) if kind == _ATTRIBUTE_NAME else name
-                value = whole if kind == _ATTRIBUTE_INTEGER else value
+            for kind, whole, *place in fields(model, first, last):
+                name = _text(model, *place) if kind == _ATTRIBUTE_NAME else name
+                value = whole if kind == _ATTRIBUTE_INTEGER and whole is not None else value
             node.group = value if name == "group" else node.group
     return node
 
 
-def _tensor(model: Model, place: range) -> tuple[str, _Tensor]:
+def _tensor(model: Encoded, start: int, end: int) -> tuple[str, _Tensor]:
     name, tensor = "", _Tensor()
-    for number, value, part in _fields(model, place):
+    for number, value, first, last in fields(model, start, end):
         if number == _TENSOR_SHAPE:
-            tensor.shape += _varints(model, part) if part else [value]
+            tensor.shape += packed(model, first, last) if value is None else [value]
         elif number == _TENSOR_TYPE:
-            tensor.kind = value
+            tensor.kind = value or 0
         elif number == _TENSOR_NAME:
-            name = _text(model, part)
+            name = _text(model, first, last)
         elif number == _TENSOR_BYTES:
-            tensor.content = part
+            tensor.content = range(first, last)
         elif number == _TENSOR_LOCATION:
-            tensor.is_elsewhere = value != 0
+            tensor.is_elsewhere = bool(value)
     return name, tensor
 
 
-def _parts(model: Model, place: range, number: int) -> Iterator[range]:
-    return (part for found, _, part in _fields(model, place) if found == number)
-
-
-def _fields(model: Model, place: range) -> Iterator[tuple[int, int, range]]:
-    """Of a message: number, and the value if it is a varint, or else where the content is."""
-    position = place.start
-    while position < place.stop:
-        key, position = _varint(model, position)
-        number, kind = key >> 3, key & 7
-        value, size = 0, {_EIGHT_BYTES: 8, _FOUR_BYTES: 4}.get(kind, 0)
-        if kind in (_VARINT, _COUNTED):
-            value, position = _varint(model, position)
-        if kind == _COUNTED:
-            value, size = 0, value
-        elif kind not in (_VARINT, _EIGHT_BYTES, _FOUR_BYTES):
-            raise ValueError(f"a field of kind {kind}")
-        if position + size > place.stop:
-            raise ValueError("a field goes beyond its message")
-        yield number, value, range(position, position + size)
-        position += size
-
-
-def _varint(model: Model, position: int) -> tuple[int, int]:
-    """A number, and where what comes after it begins."""
-    value, shift = 0, 0
-    while shift < _VARINT_BITS:
-        byte = model[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-        shift += 7
-    raise ValueError("a number without an end")
-
-
-def _varints(model: Model, place: range) -> list[int]:
-    values, position = [], place.start
-    while position < place.stop:
-        value, position = _varint(model, position)
-        values.append(value)
-    return values
-
-
-def _text(model: Model, place: range) -> str:
-    return model[place.start : place.stop].decode()
+def _text(model: Encoded, start: int, end: int) -> str:
+    return model[start:end].decode()

@@ -51,7 +51,7 @@ def openvino_version() -> str:
 
 
 def bf16_capable() -> bool:
-    """Whether this processor multiplies in bfloat16, as OpenVINO says. Raises DeviceError where it isn't there."""
+    """Whether this processor has bfloat16, says OpenVINO. Raises DeviceError where that isn't there."""
     capabilities = _core().get_property(_PROCESSOR, "OPTIMIZATION_CAPABILITIES")
     return "BF16" in capabilities
 
@@ -69,8 +69,8 @@ class Arithmetic:
         """Raise DeviceError where this processor can't."""
         if self.precision == BF16 and not bf16_capable():
             raise DeviceError(
-                "precision 'bf16' needs a processor with AVX512-BF16 or AMX-BF16, or another that OpenVINO computes "
-                "in bfloat16 on, and this one isn't; take another precision"
+                "precision 'bf16' needs a processor with AVX512-BF16 or AMX-BF16, or another that OpenVINO "
+                "computes in bfloat16 on, and this one isn't; take another precision"
             )
 
     @property
@@ -105,8 +105,8 @@ def compile_graph(graph: Path, films: int, arithmetic: Arithmetic) -> CompiledGr
         compiled = core.compile_model(model, _PROCESSOR, arithmetic.options)
     except RuntimeError as error:
         raise BundleError(
-            f"{graph} can't be compiled by OpenVINO ({line_of(error)}); take device='cpu' or export the bundle "
-            "again"
+            f"{graph} can't be compiled by OpenVINO ({line_of(error)}); take device='cpu' or export the "
+            "bundle again"
         ) from error
     found = CompiledGraph(graph, compiled, films)
     _attest(found, arithmetic)
@@ -162,8 +162,8 @@ class CompiledGraph:
                 return [np.array(self._request.get_tensor(name).data) for name in outputs]
             except RuntimeError as error:
                 raise DeviceError(
-                    f"device {OPENVINO.name!r} failed in {self.graph} ({line_of(error)}); free memory if it is "
-                    "full, else export the bundle again or take device='cpu'"
+                    f"device {OPENVINO.name!r} failed in {self.graph} ({line_of(error)}); free memory if it "
+                    "is full, else export the bundle again or take device='cpu'"
                 ) from error
 
     @cached_property
@@ -197,8 +197,8 @@ def _attest(graph: CompiledGraph, arithmetic: Arithmetic) -> None:
     if wrong or (asked in _LOWER and asked not in graph.operations):
         computed = ", ".join(f"{count} operations in {kind}" for kind, count in graph.operations.items())
         raise DeviceError(
-            f"OpenVINO was asked to compute {graph.graph} in {asked} and has {computed}; take device='cpu', or "
-            "another precision"
+            f"OpenVINO was asked to compute {graph.graph} in {asked} and has {computed}; take device='cpu', "
+            "or another precision"
         )
 
 
@@ -225,8 +225,8 @@ def _core() -> Any:
                 raise missing(OPENVINO, line_of(error)) from error
         if not _started.owner.is_here:
             raise DeviceError(
-                "OpenVINO was used before this process was forked, and its threads aren't here; load the bundle "
-                "after the fork only, start processes by 'spawn', or take device='cpu'"
+                "OpenVINO was used before this process was forked, and its threads aren't here; load the "
+                "bundle after the fork only, start processes by 'spawn', or take device='cpu'"
             )
         return _started.core
 

@@ -81,7 +81,7 @@ class OpenVinoSession:
         alone = models.open(ALONE, None)
         self._placement = Placement(name, {f"OpenVINO {kind}": n for kind, n in alone.operations.items()})
         self._opened: dict[int, BatchGraph] = {ALONE: alone.graph}
-        self._sizes = SIZES
+        self._sizes: tuple[int, ...] = SIZES
         self._opening = ForkSafeLock()
         self._interface: GraphInterface | None = None
         keep_from_forks(self)
@@ -122,7 +122,9 @@ class OpenVinoSession:
         self, graph: BatchGraph, outputs: tuple[str, ...], inputs: Mapping[str, NDArray[Any]], start: int
     ) -> list[NDArray[np.float32]]:
         """Of films from `start` on, as many as the graph takes; black ones where there are fewer."""
-        given = {name: _padded(values[start : start + graph.films], graph.films) for name, values in inputs.items()}
+        given = {
+            name: _padded(values[start : start + graph.films], graph.films) for name, values in inputs.items()
+        }
         found = graph.run(outputs, given)
         if self._interface is not None:
             check_outputs(self.graph, self._interface, given, dict(zip(outputs, found, strict=True)))

@@ -157,5 +157,7 @@ def test_another_interface_is_refused() -> None:
 
 
 def test_outputs_of_another_shape_are_refused() -> None:
-    with pytest.raises(BundleError, match=r"gave 'features' as float32 \[1, 1\], where float32 \[1, 2\] is due"):
+    with pytest.raises(
+        BundleError, match=r"gave 'features' as float32 \[1, 1\], where float32 \[1, 2\] is due"
+    ):
         opened(FakeModels(width=1)).run(("features",), {"image": drawn(1)})

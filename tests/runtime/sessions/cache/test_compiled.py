@@ -1,4 +1,4 @@
-"""What OpenVINO compiled, in the cache: made once, used, and never believed when it isn't what was put there."""
+"""What OpenVINO compiled, in the cache: made once, used, and never read when it isn't what was put there."""
 
 from __future__ import annotations
 
