@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import onnx
@@ -94,10 +94,27 @@ def _expect(model: onnx.ModelProto, interface: GraphInterface) -> None:
 
 
 def _described(value: onnx.ValueInfoProto) -> str:
-    tensor = value.type.tensor_type
+    return f"{value.name} {_kind(value)} {_shape(_axes(value))}"
+
+
+def tensors(values: Iterable[onnx.ValueInfoProto]) -> dict[str, str]:
+    """What a graph takes or gives, by name: `uint8 [N, 192, 192]`."""
+    return {
+        value.name: f"{_kind(value)} [{', '.join(map(str, _axes(value)))}]"
+        if _axes(value)
+        else f"{_kind(value)}"
+        for value in values
+    }
+
+
+def _kind(value: onnx.ValueInfoProto) -> str:
+    number = value.type.tensor_type.elem_type
     names = {number: name for name, number in ELEMENT_TYPES.items()}
-    kind = names.get(tensor.elem_type, f"of type {tensor.elem_type}")
-    return f"{value.name} {kind} {_shape([axis.dim_param or axis.dim_value for axis in tensor.shape.dim])}"
+    return names.get(number, onnx.TensorProto.DataType.Name(number).lower())
+
+
+def _axes(value: onnx.ValueInfoProto) -> list[str | int]:
+    return [axis.dim_param or axis.dim_value for axis in value.type.tensor_type.shape.dim]
 
 
 def _shape(axes: Sequence[int | str]) -> str:

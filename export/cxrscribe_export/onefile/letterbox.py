@@ -9,7 +9,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from cxrscribe.films.preprocess import REDUCING_GAP
-from cxrscribe_export.graphs.graph_builder import GraphBuilder
+from cxrscribe_export.graphs.graph_builder import GraphBuilder, finished_model
 from cxrscribe_export.onefile.resampling import (
     Blocks,
     Taps,
@@ -29,6 +29,15 @@ _STRIP: Final = 1 << 18
 def film_input() -> onnx.ValueInfoProto:
     """The graph input that `add_letterbox` reads: one film of any size."""
     return helper.make_tensor_value_info(FILM, TensorProto.UINT8, ["height", "width"])
+
+
+def letterbox_model(height: int, width: int) -> onnx.ModelProto:
+    """The letterbox alone: film uint8 [h, w] -> image uint8 [1, height, width]."""
+    graph = GraphBuilder()
+    image = add_letterbox(graph, height, width)
+    output = helper.make_tensor_value_info(image, TensorProto.UINT8, [1, height, width])
+    made = helper.make_graph(graph.nodes, "letterbox", [film_input()], [output], graph.constants)
+    return finished_model(made)
 
 
 def add_letterbox(graph: GraphBuilder, height: int, width: int) -> str:
