@@ -26,7 +26,7 @@ from cxrscribe_export.graphs.naming import ELEMENT_TYPES
 
 
 class BundleGraphs:
-    """What a report is computed with at one precision, from film to candidates. Each graph is read when asked.
+    """What a report is computed with at one precision, from film to candidates. Each is read when asked for.
 
     Raises BundleError where the bundle lacks a graph, a file is damaged, or a graph isn't one that
     `cxrscribe export` writes.
@@ -45,11 +45,11 @@ class BundleGraphs:
         return self._read(ENCODER)
 
     def initial_state(self) -> onnx.ModelProto:
-        """The graph of `contract.beam_init_interface`, made of the canonical one where the bundle has none."""
+        """The graph of `contract.beam_init_interface`, made of the canonical one where there is none."""
         return self._read(BEAM_INIT) if self._has(BEAM_INIT) else fuse_initial_state(self._read(DECODER_INIT))
 
     def step(self) -> onnx.ModelProto:
-        """The graph of `contract.beam_step_interface`, made of the canonical one where the bundle has none."""
+        """The graph of `contract.beam_step_interface`, made of the canonical one where there is none."""
         return self._read(BEAM_STEP) if self._has(BEAM_STEP) else fuse(self._read(DECODER_STEP))
 
     def _has(self, name: str) -> bool:

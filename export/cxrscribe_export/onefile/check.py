@@ -30,7 +30,7 @@ SEED: Final = 31
 """Of these films; the demo model was trained on others."""
 
 _NEAR: Final = 1e-3
-"""Results whose scores are no further apart may change places: sums are rounded otherwise in other company."""
+"""Results whose scores are no further apart may change places: in other company, sums round otherwise."""
 
 Film = NDArray[np.uint8]
 
@@ -86,8 +86,8 @@ def check(
     for film, (own, other) in enumerate(zip(found, wanted, strict=True), 1):
         if variant.weights == FP32 and not _agree(own, other):
             raise BundleError(
-                f"{bundle.path}: of drawn film {film} of {films} the file writes other words than the runtime; "
-                "nothing was written. Export the bundle again, or choose another --precision"
+                f"{bundle.path}: of drawn film {film} of {films} the file writes other words than the runtime "
+                "and wasn't kept. Export the bundle again, or choose another --precision"
             )
     return Agreement(
         films,
@@ -97,7 +97,7 @@ def check(
 
 
 def check_letterbox(picture: Preprocessing) -> None:
-    """Fit films of some sizes by a graph too. Raises DeviceError where it gives other pixels than the runtime."""
+    """Fit films of some sizes by a graph too. Raises DeviceError where its pixels aren't the runtime's."""
     height, width = picture.height, picture.width
     session = _session(letterbox_model(height, width).SerializeToString())
     random = np.random.default_rng(0)
@@ -174,7 +174,10 @@ class _File:
 
 
 def _results(
-    tokens: NDArray[np.int64], lengths: NDArray[np.int64], scores: NDArray[np.float64], ends: NDArray[np.bool_]
+    tokens: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    scores: NDArray[np.float64],
+    ends: NDArray[np.bool_],
 ) -> list[_Result]:
     return [
         _Result(tuple(row[:length].tolist()), bool(end), float(score))
@@ -215,7 +218,7 @@ def _reads_text(bundle: Bundle) -> bool:
 
 
 def _texts(bundle: Bundle, count: int) -> list[str | None]:
-    """What is known of each film's patient: nothing of the first, and of the others terms that the model knows."""
+    """What is known of each film's patient: of the first nothing, of the others terms that it knows."""
     if not _reads_text(bundle):
         return [None] * count
     terms = PatientText.read(bundle.file(PATIENT_TEXT)).terms

@@ -90,4 +90,3 @@ def _penalty(graph: GraphBuilder) -> str:
     steps = graph.double(_PENALTY_STEPS)
     scaled = graph.node("Mul", graph.node("Cast", clipped, to=TensorProto.DOUBLE), steps)
     return graph.node("Div", graph.node("Round", scaled), steps)
-
