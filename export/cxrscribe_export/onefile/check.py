@@ -86,8 +86,8 @@ def check(
     for film, (own, other) in enumerate(zip(found, wanted, strict=True), 1):
         if variant.weights == FP32 and not _agree(own, other):
             raise BundleError(
-                f"{bundle.path}: of drawn film {film} of {films} the file writes other words than the runtime "
-                "and wasn't kept. Export the bundle again, or choose another --precision"
+                f"{bundle.path}: of drawn film {film} of {films} the file writes other words than the "
+                "runtime, and wasn't kept. Export the bundle again, or choose another --precision"
             )
     return Agreement(
         films,

@@ -66,7 +66,7 @@ def _halved(tensor: onnx.TensorProto) -> np.ndarray[tuple[int, ...], np.dtype[np
         )
     if 0.0 < largest < _LEAST:
         raise BundleError(
-            f"the weight {tensor.name!r} has no value above {largest:.3g}, and under {_LEAST:.2g} float16 has "
-            "few digits; leave weights 'fp16' out"
+            f"the weight {tensor.name!r} has no value above {largest:.3g}, and under {_LEAST:.2g} float16 "
+            "has few digits; leave weights 'fp16' out"
         )
     return values.astype(np.float16)

@@ -29,7 +29,7 @@ CHOICES: Final = {
 
 @dataclass(frozen=True)
 class Variant:
-    """One of the files. Raises InputError where a field is none of `CHOICES`, or two contradict each other."""
+    """One of the files. Raises InputError where a field isn't one of `CHOICES`, or two contradict."""
 
     part: str = WHOLE
     """`whole` goes from pixels to words; `encoder` from pixels to features, `search` from there to words."""

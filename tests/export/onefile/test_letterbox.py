@@ -49,7 +49,9 @@ def drawn(height: int, width: int, kind: str, seed: int) -> Film:
     return np.full((height, width), seed % 256, np.uint8)  # must come out even
 
 
-sides = st.integers(1, 40) | st.integers(16, 600) | st.sampled_from([16, 24, 32, 191, 192, 193, 384, 576, 577])
+sides = (
+    st.integers(1, 40) | st.integers(16, 600) | st.sampled_from([16, 24, 32, 191, 192, 193, 384, 576, 577])
+)
 sizes = st.tuples(sides, sides) | st.tuples(st.integers(600, 5000), st.integers(1, 40)).flatmap(
     lambda size: st.sampled_from([size, size[::-1]])
 )
@@ -83,7 +85,9 @@ def test_pixels_are_those_of_the_runtime_on_thousands_of_sizes(
     assert_same(size, target, kind, seed)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1), (16, 16), (16, 20_000), (20_000, 16)], ids=str)
+@pytest.mark.parametrize(
+    "size", [(1, 1), (1, 5000), (5000, 1), (16, 16), (16, 20_000), (20_000, 16)], ids=str
+)
 @pytest.mark.parametrize("target", TARGETS, ids=str)
 def test_films_of_extreme_sizes(size: tuple[int, int], target: tuple[int, int]) -> None:
     assert_same(size, target, "noise", 1)
