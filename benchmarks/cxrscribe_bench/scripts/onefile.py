@@ -2,7 +2,7 @@
 
 Times both from pixels to reports, in turn in one run, at every precision that the bundle has: ratios hold on
 a machine that does other things too, milliseconds only on a quiet one. With `--films` it also counts on how
-many drawn films both give the same words, in all hypotheses of the beam, with weights stored as float32 and as
+many drawn films both give the same words, in all hypotheses of the beam, with weights in float32 and in
 float16. With `--letterbox` it measures what a film of any size costs: the time of fitting it inside the graph
 beside the runtime's, on one thread, and the memory of the whole file.
 """
@@ -259,7 +259,7 @@ def letterbox_times(picture: Preprocessing, count: int) -> Iterator[LetterboxTim
 
 
 def film_memory(bundle: Path) -> FilmMemory | None:
-    """What the file takes that reads films of any size, in a process of its own; None where no system tells."""
+    """Of the file that reads films of any size, in its own process; None where the system doesn't tell."""
     from cxrscribe_export.onefile.file import one_file
     from cxrscribe_export.onefile.variant import Variant
 
@@ -292,8 +292,8 @@ def _table(timings: Sequence[Timing], identities: Sequence[Identity]) -> Iterato
     for identity in identities:
         yield (
             f"{identity.precision}, weights in {identity.weights} ({identity.bytes / 1e6:.2f} MB): of "
-            f"{identity.films} films {identity.same_best} have the same best report, {identity.same_words} the "
-            f"same words in all results, {identity.same_scores} of them the same scores to the last bit"
+            f"{identity.films} films {identity.same_best} have the same best report, {identity.same_words} "
+            f"the same words in all results, {identity.same_scores} of them the same scores to the last bit"
         )
 
 
@@ -306,8 +306,8 @@ def _costs(times: Sequence[LetterboxTime], memory: FilmMemory | None) -> Iterato
     if memory is not None:
         pixels = FILM_SIZE[0] * FILM_SIZE[1] / 1e6
         yield (
-            f"memory: {memory.loaded_mb:.0f} MB with the file loaded, {memory.peak_mb:.0f} MB at most while it "
-            f"wrote the report of a film of {pixels:.0f} megapixels, which is {pixels:.0f} MB itself"
+            f"memory: {memory.loaded_mb:.0f} MB with the file loaded, {memory.peak_mb:.0f} MB at most while "
+            f"it wrote the report of a film of {pixels:.0f} megapixels, which is {pixels:.0f} MB itself"
         )
 
 

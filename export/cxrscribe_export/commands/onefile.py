@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from cxrscribe_export.onefile.check import Agreement
     from cxrscribe_export.onefile.variant import Variant
 
+_OF_SEARCH = (
+    "beam_width",
+    "max_length",
+    "min_length",
+    "length_penalty",
+    "no_repeat_ngram",
+    "banned_words",
+)
+"""Parameters of the command that only a search has a use for."""
+
 
 @click.command(short_help="Write a bundle as one ONNX file, search included.")
 @click.argument("bundle", type=click.Path(path_type=Path), required=False)
@@ -112,6 +122,8 @@ def onefile(
     from cxrscribe_train.atomic import write_atomically
 
     variant = Variant(part, given, kept, weights)
+    if part == "encoder":
+        _refuse_settings(click.get_current_context())
     folder = bundle_or_demo(bundle)
     opened = Bundle.open(folder)
     if any(out.resolve() == (folder / entry.path).resolve() for entry in opened.manifest.files):
@@ -144,7 +156,7 @@ def onefile(
         "disclaimer": with_disclaimer(opened.manifest.disclaimer),
     }
     if part == "encoder":
-        del written["settings"]  # of what comes after it
+        del written["settings"]
     if as_json:
         say_json(written, indent=2)
     else:
@@ -156,6 +168,14 @@ def _check_out(out: Path, overwrite: bool) -> None:
         raise InputError(f"--out {out}: the file is an ONNX graph; give a name in .onnx")
     if out.exists() and not overwrite:
         raise InputError(f"{out} is there already; give another --out, or --overwrite to replace it")
+
+
+def _refuse_settings(context: click.Context) -> None:
+    """Refuse what the encoder has no use for."""
+    options = [option for option in context.command.params if option.name in _OF_SEARCH]
+    told = [option.opts[0] for option in options if context.params[str(option.name)] not in (None, ())]
+    if told:
+        raise InputError(f"--part encoder searches for nothing; leave {' and '.join(told)} out")
 
 
 def _searched_with(settings: BeamSettings) -> dict[str, object]:
