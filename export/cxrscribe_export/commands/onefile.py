@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Write a bundle as one ONNX file, search included.")
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--out",
     required=True,
@@ -33,6 +33,36 @@ if TYPE_CHECKING:
     show_default=True,
     help="Precision of the graphs, as `cxrscribe inspect` lists them.",
 )
+@click.option(
+    "--input",
+    "given",
+    type=click.Choice(["image", "film"]),
+    default="image",
+    show_default=True,
+    help="What it reads: films as `cxrscribe preprocess` fits them, or one of any size.",
+)
+@click.option(
+    "--settings",
+    "kept",
+    type=click.Choice(["defaults", "inputs"]),
+    default="defaults",
+    show_default=True,
+    help="Whether settings and patient may be left out, or have to be given: some bindings can't override.",
+)
+@click.option(
+    "--weights",
+    type=click.Choice(["fp32", "fp16"]),
+    default="fp32",
+    show_default=True,
+    help="How weights are stored; fp16 halves the file.",
+)
+@click.option(
+    "--part",
+    type=click.Choice(["whole", "encoder", "search"]),
+    default="whole",
+    show_default=True,
+    help="From pixels to words, from pixels to features, or from features to words.",
+)
 @click.option("--beam-width", type=int, metavar="K", help="Default of the input beam_width.")
 @click.option("--max-length", type=int, metavar="N", help="Default of the input max_length.")
 @click.option("--min-length", type=int, metavar="N", help="Default of the input min_length.")
@@ -44,9 +74,13 @@ if TYPE_CHECKING:
 @click.option("--overwrite", is_flag=True, help="Replace --out if it exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
 def onefile(
-    bundle: Path,
+    bundle: Path | None,
     out: Path,
     precision: str,
+    given: str,
+    kept: str,
+    weights: str,
+    part: str,
     beam_width: int | None,
     max_length: int | None,
     min_length: int | None,
@@ -65,12 +99,15 @@ def onefile(
     from dataclasses import replace
 
     from cxrscribe.bundle.bundle import Bundle
-    from cxrscribe.cli.options import BeamChoice
+    from cxrscribe.cli.options import BeamChoice, bundle_or_demo
     from cxrscribe_export.onefile.file import one_file
+    from cxrscribe_export.onefile.variant import Variant
     from cxrscribe_train.atomic import write_atomically
 
-    opened = Bundle.open(bundle)
-    if any(out.resolve() == (bundle / entry.path).resolve() for entry in opened.manifest.files):
+    variant = Variant(part, given, kept, weights)
+    folder = bundle_or_demo(bundle)
+    opened = Bundle.open(folder)
+    if any(out.resolve() == (folder / entry.path).resolve() for entry in opened.manifest.files):
         raise InputError(f"{out} is a file of the bundle itself; give another --out")
     chosen = BeamChoice(
         beam_width=beam_width,
@@ -82,7 +119,7 @@ def onefile(
     )
     # All results are outputs: n_best doesn't matter, and mustn't forbid a narrower beam.
     settings = chosen.over(replace(opened.manifest.settings, n_best=1))
-    content = one_file(opened, precision=precision, settings=settings).SerializeToString()
+    content = one_file(opened, precision=precision, settings=settings, variant=variant).SerializeToString()
     write_atomically(out, content)
     written = _record(out, content, precision, settings, opened.manifest)
     if as_json:
