@@ -15,7 +15,7 @@ export async function readFilm(path, preprocessing) {
     const side = (display < 3 ? 3 : 2) * Math.max(height, width);
     const smallest = { width: side, height: side };
     if (file.subarray(0, 8).equals(PNG_SIGNATURE)) return decodePng(file, range);
-    if (file.readUIntBE(0, 3) === 0xffd8ff) return decodeJpeg(file, smallest);
+    if (file.toString("latin1", 0, 3) === "\xff\xd8\xff") return decodeJpeg(file, smallest);
     if (isDicom(file)) {
       const times = display < 3 ? 3 : 2;
       return decodeDicom(file, display, { width: times * width, height: times * height });
