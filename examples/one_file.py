@@ -74,10 +74,12 @@ def main() -> None:
         pixels, inputs = read_pgm(sys.argv[2]), [value.name for value in session.get_inputs()]
         # `film`, of any size, or `image`, as the network sees it, of which there may be many.
         feeds = {"film": pixels} if "film" in inputs else {"image": pixels[np.newaxis]}
-        # Settings that are inputs have to be given; others may be, "beam_width" and "patient" too: docs/onefile.md.
+        # Settings that are inputs have to be given. Others, and `patient`, may be: docs/onefile.md.
         settings = json.loads(metadata["settings"])
         kinds = {"length_penalty": np.float32}
-        feeds |= {name: np.array(settings[name], kinds.get(name, np.int64)) for name in inputs if name in settings}
+        feeds |= {
+            name: np.array(settings[name], kinds.get(name, np.int64)) for name in inputs if name in settings
+        }
         outputs = session.run(None, feeds)
     except Exception as error:
         sys.exit(f"Error: {error}")

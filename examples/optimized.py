@@ -34,7 +34,7 @@ def optimized_graph(model: Path, folder: Path) -> Path:
     It is right for this file, this processor and this release of onnxruntime alone: its name is made of them.
     """
     status = model.stat()
-    kind = (status.st_size, status.st_mtime_ns, status.st_ino, onnxruntime.__version__, processor())
+    kind = (status.st_size, status.st_mtime_ns, onnxruntime.__version__, processor())
     name = hashlib.sha256(repr(kind).encode()).hexdigest()[:16]
     graph = folder / f"{name}.onnx"
     if not graph.exists():
@@ -59,7 +59,9 @@ def processor() -> str:
         first, _, _ = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")
     except OSError:
         return f"{platform.machine()} {platform.processor()}"
-    return "".join(line for line in first.splitlines() if line.startswith(("model name", "flags", "Features", "CPU ")))
+    return "".join(
+        line for line in first.splitlines() if line.startswith(("model name", "flags", "Features", "CPU "))
+    )
 
 
 if __name__ == "__main__":

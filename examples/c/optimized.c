@@ -33,7 +33,7 @@ OrtStatus *open_optimized(const OrtApi *ort, const OrtEnv *env, const OrtSession
                           const char *folder, OrtSession **session) {
     struct stat status;
     if (stat(model, &status)) return ort->CreateStatus(ORT_NO_SUCHFILE, "the model can't be read: check its path");
-    int64_t kind[] = {(int64_t)status.st_size, (int64_t)status.st_mtime, (int64_t)status.st_ino};
+    int64_t kind[] = {(int64_t)status.st_size, (int64_t)status.st_mtim.tv_sec, (int64_t)status.st_mtim.tv_nsec};
     const char *release = OrtGetApiBase()->GetVersionString();
     uint64_t hash = add(UINT64_C(14695981039346656037), kind, sizeof kind);
     hash = add_processor(add(hash, release, strlen(release)));

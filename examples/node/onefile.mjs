@@ -64,9 +64,9 @@ function fields(size, read) {
  * twice, and then can't open the graph.
  */
 export async function openOptimized(InferenceSession, model, folder, options) {
-  const { size, mtimeMs, ino } = statSync(model);
+  const { size, mtimeNs } = statSync(model, { bigint: true });
   const { version } = createRequire(import.meta.url)("onnxruntime-node/package.json");
-  const kind = JSON.stringify([size, mtimeMs, ino, version, process.arch, cpus()[0]?.model]);
+  const kind = JSON.stringify([`${size}`, `${mtimeNs}`, version, process.arch, cpus()[0]?.model]);
   const name = createHash("sha256").update(kind).digest("hex").slice(0, 16);
   const graph = join(folder, `${name}.onnx`);
   if (!existsSync(graph)) {

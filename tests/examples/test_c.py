@@ -36,7 +36,8 @@ int main(int argc, char **argv) { /* each argument is a paragraph of words */
     for (int i = 1; i < argc; i++) {
         char *words[64];
         int64_t ids[64], count = 0;
-        for (char *word = strtok(argv[i], " "); word; word = strtok(NULL, " ")) words[count] = word, ids[count] = count, count++;
+        for (char *word = strtok(argv[i], " "); word; word = strtok(NULL, " "), count++)
+            words[count] = word, ids[count] = count;
         print_paragraph(words, ids, count);
     }
     return 0;
@@ -46,7 +47,7 @@ int main(int argc, char **argv) { /* each argument is a paragraph of words */
 
 @pytest.fixture(scope="session")
 def build() -> Path:
-    """The folder of the programs, which is kept beside the Python that runs the tests. Only CI must have all it takes."""
+    """The folder of the programs, kept beside the Python that runs the tests. CI must have all it takes."""
     if platform.system() != "Linux":
         pytest.skip("the Makefile is for Linux")
     for program in ("cc", "make"):
@@ -110,7 +111,9 @@ def test_films_of_any_size(build: Path, model: Path, films: list[NDArray[np.uint
 
 @pytest.mark.slow
 @pytest.mark.parametrize("whole", [False, True])
-def test_samples_of_two_bytes(build: Path, model: Path, films: list[NDArray[np.uint8]], tmp_path: Path, whole: bool) -> None:
+def test_samples_of_two_bytes(
+    build: Path, model: Path, films: list[NDArray[np.uint8]], tmp_path: Path, whole: bool
+) -> None:
     """As PGM and without a header; of a detector's 12 bits, and of 16."""
     film = films[0].astype(np.uint16) * (257 if whole else 13) + (0 if whole else 100)
     text = expected(film)
@@ -123,9 +126,22 @@ def test_samples_of_two_bytes(build: Path, model: Path, films: list[NDArray[np.u
 
 
 @pytest.mark.slow
-def test_settings_and_several_reports(build: Path, model: Path, films: list[NDArray[np.uint8]], tmp_path: Path) -> None:
+def test_settings_and_several_reports(
+    build: Path, model: Path, films: list[NDArray[np.uint8]], tmp_path: Path
+) -> None:
     film = write_pgm(films[0], tmp_path / "film.pgm")
-    options = "--beam-width 5 --max-length 40 --min-length 3 --length-penalty 0.7 --n-best 4".split()
+    options = [
+        "--beam-width",
+        "5",
+        "--max-length",
+        "40",
+        "--min-length",
+        "3",
+        "--length-penalty",
+        "0.7",
+        "--n-best",
+        "4",
+    ]
     done = report(build / "report-sanitized", model, film, *options)
     settings = BeamSettings(beam_width=5, max_length=40, min_length=3, length_penalty=0.7, n_best=4)
     assert (done.returncode, done.stderr, done.stdout) == (0, "", expected(films[0], settings))
@@ -151,7 +167,9 @@ def test_optimized_once(build: Path, model: Path, films: list[NDArray[np.uint8]]
 
 
 @pytest.mark.slow
-def test_what_is_wrong_is_said(build: Path, model: Path, films: list[NDArray[np.uint8]], tmp_path: Path) -> None:
+def test_what_is_wrong_is_said(
+    build: Path, model: Path, films: list[NDArray[np.uint8]], tmp_path: Path
+) -> None:
     film = write_pgm(films[0], tmp_path / "film.pgm")
     cut = tmp_path / "cut.pgm"
     cut.write_bytes(film.read_bytes()[:-1])
@@ -193,7 +211,17 @@ def test_words_of_every_language(build: Path, tmp_path: Path) -> None:
     paragraphs = [f"{first} {second}" for first in sentences[:-1] for second in sentences]
     source, program = tmp_path / "languages.c", tmp_path / "languages"
     source.write_text(LANGUAGES, encoding="utf-8")
-    command = ["cc", "-std=c11", "-Werror", "-fsanitize=address,undefined", f"-I{C}", source, C / "words.c", "-o", program]
+    command = [
+        "cc",
+        "-std=c11",
+        "-Werror",
+        "-fsanitize=address,undefined",
+        f"-I{C}",
+        source,
+        C / "words.c",
+        "-o",
+        program,
+    ]
     subprocess.run([str(part) for part in command], check=True)
     done = report(program, *paragraphs)
     assert done.stdout.splitlines() == [readable(paragraph.split()) for paragraph in paragraphs]

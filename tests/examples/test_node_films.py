@@ -45,7 +45,10 @@ def in_node(folder: Path, films: list[tuple[Path, FilmRules]]) -> list[np.ndarra
     if node is None:
         pytest.skip("needs node")
     asked = [
-        (path.name, {"height": HEIGHT, "width": WIDTH, "display": rules.version, "png_range": rules.png_range})
+        (
+            path.name,
+            {"height": HEIGHT, "width": WIDTH, "display": rules.version, "png_range": rules.png_range},
+        )
         for path, rules in films
     ]
     (folder / "films.json").write_text(json.dumps(asked), encoding="utf-8")
@@ -95,12 +98,16 @@ def test_png(tmp_path: Path) -> None:
     pictures = [Image.fromarray(one) for one in (grey, wide, colours, clear, noise(25, 21, 2))]
     contents = [saved(picture, format="PNG") for picture in pictures]
     contents += [saved(pictures[0].convert(mode), format="PNG") for mode in ("1", "P")]
-    contents += [saved(pictures[0].quantize(colors), format="PNG", bits=bits) for colors, bits in ((3, 2), (14, 4))]
+    contents += [
+        saved(pictures[0].quantize(colors), format="PNG", bits=bits) for colors, bits in ((3, 2), (14, 4))
+    ]
     contents.append(saved(pictures[0], format="PNG", transparency=int(grey[0, 0])))
     contents.append(saved(pictures[1], format="PNG", transparency=int(wide[0, 0])))
     contents.append(saved(pictures[2], format="PNG", transparency=tuple(map(int, colours[0, 0]))))
     contents.append(saved(pictures[2].quantize(20), format="PNG", transparency=b"\x00\x80\x20"))
-    smooth = Image.fromarray(np.add.outer(np.arange(60), np.arange(70)).astype(np.uint8))  # every filter is worth it
+    smooth = Image.fromarray(
+        np.add.outer(np.arange(60), np.arange(70)).astype(np.uint8)
+    )  # every filter is worth it
     contents.append(saved(smooth, format="PNG", optimize=True))
     contents += [path.read_bytes() for path in cxrscribe.demo_films()[:2]]
     assert_same(tmp_path, contents, RULES)
@@ -110,12 +117,18 @@ def test_jpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of every kind that cameras and archives write, at all four scales."""
     monkeypatch.setattr(ImageFile, "MAXBLOCK", 1 << 24)
     contents = []
-    for place, (height, width) in enumerate(((50, 61), (97, 130), (201, 187), (411, 500), (803, 790), (1201, 850))):
+    for place, (height, width) in enumerate(
+        ((50, 61), (97, 130), (201, 187), (411, 500), (803, 790), (1201, 850))
+    ):
         for colours in (False, True):
             picture = Image.fromarray(noise(height, width, *((3,) if colours else ()))).filter(
                 ImageFilter.GaussianBlur(place % 3)
             )
-            options: dict[str, Any] = {"quality": 30 + 12 * place, "progressive": place % 2 == 1, "optimize": place % 3 == 0}
+            options: dict[str, Any] = {
+                "quality": 30 + 12 * place,
+                "progressive": place % 2 == 1,
+                "optimize": place % 3 == 0,
+            }
             if colours:
                 options["subsampling"] = place % 3
             if place % 4 == 2:
@@ -154,10 +167,25 @@ def test_dicom(tmp_path: Path, dicom: Callable[..., Any]) -> None:
         dicom(sixteen),
         dicom(signed, bits=12),
         dicom(twelve, bits=12, PhotometricInterpretation="MONOCHROME1", **window),
-        dicom(signed, bits=12, RescaleSlope="1.5", RescaleIntercept="-20.25", WindowCenter="100\\7", WindowWidth="900\\9"),
-        *(dicom(twelve, bits=12, VOILUTFunction=kind, **window) for kind in ("LINEAR", "LINEAR_EXACT", "SIGMOID")),
+        dicom(
+            signed,
+            bits=12,
+            RescaleSlope="1.5",
+            RescaleIntercept="-20.25",
+            WindowCenter="100\\7",
+            WindowWidth="900\\9",
+        ),
+        *(
+            dicom(twelve, bits=12, VOILUTFunction=kind, **window)
+            for kind in ("LINEAR", "LINEAR_EXACT", "SIGMOID")
+        ),
         dicom(twelve, bits=12, PresentationLUTShape="INVERSE", WindowCenter=0, WindowWidth=1),
-        dicom(twelve, bits=12, PixelPaddingValue=int(twelve[0, 0]), PixelPaddingRangeLimit=int(twelve[0, 0]) + 300),
+        dicom(
+            twelve,
+            bits=12,
+            PixelPaddingValue=int(twelve[0, 0]),
+            PixelPaddingRangeLimit=int(twelve[0, 0]) + 300,
+        ),
         dicom(twelve | np.uint16(0xF000), bits=12),
         dicom(twelve, bits=12, PixelSpacing=[0.14, 0.14]),
     ]
@@ -166,19 +194,19 @@ def test_dicom(tmp_path: Path, dicom: Callable[..., Any]) -> None:
         dataset = dicom(twelve, bits=12, **window)
         dataset.file_meta.TransferSyntaxUID = syntax
         contents.append(written(dataset))
-    del ExplicitVRBigEndian
+    contents.append(written(dicom(twelve.astype(">u2"), bits=12, syntax=ExplicitVRBigEndian, **window)))
     for pixels in (eight, twelve, signed):
         dataset = dicom(pixels, **({} if pixels is eight else {"bits": 12}))
         dataset.compress(RLELossless, encoding_plugin="pydicom")
         contents.append(written(dataset))
     smooth = np.asarray(Image.fromarray(noise(310, 290)).filter(ImageFilter.GaussianBlur(2)))
-    for more in ({}, {"WindowCenter": 120, "WindowWidth": 100}):
-        contents.append(encapsulated(jpeg(smooth), smooth, JPEGBaseline8Bit, **more))
+    windows: tuple[dict[str, int], ...] = ({}, {"WindowCenter": 120, "WindowWidth": 100})
+    contents += [encapsulated(jpeg(smooth), smooth, JPEGBaseline8Bit, **more) for more in windows]
     assert_same(tmp_path, contents, RULES)
-    tables = []
-    for sequence in ("ModalityLUTSequence", "VOILUTSequence"):
-        entries = [int(value) for value in RANDOM.integers(0, 1024, 4096)]
-        tables.append(written(dicom(twelve, bits=12, **{sequence: [lut(entries, 0, 12)]})))
+    tables = [
+        written(dicom(twelve, bits=12, **{sequence: [lut(RANDOM.integers(0, 1024, 4096).tolist(), 0, 12)]}))
+        for sequence in ("ModalityLUTSequence", "VOILUTSequence")
+    ]
     assert_same(tmp_path, tables, RULES)
 
 

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from PIL import Image
 from click.testing import CliRunner, Result
+from PIL import Image
 
 import cxrscribe
 from cxrscribe.cli.main import main

@@ -16,7 +16,6 @@ from cxrscribe_export.onefile.resampling import (
     add_taps,
     block_sizes,
     branch,
-    counted,
     filtered,
     reduced,
 )
