@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import onnx
@@ -26,7 +26,7 @@ from cxrscribe_export.graphs.naming import ELEMENT_TYPES
 
 
 class BundleGraphs:
-    """What a report is computed with at one precision, from film to candidates. Each graph is read when asked.
+    """What a report is computed with at one precision, from film to candidates. Each is read when asked for.
 
     Raises BundleError where the bundle lacks a graph, a file is damaged, or a graph isn't one that
     `cxrscribe export` writes.
@@ -45,11 +45,11 @@ class BundleGraphs:
         return self._read(ENCODER)
 
     def initial_state(self) -> onnx.ModelProto:
-        """The graph of `contract.beam_init_interface`, made of the canonical one where the bundle has none."""
+        """The graph of `contract.beam_init_interface`, made of the canonical one where there is none."""
         return self._read(BEAM_INIT) if self._has(BEAM_INIT) else fuse_initial_state(self._read(DECODER_INIT))
 
     def step(self) -> onnx.ModelProto:
-        """The graph of `contract.beam_step_interface`, made of the canonical one where the bundle has none."""
+        """The graph of `contract.beam_step_interface`, made of the canonical one where there is none."""
         return self._read(BEAM_STEP) if self._has(BEAM_STEP) else fuse(self._read(DECODER_STEP))
 
     def _has(self, name: str) -> bool:
@@ -94,10 +94,27 @@ def _expect(model: onnx.ModelProto, interface: GraphInterface) -> None:
 
 
 def _described(value: onnx.ValueInfoProto) -> str:
-    tensor = value.type.tensor_type
+    return f"{value.name} {_kind(value)} {_shape(_axes(value))}"
+
+
+def tensors(values: Iterable[onnx.ValueInfoProto]) -> dict[str, str]:
+    """What a graph takes or gives, by name: `uint8 [N, 192, 192]`."""
+    return {
+        value.name: f"{_kind(value)} [{', '.join(map(str, _axes(value)))}]"
+        if _axes(value)
+        else f"{_kind(value)}"
+        for value in values
+    }
+
+
+def _kind(value: onnx.ValueInfoProto) -> str:
+    number = value.type.tensor_type.elem_type
     names = {number: name for name, number in ELEMENT_TYPES.items()}
-    kind = names.get(tensor.elem_type, f"of type {tensor.elem_type}")
-    return f"{value.name} {kind} {_shape([axis.dim_param or axis.dim_value for axis in tensor.shape.dim])}"
+    return names.get(number, onnx.TensorProto.DataType.Name(number).lower())
+
+
+def _axes(value: onnx.ValueInfoProto) -> list[str | int]:
+    return [axis.dim_param or axis.dim_value for axis in value.type.tensor_type.shape.dim]
 
 
 def _shape(axes: Sequence[int | str]) -> str:

@@ -55,9 +55,9 @@ def one_file(
     films. The metadata's `patient_text` says how a text becomes these numbers.
 
     image uint8 [N, H, W] -> tokens int64 [N, K, T], lengths int64 [N, K], scores double [N, K] and finished
-    bool [N, K]; K is beam_width and T is max_length. By `variant`, the input is film uint8 [h, w] instead, one
-    of any size (N is 1); the settings and patient have to be given; or the file is a part only, to or from
-    features float32 [N, F].
+    bool [N, K]; K is beam_width and T is max_length. By `variant`, the input is film uint8 [h, w] instead,
+    one of any size (N is 1); the settings and patient have to be given; or the file is only a part, to or
+    from features float32 [N, F].
 
     Raises BundleError where the bundle is damaged, has no such precision, its graphs can't be joined, or its
     weights can't be stored as told; SettingsError where a banned word isn't in the vocabulary, or reports
@@ -118,9 +118,7 @@ class _Composition:
         # Initializers that are inputs are defaults: without, an input has to be given.
         defaults = self._defaults if self._variant.settings == DEFAULTS else []
         name = "report" if part == WHOLE else part
-        made = helper.make_graph(
-            self._graph.nodes, name, self._inputs, self._outputs, self._graph.constants
-        )
+        made = helper.make_graph(self._graph.nodes, name, self._inputs, self._outputs, self._graph.constants)
         merge_copies(made)
         made.initializer.extend(defaults)
         return made

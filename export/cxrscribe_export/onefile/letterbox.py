@@ -1,4 +1,4 @@
-"""A film of any size as the network's picture, inside the graph: what `Preprocessing.apply` does, to the bit."""
+"""A film of any size as the network's picture, in the graph: what `Preprocessing.apply` does, to the bit."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import onnx
 from onnx import TensorProto, helper
 
 from cxrscribe.films.preprocess import REDUCING_GAP
-from cxrscribe_export.graphs.graph_builder import GraphBuilder
+from cxrscribe_export.graphs.graph_builder import GraphBuilder, finished_model
 from cxrscribe_export.onefile.resampling import (
     Blocks,
     Taps,
     add_taps,
     block_sizes,
-    branch,
     filtered,
+    filtered_thriftily,
     reduced,
 )
 from cxrscribe_export.onefile.variant import FILM
@@ -28,6 +28,15 @@ _STRIP: Final = 1 << 18
 def film_input() -> onnx.ValueInfoProto:
     """The graph input that `add_letterbox` reads: one film of any size."""
     return helper.make_tensor_value_info(FILM, TensorProto.UINT8, ["height", "width"])
+
+
+def letterbox_model(height: int, width: int) -> onnx.ModelProto:
+    """The letterbox alone: film uint8 [h, w] -> image uint8 [1, height, width]."""
+    graph = GraphBuilder()
+    image = add_letterbox(graph, height, width)
+    output = helper.make_tensor_value_info(image, TensorProto.UINT8, [1, height, width])
+    made = helper.make_graph(graph.nodes, "letterbox", [film_input()], [output], graph.constants)
+    return finished_model(made)
 
 
 def add_letterbox(graph: GraphBuilder, height: int, width: int) -> str:
@@ -48,15 +57,13 @@ def add_letterbox(graph: GraphBuilder, height: int, width: int) -> str:
     columns = graph.node("Where", by_width, target_width, _in_proportion(graph, wide, tall, target_height))
     down, across = _side(graph, tall, rows), _side(graph, wide, columns)
     lines = _add_lines(graph, down, across)
-    fitted = filtered(graph, lines, down.taps)  # [rows, columns]
-    pads = []
-    two = graph.constant(np.array([2]))
-    for whole, part in ((target_height, rows), (target_width, columns)):
-        before = graph.node("Div", graph.node("Sub", whole, part), two)
-        pads.append((before, graph.node("Sub", graph.node("Sub", whole, part), before)))
-    canvas = graph.node(
-        "Pad", fitted, graph.node("Concat", *(pads[side][end] for end in (0, 1) for side in (0, 1)), axis=0)
-    )
+    fitted = filtered_thriftily(graph, lines, down.taps)  # [rows, columns]
+    left = [
+        graph.node("Sub", target, part) for target, part in ((target_height, rows), (target_width, columns))
+    ]
+    before = [graph.node("Div", each, graph.constant(np.array([2]))) for each in left]
+    after = [graph.node("Sub", each, part) for each, part in zip(left, before, strict=True)]
+    canvas = graph.node("Pad", fitted, graph.node("Concat", *before, *after, axis=0))
     # The first axis is counted, not named: a constant 1 would let onnxruntime leave out what depends on it.
     return graph.node("Reshape", canvas, graph.constant(np.array([-1, height, width])))
 
@@ -97,59 +104,87 @@ def _add_lines(graph: GraphBuilder, down: _Side, across: _Side) -> str:
     """
     one = graph.constant(np.array([1]))
     width = graph.node("Mul", across.blocks, across.factor)  # with what the last block lacks
-    most = graph.node("Max", graph.node("Mul", width, down.factor), across.taps.total)
-    fitting = graph.node("Max", graph.node("Div", graph.constant(np.array([_STRIP])), most), one)
+    widest = graph.node("Max", graph.node("Mul", width, down.factor), across.taps.total)
+    fitting = graph.node("Max", graph.node("Div", graph.constant(np.array([_STRIP])), widest), one)
     strip = graph.node("Min", fitting, down.blocks)  # [1]: s, rows of blocks in a strip
     count = graph.node("Div", graph.node("Add", down.blocks, graph.node("Sub", strip, one)), strip)
-    blocks = Blocks(down.factor, across.factor, down.blocks, across.blocks)
     padded = graph.node("Mul", count, strip)
-    body = GraphBuilder("letterbox/")
-    number, goes_on = "letterbox/number", "letterbox/goes_on"
-    rows = body.node("Mul", strip, down.factor)
-    top = body.node("Mul", number, rows)
-    end = body.node("Add", top, rows)
-    zero = body.constant(np.array([0]))
-    piece = body.node("Slice", FILM, top, end, zero)
-    there = body.node("Shape", piece)
-    missing = body.node("Sub", body.node("Concat", rows, width, axis=0), there)
-    piece = body.node("Pad", piece, body.node("Concat", body.constant(np.array([0, 0])), missing, axis=0))
-    reduce, keep = GraphBuilder("letterbox/reduced/"), GraphBuilder("letterbox/kept/")
-    shape = graph.node("Concat", strip, down.factor, width, axis=0)
-    sizes = graph.node(
-        "Reshape",
-        block_sizes(graph, down.length, down.factor, padded),
-        graph.node("Concat", count, strip, axis=0),
+    rows = block_sizes(graph, down.length, down.factor, padded)
+    strips = _Strips(
+        graph.node("Mul", strip, down.factor),
+        width,
+        graph.node("Greater", graph.node("Mul", down.factor, across.factor), one),
+        Blocks(down.factor, across.factor, across.blocks),
+        graph.node("Reshape", rows, graph.node("Concat", count, strip, axis=0)),
+        block_sizes(graph, across.length, across.factor, across.blocks),
+        across.taps,
     )
-    of_strip = reduce.node("Gather", sizes, number, axis=0)
-    columns = block_sizes(graph, across.length, across.factor, across.blocks)
-    means = reduced(reduce, piece, blocks, shape, of_strip, columns)
-    axes: list[int | str] = ["strip", "across"]
-    has_blocks = graph.node("Greater", graph.node("Mul", down.factor, across.factor), one)
-    lines = body.node(
-        "If",
-        has_blocks,
-        then_branch=branch(reduce, "reduced", means, TensorProto.UINT8, axes),
-        else_branch=branch(keep, "kept", keep.node("Identity", piece), TensorProto.UINT8, axes),
-    )
-    fitted = filtered(body, body.node("Transpose", lines, perm=[1, 0]), across.taps)  # [columns, s]
-    going = body.node("Identity", goes_on)
-    loop = helper.make_graph(
-        body.nodes,
-        "letterbox",
-        [
-            helper.make_tensor_value_info(number, TensorProto.INT64, []),
-            helper.make_tensor_value_info(goes_on, TensorProto.BOOL, []),
-        ],
-        [
-            helper.make_tensor_value_info(going, TensorProto.BOOL, []),
-            helper.make_tensor_value_info(fitted, TensorProto.UINT8, ["fitted", "strip"]),
-        ],
-        body.constants,
-    )
-    # [strips, columns, s]
-    strips = graph.node("Loop", graph.node("Squeeze", count), graph.constant(np.array(True)), body=loop)
-    upright = graph.node("Transpose", strips, perm=[0, 2, 1])
-    whole = graph.node("Concat", padded, across.taps.size, axis=0)
-    lines = graph.node("Reshape", upright, whole)
+    always = graph.constant(np.array(True))
+    fitted = graph.node("Loop", graph.node("Squeeze", count), always, body=strips.body())
+    upright = graph.node("Transpose", fitted, perm=[0, 2, 1])  # [strips, s, columns]
+    lines = graph.node("Reshape", upright, graph.node("Concat", padded, across.taps.size, axis=0))
     start = graph.constant(np.array([0]))
     return graph.node("Slice", lines, start, down.blocks, start)
+
+
+class _Strips(NamedTuple):
+    """Names of what the work on each strip of s rows of blocks reads. Outside the loop."""
+
+    height: str
+    """int64 [1]: pixels of a strip."""
+    width: str
+    """int64 [1]: of a strip, what its last blocks lack included."""
+    has_blocks: str
+    """bool [1]: whether pixels are averaged at all."""
+    blocks: Blocks
+    rows: str
+    """double [strips, s]: how many rows each block of each strip has, without what it lacks."""
+    columns: str
+    """double [blocks.across]: how many columns."""
+    taps: Taps
+    """Of the rows."""
+
+    def body(self) -> onnx.GraphProto:
+        """The loop's: fitted rows of each strip, uint8 [fitted width, s]."""
+        body = GraphBuilder("letterbox/")
+        number, goes_on = "letterbox/number", "letterbox/goes_on"
+        strip = self._strip(body, number)
+        averaged, kept = GraphBuilder("letterbox/averaged/"), GraphBuilder("letterbox/kept/")
+        rows = averaged.node("Gather", self.rows, number, axis=0)
+        lines = body.node(
+            "If",
+            self.has_blocks,
+            then_branch=_branch(averaged, reduced(averaged, strip, self.blocks, rows, self.columns)),
+            else_branch=_branch(kept, kept.node("Identity", strip)),
+        )  # [s, blocks.across]
+        fitted = filtered(body, body.node("Transpose", lines, perm=[1, 0]), self.taps)
+        going = body.node("Identity", goes_on)
+        return helper.make_graph(
+            body.nodes,
+            "letterbox",
+            [
+                helper.make_tensor_value_info(number, TensorProto.INT64, []),
+                helper.make_tensor_value_info(goes_on, TensorProto.BOOL, []),
+            ],
+            [
+                helper.make_tensor_value_info(going, TensorProto.BOOL, []),
+                helper.make_tensor_value_info(fitted, TensorProto.UINT8, ["fitted", "strip"]),
+            ],
+            body.constants,
+        )
+
+    def _strip(self, body: GraphBuilder, number: str) -> str:
+        """The pixels of one strip, with black ones where the film has no more."""
+        zeros = body.constant(np.array([0, 0]))
+        top = body.node("Mul", number, self.height)
+        end = body.node("Add", top, self.height)
+        there = body.node("Slice", FILM, top, end, body.constant(np.array([0])))
+        whole = body.node("Concat", self.height, self.width, axis=0)
+        lacking = body.node("Sub", whole, body.node("Shape", there))
+        return body.node("Pad", there, body.node("Concat", zeros, lacking, axis=0))
+
+
+def _branch(graph: GraphBuilder, output: str) -> onnx.GraphProto:
+    """The nodes of `graph` as a branch of If, whose output is one strip."""
+    value = helper.make_tensor_value_info(output, TensorProto.UINT8, ["strip", "across"])
+    return helper.make_graph(graph.nodes, "strip", [], [value], graph.constants)

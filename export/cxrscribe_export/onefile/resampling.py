@@ -67,43 +67,87 @@ def filtered(graph: GraphBuilder, picture: str, taps: Taps) -> str:
     rows = graph.node("Gather", picture, taps.places, axis=0)  # [T, n, w]
     products = graph.node("Mul", graph.node("Cast", rows, to=TensorProto.INT32), taps.weights)
     sums = graph.node("ReduceSum", products, graph.constant(np.array([0])), keepdims=0)
-    rounded = graph.node("Add", sums, graph.constant(np.array(1 << (_WEIGHT_BITS - 1), np.int32)))
-    # No weight is negative, and those of a pixel exceed 1 by less than a half of 255: nothing is to be clipped.
-    unsigned = graph.node("Cast", rounded, to=TensorProto.UINT32)
+    return _shifted(graph, graph.node("Add", sums, _half(graph)))
+
+
+def filtered_thriftily(graph: GraphBuilder, picture: str, taps: Taps) -> str:
+    """The same tap by tap, for a large picture: what it takes is a T-th."""
+    body = GraphBuilder("letterbox/taps/")
+    tap, goes_on, before = (f"letterbox/taps/{name}" for name in ("tap", "goes_on", "before"))
+    rows = body.node("Gather", picture, body.node("Gather", taps.places, tap, axis=0), axis=0)  # [n, w]
+    weights = body.node("Gather", taps.weights, tap, axis=0)  # [n, 1]
+    product = body.node("Mul", body.node("Cast", rows, to=TensorProto.INT32), weights)
+    after = body.node("Add", before, product)
+
+    def info(name: str, kind: int, axes: list[int | str]) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, kind, axes)
+
+    sums: list[int | str] = ["fitted", "width"]
+    loop = helper.make_graph(
+        body.nodes,
+        "taps",
+        [
+            info(tap, TensorProto.INT64, []),
+            info(goes_on, TensorProto.BOOL, []),
+            info(before, TensorProto.INT32, sums),
+        ],
+        [
+            info(body.node("Identity", goes_on), TensorProto.BOOL, []),
+            info(after, TensorProto.INT32, sums),
+        ],
+        body.constants,
+    )
+    zero, one, two = (graph.constant(np.array([place])) for place in (0, 1, 2))
+    count = graph.node("Slice", graph.node("Shape", taps.places), zero, one)
+    width = graph.node("Slice", graph.node("Shape", picture), one, two)
+    start = graph.node("Expand", _half(graph), graph.node("Concat", taps.size, width, axis=0))
+    always = graph.constant(np.array(True))
+    return _shifted(graph, graph.node("Loop", graph.node("Squeeze", count), always, start, body=loop))
+
+
+def _half(graph: GraphBuilder) -> str:
+    return graph.constant(np.array(1 << (_WEIGHT_BITS - 1), np.int32))
+
+
+def _shifted(graph: GraphBuilder, sums: str) -> str:
+    """Sums in fixed point as uint8."""
+    # No weight is negative, and those of a pixel exceed 1 by less than a half of 255: nothing to be clipped.
+    unsigned = graph.node("Cast", sums, to=TensorProto.UINT32)
     bits = graph.constant(np.array(_WEIGHT_BITS, np.uint32))
     return graph.node("Cast", graph.node("BitShift", unsigned, bits, direction="RIGHT"), to=TensorProto.UINT8)
 
 
 class Blocks(NamedTuple):
-    """Names of how a film is cut into blocks, whose pixels are averaged. Each int64 [1]."""
+    """Names of the blocks whose pixels are averaged, int64 [1] each."""
 
-    rows: str
-    """Of pixels in a block."""
-    columns: str
-    down: str
-    """Blocks one below the other, the last of which may have fewer rows."""
+    height: str
+    """Of a block, in pixels."""
+    width: str
     across: str
+    """How many stand beside each other."""
 
 
 def block_sizes(graph: GraphBuilder, length: str, size: str, count: str) -> str:
     """double [count]: how many of the `length` pixels of a side are in each block of `size`, at least 1."""
     left = graph.node("Sub", length, graph.node("Mul", counted(graph, count), size))
-    return _double(
-        graph, graph.node("Max", graph.node("Min", left, size), graph.constant(np.array([1])))
-    )
+    return _double(graph, graph.node("Max", graph.node("Min", left, size), graph.constant(np.array([1]))))
 
 
-def reduced(graph: GraphBuilder, strip: str, blocks: Blocks, shape: str, rows: str, columns: str) -> str:
-    """A strip of s times as many rows as a block has, padded with 0: uint8 [s, blocks.across].
+def reduced(graph: GraphBuilder, strip: str, blocks: Blocks, rows: str, columns: str) -> str:
+    """A strip of s rows of blocks, black where the last lack pixels, as averages: uint8 [s, blocks.across].
 
-    `shape`: int64 [3], s, blocks.rows and the width of the strip; `rows` double [s] and `columns` double
-    [blocks.across]: how many of each block are no padding.
+    `rows` double [s] and `columns` double [blocks.across]: how many of them each block has.
     """
     minus = graph.constant(np.array([-1]))
-    cut = graph.node("Reshape", graph.node("Cast", strip, to=TensorProto.FLOAT), shape)
+    whole = graph.node("Mul", blocks.across, blocks.width)
+    cut = graph.node(
+        "Reshape",
+        graph.node("Cast", strip, to=TensorProto.FLOAT),
+        graph.node("Concat", minus, blocks.height, whole, axis=0),
+    )
     # Exact in float32: a block has far fewer than 65,793 rows.
     sums = graph.node("ReduceSum", cut, graph.constant(np.array([1])), keepdims=0)
-    beside = graph.node("Concat", minus, blocks.across, blocks.columns, axis=0)
+    beside = graph.node("Concat", minus, blocks.across, blocks.width, axis=0)
     sums = _double(graph, graph.node("Reshape", sums, beside))
     sums = graph.node("ReduceSum", sums, graph.constant(np.array([2])), keepdims=0)  # [s, across]
     counts = graph.node("Mul", graph.node("Unsqueeze", rows, graph.constant(np.array([1]))), columns)
@@ -120,12 +164,6 @@ def counted(graph: GraphBuilder, count: str) -> str:
     """int64 [count]: 0, 1, ... below `count` int64 [1]."""
     zero, one = graph.constant(np.array(0)), graph.constant(np.array(1))
     return graph.node("Range", zero, graph.node("Squeeze", count), one)
-
-
-def branch(graph: GraphBuilder, name: str, output: str, kind: int, axes: list[int | str]) -> onnx.GraphProto:
-    """The nodes of `graph` as a branch of If."""
-    value = helper.make_tensor_value_info(output, kind, axes)
-    return helper.make_graph(graph.nodes, name, [], [value], graph.constants)
 
 
 def _double(graph: GraphBuilder, name: str) -> str:

@@ -20,8 +20,8 @@ _FEW: Final = 1024
 def store_half(graph: onnx.GraphProto) -> None:
     """Store the matrices and filters of `graph`, those of its loops too, as float16.
 
-    Each is made float32 by one Cast outside of all loops, which ONNX Runtime works out when it loads the file.
-    Vectors stay: they are few numbers, and among them are variances and scales of int8.
+    Each is made float32 by one Cast outside of all loops, which ONNX Runtime works out when it loads the
+    file. Vectors stay: they are few numbers, and among them are variances and scales of int8.
 
     Raises BundleError where a weight has values that float16 can't hold.
     """
@@ -66,7 +66,7 @@ def _halved(tensor: onnx.TensorProto) -> np.ndarray[tuple[int, ...], np.dtype[np
         )
     if 0.0 < largest < _LEAST:
         raise BundleError(
-            f"the weight {tensor.name!r} has no value above {largest:.3g}, and under {_LEAST:.2g} float16 has "
-            "hardly any digits; leave weights 'fp16' out"
+            f"the weight {tensor.name!r} has no value above {largest:.3g}, and under {_LEAST:.2g} float16 "
+            "has few digits; leave weights 'fp16' out"
         )
     return values.astype(np.float16)

@@ -29,14 +29,14 @@ CHOICES: Final = {
 
 @dataclass(frozen=True)
 class Variant:
-    """One of the files. Raises InputError where a field is none of `CHOICES`, or two contradict each other."""
+    """One of the files. Raises InputError where a field isn't one of `CHOICES`, or two contradict."""
 
     part: str = WHOLE
     """`whole` goes from pixels to words; `encoder` from pixels to features, `search` from there to words."""
     input: str = IMAGE
     """`image`: films as `Preprocessing` fits them, uint8 [N, H, W]; `film`: one of any size, uint8 [h, w]."""
     settings: str = DEFAULTS
-    """`defaults`: settings, and what is known of the patient, may be left out; `inputs`: all have to be given."""
+    """`defaults`: settings, and what is known of the patient, can be left out; `inputs`: none."""
     weights: str = FP32
     """How weights are stored. Those in `fp16` are made float32 once, when the file is loaded."""
 
@@ -52,7 +52,8 @@ class Variant:
             )
         if self.part == ENCODER and self.settings == INPUTS:
             raise InputError(
-                f"part {ENCODER!r} has no settings; leave settings {INPUTS!r} out, or give it to part {SEARCH!r}"
+                f"part {ENCODER!r} has no settings; leave settings {INPUTS!r} out, or give it to part "
+                f"{SEARCH!r}"
             )
 
     def to_json(self) -> dict[str, str]:
