@@ -13,10 +13,10 @@ unexport PYTHONHOME
 # The oldest Pillow that the runtime takes, and the last one before the order of its two passes changed.
 PILLOWS ?= 10.3.0 12.3.0
 
-.PHONY: help demo test test-fast test-runtime test-pillow test-store test-ray lint lean bench demo-model real-text-model clean
+.PHONY: help demo test test-fast test-runtime test-pillow test-store test-ray test-arm64 lint lean bench demo-model real-text-model clean
 
 help: ## List what can be made
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 demo: $(VENV)/.lean ## Set up the lean runtime and write reports for the sample films
 	$(BIN)/cxrscribe demo
@@ -41,6 +41,9 @@ test-store: $(VENV)/.dev $(VENV)-store/.moto ## Run the tests of buckets, on a s
 
 test-ray: $(VENV)-ray/.ray ## Run the tests of Ray Data, which is half a gigabyte
 	$(VENV)-ray/bin/python -m pytest tests/runtime/archive/test_ray_data.py
+
+test-arm64: $(VENV)/.lean ## Run the demo and the tests marked `arm64` on an ARM64 Python under QEMU
+	tests/arm64/run.sh build/arm64 $(BIN)/python
 
 lint: $(VENV)/.dev ## Style, types and the layers
 	$(BIN)/ruff check .

@@ -1,9 +1,9 @@
 """The report of one film with onnxruntime and numpy alone: nothing of cxrscribe is needed here.
 
-    cxrscribe onefile BUNDLE --out report.onnx          # once
-    cxrscribe preprocess FILM --bundle BUNDLE --out film.pgm
+    cxrscribe onefile BUNDLE --input film --out report.onnx          # once
 
-python one_file.py report.onnx film.pgm
+python one_file.py report.onnx film.pgm [FOLDER]
+FOLDER, if given, keeps the model as it was optimized for this machine: see optimized.py.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ UNSPACED = re.compile("[\u3005-\u3007\u3041-\u30ff\u3400-\u9fff\uf900-\ufaff\U00
 
 
 def read_pgm(path: str) -> np.ndarray:
-    """Pixels uint8 [1, height, width] of a binary PGM: three lines, and then one byte a pixel."""
+    """Pixels uint8 [height, width] of a binary PGM: three lines, and then one byte a pixel."""
     magic, size, levels, pixels = Path(path).read_bytes().split(b"\n", 3)
     width, height = map(int, size.split())
     if (magic, levels, len(pixels)) != (b"P5", b"255", width * height):
-        raise ValueError(f"{path} is not a PGM file that `cxrscribe preprocess` wrote")
-    return np.frombuffer(pixels, np.uint8).reshape(1, height, width)
+        raise ValueError(f"{path} is not a binary PGM file of bytes")
+    return np.frombuffer(pixels, np.uint8).reshape(height, width)
 
 
 def readable(words: list[str]) -> str:
@@ -53,17 +53,34 @@ def readable(words: list[str]) -> str:
     return text
 
 
-def main() -> None:
-    """Print the best report, or say what is wrong with model or film."""
-    if len(sys.argv) != 3:
-        sys.exit("usage: python one_file.py report.onnx film.pgm")
+def open_model(path: str, folder: str | None = None) -> onnxruntime.InferenceSession:
+    """A session on one file; with a folder, on what is kept there."""
+    if folder is not None:
+        from optimized import open_optimized
+
+        return open_optimized(Path(path), Path(folder))
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # it warns of every setting that may be overridden
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def main() -> None:
+    """Print the best report, or say what is wrong with model or film."""
+    if len(sys.argv) not in (3, 4):
+        sys.exit("usage: python one_file.py report.onnx film.pgm [FOLDER]")
     try:
-        session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
+        session = open_model(*sys.argv[1:2], *sys.argv[3:])
         metadata = session.get_modelmeta().custom_metadata_map
-        # Inputs with defaults, see docs/onefile.md: {"image": ..., "beam_width": np.array(5), "patient": ...}
-        outputs = session.run(None, {"image": read_pgm(sys.argv[2])})
+        pixels, inputs = read_pgm(sys.argv[2]), [value.name for value in session.get_inputs()]
+        # `film`, of any size, or `image`, as the network sees it, of which there may be many.
+        feeds = {"film": pixels} if "film" in inputs else {"image": pixels[np.newaxis]}
+        # Settings that are inputs have to be given. Others, and `patient`, may be: docs/onefile.md.
+        settings = json.loads(metadata["settings"])
+        kinds = {"length_penalty": np.float32}
+        feeds |= {
+            name: np.array(settings[name], kinds.get(name, np.int64)) for name in inputs if name in settings
+        }
+        outputs = session.run(None, feeds)
     except Exception as error:
         sys.exit(f"Error: {error}")
     tokens, lengths, scores, finished = (output[0] for output in outputs)  # of the only film, best first

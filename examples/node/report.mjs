@@ -1,114 +1,97 @@
-// The report of one film with onnxruntime-node alone: nothing of cxrscribe is needed here.
+// The report of one film with onnxruntime-node alone: nothing of cxrscribe, and no Python, is needed here.
 //
-//     cxrscribe onefile BUNDLE --out report.onnx          # once
-//     cxrscribe preprocess FILM --bundle BUNDLE --out film.pgm
-//     npm install --ignore-scripts                         # once, in this folder
+//     cxrscribe onefile BUNDLE --input film --settings inputs --out report.onnx      # once, somewhere
+//     npm run setup                                                                  # once, in this folder
 //
-// node report.mjs report.onnx film.pgm
-//
-// A model that reads what is known of the patient writes its report without: onnxruntime-node can't give `patient`.
+// node report.mjs report.onnx FILM
 
 import { readFile } from "node:fs/promises";
 import process from "node:process";
+import { parseArgs } from "node:util";
 
-const GLUED = [".", ",", ";", ":", "、", "%", "°"];
-const UNSPACED = /^[\u3005-\u3007\u3041-\u30ff\u3400-\u9fff\uf900-\ufaff\u{20000}-\u{3ffff}]/u;
-const METADATA_PROPS = 14; // number of that field in ONNX's ModelProto
+import { readFilm } from "./film.mjs";
+import { metadataOf, openOptimized } from "./onefile.mjs";
+import { readable } from "./words.mjs";
 
-/** Size and pixels of a binary PGM: the lines "P5", "width height" and "255", and then one byte a pixel. */
-async function readPgm(path) {
-  const file = await readFile(path);
-  const header = /^P5\n(\d+) (\d+)\n255\n/.exec(file.toString("latin1", 0, 64));
-  const pixels = new Uint8Array(file.subarray(header ? header[0].length : 0));
-  if (!header || pixels.length !== header[1] * header[2]) {
-    throw new Error(`${path} is not a PGM file that \`cxrscribe preprocess\` wrote`);
-  }
-  return { height: Number(header[2]), width: Number(header[1]), pixels };
-}
+const USAGE = `usage: node report.mjs report.onnx FILM [OPTION VALUE]...
+  FILM is PNG, JPEG, DICOM or an 8-bit PGM
+  --beam-width K, --max-length N, --min-length N, --length-penalty A   settings; else the file's own
+  --n-best N          print up to N reports, best first
+  --patient FILE      a JSON array of numbers: what is known of the patient, for models that read it
+  --optimized FOLDER  open the model as it was optimized for this machine, which is kept in FOLDER`;
+const SETTINGS = ["beam_width", "max_length", "min_length", "length_penalty"];
+const OPTIONS = ["n-best", "patient", "optimized", ...SETTINGS.map((name) => name.replace("_", "-"))];
 
-/** The fields of a protobuf message that hold bytes: pairs of number and content. */
-function* fields(message) {
-  let place = 0;
-  const varint = () => {
-    let value = 0;
-    for (let factor = 1; ; factor *= 128) {
-      const byte = message[place++];
-      value += (byte % 128) * factor;
-      if (!(byte >= 128)) return value;
-    }
-  };
-  while (place < message.length) {
-    const tag = varint();
-    const kind = tag % 8;
-    if (kind === 0) varint();
-    else if (kind === 2) {
-      const length = varint();
-      yield [Math.floor(tag / 8), message.subarray(place, place + length)];
-      place += length;
-    } else place += kind === 1 ? 8 : 4;
-  }
-}
-
-/** The metadata of an ONNX file, which onnxruntime-node doesn't give: an object of strings. */
-function metadataOf(file) {
-  const entries = [];
-  for (const [number, entry] of fields(file)) {
-    if (number === METADATA_PROPS) entries.push([...fields(entry)].map(([, text]) => text.toString("utf8")));
-  }
-  return Object.fromEntries(entries);
-}
-
-/**
- * A paragraph: sentences start with a capital, punctuation joins the word before it. Chinese and Japanese have no blanks
- * between characters, and a comma and a full stop of their own.
- */
-function readable(words) {
-  let text = "";
-  let before = "";
-  for (let start = 0; start < words.length; ) {
-    const stop = words.indexOf(".", start);
-    const sentence = words.slice(start, stop < 0 ? words.length : stop + 1);
-    const unspaced = sentence.some((word) => UNSPACED.test(word));
-    sentence.forEach((word, place) => {
-      if (GLUED.includes(word) && text) {
-        text += unspaced ? ({ ".": "。", ",": "，" }[word] ?? word) : word;
-        return;
-      }
-      const beside = UNSPACED.test(word) || (place && UNSPACED.test(before)) || text.endsWith("。");
-      const [first = "", ...rest] = word;
-      text += (beside || !text ? "" : " ") + (place ? word : first.toUpperCase() + rest.join(""));
-      before = word;
-    });
-    start += sentence.length;
-  }
-  return text;
-}
-
-async function main([model, film, ...others]) {
-  if (others.length) throw new Error("onnxruntime-node can't give patient, nor any setting: leave it out");
-  if (!film) throw new Error("usage: node report.mjs report.onnx film.pgm");
+async function main() {
+  const { model, film, given } = command();
   process.env.ORT_DISABLE_TELEMETRY ??= "1"; // read when onnxruntime is loaded
   const { InferenceSession, Tensor } = (await import("onnxruntime-node")).default;
-  const file = await readFile(model);
-  const { vocabulary, disclaimer } = metadataOf(file);
-  if (!vocabulary) throw new Error(`${model} is not a file that \`cxrscribe onefile\` wrote`);
-  const words = JSON.parse(vocabulary);
-  const { height, width, pixels } = await readPgm(film);
+  const metadata = metadataOf(model);
+  if (!metadata.vocabulary) throw new Error(`${model} is not a file that \`cxrscribe onefile\` wrote`);
+  const words = JSON.parse(metadata.vocabulary);
+  const settings = JSON.parse(metadata.settings);
+  const { pixels, width, height } = await readFilm(film, JSON.parse(metadata.preprocessing));
 
-  // onnxruntime-node always uses the settings that are the file's defaults: choose them with `cxrscribe onefile`.
-  const session = await InferenceSession.create(file, { logSeverityLevel: 3 });
-  const { tokens, lengths, scores, finished } = await session.run({
-    image: new Tensor("uint8", pixels, [1, height, width]),
-  });
+  const options = { logSeverityLevel: 3 };
+  const session = given.optimized
+    ? await openOptimized(InferenceSession, model, given.optimized, options)
+    : await InferenceSession.create(model, options);
+  const inputs = new Set(session.inputNames);
+  // `film` of any size, or `image`, which has to be as the network sees it, and of which there may be many.
+  const feeds = inputs.has("film")
+    ? { film: new Tensor("uint8", pixels, [height, width]) }
+    : { image: new Tensor("uint8", pixels, [1, height, width]) };
+  for (const name of SETTINGS) {
+    const asked = given[name.replace("_", "-")];
+    if (!inputs.has(name)) {
+      // onnxruntime-node ignores what is given for an input that has a default.
+      if (asked !== undefined) throw new Error(`${model} has fixed settings; make one with --settings inputs`);
+      continue;
+    }
+    const value = asked === undefined ? settings[name] : Number(asked);
+    const isWhole = name !== "length_penalty";
+    if (asked === "" || !Number.isFinite(value) || (isWhole && !Number.isSafeInteger(value))) {
+      throw new Error(`${name} is ${asked}; give a ${isWhole ? "whole number" : "number"}`);
+    }
+    feeds[name] = isWhole ? new Tensor("int64", [BigInt(value)], []) : new Tensor("float32", [value], []);
+  }
+  if (inputs.has("patient")) feeds.patient = await patient(given.patient, metadata, Tensor);
+  else if (given.patient) throw new Error(`${model} takes no numbers of a patient, or has none as an input`);
+
+  const { tokens, lengths, scores, finished } = await session.run(feeds);
   if (scores.data[0] === -Infinity) throw new Error(`the model found no report for ${film}`);
-  // The best report of the only film stands first; int64 numbers come as BigInt.
-  const best = Array.from(tokens.data.subarray(0, Number(lengths.data[0])), Number);
-  console.log(readable(best.map((token) => words[token])));
-  console.log(`score ${scores.data[0].toFixed(2)}, ${finished.data[0] ? "finished" : "cut off"}`);
-  console.log(disclaimer);
+  // tokens [1, K, T], best first; int64 numbers come as BigInt.
+  const [, beams, longest] = tokens.dims;
+  for (let k = 0; k < Math.min(given["n-best"] ?? 1, beams) && scores.data[k] !== -Infinity; k++) {
+    const ids = tokens.data.subarray(k * longest, k * longest + Number(lengths.data[k]));
+    console.log(readable(Array.from(ids, (id) => words[Number(id)])));
+    console.log(`score ${scores.data[k].toFixed(2)}, ${finished.data[k] ? "finished" : "cut off"}`);
+  }
+  console.log(metadata.disclaimer);
 }
 
-main(process.argv.slice(2)).catch((error) => {
+function command() {
+  let parsed;
+  try {
+    const options = Object.fromEntries(OPTIONS.map((name) => [name, { type: "string" }]));
+    parsed = parseArgs({ options, allowPositionals: true });
+  } catch (error) {
+    throw new Error(`${error.message}\n${USAGE}`, { cause: error });
+  }
+  const { positionals, values } = parsed;
+  if (positionals.length !== 2) throw new Error(USAGE);
+  return { model: positionals[0], film: positionals[1], given: values };
+}
+
+/** float32 [1, P]: the numbers of a file, which `Reporter.encode_indications` makes of a text; zeros: nothing is known. */
+async function patient(path, metadata, Tensor) {
+  const size = JSON.parse(metadata.architecture).patient_size;
+  const numbers = path ? JSON.parse(await readFile(path, "utf8")).flat() : new Array(size).fill(0);
+  if (numbers.length !== size) throw new Error(`${path} has ${numbers.length} numbers; the model takes ${size}`);
+  return new Tensor("float32", numbers, [1, size]);
+}
+
+main().catch((error) => {
   console.error(`Error: ${error.message}`);
   process.exitCode = 1;
 });

@@ -15,6 +15,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from cxrscribe import errors
+from cxrscribe.errors import (
+    BundleError,
+    CxrscribeError,
+    DecodingError,
+    DeviceError,
+    FilmError,
+    InputError,
+    MissingExtraError,
+    Reason,
+    SettingsError,
+)
 from cxrscribe.version import __version__
 
 # onnxruntime's official wheels send telemetry unless they find this when they are imported, here or in a
@@ -34,10 +45,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BeamSettings",
+    "BundleError",
+    "CxrscribeError",
+    "DecodingError",
     "DecodingStats",
+    "DeviceError",
+    "FilmError",
+    "InputError",
     "Isolation",
+    "MissingExtraError",
+    "Reason",
     "Report",
     "Reporter",
+    "SettingsError",
     "Study",
     "Vocabulary",
     "__version__",

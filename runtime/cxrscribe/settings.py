@@ -195,10 +195,26 @@ def _whole(name: str, value: object) -> int:
 
 
 def _finite(name: str, value: object) -> float:
-    number = finite_number(value)
+    number = finite_number(_as_written(value))
     if number is None:
         raise SettingsError(f"{name} is {shown(value)}; it has to be a finite number")
     return number
+
+
+def _as_written(value: object) -> object:
+    """A number of numpy's, also as an array without axes, as the decimals that were written; None for none.
+
+    As a float, `np.float32(0.7)` would be 0.699999988079071, and rank otherwise than 0.7. What isn't numpy's
+    is given back.
+    """
+    if type(value).__module__ != "numpy":
+        return value
+    import numpy as np  # somebody has imported it
+
+    number = value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value
+    if isinstance(number, np.float32 | np.float16):
+        return float(np.format_float_scientific(number))
+    return number if isinstance(number, np.floating | np.integer) else None
 
 
 def _words(name: str, value: object) -> tuple[str, ...]:

@@ -93,12 +93,26 @@ def test_settings_take_whole_numbers_within_their_range(name: str) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [None, True, np.True_, "1", float("nan"), float("inf"), 11, 10**400, [1.0], 1j, Nasty()],
+    [
+        *(None, True, np.True_, "1", float("nan"), float("inf"), 11, 10**400, [1.0], 1j, Nasty()),
+        *(np.float32("nan"), np.float16("inf"), np.float32(11), np.array([0.7])),
+        *(np.array(np.nan, np.float32), np.array(True), np.str_("1")),
+        *(np.array("1"), np.array(None), np.complex64(1)),
+    ],
     ids=kind,
 )
 def test_settings_take_finite_numbers(value: Any) -> None:
     with pytest.raises(SettingsError):
         BeamSettings(length_penalty=value)
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, np.longdouble])
+@pytest.mark.parametrize("written", [0.7, -1.0, 0.0, 2.5, 1e-3])
+def test_a_setting_of_any_precision_means_what_was_written(kind: Any, written: float) -> None:
+    for given in (kind(written), np.array(written, kind)):
+        kept = BeamSettings(length_penalty=given).length_penalty
+        assert (kept, type(kept)) == (written, float)
+        assert BeamSettings(length_penalty=given) == BeamSettings(length_penalty=written)
 
 
 @pytest.mark.parametrize("value", [None, 5, "word", [1], [None], Nasty(), [b"word"], True], ids=kind)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 import cxrscribe
 from cxrscribe.cli.main import main
@@ -21,7 +22,6 @@ pytest.importorskip("onnx", reason="needs onnx, to make the file")
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 NODE = EXAMPLES / "node"
 LONGEST = 150
-INSTALL = ("install", "--ignore-scripts", "--no-package-lock", "--no-audit", "--no-fund")
 
 
 def cxr(*arguments: object) -> Result:
@@ -51,26 +51,12 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, str]:
     return texts
 
 
-@pytest.fixture(scope="session")
-def node_folder() -> Path:
-    """The Node example with its dependency installed, kept beside the Python that runs the tests."""
-    for program in ("node", "npm"):
-        if shutil.which(program) is None:
-            pytest.skip(f"no {program} on this machine, which the example for Node runs on")
-    folder = Path(sys.prefix) / "cxrscribe-node-example"
-    folder.mkdir(exist_ok=True)
-    wanted = json.loads((NODE / "package.json").read_text(encoding="utf-8"))["dependencies"]
-    installed = folder / "node_modules" / "onnxruntime-node" / "package.json"
-    version = json.loads(installed.read_text(encoding="utf-8"))["version"] if installed.is_file() else None
-    for file in NODE.iterdir():
-        if file.is_file():
-            shutil.copy(file, folder)
-    if version != wanted["onnxruntime-node"]:
-        done = subprocess.run(
-            [shutil.which("npm") or "npm", *INSTALL], cwd=folder, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-    return folder
+@pytest.fixture(scope="module")
+def film_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One that takes films of any size, and its settings."""
+    path = tmp_path_factory.mktemp("onefile") / "film.onnx"
+    cxr("onefile", "--input", "film", "--settings", "inputs", "--out", path)
+    return path
 
 
 def run(*command: object, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -103,6 +89,25 @@ def test_python_without_cxrscribe(report_onnx: Path, pictures: dict[Path, str], 
         assert_reports(done, text)
 
 
+def test_python_optimizes_once(film_onnx: Path, tmp_path: Path) -> None:
+    """From a film of any size. The graph is written at the first start, and then used as it is."""
+    film = cxrscribe.demo_films()[0]
+    Image.open(film).save(tmp_path / "film.pgm")
+    with cxrscribe.load(cxrscribe.demo_bundle(), device="cpu") as reporter:
+        text = reporter.report(film).text
+    kept = tmp_path / "kept"
+    program = EXAMPLES / "one_file.py"
+    for _ in range(2):
+        done = run(sys.executable, "-W", "error", program, film_onnx, "film.pgm", kept, folder=tmp_path)
+        assert_reports(done, text)
+        written = {path.name: path.stat().st_mtime_ns for path in kept.iterdir()}
+    (graph,) = kept.glob("*.onnx")
+    assert graph.stat().st_mtime_ns == written[graph.name]
+    made = run(sys.executable, EXAMPLES / "optimized.py", film_onnx, kept, folder=tmp_path)
+    assert (made.returncode, Path(made.stdout.strip())) == (0, graph)
+    assert {path.name: path.stat().st_mtime_ns for path in kept.iterdir()} == written
+
+
 @pytest.mark.slow
 def test_node(node_folder: Path, report_onnx: Path, pictures: dict[Path, str]) -> None:
     for picture, text in pictures.items():
@@ -115,8 +120,9 @@ def test_node_says_what_is_wrong(node_folder: Path, report_onnx: Path, tmp_path:
     picture.write_bytes(b"P5\n3 3\n255\n12345678")  # a pixel is missing
     other = cxrscribe.demo_bundle() / "encoder.onnx"
     for arguments, problem in (
-        ((), "usage: node report.mjs report.onnx film.pgm"),
-        ((report_onnx, picture), "film.pgm is not a PGM file"),
+        ((), "usage: node report.mjs report.onnx FILM"),
+        ((report_onnx, picture), "film.pgm: is no whole PNG, JPEG, DICOM or 8-bit PGM file"),
+        ((report_onnx, picture, "--beams", "3"), "--beams"),
         ((report_onnx, tmp_path / "none.pgm"), "none.pgm"),
         ((other, picture), "not a file that `cxrscribe onefile` wrote"),
     ):
@@ -129,7 +135,7 @@ def test_python_says_what_is_wrong(report_onnx: Path, tmp_path: Path) -> None:
     picture = tmp_path / "film.pgm"
     picture.write_bytes(b"P5\n3 3\n255\n12345678")
     for arguments, problem in (
-        ((report_onnx, picture), "film.pgm is not a PGM file"),
+        ((report_onnx, picture), "film.pgm is not a binary PGM file"),
         ((tmp_path / "none.onnx", picture), "none.onnx"),
         ((report_onnx, tmp_path / "none.pgm"), "none.pgm"),
     ):
@@ -144,7 +150,8 @@ def test_node_example_is_short_listed_and_pinned_without_a_lock() -> None:
     assert "node/report.mjs" in (EXAMPLES / "README.md").read_text(encoding="utf-8")
     (version,) = json.loads((NODE / "package.json").read_text(encoding="utf-8"))["dependencies"].values()
     assert version.replace(".", "").isdigit()
-    assert {path.name for path in NODE.iterdir()} - {"node_modules"} == {"package.json", "report.mjs"}
+    others = {path.name for path in NODE.iterdir() if path.suffix != ".mjs"} - {"node_modules"}
+    assert others == {"package.json"}
 
 
 SENTENCES = (
@@ -173,8 +180,9 @@ def test_node_joins_words_of_every_language_as_the_runtime_does() -> None:
     node = shutil.which("node")
     if node is None:
         pytest.skip("needs node")
-    program, _, _ = (NODE / "report.mjs").read_text(encoding="utf-8").rpartition("main(process.argv")
-    program += f"console.log(JSON.stringify({json.dumps(READ)}.map(readable)));"
+    module = json.dumps((NODE / "words.mjs").as_uri())
+    program = f"import {{ readable }} from {module};"
+    program += f"console.log(JSON.stringify({json.dumps(READ)}.map((words) => readable(words))));"
     command = [node, "--input-type=module", "-e", program]
     output = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=True).stdout
     assert json.loads(output) == [readable(words) for words in READ]

@@ -14,6 +14,7 @@ pytest.importorskip("onnx", reason="needs onnx, to make the file")
 
 from cxrscribe.bundle.bundle import Bundle
 from cxrscribe_export.onefile.file import one_file
+from cxrscribe_export.onefile.variant import CHOICES, Variant
 from support.small_bundle import SmallBundle
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "onefile.md").read_text(encoding="utf-8")
@@ -38,12 +39,22 @@ def test_every_option() -> None:
     assert named_in_rows("Options") == options
 
 
+def test_every_choice_of_a_variant() -> None:
+    told = re.findall(r"^\| `--(\w+)` \| (.*)$", section("Variants"), re.MULTILINE)
+    assert {option: set(re.findall(r"`(\w+)`", text)) & set(CHOICES[option]) for option, text in told} == {
+        option: set(choices) for option, choices in CHOICES.items()
+    }
+
+
 def test_every_input_output_and_key(small_bundle: Path, tmp_path: Path) -> None:
     """Of a model with a context, which has all that one without has, and two things more."""
     bare = one_file(Bundle.open(small_bundle))
     model = one_file(Bundle.open(SmallBundle(patient=4).write(tmp_path / "bundle")))
     ports = {value.name for value in (*model.graph.input, *model.graph.output)}
-    assert named_in_rows("Inputs and outputs") == ports
+    of_a_film = one_file(Bundle.open(small_bundle), variant=Variant(part="encoder", input="film"))
+    others = {value.name for value in (*of_a_film.graph.input, *of_a_film.graph.output)}
+    assert others == {"film", "features"}
+    assert named_in_rows("Inputs and outputs") == ports | others
     keys = re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`.*?) \|", section("Metadata"), re.MULTILINE)))
     assert set(keys) == {entry.key for entry in model.metadata_props}
     assert ports - {value.name for value in (*bare.graph.input, *bare.graph.output)} == {"patient"}

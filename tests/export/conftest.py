@@ -20,7 +20,10 @@ _WITHOUT_CONVERTER = {
 }
 _WITH_ONNX_ALONE = {
     "commands/test_onefile.py",
-    *(f"onefile/{name}" for name in ("test_demo.py", "test_file.py", "test_search.py")),
+    *(
+        f"onefile/test_{name}.py"
+        for name in ("check", "context", "demo", "file", "letterbox", "search", "stored_half", "variants")
+    ),
 }
 
 

@@ -81,7 +81,7 @@ def test_a_model_with_a_context_is_exported_at_every_precision(in_context: Expor
     )
     assert manifest == Manifest.read(out)
     assert manifest.architecture.context == in_context.model.architecture.context
-    assert json.loads((out / "manifest.json").read_text())["schema_version"] == 4
+    assert json.loads((out / "manifest.json").read_text())["schema_version"] == 5
     assert "patient_text.json" in {entry.path for entry in manifest.files}
     assert manifest.parity is not None
     compared = {(record.graph, record.output) for record in manifest.parity.outputs}

@@ -11,10 +11,19 @@ import cxrscribe
 def test_public_names_are_these() -> None:
     assert set(cxrscribe.__all__) == {
         "BeamSettings",
+        "BundleError",
+        "CxrscribeError",
+        "DecodingError",
         "DecodingStats",
+        "DeviceError",
+        "FilmError",
+        "InputError",
         "Isolation",
+        "MissingExtraError",
+        "Reason",
         "Report",
         "Reporter",
+        "SettingsError",
         "Study",
         "Vocabulary",
         "__version__",
@@ -26,6 +35,18 @@ def test_public_names_are_these() -> None:
     assert dir(cxrscribe) == sorted(cxrscribe.__all__)
     for name in cxrscribe.__all__:
         assert getattr(cxrscribe, name) is not None
+
+
+def test_every_error_can_be_named_from_the_top() -> None:
+    errors = {
+        name
+        for name, value in vars(cxrscribe.errors).items()
+        if isinstance(value, type) and issubclass(value, cxrscribe.CxrscribeError)
+    }
+    assert {"CxrscribeError", "SettingsError"} < errors
+    for name in errors:
+        assert getattr(cxrscribe, name) is getattr(cxrscribe.errors, name)
+        assert name in cxrscribe.__all__
 
 
 def test_unknown_name_is_an_attribute_error() -> None:

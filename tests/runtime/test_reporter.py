@@ -80,6 +80,7 @@ def test_report_does_not_depend_on_the_batch_to_the_bit(
     assert len({report.tokens for report in together if isinstance(report, Report)}) > 10
 
 
+@pytest.mark.arm64
 def test_features_and_films_give_the_same_reports(reporter: Reporter, films: Films) -> None:
     features = reporter.encode(films)
     assert (features.dtype, features.shape) == (np.float32, (len(films), 6))
@@ -89,6 +90,7 @@ def test_features_and_films_give_the_same_reports(reporter: Reporter, films: Fil
     np.testing.assert_array_equal(features[3:4], reporter.encode(films[3:4]))
 
 
+@pytest.mark.arm64
 def test_report_holds_together(reporter: Reporter, films: Films) -> None:
     report = reporter.report(films[1], BeamSettings(beam_width=4, n_best=4, max_length=8, length_penalty=0.5))
     assert len(report.alternatives) == 3
@@ -103,6 +105,7 @@ def test_report_holds_together(reporter: Reporter, films: Films) -> None:
     assert report.to_json()["alternatives"] == [other.to_json() for other in report.alternatives]
 
 
+@pytest.mark.arm64
 def test_bad_film_is_a_value_at_its_place(reporter: Reporter, films: Films, tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"\x89PNG\r\n\x1a\n")
@@ -199,6 +202,7 @@ def test_one_film_in_the_place_of_several_is_refused(reporter: Reporter, one: An
             call(one)
 
 
+@pytest.mark.arm64
 def test_disclaimer_always_says_what_every_report_has_to_say(reporter: Reporter) -> None:
     own_words = reporter.manifest.disclaimer
     assert own_words == "Random words of a test."
@@ -262,11 +266,13 @@ def test_open_stream_does_not_lock_other_threads_out(reporter: Reporter, films: 
     assert len(list(stream)) == len(films) - 1
 
 
+@pytest.mark.arm64
 def test_threads_get_what_one_thread_gets(reporter: Reporter, films: Films) -> None:
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(reporter.report, films)) == reporter.report_batch(films)
 
 
+@pytest.mark.arm64
 def test_files_are_read_in_order(reporter: Reporter, films: Films, tmp_path: Path) -> None:
     paths = [tmp_path / f"{i}.png" for i in range(len(films))]
     for path, film in zip(paths, films, strict=True):

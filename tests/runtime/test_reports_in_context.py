@@ -69,7 +69,11 @@ def test_the_canonical_step_says_the_same(tmp_path: Path, alone: list[Report]) -
     assert [report.tokens for report in found if isinstance(report, Report)] == [one.tokens for one in alone]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(data=st.data())
 def test_a_report_depends_on_no_neighbour_and_no_neighbours_text(
     reporter: Reporter, data: st.DataObject

@@ -64,7 +64,11 @@ def test_a_study_of_one_film_is_that_film(reporter: Reporter) -> None:
     assert str(error) == str(of_study)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(data=st.data())
 def test_neither_order_nor_neighbours_nor_batches_change_a_bit(
     reporter: Reporter, data: st.DataObject

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -12,7 +13,19 @@ from numpy.typing import NDArray
 from cxrscribe import BeamSettings, Report
 from cxrscribe.errors import FilmError
 
+Film = NDArray[np.uint8]
 Films = NDArray[np.uint8]
+
+
+def session_on(model: onnx.ModelProto | Path, threads: int = 1) -> Any:
+    """An onnxruntime session on so many threads of the CPU."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = threads
+    source = str(model) if isinstance(model, Path) else model.SerializeToString()
+    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
 
 @dataclass(frozen=True)
@@ -28,13 +41,7 @@ class OneFile:
     """An onnxruntime session on one file, on one thread of the CPU."""
 
     def __init__(self, model: onnx.ModelProto | Path, threads: int = 1) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = threads
-        source = str(model) if isinstance(model, Path) else model.SerializeToString()
-        self.session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        self.session = session_on(model, threads)
 
     def run(
         self, films: Films, patient: NDArray[np.float32] | None = None, **settings: float

@@ -36,6 +36,12 @@ class GraphBuilder:
         self.constants.append(numpy_helper.from_array(array, name))
         return name
 
+    def double(self, value: ArrayLike) -> str:
+        """Add a constant of double precision; gives its name."""
+        name = f"{self._prefix}constant_{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.asarray(value, np.float64), name))
+        return name
+
     def node(self, kind: str, *inputs: str, name: str = "", **attributes: Any) -> str:
         """Add a node with one output, whose name is `name` as it stands, or made; gives it."""
         return self._add(kind, inputs, [name or self._made(kind, 0)], attributes)[0]

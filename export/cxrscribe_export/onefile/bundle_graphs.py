@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import onnx
@@ -26,48 +25,37 @@ from cxrscribe_export.graphs.fusion import fuse, fuse_initial_state
 from cxrscribe_export.graphs.naming import ELEMENT_TYPES
 
 
-@dataclass(frozen=True)
 class BundleGraphs:
-    """What a report is computed with, from film to candidates."""
+    """What a report is computed with at one precision, from film to candidates. Each is read when asked for.
 
-    encoder: onnx.ModelProto
-    initial_state: onnx.ModelProto
-    """The graph of `contract.beam_init_interface`."""
-    step: onnx.ModelProto
-    """The graph of `contract.beam_step_interface`."""
-    sha256: Mapping[str, str]
-    """Checksums of the files that were read, the manifest too, by their paths in the bundle."""
+    Raises BundleError where the bundle lacks a graph, a file is damaged, or a graph isn't one that
+    `cxrscribe export` writes.
+    """
 
-    @classmethod
-    def read(cls, bundle: Bundle, precision: str = FP32) -> BundleGraphs:
-        """Read the graphs at `precision`. Where the bundle has no fused ones, they are made of the others.
-
-        Raises BundleError where the bundle lacks a graph, a file is damaged, or a graph isn't one that
-        `cxrscribe export` writes.
-        """
-        source = _Source(bundle, precision)
-        return cls(
-            source.read(ENCODER),
-            source.read(BEAM_INIT)
-            if source.has(BEAM_INIT)
-            else fuse_initial_state(source.read(DECODER_INIT)),
-            source.read(BEAM_STEP) if source.has(BEAM_STEP) else fuse(source.read(DECODER_STEP)),
-            source.sha256,
-        )
-
-
-class _Source:
-    def __init__(self, bundle: Bundle, precision: str) -> None:
+    def __init__(self, bundle: Bundle, precision: str = FP32) -> None:
         manifest = bundle.manifest
         self._bundle = bundle
         self._precision = precision
         self._interfaces = interfaces_of(manifest.architecture, manifest.preprocessing)
         self.sha256 = {MANIFEST_NAME: sha256_of(bundle.path / MANIFEST_NAME)}
+        """Checksums of the files that were read so far, the manifest too, by their paths in the bundle."""
 
-    def has(self, name: str) -> bool:
+    def encoder(self) -> onnx.ModelProto:
+        """The graph of `contract.encoder_interface`."""
+        return self._read(ENCODER)
+
+    def initial_state(self) -> onnx.ModelProto:
+        """The graph of `contract.beam_init_interface`, made of the canonical one where there is none."""
+        return self._read(BEAM_INIT) if self._has(BEAM_INIT) else fuse_initial_state(self._read(DECODER_INIT))
+
+    def step(self) -> onnx.ModelProto:
+        """The graph of `contract.beam_step_interface`, made of the canonical one where there is none."""
+        return self._read(BEAM_STEP) if self._has(BEAM_STEP) else fuse(self._read(DECODER_STEP))
+
+    def _has(self, name: str) -> bool:
         return self._bundle.has_graph(self._interfaces[name].name, self._precision)
 
-    def read(self, name: str) -> onnx.ModelProto:
+    def _read(self, name: str) -> onnx.ModelProto:
         interface = self._interfaces[name]
         entry = self._bundle.graph_entry(interface.name, self._precision)
         model = _load(self._bundle.graph(interface.name, self._precision))
@@ -106,10 +94,27 @@ def _expect(model: onnx.ModelProto, interface: GraphInterface) -> None:
 
 
 def _described(value: onnx.ValueInfoProto) -> str:
-    tensor = value.type.tensor_type
+    return f"{value.name} {_kind(value)} {_shape(_axes(value))}"
+
+
+def tensors(values: Iterable[onnx.ValueInfoProto]) -> dict[str, str]:
+    """What a graph takes or gives, by name: `uint8 [N, 192, 192]`."""
+    return {
+        value.name: f"{_kind(value)} [{', '.join(map(str, _axes(value)))}]"
+        if _axes(value)
+        else f"{_kind(value)}"
+        for value in values
+    }
+
+
+def _kind(value: onnx.ValueInfoProto) -> str:
+    number = value.type.tensor_type.elem_type
     names = {number: name for name, number in ELEMENT_TYPES.items()}
-    kind = names.get(tensor.elem_type, f"of type {tensor.elem_type}")
-    return f"{value.name} {kind} {_shape([axis.dim_param or axis.dim_value for axis in tensor.shape.dim])}"
+    return names.get(number, onnx.TensorProto.DataType.Name(number).lower())
+
+
+def _axes(value: onnx.ValueInfoProto) -> list[str | int]:
+    return [axis.dim_param or axis.dim_value for axis in value.type.tensor_type.shape.dim]
 
 
 def _shape(axes: Sequence[int | str]) -> str:

@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from cxrscribe.settings import MAX_BEAM_WIDTH, MAX_LENGTH, MAX_LENGTH_PENALTY, BeamSettings
@@ -47,6 +48,11 @@ def default_values(settings: BeamSettings) -> list[onnx.TensorProto]:
     return [*integers, penalty]
 
 
+def given_settings(settings: BeamSettings) -> dict[str, NDArray[np.int64] | NDArray[np.float32]]:
+    """The settings as inputs of a session, by name, rank 0."""
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in default_values(settings)}
+
+
 def overridable_inputs() -> list[onnx.ValueInfoProto]:
     """The graph inputs of `default_values`."""
     types = [TensorProto.INT64] * 3 + [TensorProto.FLOAT]
@@ -69,7 +75,7 @@ def add_limits(graph: GraphBuilder) -> Limits:
     divisors = graph.node("Pow", graph.node("Cast", length, to=TensorProto.DOUBLE), penalty)
     # Which place of `divisors`: a length's divisor stands at length - 1.
     last = graph.node("Sub", max_length, one)
-    favours_length = graph.node("Greater", penalty, _double(graph, 0.0))
+    favours_length = graph.node("Greater", penalty, graph.double(0.0))
     favourable = graph.node("Where", favours_length, last, graph.node("Min", length, last))  # [T]
     return Limits(
         beam_width, max_length, "min_length", divisors, graph.node("Gather", divisors, favourable, axis=0)
@@ -81,11 +87,6 @@ def _penalty(graph: GraphBuilder) -> str:
     zero, most = graph.constant(np.float32(0)), graph.constant(np.float32(MAX_LENGTH_PENALTY))
     number = graph.node("Where", graph.node("IsNaN", "length_penalty"), zero, "length_penalty")
     clipped = graph.node("Clip", number, graph.constant(np.float32(-MAX_LENGTH_PENALTY)), most)
-    steps = _double(graph, _PENALTY_STEPS)
+    steps = graph.double(_PENALTY_STEPS)
     scaled = graph.node("Mul", graph.node("Cast", clipped, to=TensorProto.DOUBLE), steps)
     return graph.node("Div", graph.node("Round", scaled), steps)
-
-
-def _double(graph: GraphBuilder, value: float) -> str:
-    """A double scalar of a number that float32 can hold."""
-    return graph.node("Cast", graph.constant(np.float32(value)), to=TensorProto.DOUBLE)

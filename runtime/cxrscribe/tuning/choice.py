@@ -17,7 +17,7 @@ from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.bundle.evidence import Precision
 from cxrscribe.bundle.files import FP32, sha256_of
 from cxrscribe.bundle.manifest import MANIFEST_NAME
-from cxrscribe.bundle.precision_pair import PLAIN, PrecisionPair
+from cxrscribe.bundle.precision_pair import BF16, PLAIN, PrecisionPair
 from cxrscribe.errors import BundleError, DeviceError
 from cxrscribe.json_object import JsonObject
 from cxrscribe.sessions.cache import onnxruntime_build
@@ -31,6 +31,8 @@ _PREFIX: Final = "fastest-"
 _WAIT_SECONDS: Final = 4 * TRIAL_SECONDS
 """For another process that is trying the same: with slow disks a trial takes longer than it is meant to."""
 _GPUS: Final = (CUDA.name, TENSORRT.name)
+_LIKELY: Final = {BF16: 1, FP32: 2}
+"""Smaller for the likelier winner; 0 for any other."""
 
 
 class How(StrEnum):
@@ -293,13 +295,13 @@ def devices_of(device: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _likelihood(candidate: Candidate) -> tuple[bool, bool, bool, bool]:
-    """Smaller for what is likelier to win: GPUs first, and bytes or bfloat16 before float32."""
+def _likelihood(candidate: Candidate) -> tuple[bool, int, int, bool]:
+    """Smaller for what is likelier to win: GPUs first, and bytes or halves before bfloat16 before float32."""
     precision = candidate.precision
     return (
         candidate.device not in _GPUS,
-        precision.encoder == FP32,
-        precision.decoder == FP32,
+        _LIKELY.get(precision.encoder, 0),
+        _LIKELY.get(precision.decoder, 0),
         candidate.device != OPENVINO.name,
     )
 

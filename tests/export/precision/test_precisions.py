@@ -110,7 +110,11 @@ def test_a_reporter_opens_each_precision_and_reports_much_the_same(both: Path) -
         assert error < most * features["fp32"].std()
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(data=st.data())
 def test_an_int8_report_does_not_depend_on_its_batch_mates(both: Path, data: st.DataObject) -> None:
     order = data.draw(st.permutations(range(FILMS)))

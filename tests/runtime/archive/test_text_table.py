@@ -32,7 +32,11 @@ def write(path: Path, *rows: tuple[str, ...], header: tuple[str, ...] = ("film",
     return path
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     texts=st.dictionaries(CELL, CELL, max_size=20),
     end=st.sampled_from(["\r\n", "\n"]),

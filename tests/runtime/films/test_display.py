@@ -19,6 +19,8 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from support.dicom_file import RAMP, RAMP_12, dicom, lut, shown_dicom, written
 
+pytestmark = pytest.mark.arm64
+
 LOW = (RAMP_12 // 16 + 1000).astype(np.uint16)
 """256 grey levels, 1,000 to 1,255, in 16 bits."""
 RANGE = np.rint((LOW - 1000.0) / 255 * 255).astype(np.uint8)

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from cxrscribe.films.levels import look_up, show_16_bit
 
+pytestmark = pytest.mark.arm64
+
 
 @settings(deadline=None)  # a busy machine is no failure
 @given(st.integers(0, 65535))

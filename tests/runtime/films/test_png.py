@@ -17,6 +17,8 @@ from cxrscribe.errors import FilmError
 from cxrscribe.films.film import read_film
 from cxrscribe.films.png import SIGNATURE, check_rows, read_head
 
+pytestmark = pytest.mark.arm64
+
 PIXELS = np.random.default_rng(0).integers(1, 256, (40, 48), dtype=np.uint8)
 
 

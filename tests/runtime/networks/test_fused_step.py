@@ -66,7 +66,9 @@ def beam_settings(draw: st.DrawFn) -> BeamSettings:
 
 some = st.lists(beam_settings(), min_size=1, max_size=9)
 fixtures_are_shared = settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 
@@ -77,6 +79,7 @@ def close(report: Report, other: Report) -> bool:
     )
 
 
+@pytest.mark.arm64
 @fixtures_are_shared
 @given(each=some)
 def test_reports_are_those_of_the_canonical_step(
@@ -121,9 +124,10 @@ def test_state_on_a_device_and_padded_rows_change_nothing(
         assert stats.rows <= padded * stats.steps * widest
 
 
+@pytest.mark.arm64
 def test_nan_of_one_image_harms_no_other(fused: Reporter, decoder: FusedDecoder) -> None:
     features = ANY_FEATURES[:6].copy()
-    features[3] = np.float32(3e38) * np.array([1, -1, 1, -1, 1, -1], np.float32)
+    features[3] = np.nan  # sums that overflow give NaN or infinity, as a processor adds them up
     each = [BeamSettings(beam_width=3, max_length=8)] * 6
     scheduler = Scheduler(decoder.expander(0), fused.vocabulary, 4, one_width=False)
     found = list(search_in_order(scheduler, FeatureMatrix(features, each, fused.vocabulary, 4)))

@@ -19,6 +19,8 @@ from cxrscribe.settings import BeamSettings
 from cxrscribe.stats import DecodingStats
 from support.small_models import SmallDecoder, letters
 
+pytestmark = pytest.mark.arm64
+
 WORDS, FEATURES, SICK = 8, 3, 2
 CHOSEN = BeamSettings(beam_width=3, max_length=7, min_length=1)
 

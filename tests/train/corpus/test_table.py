@@ -31,7 +31,7 @@ def test_columns_are_those_of_the_documentation() -> None:
 FIELD = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     st.lists(
         st.builds(

@@ -23,7 +23,7 @@ from cxrscribe_train.corpus.layouts.records import (
 FIELDS = st.text(st.characters(exclude_categories=["Cs", "Cc"])) | st.text('a,;"\n ')
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(st.tuples(FIELDS, FIELDS, FIELDS)), st.sampled_from(",;\t"), st.booleans(), st.booleans())
 def test_what_was_written_is_read(
     tmp_path: Path, rows: list[tuple[str, ...]], delimiter: str, mark: bool, packed: bool

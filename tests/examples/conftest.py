@@ -1,0 +1,36 @@
+"""The example for Node, installed once for all tests."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+NODE = Path(__file__).resolve().parents[2] / "examples" / "node"
+
+
+@pytest.fixture(scope="session")
+def node_folder() -> Path:
+    """The Node example set up as its README says, kept beside the Python that runs the tests."""
+    for program in ("node", "npm"):
+        if shutil.which(program) is None:
+            pytest.skip(f"no {program} on this machine, which the example for Node runs on")
+    folder = Path(sys.prefix) / "cxrscribe-node-example"
+    folder.mkdir(exist_ok=True)
+    wanted = json.loads((NODE / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    installed = folder / "node_modules" / "onnxruntime-node" / "package.json"
+    version = json.loads(installed.read_text(encoding="utf-8"))["version"] if installed.is_file() else None
+    for file in NODE.iterdir():
+        if file.is_file():
+            shutil.copy(file, folder)
+    # Set up before, or by a version of this that left all platforms in: pruning again does no harm.
+    steps = ["run", "setup"] if version != wanted["onnxruntime-node"] else ["exec", "--", "node", "prune.mjs"]
+    done = subprocess.run(
+        [shutil.which("npm") or "npm", *steps], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return folder

@@ -1,0 +1,232 @@
+"""The example in C says what the runtime says, and AddressSanitizer finds nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+import cxrscribe
+from cxrscribe import BeamSettings, Report
+from cxrscribe.cli.main import main
+from cxrscribe.vocabulary import readable
+
+pytest.importorskip("onnx", reason="needs onnx, to make the file")
+
+from click.testing import CliRunner
+
+C = Path(__file__).resolve().parents[2] / "examples" / "c"
+LONGEST = 150
+IN_CI = os.environ.get("CI") == "true"
+BUNDLE = cxrscribe.demo_bundle()
+LANGUAGES = """
+#include <locale.h>
+#include <string.h>
+#include "words.h"
+int main(int argc, char **argv) { /* each argument is a paragraph of words */
+    setlocale(LC_CTYPE, "C.UTF-8");
+    for (int i = 1; i < argc; i++) {
+        char *words[64];
+        int64_t ids[64], count = 0;
+        for (char *word = strtok(argv[i], " "); word; word = strtok(NULL, " "), count++)
+            words[count] = word, ids[count] = count;
+        print_paragraph(words, ids, count);
+    }
+    return 0;
+}
+"""
+
+
+@pytest.fixture(scope="session")
+def build() -> Path:
+    """The folder of the programs, kept beside the Python that runs the tests. CI must have all it takes."""
+    if platform.system() != "Linux":
+        pytest.skip("the Makefile is for Linux")
+    for program in ("cc", "make"):
+        if shutil.which(program) is None and not IN_CI:
+            pytest.skip(f"no {program} on this machine, which builds the example in C")
+    folder = Path(sys.prefix) / "cxrscribe-c-example"
+    made = make("all", "sanitized", folder=folder)
+    if made.returncode and not IN_CI and not any(folder.rglob("onnxruntime_c_api.h")):
+        pytest.skip(f"ONNX Runtime's C header isn't here, nor can apt fetch it: {made.stderr[-300:]}")
+    assert made.returncode == 0, made.stderr
+    return folder
+
+
+def make(*goals: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = ["make", "-C", str(C), f"PYTHON={sys.executable}", f"BUILD={folder}", *goals]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("onefile") / "report.onnx"
+    arguments = ["onefile", "--input", "film", "--settings", "inputs", "--out", str(path)]
+    assert CliRunner().invoke(main, arguments).exit_code == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def films() -> list[NDArray[np.uint8]]:
+    """A demo film as it is, and others of odd sizes."""
+    film = Image.open(cxrscribe.demo_films()[1]).convert("L")
+    return [np.asarray(film.resize(size)) for size in (film.size, (901, 700), (64, 1000), (150, 140))]
+
+
+def report(program: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [str(program), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=120, check=False)
+
+
+def expected(film: NDArray[np.uint8 | np.uint16], settings: BeamSettings | None = None) -> str:
+    with cxrscribe.load(BUNDLE, device="cpu") as reporter:
+        best = reporter.report(film, settings)
+        return "".join(map(_lines, (best, *best.alternatives))) + reporter.disclaimer + "\n"
+
+
+def _lines(one: Report) -> str:
+    return f"{one.text}\nscore {one.score:.2f}, {'finished' if one.finished else 'cut off'}\n"
+
+
+def write_pgm(film: NDArray[np.uint8 | np.uint16], path: Path) -> Path:
+    most, kind = (255, "u1") if film.dtype == np.uint8 else (65535, ">u2")
+    path.write_bytes(b"P5\n%d %d\n%d\n" % (*film.shape[::-1], most) + film.astype(kind).tobytes())
+    return path
+
+
+@pytest.mark.slow
+def test_films_of_any_size(build: Path, model: Path, films: list[NDArray[np.uint8]], tmp_path: Path) -> None:
+    for film in films:
+        done = report(build / "report-sanitized", model, write_pgm(film, tmp_path / "film.pgm"))
+        assert (done.returncode, done.stderr, done.stdout) == (0, "", expected(film))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("whole", [False, True])
+def test_samples_of_two_bytes(
+    build: Path, model: Path, films: list[NDArray[np.uint8]], tmp_path: Path, whole: bool
+) -> None:
+    """As PGM and without a header; of a detector's 12 bits, and of 16."""
+    film = films[0].astype(np.uint16) * (257 if whole else 13) + (0 if whole else 100)
+    text = expected(film)
+    raw = tmp_path / "film.raw"
+    raw.write_bytes(film.astype("<u2").tobytes())
+    size = f"{film.shape[1]}x{film.shape[0]}"
+    for arguments in ((write_pgm(film, tmp_path / "film.pgm"),), (raw, "--size", size)):
+        done = report(build / "report-sanitized", model, *arguments)
+        assert (done.returncode, done.stderr, done.stdout) == (0, "", text)
+
+
+@pytest.mark.slow
+def test_settings_and_several_reports(
+    build: Path, model: Path, films: list[NDArray[np.uint8]], tmp_path: Path
+) -> None:
+    film = write_pgm(films[0], tmp_path / "film.pgm")
+    options = [
+        "--beam-width",
+        "5",
+        "--max-length",
+        "40",
+        "--min-length",
+        "3",
+        "--length-penalty",
+        "0.7",
+        "--n-best",
+        "4",
+    ]
+    done = report(build / "report-sanitized", model, film, *options)
+    settings = BeamSettings(beam_width=5, max_length=40, min_length=3, length_penalty=0.7, n_best=4)
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", expected(films[0], settings))
+
+
+@pytest.mark.slow
+def test_optimized_once(build: Path, model: Path, films: list[NDArray[np.uint8]], tmp_path: Path) -> None:
+    film = write_pgm(films[0], tmp_path / "film.pgm")
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    text = expected(films[0])
+    for _ in range(2):
+        done = report(build / "report-sanitized", model, film, "--optimized", kept)
+        assert (done.returncode, done.stderr, done.stdout) == (0, "", text)
+        written = {path.name: path.stat().st_mtime_ns for path in kept.iterdir()}
+    assert sorted(Path(name).suffix for name in written) in ([".onnx"], [".onnx", ".weights"])
+    done = report(build / "report", model, film, "--optimized", kept)
+    assert {path.name: path.stat().st_mtime_ns for path in kept.iterdir()} == written
+    shutil.copy(model, tmp_path / "other.onnx")  # another file: what is kept isn't its
+    done = report(build / "report", tmp_path / "other.onnx", film, "--optimized", kept)
+    assert (done.returncode, done.stdout) == (0, text)
+    assert len(list(kept.glob("*.onnx"))) == 2
+
+
+@pytest.mark.slow
+def test_what_is_wrong_is_said(
+    build: Path, model: Path, films: list[NDArray[np.uint8]], tmp_path: Path
+) -> None:
+    film = write_pgm(films[0], tmp_path / "film.pgm")
+    cut = tmp_path / "cut.pgm"
+    cut.write_bytes(film.read_bytes()[:-1])
+    huge = tmp_path / "huge.pgm"
+    huge.write_bytes(b"P5\n100000 100000\n255\n")
+    for arguments, problem in (
+        ((), "usage: report report.onnx FILM.pgm"),
+        ((model, film, "--beams", 5), "usage: report"),
+        ((model, film, "--beam-width"), "usage: report"),
+        ((model, film, "--beam-width", "many"), "--beam-width has to be a whole number"),
+        ((model, film, "--max-length", "1.5"), "--max-length has to be a whole number"),
+        ((model, film, "--length-penalty", "nan"), "--length-penalty has to be a number"),
+        ((model, film, "--size", "5 by 5"), "needs a size like"),
+        ((model, film, "--size", "5000x5000"), "has more or fewer samples"),
+        ((model, film, "--optimized", tmp_path / "none"), "none"),
+        ((model, cut), "cut.pgm has more or fewer samples"),
+        ((model, huge), "huge.pgm has a side out of 16 to 20000"),
+        ((model, tmp_path / "none.pgm"), "none.pgm can't be opened"),
+        ((model, model), "is no binary PGM"),
+        ((tmp_path / "none.onnx", film), "none.onnx"),
+        ((BUNDLE / "encoder.onnx", film), "is not a file that `cxrscribe onefile` wrote"),
+    ):
+        done = report(build / "report-sanitized", *arguments)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith("Error: ")
+        assert problem in done.stderr
+
+
+@pytest.mark.slow
+def test_words_of_every_language(build: Path, tmp_path: Path) -> None:
+    sentences = (
+        "no effusion , pneumothorax , or mass .",
+        "50 % of it < 1 cm , 38 ° .",
+        "两 肺 纹 理 清 晰 , 未 见 实 变 、 结 节 .",
+        "右 肺 见 1.2 cm 结 节 , t12 椎 体 50 % .",
+        "胸 水 な し .",
+        "élargi : 未 cut off",
+    )
+    paragraphs = [f"{first} {second}" for first in sentences[:-1] for second in sentences]
+    source, program = tmp_path / "languages.c", tmp_path / "languages"
+    source.write_text(LANGUAGES, encoding="utf-8")
+    command = [
+        "cc",
+        "-std=c11",
+        "-Werror",
+        "-fsanitize=address,undefined",
+        f"-I{C}",
+        source,
+        C / "words.c",
+        "-o",
+        program,
+    ]
+    subprocess.run([str(part) for part in command], check=True)
+    done = report(program, *paragraphs)
+    assert done.stdout.splitlines() == [readable(paragraph.split()) for paragraph in paragraphs]
+
+
+def test_example_is_short_and_listed() -> None:
+    assert len((C / "report.c").read_text(encoding="utf-8").splitlines()) < LONGEST
+    assert "c/report.c" in (C.parent / "README.md").read_text(encoding="utf-8")

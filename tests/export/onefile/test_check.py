@@ -1,0 +1,81 @@
+"""Before a file is written, it is held against the runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cxrscribe
+from cxrscribe import BeamSettings, BundleError, DeviceError
+from cxrscribe.bundle.bundle import Bundle
+from cxrscribe_export.onefile.check import Agreement, check, drawn_films
+from cxrscribe_export.onefile.file import one_file
+from cxrscribe_export.onefile.variant import Variant
+from support.small_bundle import SmallBundle
+
+SETTINGS = BeamSettings(beam_width=3, max_length=12)
+
+
+def file_of(bundle: Bundle, variant: Variant, settings: BeamSettings = SETTINGS) -> bytes:
+    return one_file(bundle, settings=settings, variant=variant).SerializeToString()
+
+
+@pytest.mark.parametrize("patient", [0, 4])
+@pytest.mark.parametrize(
+    "variant", [Variant(), Variant("whole", "film", "inputs"), Variant("encoder"), Variant("search")], ids=str
+)
+def test_a_file_of_the_bundle_agrees(tmp_path: Path, variant: Variant, patient: int) -> None:
+    bundle = Bundle.open(SmallBundle(fused=True, patient=patient).write(tmp_path / "bundle"))
+    file = file_of(bundle, variant)
+    assert check(file, bundle, "fp32", SETTINGS, variant, films=5) == Agreement(5, 5, 5)
+
+
+@pytest.mark.parametrize(
+    "variant", [Variant(), Variant(input="film"), Variant("encoder"), Variant("search")], ids=str
+)
+def test_a_file_of_another_bundle_is_refused(tmp_path: Path, variant: Variant) -> None:
+    bundle, other = (
+        Bundle.open(SmallBundle(seed=seed, fused=True).write(tmp_path / str(seed))) for seed in (0, 5)
+    )
+    with pytest.raises(BundleError, match="of drawn film 1 of 3 the file writes other words"):
+        check(file_of(other, variant), bundle, "fp32", SETTINGS, variant, films=3)
+
+
+def test_what_half_precision_changes_is_counted_and_not_refused(tmp_path: Path) -> None:
+    bundle, other = (
+        Bundle.open(SmallBundle(seed=seed, fused=True).write(tmp_path / str(seed))) for seed in (0, 5)
+    )
+    variant = Variant(weights="fp16")
+    agreement = check(file_of(other, variant), bundle, "fp32", SETTINGS, variant, films=3)
+    assert (agreement.films, agreement.same_words) == (3, 0)
+
+
+def test_settings_that_forbid_every_report_agree(tmp_path: Path) -> None:
+    bundle = Bundle.open(SmallBundle(words=6, fused=True).write(tmp_path / "bundle"))
+    forbidding = BeamSettings(max_length=6, min_length=2, banned_words=("a", "b"))
+    file = file_of(bundle, Variant(), forbidding)
+    assert check(file, bundle, "fp32", forbidding, Variant(), films=2) == Agreement(2, 2, 2)
+
+
+def test_a_file_that_does_not_run_is_an_error_of_the_device(tmp_path: Path) -> None:
+    bundle = Bundle.open(SmallBundle(fused=True).write(tmp_path / "bundle"))
+    with pytest.raises(DeviceError, match="doesn't load the file"):
+        check(b"no graph", bundle, "fp32", SETTINGS, Variant(), films=1)
+    with pytest.raises(DeviceError, match="doesn't run the file"):
+        check(file_of(bundle, Variant("search")), bundle, "fp32", SETTINGS, Variant(), films=1)
+
+
+def test_films_are_of_different_sizes_and_each_time_the_same() -> None:
+    films, again = drawn_films(4), drawn_films(4)
+    assert len({film.shape for film in films}) > 1
+    assert all(np.array_equal(one, other) for one, other in zip(films, again, strict=True))
+
+
+def test_the_demo_model_in_half_precision_writes_the_same_best_reports() -> None:
+    bundle = Bundle.open(cxrscribe.demo_bundle())
+    variant = Variant("whole", "film", "inputs", "fp16")
+    settings = bundle.manifest.settings
+    agreement = check(file_of(bundle, variant, settings), bundle, "fp32", settings, variant, films=4)
+    assert agreement.same_best == 4
