@@ -200,7 +200,7 @@ def _file_lines(check: FileCheck) -> Iterator[str]:
 def _precision_lines(records: Sequence[Precision]) -> Iterator[str]:
     """What was measured, a record after the other, and how each kind of graphs was calibrated, once."""
     for record in records:
-        yield from (f"               {line}" for line in _record_lines(record))
+        yield from (f"               {line}" for line in record_lines(record))
     first_names: dict[str, str] = {}
     for record in records:
         first_names.setdefault(record.calibration, record.name)
@@ -208,7 +208,8 @@ def _precision_lines(records: Sequence[Precision]) -> Iterator[str]:
         yield f"               {name} calibration: {calibration}"
 
 
-def _record_lines(precision: Precision) -> Iterator[str]:
+def record_lines(precision: Precision) -> Iterator[str]:
+    """What was measured of one precision on one engine, for people."""
     fp32, own = precision.fp32, precision.own
     figures = [("BLEU-4", fp32.bleu_4, own.bleu_4), ("label F1", fp32.label_f1_micro, own.label_f1_micro)]
     compared = "".join(

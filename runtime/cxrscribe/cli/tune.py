@@ -104,11 +104,14 @@ def tune(
 def _measure_words(chooser: Chooser, corpus: Path, films: int, threads: int) -> None:
     """Measure the words of all that isn't fp32, and keep what was found. Raises MissingExtraError."""
     from cxrscribe.bundle.precision_pair import PLAIN
+    from cxrscribe.cli.inspect import record_lines
 
     wanted = [(each.device, str(each.precision)) for each in chooser.all() if each.precision != PLAIN]
     records: Sequence[Precision] = _measurer()(
         chooser.folder, corpus, wanted, films=films, threads=threads, progress=note
     )
+    for record in records:
+        note(*record_lines(record))
     if not chooser.keep_costs(records):
         raise InputError("what was measured of the words can't be kept: the cache can't be written to")
 

@@ -12,6 +12,7 @@ from click.testing import Result
 
 from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.bundle.evidence import ReportFigures
+from cxrscribe.cli import tune
 from cxrscribe.tuning import choice
 from cxrscribe.tuning.candidates import Candidate
 from cxrscribe.tuning.race import Lap
@@ -76,6 +77,33 @@ def test_cache_lists_what_is_kept_until_it_is_cleared(
     (kept,) = json.loads(run("cache", "--json").stdout)["fastest"]
     assert (kept["bundle"], kept["device"], kept["precision"]) == (str(bundle), "cpu", "int8")
     assert json.loads(run("cache", "--clear", "--json").stdout)["fastest"] == []
+
+
+def test_words_are_measured_by_whoever_announces_it(
+    run: Run, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def measure(
+        folder: Path, corpus: Path, wanted: Sequence[tuple[str, str]], **options: object
+    ) -> list[object]:
+        asked.append((folder, corpus, set(wanted), options["films"]))
+        return [
+            replace(GOOD, name="int8+fp32"),
+            replace(GOOD, name="fp32+int8", own=ReportFigures(0.1, 0.75)),
+        ]
+
+    monkeypatch.setattr(tune, "_measurer", lambda: measure)
+    let_win(monkeypatch, "cpu int8+fp32")
+    result = run("tune", bundle, "--device", "cpu", "--corpus", tmp_path, "--films", 7, "--json")
+    assert result.exit_code == 0, result.output
+    wanted = {("cpu", "int8"), ("cpu", "int8+fp32"), ("cpu", "fp32+int8")}
+    assert asked == [(bundle, tmp_path, wanted, 7)]
+    assert "int8+fp32 for cpu: 86.0% of 500 reports identical" in result.stderr
+    fields = json.loads(result.stdout)
+    assert fields["precision"] == "int8+fp32"
+    assert [each["candidate"]["precision"] for each in fields["refused"]] == ["fp32+int8"]
+    assert "loss 0.1500" in fields["refused"][0]["reason"]
 
 
 def test_any_words_are_tried_and_not_kept(run: Run, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
