@@ -138,3 +138,26 @@ def test_signals_that_are_ignored_stay_ignored(tmp_path: Path) -> None:
         + "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
     )
     assert run(["report", demo_films()[0]], tmp_path).returncode == 0
+
+
+@SIGNALS
+def test_signal_in_a_finalizer_is_not_lost(sent: int) -> None:
+    """Python ignores what a finalizer raises, and may handle a signal there."""
+    code = f"""
+import os, time
+from cxrscribe.cli.interruption import interruptible
+class Last:
+    def __del__(self):
+        os.kill(os.getpid(), {int(sent)})
+        sum(range(1000))
+try:
+    with interruptible():
+        Last()
+        time.sleep(300)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted\n", "")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import current_thread, main_thread
+from threading import Timer, current_thread, main_thread
 from time import monotonic
 from types import FrameType
 from typing import Final
 
+_AGAIN_SECONDS: Final = 0.01
 # `timeout` and terminals send one signal twice: to a process, and to its group.
 _ECHO_SECONDS: Final = 0.5
 
@@ -22,6 +24,7 @@ class Interruption:
 
     has_come: bool = False
     _came: float = 0.0
+    _number: int = signal.SIGINT
 
     def raise_it(self, number: int, _frame: FrameType | None) -> None:
         """What SIGINT does: end the command in good order, and at once when it comes again."""
@@ -30,8 +33,22 @@ class Interruption:
                 signal.signal(number, signal.SIG_DFL)
                 os.kill(os.getpid(), number)
             return
-        self.has_come, self._came = True, monotonic()
+        self.has_come, self._came, self._number = True, monotonic(), number
         raise KeyboardInterrupt
+
+    def raise_again(self, unraisable: sys.UnraisableHookArgs) -> bool:
+        """Whether it was raised where Python ignores exceptions, and so will be raised once more.
+
+        That is in finalizers and in callbacks of weak references, in which a signal may be handled, too.
+        """
+        if not self.has_come or unraisable.exc_type is not KeyboardInterrupt:
+            return False
+        self.has_come = False
+        # Not from in here, where it would be ignored again.
+        again = Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), self._number))
+        again.daemon = True
+        again.start()
+        return True
 
     def pass_on(self, number: int, frame: FrameType | None) -> None:
         """What SIGTERM does: what SIGINT does at that moment, which a command may have changed."""
@@ -56,8 +73,16 @@ def interruptible() -> Iterator[Interruption]:
     for number, handler in ((signal.SIGINT, interruption.raise_it), (signal.SIGTERM, interruption.pass_on)):
         if signal.getsignal(number) not in (signal.SIG_IGN, None):  # None: not Python's
             before[number] = signal.signal(number, handler)
+    ignored = sys.unraisablehook
+
+    def not_ignored(unraisable: sys.UnraisableHookArgs) -> None:
+        if not interruption.raise_again(unraisable):
+            ignored(unraisable)
+
+    sys.unraisablehook = not_ignored
     try:
         yield interruption
     finally:
+        sys.unraisablehook = ignored
         for number, earlier in before.items():
             signal.signal(number, earlier)

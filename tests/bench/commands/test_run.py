@@ -24,7 +24,9 @@ def bench(out: Path, *options: str) -> Result:
 
 
 def test_peers_are_timed_in_turn_and_the_words_are_checked(tmp_path: Path) -> None:
-    result = bench(tmp_path, "--part", "peers", "--peer", "plain-onnxruntime", "--json")
+    result = bench(
+        tmp_path, "--part", "peers", "--peer", "plain-onnxruntime", "--precision", "fp32", "--json"
+    )
     assert result.exit_code == 0, result.output
     record = Record.read(tmp_path)
     names = ["cxrscribe/fp32", "plain-onnxruntime/fp32"]
@@ -74,7 +76,7 @@ def test_other_words_than_the_references_fail_the_run(
         return [words[0][:-1], *words[1:]]
 
     monkeypatch.setattr(ReferenceWords, "words", drifted)
-    result = bench(tmp_path, "--part", "peers", "--peer", "none")
+    result = bench(tmp_path, "--part", "peers", "--peer", "none", "--precision", "fp32")
     assert result.exit_code == 1
     assert (
         "Error: cxrscribe at fp32, from films: 1 of 2 reports have the words of plain loops" in result.stderr
