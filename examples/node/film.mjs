@@ -22,7 +22,9 @@ export async function readFilm(path, preprocessing) {
     }
     return decodePgm(file);
   } catch (error) {
-    throw new Error(`${path}: ${error.message}`, { cause: error });
+    // What zlib says, and what reads beyond the end of a buffer, says nothing to who has the file.
+    const isOurs = error.constructor === Error && error.code === undefined;
+    throw new Error(`${path}: ${isOurs ? error.message : "is damaged or cut off"}`, { cause: error });
   }
 }
 

@@ -80,6 +80,8 @@ function command() {
   }
   const { positionals, values } = parsed;
   if (positionals.length !== 2) throw new Error(USAGE);
+  const count = values["n-best"] ?? "1";
+  if (!/^[0-9]*[1-9][0-9]*$/.test(count)) throw new Error(`n-best is ${count}; give a whole number from 1`);
   return { model: positionals[0], film: positionals[1], given: values };
 }
 

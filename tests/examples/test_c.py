@@ -175,8 +175,13 @@ def test_what_is_wrong_is_said(
     cut.write_bytes(film.read_bytes()[:-1])
     huge = tmp_path / "huge.pgm"
     huge.write_bytes(b"P5\n100000 100000\n255\n")
+    odd = tmp_path / "odd.pgm"
+    odd.write_bytes(b"P5\n16 16\n4294967551\n" + bytes(256))  # 255, to who takes it for 32 bits
     for arguments, problem in (
         ((), "usage: report report.onnx FILM.pgm"),
+        ((model, odd), "odd.pgm has a largest value out of 255 to 65535"),
+        ((model, film, "--n-best", "0"), "--n-best has to be a whole number from 1"),
+        ((model, film, "--n-best", "3x"), "--n-best has to be a whole number from 1"),
         ((model, film, "--beams", 5), "usage: report"),
         ((model, film, "--beam-width"), "usage: report"),
         ((model, film, "--beam-width", "many"), "--beam-width has to be a whole number"),

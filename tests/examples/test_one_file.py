@@ -123,6 +123,8 @@ def test_node_says_what_is_wrong(node_folder: Path, report_onnx: Path, tmp_path:
         ((), "usage: node report.mjs report.onnx FILM"),
         ((report_onnx, picture), "film.pgm: is no whole PNG, JPEG, DICOM or 8-bit PGM file"),
         ((report_onnx, picture, "--beams", "3"), "--beams"),
+        ((report_onnx, picture, "--n-best", "0"), "n-best is 0; give a whole number from 1"),
+        ((report_onnx, picture, "--n-best", "many"), "n-best is many; give a whole number from 1"),
         ((report_onnx, tmp_path / "none.pgm"), "none.pgm"),
         ((other, picture), "not a file that `cxrscribe onefile` wrote"),
     ):
