@@ -80,6 +80,12 @@ def main() -> None:
         feeds |= {
             name: np.array(settings[name], kinds.get(name, np.int64)) for name in inputs if name in settings
         }
+        # What is known of the patient, of a model that reads it: nothing, here.
+        feeds |= {
+            value.name: np.zeros((1, value.shape[1]), np.float32)
+            for value in session.get_inputs()
+            if value.name == "patient"
+        }
         outputs = session.run(None, feeds)
     except Exception as error:
         sys.exit(f"Error: {error}")

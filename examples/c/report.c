@@ -113,6 +113,10 @@ int main(int argc, char **argv) {
     }
     float penalty = (float)setting(given[LENGTH_PENALTY], own, LENGTH_PENALTY);
     values[1 + LENGTH_PENALTY] = scalar(memory, &penalty, sizeof penalty, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT);
+    size_t count_of_inputs;
+    check(ort->SessionGetInputCount(session, &count_of_inputs));
+    if (count_of_inputs > COUNT(values))
+        die("the model takes what is known of a patient: make its file with --settings defaults", "");
     check(ort->Run(session, NULL, inputs, (const OrtValue *const *)values, COUNT(values), OUTPUTS, COUNT(results),
                    results));
 

@@ -23,6 +23,8 @@ pytest.importorskip("onnx", reason="needs onnx, to make the file")
 
 from click.testing import CliRunner
 
+from support.small_bundle import SmallBundle
+
 C = Path(__file__).resolve().parents[2] / "examples" / "c"
 LONGEST = 150
 IN_CI = os.environ.get("CI") == "true"
@@ -201,6 +203,22 @@ def test_what_is_wrong_is_said(
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith("Error: ")
         assert problem in done.stderr
+
+
+@pytest.mark.slow
+def test_a_model_that_reads_the_patient(build: Path, films: list[NDArray[np.uint8]], tmp_path: Path) -> None:
+    """It reports without where that may be left out, and says so where not."""
+    bundle, film = SmallBundle(patient=4).write(tmp_path / "bundle"), write_pgm(films[0], tmp_path / "film.pgm")
+    for how in ("defaults", "inputs"):
+        arguments = ["onefile", str(bundle), "--input", "film", "--settings", how]
+        assert CliRunner().invoke(main, [*arguments, "--out", str(tmp_path / f"{how}.onnx")]).exit_code == 0
+    done = report(build / "report-sanitized", tmp_path / "defaults.onnx", film)
+    with cxrscribe.load(bundle, device="cpu") as reporter:
+        wanted = _lines(reporter.report(films[0])) + reporter.disclaimer + "\n"
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", wanted)
+    done = report(build / "report-sanitized", tmp_path / "inputs.onnx", film)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "make its file with --settings defaults" in done.stderr
 
 
 @pytest.mark.slow
