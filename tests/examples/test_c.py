@@ -208,7 +208,8 @@ def test_what_is_wrong_is_said(
 @pytest.mark.slow
 def test_a_model_that_reads_the_patient(build: Path, films: list[NDArray[np.uint8]], tmp_path: Path) -> None:
     """It reports without where that may be left out, and says so where not."""
-    bundle, film = SmallBundle(patient=4).write(tmp_path / "bundle"), write_pgm(films[0], tmp_path / "film.pgm")
+    bundle = SmallBundle(patient=4).write(tmp_path / "bundle")
+    film = write_pgm(films[0], tmp_path / "film.pgm")
     for how in ("defaults", "inputs"):
         arguments = ["onefile", str(bundle), "--input", "film", "--settings", how]
         assert CliRunner().invoke(main, [*arguments, "--out", str(tmp_path / f"{how}.onnx")]).exit_code == 0

@@ -267,8 +267,7 @@ def test_headers_that_would_take_all_time_or_memory_are_refused(tmp_path: Path) 
         for place in (frame + 7, frame + 10, frame + 13):
             content[place : place + 1] = sampling
         contents.append(bytes(content))
-    for components in (b"\x00", b"\xff"):
-        contents.append(jpeg[: frame + 5] + components + jpeg[frame + 6 :])
+    contents += [jpeg[: frame + 5] + count + jpeg[frame + 6 :] for count in (b"\x00", b"\xff")]
     scans = saved(Image.fromarray(noise(64, 64)), format="JPEG", progressive=True)
     start = scans.index(b"\xff\xda")
     (length,) = struct.unpack(">H", scans[start + 2 : start + 4])
@@ -281,8 +280,8 @@ def test_headers_that_would_take_all_time_or_memory_are_refused(tmp_path: Path) 
     contents.append(png_of(grey, rows, chunk(b"tRNS", b"\0")))
     contents.append(png_of(grey[:9] + b"\3" + grey[10:], rows))  # colours of a palette that isn't there
     for depth, colour in ((1, 2), (16, 3), (4, 4), (3, 0), (8, 5)):
-        packed = zlib.compress(bytes(32 * 32 * 8))
-        contents.append(png_of(grey[:8] + bytes((depth, colour)) + grey[10:], packed, chunk(b"PLTE", bytes(30))))
+        header, packed = grey[:8] + bytes((depth, colour)) + grey[10:], zlib.compress(bytes(32 * 32 * 8))
+        contents.append(png_of(header, packed, chunk(b"PLTE", bytes(30))))
     films = [(tmp_path / str(place), RULES[0]) for place in range(len(contents))]
     for (path, _), content in zip(films, contents, strict=True):
         path.write_bytes(content)
