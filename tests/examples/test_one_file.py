@@ -128,6 +128,7 @@ def test_node_says_what_is_wrong(node_folder: Path, report_onnx: Path, tmp_path:
         ((report_onnx, picture, "--n-best", "0"), "n-best is 0; give a whole number from 1"),
         ((report_onnx, picture, "--n-best", "many"), "n-best is many; give a whole number from 1"),
         ((report_onnx, tmp_path / "none.pgm"), "none.pgm"),
+        ((report_onnx, tmp_path), f"{tmp_path} can't be read"),
         ((other, picture), "not a file that `cxrscribe onefile` wrote"),
     ):
         done = run("node", "report.mjs", *arguments, folder=node_folder)
@@ -198,6 +199,7 @@ def test_python_says_what_is_wrong(report_onnx: Path, tmp_path: Path) -> None:
     picture.write_bytes(b"P5\n3 3\n255\n12345678")
     for arguments, problem in (
         ((report_onnx, picture), "film.pgm is not a binary PGM file"),
+        ((report_onnx, cxrscribe.demo_films()[0]), ".png is not a binary PGM file"),
         ((tmp_path / "none.onnx", picture), "none.onnx"),
         ((report_onnx, tmp_path / "none.pgm"), "none.pgm"),
     ):
