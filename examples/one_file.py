@@ -27,10 +27,12 @@ UNSPACED = re.compile("[\u3005-\u3007\u3041-\u30ff\u3400-\u9fff\uf900-\ufaff\U00
 
 def read_pgm(path: str) -> np.ndarray:
     """Pixels uint8 [height, width] of a binary PGM: three lines, and then one byte a pixel."""
-    magic, size, levels, pixels = Path(path).read_bytes().split(b"\n", 3)
-    width, height = map(int, size.split())
-    if (magic, levels, len(pixels)) != (b"P5", b"255", width * height):
-        raise ValueError(f"{path} is not a binary PGM file of bytes")
+    content = Path(path).read_bytes()
+    header = re.match(rb"P5\n(\d+) (\d+)\n255\n", content)
+    pixels = content[header.end() :] if header else b""
+    width, height = map(int, header.groups()) if header else (0, 0)
+    if not header or len(pixels) != width * height:
+        raise ValueError(f"{path} is not a binary PGM file of bytes, without comments")
     return np.frombuffer(pixels, np.uint8).reshape(height, width)
 
 
@@ -79,6 +81,12 @@ def main() -> None:
         kinds = {"length_penalty": np.float32}
         feeds |= {
             name: np.array(settings[name], kinds.get(name, np.int64)) for name in inputs if name in settings
+        }
+        # What is known of the patient, of a model that reads it: nothing, here.
+        feeds |= {
+            value.name: np.zeros((1, value.shape[1]), np.float32)
+            for value in session.get_inputs()
+            if value.name == "patient"
         }
         outputs = session.run(None, feeds)
     except Exception as error:

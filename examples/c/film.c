@@ -22,13 +22,15 @@ static void show(unsigned char *samples, size_t count, size_t low_byte, int is_f
 
 Film read_film(const char *path, const char *size, int is_full) {
     Film film = {0};
-    int most = 255;
+    int64_t most = 255;
     FILE *file = fopen(path, "rb");
     if (!file) return (Film){.wrong = " can't be opened"};
     int has_size = size ? sscanf(size, "%" SCNd64 "x%" SCNd64, &film.width, &film.height) == 2
-                        : fscanf(file, "P5 %" SCNd64 " %" SCNd64 " %d", &film.width, &film.height, &most) == 3 &&
+                        : fscanf(file, "P5 %" SCNd64 " %" SCNd64 " %" SCNd64, &film.width, &film.height, &most) == 3 &&
                               fgetc(file) != EOF;
-    if (!has_size) film.wrong = size ? " needs a size like 2500x2048" : " is no binary PGM; of raw samples say size=WxH";
+    if (!has_size)
+        film.wrong = size ? " needs a size like 2500x2048" : " is no binary PGM without comments; of raw samples say --size WxH";
+    else if (most < 255 || most > 65535) film.wrong = " has a largest value out of 255 to 65535";
     else if (film.width < 16 || film.width > 20000 || film.height < 16 || film.height > 20000)
         film.wrong = " has a side out of 16 to 20000";
     else {

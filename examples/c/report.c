@@ -54,7 +54,7 @@ static double setting(const char *given, const char *own, size_t which) {
     if (!found) die("the model doesn't say its ", SETTINGS[which]);
     if (!given) found += strlen(key);
     double value = strtod(found, &end);
-    if (end == found || (given && *end) || !(fabs(value) < 1e9) || (which != LENGTH_PENALTY && value != floor(value)))
+    if (end == found || (given && *end) || !(fabs(value) < 1e15) || (which != LENGTH_PENALTY && value != floor(value)))
         die(OPTIONS[which], which == LENGTH_PENALTY ? " has to be a number" : " has to be a whole number");
     return value;
 }
@@ -67,6 +67,7 @@ static OrtValue *scalar(const OrtMemoryInfo *memory, void *data, size_t size, ON
 
 int main(int argc, char **argv) {
     const char *given[COUNT(OPTIONS)] = {0};
+    char *end = "";
     if (argc < 3 || argc % 2 == 0) die(USAGE, "");
     for (int i = 3; i < argc; i += 2) {
         size_t option = 0;
@@ -74,6 +75,8 @@ int main(int argc, char **argv) {
         if (option == COUNT(OPTIONS)) die(USAGE, "");
         given[option] = argv[i + 1];
     }
+    const long long count = given[N_BEST] ? strtoll(given[N_BEST], &end, 10) : 1;
+    if (count < 1 || *end) die("--n-best", " has to be a whole number from 1");
     if (!setlocale(LC_CTYPE, "C.UTF-8")) die("this system has no locale C.UTF-8", "");
     if (!(ort = OrtGetApiBase()->GetApi(ORT_API_VERSION))) die("ONNX Runtime is older than its header", "");
 
@@ -110,6 +113,10 @@ int main(int argc, char **argv) {
     }
     float penalty = (float)setting(given[LENGTH_PENALTY], own, LENGTH_PENALTY);
     values[1 + LENGTH_PENALTY] = scalar(memory, &penalty, sizeof penalty, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT);
+    size_t count_of_inputs;
+    check(ort->SessionGetInputCount(session, &count_of_inputs));
+    if (count_of_inputs > COUNT(values))
+        die("the model takes what is known of a patient: make its file with --settings defaults", "");
     check(ort->Run(session, NULL, inputs, (const OrtValue *const *)values, COUNT(values), OUTPUTS, COUNT(results),
                    results));
 
@@ -122,7 +129,7 @@ int main(int argc, char **argv) {
     char **words = split_words(vocabulary, &words_count);
     const double *scores = data[SCORES];
     if (isinf(scores[0])) die("the model found no report for ", argv[2]);
-    for (int64_t k = 0, n = given[N_BEST] ? atoll(given[N_BEST]) : 1; k < sizes[1] && k < n && !isinf(scores[k]); k++) {
+    for (int64_t k = 0; k < sizes[1] && k < count && !isinf(scores[k]); k++) {
         print_paragraph(words, (int64_t *)data[TOKENS] + k * sizes[2], ((int64_t *)data[LENGTHS])[k]);
         printf("score %.2f, %s\n", scores[k], ((unsigned char *)data[FINISHED])[k] ? "finished" : "cut off");
     }

@@ -8,7 +8,9 @@ import { PNG_SIGNATURE, decodePng } from "./png.mjs";
 
 /** {pixels: Uint8Array, width, height}, black 0. `preprocessing` is the model's, of its metadata. */
 export async function readFilm(path, preprocessing) {
-  const file = await readFile(path);
+  const file = await readFile(path).catch((error) => {
+    throw new Error(`${path} can't be read: ${error.message}`, { cause: error });
+  });
   const { display = 1, png_range: range = "full", height, width } = preprocessing;
   try {
     // Large JPEGs are decoded at a reduced size, as the model was trained on them.
@@ -22,7 +24,9 @@ export async function readFilm(path, preprocessing) {
     }
     return decodePgm(file);
   } catch (error) {
-    throw new Error(`${path}: ${error.message}`, { cause: error });
+    // What zlib says, and what reads beyond the end of a buffer, says nothing to who has the file.
+    const isOurs = error.constructor === Error && error.code === undefined;
+    throw new Error(`${path}: ${isOurs ? error.message : "is damaged or cut off"}`, { cause: error });
   }
 }
 

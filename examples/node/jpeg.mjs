@@ -11,6 +11,7 @@ const ZIGZAG = [
 const [SOF0, SOF1, SOF2, DHT, EOI, SOS, DQT, DRI, APP1, APP14] = [
   0xc0, 0xc1, 0xc2, 0xc4, 0xd9, 0xda, 0xdb, 0xdd, 0xe1, 0xee,
 ];
+const MOST_SCANS = 100; // each may cost the time of the whole picture, and only a few bytes of the file
 
 /**
  * {pixels: Uint8Array, width, height}, black 0. `smallest` {width, height}: it is decoded at the smallest size that
@@ -18,7 +19,7 @@ const [SOF0, SOF1, SOF2, DHT, EOI, SOS, DQT, DRI, APP1, APP14] = [
  */
 export function decodeJpeg(file, smallest) {
   const picture = { tables: { 0: [], 1: [] }, quantization: [], restart: 0, isRgb: false };
-  for (let place = 2; ; ) {
+  for (let place = 2, scans = 0; ; ) {
     while (file[place] === 0xff && file[place + 1] === 0xff) place++;
     const marker = file[place + 1];
     if (marker === EOI && picture.luma) break;
@@ -29,8 +30,10 @@ export function decodeJpeg(file, smallest) {
     if (marker === DQT) readQuantization(segment, picture);
     else if (marker === DHT) readHuffman(segment, picture);
     else if (marker === DRI) picture.restart = segment.readUInt16BE(0);
-    else if (marker === SOS) place = new Scan(file, end, segment, picture).decode();
-    else if (marker === APP14 && segment.toString("latin1", 0, 5) === "Adobe") picture.isRgb = segment[11] === 0;
+    else if (marker === SOS) {
+      if (++scans > MOST_SCANS) throw new Error(`is a JPEG of more than ${MOST_SCANS} scans; save it anew`);
+      place = new Scan(file, end, segment, picture).decode();
+    } else if (marker === APP14 && segment.toString("latin1", 0, 5) === "Adobe") picture.isRgb = segment[11] === 0;
     else if (marker === APP1 && segment.toString("latin1", 0, 4) === "Exif" && exifOrientation(segment.subarray(6)) > 1) {
       throw new Error("is turned by EXIF: save it upright");
     } else if (marker === SOF0 || marker === SOF1 || marker === SOF2) readFrame(segment, marker === SOF2, picture);
@@ -76,6 +79,10 @@ function readFrame(segment, isProgressive, picture) {
     const [id, sampling, table] = segment.subarray(6 + 3 * n, 9 + 3 * n);
     return { id, across: sampling >> 4, down: sampling & 15, table };
   });
+  const isSampling = (times) => times >= 1 && times <= 4;
+  if (!(count >= 1 && count <= 4 && components.every((c) => isSampling(c.across) && isSampling(c.down)))) {
+    throw new Error("is a damaged JPEG file");
+  }
   const [across, down] = [Math.max(...components.map((c) => c.across)), Math.max(...components.map((c) => c.down))];
   const isLuma = components[0].across === across && components[0].down === down && ![2, 4].includes(count);
   const named = String.fromCharCode(...components.map((component) => component.id));

@@ -7,6 +7,8 @@ import { checkSize, exifOrientation, luma, show16Bit } from "./levels.mjs";
 export const PNG_SIGNATURE = Buffer.from("\x89PNG\r\n\x1a\n", "latin1");
 
 const CHANNELS = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 }; // of a pixel, by colour type
+const DEPTHS = { 0: [1, 2, 4, 8, 16], 2: [8, 16], 3: [1, 2, 4, 8], 4: [8, 16], 6: [8, 16] };
+const TRANSPARENCY = { 0: 2, 2: 6 }; // bytes of the one colour that is transparent
 const [GREY, RGB, PALETTE, GREY_ALPHA, RGBA] = [0, 2, 3, 4, 6];
 // Adam7: first column and row of each pass, and the steps to the next.
 const PASSES = [
@@ -28,9 +30,13 @@ export function decodePng(file, range) {
   const { header, palette, transparency, data } = readChunks(file);
   const { width, height, depth, colour } = header;
   const channels = CHANNELS[colour];
-  if (!channels || ![1, 2, 4, 8, 16].includes(depth)) throw new Error("is a damaged PNG file");
+  if (!DEPTHS[colour]?.includes(depth)) throw new Error("is a damaged PNG file");
+  if (colour === PALETTE && !palette) throw new Error("is a damaged PNG file: it has no palette");
+  if (transparency?.length < TRANSPARENCY[colour]) throw new Error("is a damaged PNG file");
   checkSize(height, width);
-  const samples = unfilter(inflateSync(Buffer.concat(data)), header, channels);
+  // Interlaced rows take less than twice as much; a file that has far more in it is a bomb.
+  const most = 2 * height * (Math.ceil((width * channels * depth) / 8) + 1) + 65536;
+  const samples = unfilter(inflateSync(Buffer.concat(data), { maxOutputLength: most }), header, channels);
   if (colour === GREY && depth === 16) {
     const transparent = transparency?.readUInt16BE(0);
     return { pixels: show16Bit(samples, range, transparent), width, height };

@@ -80,13 +80,25 @@ function command() {
   }
   const { positionals, values } = parsed;
   if (positionals.length !== 2) throw new Error(USAGE);
+  const count = values["n-best"] ?? "1";
+  if (!/^[0-9]*[1-9][0-9]*$/.test(count)) throw new Error(`n-best is ${count}; give a whole number from 1`);
   return { model: positionals[0], film: positionals[1], given: values };
 }
 
 /** float32 [1, P]: the numbers of a file, which `Reporter.encode_indications` makes of a text; zeros: nothing is known. */
 async function patient(path, metadata, Tensor) {
-  const size = JSON.parse(metadata.architecture).patient_size;
-  const numbers = path ? JSON.parse(await readFile(path, "utf8")).flat() : new Array(size).fill(0);
+  const size = JSON.parse(metadata.architecture).context.patient_size;
+  let numbers = new Array(size).fill(0);
+  if (path) {
+    try {
+      numbers = [JSON.parse(await readFile(path, "utf8"))].flat(2);
+    } catch (error) {
+      throw new Error(`${path} can't be read as JSON: ${error.message}`, { cause: error });
+    }
+    if (!numbers.every((number) => Number.isFinite(Math.fround(number)) && typeof number === "number")) {
+      throw new Error(`${path} has something in it that is no number`);
+    }
+  }
   if (numbers.length !== size) throw new Error(`${path} has ${numbers.length} numbers; the model takes ${size}`);
   return new Tensor("float32", numbers, [1, size]);
 }

@@ -23,6 +23,8 @@ pytest.importorskip("onnx", reason="needs onnx, to make the file")
 
 from click.testing import CliRunner
 
+from support.small_bundle import SmallBundle
+
 C = Path(__file__).resolve().parents[2] / "examples" / "c"
 LONGEST = 150
 IN_CI = os.environ.get("CI") == "true"
@@ -175,8 +177,13 @@ def test_what_is_wrong_is_said(
     cut.write_bytes(film.read_bytes()[:-1])
     huge = tmp_path / "huge.pgm"
     huge.write_bytes(b"P5\n100000 100000\n255\n")
+    odd = tmp_path / "odd.pgm"
+    odd.write_bytes(b"P5\n16 16\n4294967551\n" + bytes(256))  # 255, to who takes it for 32 bits
     for arguments, problem in (
         ((), "usage: report report.onnx FILM.pgm"),
+        ((model, odd), "odd.pgm has a largest value out of 255 to 65535"),
+        ((model, film, "--n-best", "0"), "--n-best has to be a whole number from 1"),
+        ((model, film, "--n-best", "3x"), "--n-best has to be a whole number from 1"),
         ((model, film, "--beams", 5), "usage: report"),
         ((model, film, "--beam-width"), "usage: report"),
         ((model, film, "--beam-width", "many"), "--beam-width has to be a whole number"),
@@ -196,6 +203,23 @@ def test_what_is_wrong_is_said(
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith("Error: ")
         assert problem in done.stderr
+
+
+@pytest.mark.slow
+def test_a_model_that_reads_the_patient(build: Path, films: list[NDArray[np.uint8]], tmp_path: Path) -> None:
+    """It reports without where that may be left out, and says so where not."""
+    bundle = SmallBundle(patient=4).write(tmp_path / "bundle")
+    film = write_pgm(films[0], tmp_path / "film.pgm")
+    for how in ("defaults", "inputs"):
+        arguments = ["onefile", str(bundle), "--input", "film", "--settings", how]
+        assert CliRunner().invoke(main, [*arguments, "--out", str(tmp_path / f"{how}.onnx")]).exit_code == 0
+    done = report(build / "report-sanitized", tmp_path / "defaults.onnx", film)
+    with cxrscribe.load(bundle, device="cpu") as reporter:
+        wanted = _lines(reporter.report(films[0])) + reporter.disclaimer + "\n"
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", wanted)
+    done = report(build / "report-sanitized", tmp_path / "inputs.onnx", film)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "make its file with --settings defaults" in done.stderr
 
 
 @pytest.mark.slow

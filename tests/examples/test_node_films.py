@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import struct
 import subprocess
+import zlib
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -243,6 +246,48 @@ def test_what_is_refused_is_named(tmp_path: Path, dicom: Callable[..., Any]) -> 
         if "EXIF" not in problem and "square" not in problem and "syntax" not in problem:
             with pytest.raises(FilmError):
                 read_film(path)
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def png_of(header: bytes, packed: bytes, *between: bytes) -> bytes:
+    chunks = (chunk(b"IHDR", header), *between, chunk(b"IDAT", packed), chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def test_headers_that_would_take_all_time_or_memory_are_refused(tmp_path: Path) -> None:
+    """Each is small, and was read for minutes or into gigabytes."""
+    jpeg = saved(Image.fromarray(noise(64, 64, 3)), format="JPEG")
+    frame = jpeg.index(b"\xff\xc0") + 4
+    contents = []
+    for sampling in (b"\x00", b"\x10", b"\x01", b"\xff"):  # of each colour: blocks across and down
+        content = bytearray(jpeg)
+        for place in (frame + 7, frame + 10, frame + 13):
+            content[place : place + 1] = sampling
+        contents.append(bytes(content))
+    contents += [jpeg[: frame + 5] + count + jpeg[frame + 6 :] for count in (b"\x00", b"\xff")]
+    scans = saved(Image.fromarray(noise(64, 64)), format="JPEG", progressive=True)
+    start = scans.index(b"\xff\xda")
+    (length,) = struct.unpack(">H", scans[start + 2 : start + 4])
+    contents.append(scans[:start] + (scans[start : start + 2 + length] + b"\0") * 101 + b"\xff\xd9")
+
+    grey = bytes((*struct.pack(">II", 32, 32), 8, 0, 0, 0, 0))
+    rows = zlib.compress(bytes(33 * 32))
+    contents.append(png_of(grey, zlib.compress(bytes(1 << 26))))
+    contents.append(png_of(grey, b"no deflated bytes"))
+    contents.append(png_of(grey, rows, chunk(b"tRNS", b"\0")))
+    contents.append(png_of(grey[:9] + b"\3" + grey[10:], rows))  # colours of a palette that isn't there
+    for depth, colour in ((1, 2), (16, 3), (4, 4), (3, 0), (8, 5)):
+        header, packed = grey[:8] + bytes((depth, colour)) + grey[10:], zlib.compress(bytes(32 * 32 * 8))
+        contents.append(png_of(header, packed, chunk(b"PLTE", bytes(30))))
+    films = [(tmp_path / str(place), RULES[0]) for place in range(len(contents))]
+    for (path, _), content in zip(films, contents, strict=True):
+        path.write_bytes(content)
+    for found in in_node(tmp_path, films):
+        assert isinstance(found, str), found
+        assert re.search("damaged|of more than 100 scans", found), found
 
 
 def test_programs_are_short() -> None:

@@ -19,6 +19,8 @@ from cxrscribe.vocabulary import readable
 
 pytest.importorskip("onnx", reason="needs onnx, to make the file")
 
+from support.small_bundle import SmallBundle
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 NODE = EXAMPLES / "node"
 LONGEST = 150
@@ -123,7 +125,10 @@ def test_node_says_what_is_wrong(node_folder: Path, report_onnx: Path, tmp_path:
         ((), "usage: node report.mjs report.onnx FILM"),
         ((report_onnx, picture), "film.pgm: is no whole PNG, JPEG, DICOM or 8-bit PGM file"),
         ((report_onnx, picture, "--beams", "3"), "--beams"),
+        ((report_onnx, picture, "--n-best", "0"), "n-best is 0; give a whole number from 1"),
+        ((report_onnx, picture, "--n-best", "many"), "n-best is many; give a whole number from 1"),
         ((report_onnx, tmp_path / "none.pgm"), "none.pgm"),
+        ((report_onnx, tmp_path), f"{tmp_path} can't be read"),
         ((other, picture), "not a file that `cxrscribe onefile` wrote"),
     ):
         done = run("node", "report.mjs", *arguments, folder=node_folder)
@@ -131,11 +136,70 @@ def test_node_says_what_is_wrong(node_folder: Path, report_onnx: Path, tmp_path:
         assert problem in done.stderr
 
 
+@pytest.fixture(scope="module")
+def patient_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return SmallBundle(patient=4).write(tmp_path_factory.mktemp("patient") / "bundle")
+
+
+@pytest.fixture(scope="module")
+def patient_onnx(patient_bundle: Path) -> Path:
+    path = patient_bundle.parent / "patient.onnx"
+    cxr("onefile", patient_bundle, "--input", "film", "--settings", "inputs", "--out", path)
+    return path
+
+
+@pytest.mark.slow
+def test_node_gives_what_is_known_of_the_patient(
+    node_folder: Path, patient_bundle: Path, patient_onnx: Path, tmp_path: Path
+) -> None:
+    film, numbers = cxrscribe.demo_films()[0], tmp_path / "numbers.json"
+    scores = []
+    with cxrscribe.load(patient_bundle, device="cpu") as reporter:
+        for text in ("", "Chest pain.", "Cough, fever."):
+            (known,) = reporter.encode_indications([text])
+            numbers.write_text(json.dumps(known.tolist()), encoding="utf-8")
+            given = ("--patient", numbers) if text else ()
+            done = run("node", "report.mjs", patient_onnx, film, *given, folder=node_folder)
+            best = reporter.report(film, indication=text or None)
+            finished = "finished" if best.finished else "cut off"
+            assert (done.returncode, done.stderr) == (0, "")
+            assert done.stdout == f"{best.text}\nscore {best.score:.2f}, {finished}\n{reporter.disclaimer}\n"
+            scores.append(best.score)
+    assert len(set(scores)) == 3
+    for content, problem in (
+        ("[1, 2, 3]", "has 3 numbers; the model takes 4"),
+        ('["1", 2, 3, 4]', "has something in it that is no number"),
+        ("[1e39, 2, 3, 4]", "has something in it that is no number"),
+        ('{"numbers": [1, 2, 3, 4]}', "has something in it that is no number"),
+        ("[1, 2", "can't be read as JSON"),
+    ):
+        numbers.write_text(content, encoding="utf-8")
+        done = run("node", "report.mjs", patient_onnx, film, "--patient", numbers, folder=node_folder)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert problem in done.stderr
+
+
+def test_python_writes_reports_of_a_model_that_reads_the_patient(
+    patient_bundle: Path, patient_onnx: Path, tmp_path: Path
+) -> None:
+    film = tmp_path / "film.pgm"
+    Image.open(cxrscribe.demo_films()[0]).convert("L").save(film)
+    done = run(sys.executable, "-W", "error", EXAMPLES / "one_file.py", patient_onnx, film, folder=tmp_path)
+    with cxrscribe.load(patient_bundle, device="cpu") as reporter:
+        best = reporter.report(cxrscribe.demo_films()[0])
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[:2] == [
+        best.text,
+        f"score {best.score:.2f}, {'finished' if best.finished else 'cut off'}",
+    ]
+
+
 def test_python_says_what_is_wrong(report_onnx: Path, tmp_path: Path) -> None:
     picture = tmp_path / "film.pgm"
     picture.write_bytes(b"P5\n3 3\n255\n12345678")
     for arguments, problem in (
         ((report_onnx, picture), "film.pgm is not a binary PGM file"),
+        ((report_onnx, cxrscribe.demo_films()[0]), ".png is not a binary PGM file"),
         ((tmp_path / "none.onnx", picture), "none.onnx"),
         ((report_onnx, tmp_path / "none.pgm"), "none.pgm"),
     ):
