@@ -56,6 +56,11 @@ def bf16_capable() -> bool:
     return "BF16" in capabilities
 
 
+def stayed_behind_a_fork() -> bool:
+    """Whether this process was forked from one that used OpenVINO, and so can't use it itself."""
+    return _started is not None and not _started.owner.is_here
+
+
 @dataclass(frozen=True)
 class Arithmetic:
     """How OpenVINO is to compute."""

@@ -307,10 +307,13 @@ def kept_choices(notes: CacheNotes) -> Iterator[tuple[str, Choice]]:
 def devices_of(device: str) -> tuple[str, ...]:
     """Names of what `fastest` may choose among where `device` was asked for. Raises DeviceError.
 
-    Under `auto` that is all that is here; not TensorRT, whose first start takes minutes.
+    Under `auto` that is all that is here; not TensorRT, whose first start takes minutes, nor OpenVINO in a
+    process forked from one that used it: what such a process finds best would be kept for all others.
     """
+    from cxrscribe.sessions.openvino import stayed_behind_a_fork
+
     found = [each.name for each in find_devices(device)]
-    if device == AUTO:
+    if device == AUTO and not stayed_behind_a_fork():
         with suppress(DeviceError):
             found += [each.name for each in find_devices(OPENVINO.name)]
     return tuple(found)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Barrier, Thread
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.bundle.precision_pair import PrecisionPair
 from cxrscribe.errors import DeviceError
 from cxrscribe.json_object import JsonObject
+from cxrscribe.sessions import openvino
 from cxrscribe.sessions.cache import GraphCache
 from cxrscribe.sessions.cache_folder import CacheFolder
 from cxrscribe.sessions.cache_notes import CacheNotes
@@ -27,6 +29,7 @@ from cxrscribe.tuning.candidates import Candidate
 from cxrscribe.tuning.choice import Choice, Chooser, How
 from cxrscribe.tuning.race import Lap
 from cxrscribe.tuning.trial import Conditions, Cost, Trial
+from support.openvino import needs_openvino
 from support.precision_record import INT8
 
 pytest.importorskip("onnx", reason="needs onnx, which has no release for this Python")
@@ -190,6 +193,15 @@ def test_while_one_tries_the_others_wait(
         thread.join()
     assert most == [1]
     assert len({each.made for each in found}) == 1
+
+
+@needs_openvino
+def test_what_a_fork_left_behind_is_not_chosen_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "openvino" in choice.devices_of("auto")
+    gone = SimpleNamespace(owner=SimpleNamespace(is_here=False))
+    monkeypatch.setattr(openvino, "_started", gone)
+    assert "openvino" not in choice.devices_of("auto")
+    assert choice.devices_of("openvino") == ("openvino",)
 
 
 def test_where_nothing_runs_the_error_says_why(
