@@ -17,6 +17,9 @@ from cxrscribe.sessions.cache_folder import NOTE_SUFFIX, CacheFolder
 from cxrscribe.sessions.trusted_folder import close_to_others, member_problem
 
 _MOST_BYTES: Final = 1 << 20
+_ROOM: Final = 1 << 14
+"""Bytes, a few times those of a note."""
+_PROBE: Final = "room-"
 _LOCK_SUFFIX: Final = ".lock"
 _POLL_SECONDS: Final = 0.05
 _SAFELY: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -66,6 +69,24 @@ class CacheNotes:
             if scratch is not None:
                 with suppress(OSError):
                     scratch.unlink()
+            return False
+        return True
+
+    def try_to_write(self) -> bool:
+        """Whether a note can be written, found out by writing one, which is removed again.
+
+        On a full disk, or where a quota is used up, only that shows it.
+        """
+        import tempfile  # see `write`
+
+        try:
+            if not self.is_writable or not self._make_folder():
+                return False
+            with tempfile.NamedTemporaryFile(
+                prefix=_PROBE, suffix=NOTE_SUFFIX, dir=self._folder.path
+            ) as file:
+                file.write(bytes(_ROOM))
+        except OSError:
             return False
         return True
 

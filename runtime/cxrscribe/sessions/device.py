@@ -141,7 +141,10 @@ def find_devices(name: str) -> tuple[Device, ...]:
 def _is_installed(device: Device) -> bool:
     """Whether what drives the device is there. Whether it works is another question."""
     if device.engine(Role.ENCODER) is Engine.OPENVINO:
-        return find_spec(Engine.OPENVINO) is not None  # which imports nothing
+        try:
+            return find_spec(Engine.OPENVINO.value) is not None  # which imports nothing
+        except (ImportError, ValueError):  # whoever keeps it from being imported may raise that here
+            return False
     return device.encoder[0].name in import_onnxruntime().get_available_providers()
 
 

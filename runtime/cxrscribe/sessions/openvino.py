@@ -56,6 +56,11 @@ def bf16_capable() -> bool:
     return "BF16" in capabilities
 
 
+def stayed_behind_a_fork() -> bool:
+    """Whether this process was forked from one that used OpenVINO, and so can't use it itself."""
+    return _started is not None and not _started.owner.is_here
+
+
 @dataclass(frozen=True)
 class Arithmetic:
     """How OpenVINO is to compute."""
@@ -221,6 +226,8 @@ def _core() -> Any:
         if _started is None:
             try:
                 _started = _Started()
+            except DeviceError:  # which is a RuntimeError, and says it already
+                raise
             except RuntimeError as error:
                 raise missing(OPENVINO, line_of(error)) from error
         if not _started.owner.is_here:
@@ -237,7 +244,7 @@ def _import_openvino() -> ModuleType:
         sys.modules[_TOOLS] = None  # type: ignore[assignment]  # what `import` takes as absent
     try:
         import openvino
-    except (ImportError, OSError) as error:
+    except Exception as error:  # of another numpy or processor, it raises whatever its parts do
         raise missing(OPENVINO, line_of(error)) from error
     finally:
         if hidden:

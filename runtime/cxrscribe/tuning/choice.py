@@ -24,7 +24,7 @@ from cxrscribe.sessions.cache import onnxruntime_build
 from cxrscribe.sessions.cache_notes import CacheNotes
 from cxrscribe.sessions.device import AUTO, CUDA, OPENVINO, TENSORRT, find_devices, processor
 from cxrscribe.tuning.candidates import Candidate, Refused, candidates
-from cxrscribe.tuning.trial import TRIAL_SECONDS, Conditions, Trial, cheapest, try_out
+from cxrscribe.tuning.trial import TRIAL_SECONDS, Conditions, Cost, Trial, cheapest, try_out
 
 _LAYOUT: Final = 1
 _PREFIX: Final = "fastest-"
@@ -55,6 +55,10 @@ class Choice:
     refused: tuple[Refused, ...] = ()
     """What would run here and may not be taken."""
 
+    def __post_init__(self) -> None:
+        if self.how is How.MEASURED and (self.made is None or self._cost is None):
+            raise ValueError(f"{self.candidate} is said to be measured, without a time or a figure")
+
     @property
     def why(self) -> str:
         """In words, for people."""
@@ -62,12 +66,17 @@ class Choice:
             return "nothing else may be taken here"
         if self.how is How.RECORDED:
             return "by the bundle's own record: without a cache that can be written to nothing is measured"
-        assert self.trial is not None
-        cost = next(cost for cost in self.trial.costs if cost.candidate == self.candidate)
+        cost = self._cost
+        assert cost is not None
         return (
             f"measured here {self.made}: {cost.alone_ms:.1f} ms a report of one film by itself, "
             f"{cost.together_ms:.1f} ms among many"
         )
+
+    @property
+    def _cost(self) -> Cost | None:
+        costs = () if self.trial is None else self.trial.costs
+        return next((cost for cost in costs if cost.candidate == self.candidate), None)
 
     def to_json(self) -> dict[str, object]:
         """The fields as JSON values."""
@@ -82,10 +91,13 @@ class Choice:
     @classmethod
     def from_json(cls, fields: JsonObject) -> Choice:
         """Read what `to_json` gave. Raises the document's error."""
+        how = fields.text("how")
+        if how not in tuple(How):
+            fields.refuse("how", f"one of {', '.join(How)}")
         return fields.make(
             cls,
             candidate=Candidate(fields.text("device"), PrecisionPair.parse(fields.text("precision"))),
-            how=How(fields.text("how")),
+            how=How(how),
             made=None if fields.is_null("made") else fields.text("made"),
             trial=None if fields.is_null("trial") else Trial.from_json(fields.object("trial")),
             refused=tuple(map(Refused.from_json, fields.objects("refused"))),
@@ -114,15 +126,16 @@ class Chooser:
         return self._bundle.path
 
     def kept(self) -> Choice | None:
-        """What was chosen before under the same conditions, if it was kept."""
+        """What was chosen before under the same conditions, if it was kept and may still be taken."""
         notes = self._notes
         note = None if notes is None else notes.read(self._name)
         if note is None:
             return None
         try:
-            return Choice.from_json(note.object("choice")) if note.value("key") == self._key else None
+            choice = Choice.from_json(note.object("choice")) if note.value("key") == self._key else None
         except BundleError:  # of another version
             return None
+        return choice if choice is not None and self._may_be_taken(choice.candidate) else None
 
     def foreseen(self) -> Choice | None:
         """What `choose` would take now; None where it would have to try first."""
@@ -152,7 +165,7 @@ class Chooser:
             found = self.kept()
             if found is not None:
                 return found
-            if notes is None or not notes.is_writable:
+            if notes is None or not notes.try_to_write():
                 return self._recorded()
         if notes is None or self._any_words:
             return self._tried(seconds, told)
@@ -196,6 +209,14 @@ class Chooser:
         if self._any_words:
             allowed, refused = [*allowed, *(each.candidate for each in refused)], []
         return sorted(allowed, key=_likelihood), refused
+
+    def _may_be_taken(self, candidate: Candidate) -> bool:
+        """Whether it is among the allowed ones: notes can be damaged, and words measured again since."""
+        if candidate.device not in self._devices:
+            return False
+        has_bf16 = candidate.precision.encoder == BF16  # it had when that was chosen: to ask takes time
+        allowed, _ = candidates(self._bundle.manifest, [candidate.device], self.costs(), has_bf16=has_bf16)
+        return candidate in allowed
 
     def _tried(self, seconds: float, told: Callable[[str], None]) -> Choice:
         allowed, refused = self._candidates()
@@ -286,10 +307,13 @@ def kept_choices(notes: CacheNotes) -> Iterator[tuple[str, Choice]]:
 def devices_of(device: str) -> tuple[str, ...]:
     """Names of what `fastest` may choose among where `device` was asked for. Raises DeviceError.
 
-    Under `auto` that is all that is here; not TensorRT, whose first start takes minutes.
+    Under `auto` that is all that is here; not TensorRT, whose first start takes minutes, nor OpenVINO in a
+    process forked from one that used it: what such a process finds best would be kept for all others.
     """
+    from cxrscribe.sessions.openvino import stayed_behind_a_fork
+
     found = [each.name for each in find_devices(device)]
-    if device == AUTO:
+    if device == AUTO and not stayed_behind_a_fork():
         with suppress(DeviceError):
             found += [each.name for each in find_devices(OPENVINO.name)]
     return tuple(found)

@@ -133,7 +133,7 @@ def race(
         running = _still_in(running, _HOPELESS)
         del runner  # one that is out holds a network
     for number in range(ROUNDS):
-        if clock.is_past() or (len(running) == 1 and number >= _LEAST_ROUNDS):
+        if not running or clock.is_past() or (len(running) == 1 and number >= _LEAST_ROUNDS):
             break
         shift = number % len(running)
         for runner in [*running[shift:], *running[:shift]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -90,3 +92,17 @@ def test_clearing_the_cache_takes_notes_and_leaves_the_rest(folder: CacheFolder)
     (folder.path / "mine.txt").write_text("stays", encoding="utf-8")
     folder.clear()
     assert [file.name for file in folder.path.iterdir()] == ["mine.txt"]
+
+
+def test_it_is_tried_whether_a_note_can_be_written(
+    folder: CacheFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = CacheNotes(folder)
+    assert notes.try_to_write()
+    assert list(folder.path.iterdir()) == []
+
+    def full(*_: object, **__: object) -> object:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "NamedTemporaryFile", full)
+    assert not notes.try_to_write()

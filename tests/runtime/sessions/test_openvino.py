@@ -62,6 +62,30 @@ def test_what_an_uninstallation_left_is_no_package(monkeypatch: pytest.MonkeyPat
         import_openvino()
 
 
+@pytest.mark.parametrize("raised", [ImportError, RuntimeError, AttributeError])
+def test_a_package_that_breaks_when_imported_says_so_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: type[Exception]
+) -> None:
+    (tmp_path / "openvino.py").write_text(f"raise {raised.__name__}('of another numpy')", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "openvino", raising=False)
+    monkeypatch.setattr(openvino, "_started", None)
+    with pytest.raises(DeviceError, match=r"package openvino \(of another numpy\)\. Run pip"):
+        bf16_capable()
+
+
+def test_a_package_whose_import_is_forbidden_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Forbidding:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "openvino":
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    monkeypatch.delitem(sys.modules, "openvino", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Forbidding(), *sys.meta_path])
+    with pytest.raises(DeviceError, match="no working package openvino"):
+        find_devices("openvino")
+
+
 def test_decoder_stays_with_onnxruntime() -> None:
     assert OPENVINO.engine(Role.ENCODER) is Engine.OPENVINO
     assert OPENVINO.engine(Role.DECODER) is Engine.ONNXRUNTIME

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Barrier, Thread
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,14 +19,17 @@ from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.bundle.precision_pair import PrecisionPair
 from cxrscribe.errors import DeviceError
 from cxrscribe.json_object import JsonObject
+from cxrscribe.sessions import openvino
 from cxrscribe.sessions.cache import GraphCache
 from cxrscribe.sessions.cache_folder import CacheFolder
+from cxrscribe.sessions.cache_notes import CacheNotes
 from cxrscribe.stats import DecodingStats
 from cxrscribe.tuning import choice
 from cxrscribe.tuning.candidates import Candidate
 from cxrscribe.tuning.choice import Choice, Chooser, How
 from cxrscribe.tuning.race import Lap
 from cxrscribe.tuning.trial import Conditions, Cost, Trial
+from support.openvino import needs_openvino
 from support.precision_record import INT8
 
 pytest.importorskip("onnx", reason="needs onnx, which has no release for this Python")
@@ -190,6 +195,15 @@ def test_while_one_tries_the_others_wait(
     assert len({each.made for each in found}) == 1
 
 
+@needs_openvino
+def test_what_a_fork_left_behind_is_not_chosen_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "openvino" in choice.devices_of("auto")
+    gone = SimpleNamespace(owner=SimpleNamespace(is_here=False))
+    monkeypatch.setattr(openvino, "_started", gone)
+    assert "openvino" not in choice.devices_of("auto")
+    assert choice.devices_of("openvino") == ("openvino",)
+
+
 def test_where_nothing_runs_the_error_says_why(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -218,3 +232,52 @@ def test_load_takes_it_and_says_so(bundle: Path, tmp_path: Path, films: Sequence
         assert again.choice == reporter.choice
     with cxrscribe.load(bundle, device="cpu", precision="int8", cache=cache) as pinned:
         assert pinned.choice is None
+
+
+def _of_note(cache: Path) -> Path:
+    (note,) = (file for file in cache.glob("fastest-*.note") if ".lock" not in file.name)
+    return note
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"device": "cuda"},
+        {"device": "nobody's"},
+        {"precision": "int4"},
+        {"precision": "bf16"},
+        {"how": "guessed"},
+        {"made": None},
+        {"trial": None},
+    ],
+)
+def test_a_note_of_what_cannot_be_taken_is_made_anew(
+    bundle: Path, tmp_path: Path, trials: list[list[str]], wrong: dict[str, object]
+) -> None:
+    cache = tmp_path / "cache"
+    first = chooser(bundle, cache).choose()
+    note = json.loads(_of_note(cache).read_text(encoding="utf-8"))
+    note["choice"] |= wrong
+    _of_note(cache).write_text(json.dumps(note), encoding="utf-8")
+    assert chooser(bundle, cache).kept() is None
+    assert chooser(bundle, cache).choose().candidate == first.candidate
+    assert len(trials) == 2
+
+
+def test_what_was_kept_goes_when_its_words_turn_out_to_cost_too_much(
+    bundle: Path, tmp_path: Path, trials: list[list[str]]
+) -> None:
+    cache = tmp_path / "cache"
+    assert str(chooser(bundle, cache).choose().candidate) == "cpu int8"
+    chooser(bundle, cache, threads=1).keep_costs([replace(GOOD, own=ReportFigures(0.2, 0.75))])
+    assert str(chooser(bundle, cache).choose().candidate) == "cpu fp32"
+
+
+def test_on_a_full_disk_the_record_decides(
+    bundle: Path, tmp_path: Path, trials: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing could be kept: every start would try again, and might take something else."""
+    monkeypatch.setattr(CacheNotes, "try_to_write", lambda notes: False)
+    found = chooser(bundle, tmp_path / "cache").choose()
+    assert (str(found.candidate), found.how) == ("cpu int8", How.RECORDED)
+    assert trials == []

@@ -77,6 +77,14 @@ def test_what_does_not_work_says_why() -> None:
     assert laps[1].milliseconds
 
 
+def test_where_nothing_works_all_say_why() -> None:
+    def fails() -> dict[str, Callable[[], None]]:
+        raise DeviceError("it isn't there")
+
+    laps = race([Contender("one", fails), Contender("other", fails)], Time().clock(15))
+    assert [lap.problem for lap in laps] == ["it isn't there"] * 2
+
+
 def test_everybody_is_told_of_before_it_is_opened() -> None:
     time = Time()
     told: list[str] = []
