@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,10 @@ from click.testing import CliRunner, Result
 from numpy.typing import NDArray
 
 import cxrscribe
+from cxrscribe.bundle.precision_pair import PLAIN
 from cxrscribe.cli.main import main
+from cxrscribe.tuning.candidates import Candidate
+from cxrscribe.tuning.choice import Choice, Chooser, How
 from cxrscribe_bench.material.reference_words import ReferenceWords
 from cxrscribe_bench.results.record import Record
 from cxrscribe_bench.systems.system import Words
@@ -20,13 +24,13 @@ BRIEF = ("--quick", "--images", "2", "--rounds", "1", "--threads", "1")
 
 
 def bench(out: Path, *options: str) -> Result:
-    return CliRunner().invoke(main, ["bench", DEMO, "--out", str(out), *BRIEF, *options])
+    """In fp32 unless they say otherwise: what else is measured, this machine decides."""
+    precision = () if "--precision" in options else ("--precision", "fp32")
+    return CliRunner().invoke(main, ["bench", DEMO, "--out", str(out), *BRIEF, *precision, *options])
 
 
 def test_peers_are_timed_in_turn_and_the_words_are_checked(tmp_path: Path) -> None:
-    result = bench(
-        tmp_path, "--part", "peers", "--peer", "plain-onnxruntime", "--precision", "fp32", "--json"
-    )
+    result = bench(tmp_path, "--part", "peers", "--peer", "plain-onnxruntime", "--json")
     assert result.exit_code == 0, result.output
     record = Record.read(tmp_path)
     names = ["cxrscribe/fp32", "plain-onnxruntime/fp32"]
@@ -44,6 +48,21 @@ def test_peers_are_timed_in_turn_and_the_words_are_checked(tmp_path: Path) -> No
     fields = json.loads(result.stdout)
     assert fields["bundle"]["sha256"] == record.bundle["sha256"]
     assert "cxrscribe" in (tmp_path / "bench.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(find_spec("openvino") is None, reason="openvino isn't installed")
+def test_the_fastest_engine_is_measured_without_being_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fastest = Choice(Candidate("openvino", PLAIN), How.ONLY)
+    monkeypatch.setattr(Chooser, "choose", lambda chooser: fastest)
+    options = ["--part", "peers", "--peer", "none"]
+    result = CliRunner().invoke(main, ["bench", DEMO, "--out", str(tmp_path), *BRIEF, *options])
+    assert result.exit_code == 0, result.output
+    record = Record.read(tmp_path)
+    names = ["cxrscribe/fp32", "cxrscribe/fp32@openvino"]
+    assert [each.name for each in record.group("encoder")] == names
+    assert all(check.passed for check in record.checks)
 
 
 def test_stages_and_floor_are_timed(tmp_path: Path) -> None:
@@ -76,7 +95,7 @@ def test_other_words_than_the_references_fail_the_run(
         return [words[0][:-1], *words[1:]]
 
     monkeypatch.setattr(ReferenceWords, "words", drifted)
-    result = bench(tmp_path, "--part", "peers", "--peer", "none", "--precision", "fp32")
+    result = bench(tmp_path, "--part", "peers", "--peer", "none")
     assert result.exit_code == 1
     assert (
         "Error: cxrscribe at fp32, from films: 1 of 2 reports have the words of plain loops" in result.stderr
