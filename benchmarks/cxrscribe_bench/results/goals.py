@@ -1,4 +1,7 @@
-"""The figures that the project has set itself, from what one run measured."""
+"""The figures that the project has set itself, from what one run measured.
+
+They are for processors that multiply bytes (VNNI): where there is none, lower precisions gain less.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from cxrscribe_bench.groups import (
     OFFLINE_FEATURES,
     OFFLINE_FILMS,
     OPENVINO_F32,
+    OPENVINO_FREE,
     OURS,
     PADDLE_DYNAMIC,
     PADDLE_INFERENCE,
@@ -58,11 +62,16 @@ class _Results:
 
     def peers(self, group: str) -> list[str]:
         """Systems but ours that were measured in fp32."""
-        return [
-            str(each.labels["system"])
-            for each in self._in(group)
-            if each.labels["system"] != OURS and each.labels["precision"] == FP32
-        ]
+        others = (each for each in self._in(group) if each.labels["system"] != OURS)
+        return [str(each.labels["system"]) for each in others if each.labels["precision"] == FP32]
+
+    def best_peer(self, group: str) -> Measurement | None:
+        """The fastest system but ours, at whatever precision."""
+        return _fastest(each for each in self._in(group) if each.labels["system"] != OURS)
+
+    def as_it_comes(self, group: str) -> Measurement | None:
+        """OpenVINO at the precision of its own choice."""
+        return next((each for each in self._in(group) if each.labels["system"] == OPENVINO_FREE), None)
 
     def _in(self, group: str) -> list[Measurement]:
         return [each for each in self._measurements if each.group == group]
@@ -73,12 +82,13 @@ class _Results:
 
 def _goals(results: _Results) -> Iterator[Goal]:
     films, features = results.ours_best(OFFLINE_FILMS), results.of(OFFLINE_FEATURES, OURS)
-    for peer, least in ((PADDLE_DYNAMIC, 40.0), (PADDLE_INFERENCE, 5.0)):
+    for peer, measured, least in (
+        (PADDLE_DYNAMIC, results.of(OFFLINE_FILMS, PADDLE_DYNAMIC), 40.0),
+        (PADDLE_INFERENCE, results.of(OFFLINE_FILMS, PADDLE_INFERENCE), 5.5),
+        (OPENVINO_FREE, results.as_it_comes(OFFLINE_FILMS), 2.5),
+    ):
         yield from _times_faster(
-            f"from films, best precision: reports a second over {peer}'s",
-            films,
-            results.of(OFFLINE_FILMS, peer),
-            least,
+            f"from films, best precision: reports a second over {peer}'s", films, measured, least
         )
     for peer, least in ((PADDLE_DYNAMIC, 60.0), (PADDLE_INFERENCE, 2.5), (PLAIN_ONNX, 2.0)):
         yield from _times_faster(
@@ -100,9 +110,13 @@ def _goals(results: _Results) -> Iterator[Goal]:
         yield Goal(
             f"one film, fp32: time over {peer_film.labels['system']}'s, the best peer",
             times_as_fast(peer_film, one_film),
-            1.0,
+            0.97,
             at_most=True,
         )
+    other = results.best_peer(SINGLE_FILMS)
+    if other is not None:
+        name = f"one film, best precision: times as fast as {other.labels['system']}, the best peer at any"
+        yield from _times_faster(name, results.ours_best(SINGLE_FILMS), other, 2.0)
     if films is not None:
         precision = str(films.labels["precision"])
         yield from _times_faster(
