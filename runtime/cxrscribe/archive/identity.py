@@ -34,8 +34,8 @@ _LIBRARIES: Final[dict[str, tuple[str, ...]]] = {
     "imagecodecs": ("imagecodecs",),
     "python-gdcm": ("python-gdcm",),
 }
-_PLUGINS: Final[dict[str, tuple[str, ...]]] = {"openvino": ("openvino",)}
-"""By the device that runs on one."""
+_ENGINES: Final[dict[str, tuple[str, ...]]] = {"openvino": ("openvino",)}
+"""Besides, by the device that they run."""
 _NOT_INSTALLED: Final = ""
 
 
@@ -234,7 +234,7 @@ def _bundle_sha256(reporter: Reporter) -> str:
 @cache
 def installed_versions(device: str) -> Mapping[str, str]:
     """Versions of cxrscribe and the libraries that have a say in pixels and words, as they are here."""
-    names = [*_LIBRARIES.items(), *((name, (name,)) for name in _PLUGINS.get(device, ()))]
+    names = [*_LIBRARIES.items(), *((name, (name,)) for name in _ENGINES.get(device, ()))]
     return {"cxrscribe": __version__} | {name: _version(distributions) for name, distributions in names}
 
 

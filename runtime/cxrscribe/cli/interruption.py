@@ -25,6 +25,7 @@ class Interruption:
     has_come: bool = False
     _came: float = 0.0
     _number: int = signal.SIGINT
+    _again: Timer | None = None
 
     def raise_it(self, number: int, _frame: FrameType | None) -> None:
         """What SIGINT does: end the command in good order, and at once when it comes again."""
@@ -45,10 +46,15 @@ class Interruption:
             return False
         self.has_come = False
         # Not from in here, where it would be ignored again.
-        again = Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), self._number))
-        again.daemon = True
-        again.start()
+        self._again = Timer(_AGAIN_SECONDS, _send, (self._number,))
+        self._again.daemon = True
+        self._again.start()
         return True
+
+    def end(self) -> None:
+        """Raise nothing once more."""
+        if self._again is not None:
+            self._again.cancel()
 
     def pass_on(self, number: int, frame: FrameType | None) -> None:
         """What SIGTERM does: what SIGINT does at that moment, which a command may have changed."""
@@ -84,5 +90,14 @@ def interruptible() -> Iterator[Interruption]:
         yield interruption
     finally:
         sys.unraisablehook = ignored
+        interruption.end()
         for number, earlier in before.items():
             signal.signal(number, earlier)
+
+
+def _send(number: int) -> None:
+    """Send the signal to this process, so that its main thread wakes up for it."""
+    if sys.platform == "win32":  # os.kill would end the process there
+        signal.raise_signal(number)
+    else:
+        os.kill(os.getpid(), number)

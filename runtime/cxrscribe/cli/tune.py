@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cxrscribe.tuning.choice import Choice, Chooser
     from cxrscribe.tuning.race import Lap
 
+_NOT_KEPT: Final = "what is measured of the words can't be kept: the cache can't be written to"
 _TRIALS: Final = "cxrscribe.trials"
 """Entry points of what measures a bundle's words, which takes more than the runtime has."""
 
@@ -75,10 +76,10 @@ def tune(
     What was best is kept in the cache: --precision fastest takes it from now on, for as many threads and the
     same options. Without that, the first start with --precision fastest tries by itself.
 
-    A precision keeps the words when its record says that it loses at most 0.005 of BLEU-4 and 0.01 of label
-    F1. Export records int8; with --corpus it is measured here, for all engines.
+    A precision keeps the words when it was measured to lose no more than its limits, by default 0.005 of
+    BLEU-4 and 0.01 of label F1. Export measures that and records it; with --corpus it is measured here.
 
-    Exit code: 0 done; 2 no readable bundle, or nothing runs it.
+    Exit code: 0 done; 2 no readable bundle, nothing runs it, or its words can't be measured.
     """
     from cxrscribe.bundle.bundle import Bundle
     from cxrscribe.sessions.cache import open_cache
@@ -87,6 +88,8 @@ def tune(
     from cxrscribe.tuning.choice import Chooser
     from cxrscribe.tuning.trial import Conditions
 
+    if any_words and corpus is not None:
+        raise InputError("--any-words heeds no words, and --corpus measures them; leave one of them out")
     opened = Bundle.open(bundle_or_demo(bundle))
     cache = open_cache(True, default_folder())
     conditions = Conditions(thread_count(threads), spinning=spinning, strict=strict, cache=cache)
@@ -94,7 +97,7 @@ def tune(
     if corpus is not None:
         _measure_words(chooser, corpus, films, conditions.threads)
     choice = chooser.choose(afresh=True, seconds=seconds, told=lambda what: note(f"trying {what}"))
-    is_kept = not any_words and chooser.kept() is not None
+    is_kept = not any_words and chooser.kept() == choice
     if as_json:
         say_json({"bundle": str(opened.path), "kept": is_kept, **choice.to_json()}, indent=1)
     else:
@@ -105,15 +108,21 @@ def _measure_words(chooser: Chooser, corpus: Path, films: int, threads: int) -> 
     """Measure the words of all that isn't fp32, and keep what was found. Raises MissingExtraError."""
     from cxrscribe.bundle.precision_pair import PLAIN
     from cxrscribe.cli.inspect import record_lines
+    from cxrscribe.sessions.cache_folder import VARIABLE
 
     wanted = [(each.device, str(each.precision)) for each in chooser.all() if each.precision != PLAIN]
+    if not wanted:
+        note("Nothing but fp32 runs this bundle here: there are no words to measure.")
+        return
+    if not chooser.can_keep:
+        raise InputError(f"{_NOT_KEPT}; {VARIABLE} names another folder, and `cxrscribe cache` says more")
     records: Sequence[Precision] = _measurer()(
         chooser.folder, corpus, wanted, films=films, threads=threads, progress=note
     )
     for record in records:
         note(*record_lines(record))
     if not chooser.keep_costs(records):
-        raise InputError("what was measured of the words can't be kept: the cache can't be written to")
+        raise InputError(f"{_NOT_KEPT} any more; free some room, and measure again")
 
 
 def _measurer() -> Callable[..., Any]:

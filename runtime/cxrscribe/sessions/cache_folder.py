@@ -29,7 +29,7 @@ VARIABLE: Final = "CXRSCRIBE_CACHE"
 """The environment variable that names the folder."""
 _SUFFIX: Final = ".graph"  # of an entry's folder: nothing else in the cache's folder is ever removed
 NOTE_SUFFIX: Final = ".note"  # of the only files that lie beside the entries
-_SCRATCH: Final = ".making-"
+SCRATCH: Final = ".making-"
 _ABANDONED_SECONDS: Final = 24 * 3600.0
 _UNUSED_SECONDS: Final = 90 * 24 * 3600.0
 
@@ -164,7 +164,7 @@ class CacheFolder:
 
         How many entries went.
         """
-        for folder in self._folders("", _SCRATCH):
+        for folder in self._folders("", SCRATCH):
             _remove(folder)
         for note in self.notes():
             with suppress(OSError):
@@ -196,7 +196,7 @@ class CacheFolder:
         import shutil  # both take longer to import than it takes to find an entry, which needs neither
         import tempfile
 
-        scratch = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=self.path))
+        scratch = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=self.path))
         try:
             yield scratch
         finally:
@@ -224,7 +224,7 @@ class CacheFolder:
     def _tidy(self) -> None:
         """Remove what interrupted processes left, and entries that no load has asked for for a long time."""
         now = time.time()
-        for folder in self._folders("", _SCRATCH):
+        for folder in self._folders("", SCRATCH):
             with suppress(OSError):
                 if now - folder.stat().st_mtime > _ABANDONED_SECONDS:
                     _remove(folder)
@@ -232,6 +232,11 @@ class CacheFolder:
             with suppress(OSError):
                 if now - (folder / RECORD_NAME).stat().st_mtime > _UNUSED_SECONDS:
                     _remove(folder)
+        for note in self.notes():
+            most = _ABANDONED_SECONDS if note.name.startswith(SCRATCH) else _UNUSED_SECONDS
+            with suppress(OSError):
+                if now - note.stat().st_mtime > most:
+                    note.unlink()
 
     def _folders(self, suffix: str, prefix: str = "") -> list[Path]:
         """Real folders, no links, whose names begin and end so."""
@@ -264,7 +269,7 @@ def _read(folder: Path) -> CacheEntry | None:
 def _remove(folder: Path) -> bool:
     """Remove what the cache itself may have put into one of its folders, and then the folder."""
     with suppress(OSError):
-        if folder.name.startswith(_SCRATCH):  # it may hold an entry and one that it was to replace
+        if folder.name.startswith(SCRATCH):  # it may hold an entry and one that it was to replace
             for inner in [item for item in folder.iterdir() if item.is_dir() and not item.is_symlink()]:
                 _remove(inner)
         # The record first: what is half removed must not be taken for an entry.

@@ -13,13 +13,12 @@ from typing import Final
 from cxrscribe.errors import BundleError
 from cxrscribe.file_lock import lock
 from cxrscribe.json_object import JsonObject, read_json_object
-from cxrscribe.sessions.cache_folder import NOTE_SUFFIX, CacheFolder
+from cxrscribe.sessions.cache_folder import NOTE_SUFFIX, SCRATCH, CacheFolder
 from cxrscribe.sessions.trusted_folder import close_to_others, member_problem
 
 _MOST_BYTES: Final = 1 << 20
 _ROOM: Final = 1 << 14
 """Bytes, a few times those of a note."""
-_PROBE: Final = "room-"
 _LOCK_SUFFIX: Final = ".lock"
 _POLL_SECONDS: Final = 0.05
 _SAFELY: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -51,6 +50,11 @@ class CacheNotes:
         except (OSError, BundleError):
             return None
 
+    def use(self, name: str) -> None:
+        """Note that a note has been used, so that it isn't taken for forgotten."""
+        with suppress(OSError):
+            os.utime(self._file(name), follow_symlinks=False)
+
     def write(self, name: str, note: Mapping[str, object]) -> bool:
         """Write a note in place of the one there is, if any. Whether it is there now."""
         import tempfile  # which takes longer to import than it takes to read a note
@@ -59,7 +63,7 @@ class CacheNotes:
             return False
         scratch: Path | None = None
         try:
-            number, path = tempfile.mkstemp(prefix=f"{name}-", suffix=NOTE_SUFFIX, dir=self._folder.path)
+            number, path = tempfile.mkstemp(prefix=SCRATCH, suffix=NOTE_SUFFIX, dir=self._folder.path)
             scratch = Path(path)
             with os.fdopen(number, "w", encoding="utf-8") as stream:
                 stream.write(dumps(note, indent=1) + "\n")
@@ -83,7 +87,7 @@ class CacheNotes:
             if not self.is_writable or not self._make_folder():
                 return False
             with tempfile.NamedTemporaryFile(
-                prefix=_PROBE, suffix=NOTE_SUFFIX, dir=self._folder.path
+                prefix=SCRATCH, suffix=NOTE_SUFFIX, dir=self._folder.path
             ) as file:
                 file.write(bytes(_ROOM))
         except OSError:

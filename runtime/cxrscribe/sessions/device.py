@@ -90,6 +90,7 @@ OPENVINO: Final = Device("openvino", "openvino", Memory.CPU, (), (_CPU,))
 
 DEVICES: Final = (CPU, CUDA, TENSORRT, OPENVINO)
 DEVICE_NAMES: Final = (AUTO, *(device.name for device in DEVICES))
+GPU_NAMES: Final = tuple(device.name for device in DEVICES if device.memory is Memory.CUDA)
 # OpenVINO is not among them: in fp32 it is no faster than onnxruntime's own kernels (docs/devices.md).
 _BEST_FIRST: Final = (CUDA, CPU)
 

@@ -52,8 +52,11 @@ def openvino_version() -> str:
 
 def bf16_capable() -> bool:
     """Whether this processor has bfloat16, says OpenVINO. Raises DeviceError where that isn't there."""
-    capabilities = _core().get_property(_PROCESSOR, "OPTIMIZATION_CAPABILITIES")
-    return "BF16" in capabilities
+    core = _core()
+    try:
+        return "BF16" in core.get_property(_PROCESSOR, "OPTIMIZATION_CAPABILITIES")
+    except RuntimeError as error:
+        raise missing(OPENVINO, line_of(error)) from error
 
 
 def stayed_behind_a_fork() -> bool:
@@ -107,14 +110,15 @@ def compile_graph(graph: Path, films: int, arithmetic: Arithmetic) -> CompiledGr
         if not all(shape.rank.is_static and shape[0].is_dynamic for shape in shapes.values()):
             raise BundleError(f"{graph} is for batches of one size only; export the bundle again")
         model.reshape({name: [films, *list(shape)[1:]] for name, shape in shapes.items()})
-        compiled = core.compile_model(model, _PROCESSOR, arithmetic.options)
+        found = CompiledGraph(graph, core.compile_model(model, _PROCESSOR, arithmetic.options), films)
+        _attest(found, arithmetic)
+    except DeviceError:  # which is a RuntimeError, too
+        raise
     except RuntimeError as error:
         raise BundleError(
             f"{graph} can't be compiled by OpenVINO ({line_of(error)}); take device='cpu' or export the "
             "bundle again"
         ) from error
-    found = CompiledGraph(graph, compiled, films)
-    _attest(found, arithmetic)
     return found
 
 
@@ -131,9 +135,9 @@ def read_compiled(file: Path, graph: Path, films: int, arithmetic: Arithmetic) -
         mapped = np.memmap(file, np.uint8, "c")
         tensor = openvino.Tensor(mapped, shared_memory=True)
         compiled = _core().import_model(tensor, _PROCESSOR, arithmetic.options)
+        return CompiledGraph(graph, compiled, films, kept=(mapped, tensor))
     except (OSError, ValueError, RuntimeError) as error:
         raise BundleError(f"{file} can't be read by OpenVINO ({line_of(error)})") from error
-    return CompiledGraph(graph, compiled, films, kept=(mapped, tensor))
 
 
 class CompiledGraph:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from cxrscribe.bundle.evidence import FP16, INT8, Precision
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.bundle.precision_pair import BF16, PLAIN, PrecisionPair
 from cxrscribe.json_object import JsonObject
-from cxrscribe.sessions.device import DEVICES, OPENVINO, Memory, decoder_device
+from cxrscribe.sessions.device import GPU_NAMES, OPENVINO, decoder_device
 
 
 @dataclass(frozen=True)
@@ -64,11 +63,6 @@ class Refused:
         return fields.make(cls, candidate=candidate, reason=fields.text("reason"))
 
 
-_FOR_GPUS: Final = (FP16,)
-_FOR_PROCESSORS: Final = (INT8,)
-"""Precisions that gain nothing anywhere else."""
-
-
 def candidates(
     manifest: Manifest, devices: Sequence[str], costs: Sequence[Precision], *, has_bf16: bool
 ) -> tuple[list[Candidate], list[Refused]]:
@@ -97,8 +91,7 @@ def candidates(
 
 def _pairs(manifest: Manifest, device: str, *, has_bf16: bool) -> Iterator[PrecisionPair]:
     """All that could run on a device, fp32 first."""
-    on_gpu = any(found.name == device and found.memory is Memory.CUDA for found in DEVICES)
-    useless = _FOR_PROCESSORS if on_gpu else _FOR_GPUS
-    graphs = [name for name in manifest.graph_precisions if name not in useless]
+    useless = INT8 if device in GPU_NAMES else FP16  # which gains nothing there
+    graphs = [name for name in manifest.graph_precisions if name != useless]
     encoders = [*graphs, *([BF16] if has_bf16 and device == OPENVINO.name else [])]
     yield from (PrecisionPair(encoder, decoder) for encoder in encoders for decoder in graphs)

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
 from cxrscribe.bundle.bundle import Bundle
-from cxrscribe.bundle.evidence import Precision
+from cxrscribe.bundle.evidence import FP16, Precision
 from cxrscribe.bundle.files import FP32, sha256_of
 from cxrscribe.bundle.manifest import MANIFEST_NAME
 from cxrscribe.bundle.precision_pair import BF16, PLAIN, PrecisionPair
 from cxrscribe.errors import BundleError, DeviceError
 from cxrscribe.json_object import JsonObject
+from cxrscribe.networks.opening import open_decoder
 from cxrscribe.sessions.cache import onnxruntime_build
 from cxrscribe.sessions.cache_notes import CacheNotes
-from cxrscribe.sessions.device import AUTO, CUDA, OPENVINO, TENSORRT, find_devices, processor
+from cxrscribe.sessions.device import AUTO, GPU_NAMES, OPENVINO, find_devices, processor
 from cxrscribe.tuning.candidates import Candidate, Refused, candidates
 from cxrscribe.tuning.trial import TRIAL_SECONDS, Conditions, Cost, Trial, cheapest, try_out
 
@@ -30,7 +31,6 @@ _LAYOUT: Final = 1
 _PREFIX: Final = "fastest-"
 _WAIT_SECONDS: Final = 4 * TRIAL_SECONDS
 """For another process that is trying the same: with slow disks a trial takes longer than it is meant to."""
-_GPUS: Final = (CUDA.name, TENSORRT.name)
 _LIKELY: Final = {BF16: 1, FP32: 2}
 """Smaller for the likelier winner; 0 for any other."""
 
@@ -129,13 +129,16 @@ class Chooser:
         """What was chosen before under the same conditions, if it was kept and may still be taken."""
         notes = self._notes
         note = None if notes is None else notes.read(self._name)
-        if note is None:
+        if notes is None or note is None:
             return None
         try:
             choice = Choice.from_json(note.object("choice")) if note.value("key") == self._key else None
         except BundleError:  # of another version
             return None
-        return choice if choice is not None and self._may_be_taken(choice.candidate) else None
+        if choice is None or not self._may_be_taken(choice.candidate):
+            return None
+        notes.use(self._name)
+        return choice
 
     def foreseen(self) -> Choice | None:
         """What `choose` would take now; None where it would have to try first."""
@@ -178,23 +181,46 @@ class Chooser:
                     notes.write(self._name, {"bundle": bundle, "key": self._key, "choice": found.to_json()})
         return found
 
-    def keep_costs(self, records: Sequence[Precision]) -> bool:
-        """Keep what was measured on this machine of the bundle's words. Whether that could be done."""
+    @property
+    def can_keep(self) -> bool:
+        """Whether anything that is found out can be kept."""
         notes = self._notes
-        kept = [record.to_json() for record in records]
-        return notes is not None and notes.write(self._costs_name, {"records": kept})
+        return notes is not None and notes.try_to_write()
+
+    def keep_costs(self, records: Sequence[Precision]) -> bool:
+        """Keep what was measured on this machine of the bundle's words, beside what else was.
+
+        Whether that could be done.
+        """
+        notes = self._notes
+        if notes is None:
+            return False
+        with notes.alone(self._costs_name, _WAIT_SECONDS):
+            both = (*self._own_costs(), *records)
+            kept = {(record.devices, record.name): record for record in both}.values()
+            fields = [{"engine": _engine(record), "record": record.to_json()} for record in kept]
+            return notes.write(self._costs_name, {"records": fields})
 
     def costs(self) -> tuple[Precision, ...]:
-        """What is known of the cost in words, by the bundle's record and by measurements on this machine."""
+        """What is known of the cost in words; what was measured on this machine comes last, and counts.
+
+        By this machine's engines as they are now, that is.
+        """
+        return (*self._bundle.manifest.precisions, *self._own_costs())
+
+    def _own_costs(self) -> tuple[Precision, ...]:
         notes = self._notes
         note = None if notes is None else notes.read(self._costs_name)
-        own: tuple[Precision, ...] = ()
-        if note is not None:
-            try:
-                own = tuple(map(Precision.from_json, note.objects("records")))
-            except BundleError:
-                own = ()
-        return (*self._bundle.manifest.precisions, *own)
+        if note is None:
+            return ()
+        try:
+            found = [
+                (fields.text("engine"), Precision.from_json(fields.object("record")))
+                for fields in note.objects("records")
+            ]
+        except BundleError:
+            return ()
+        return tuple(record for engine, record in found if engine == _engine(record))
 
     def all(self) -> list[Candidate]:
         """All that runs here, whatever it does to the words."""
@@ -224,30 +250,49 @@ class Chooser:
             return Choice(allowed[0], How.ONLY, refused=tuple(refused))
         trial = try_out(self._bundle, allowed, self._conditions, seconds=seconds, told=told)
         winner = cheapest(trial.costs)
+        if winner is None:  # the time went to what doesn't work
+            plain = [candidate for candidate in allowed if candidate.precision == PLAIN]
+            trial = try_out(self._bundle, plain, self._conditions, seconds=math.inf, told=told)
+            winner = cheapest(trial.costs)
         if winner is None:
-            raise DeviceError(f"nothing runs {self._bundle.path} here: {_problems(trial)}")
+            raise DeviceError(
+                f"nothing runs {self._bundle.path} here: {_problems(trial)}; name another device and "
+                "precision, or export the bundle again"
+            )
         made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         return Choice(winner, How.MEASURED, made, trial, tuple(refused))
 
     def _recorded(self) -> Choice:
-        device = self._devices[0]
+        device = self._first_device()
         allowed, refused = candidates(self._bundle.manifest, [device], self.costs(), has_bf16=False)
         gains = {
-            (of, cost.name): cost.speedups.encoder
+            (of, cost.name): (cost.speedups.encoder, cost.speedups.step)
             for cost in self._bundle.manifest.precisions
             if cost.speedups is not None
             for of in cost.devices
         }
 
-        def gain(candidate: Candidate) -> float:
-            if device in _GPUS:  # export runs on a processor, and times nothing there
-                return float(str(candidate.precision) == "fp16")
-            return gains.get((device, str(candidate.precision)), 1.0)
+        def gain(candidate: Candidate) -> tuple[float, float]:
+            if device in GPU_NAMES:  # export runs on a processor, and times nothing there
+                halves = float(str(candidate.precision) == FP16)
+                return halves, halves
+            return gains.get((device, str(candidate.precision)), (1.0, 1.0))
 
         best = max(allowed, key=gain)
         plain = Candidate(device, PLAIN)
-        how = How.ONLY if len(allowed) == 1 else How.RECORDED
+        how = How.ONLY if len(allowed) == len(self._devices) == 1 else How.RECORDED
         return Choice(best if gain(best) > gain(plain) else plain, how, refused=tuple(refused))
+
+    def _first_device(self) -> str:
+        """The first one, but for GPUs that are announced and don't work."""
+        *others, last = self._devices
+        for device in others:
+            if device not in GPU_NAMES:
+                return device
+            with suppress(DeviceError):
+                open_decoder(self._bundle, self._conditions.factory(device), PLAIN)
+                return device
+        return last
 
     @property
     def _has_bf16(self) -> bool:
@@ -272,7 +317,7 @@ class Chooser:
             "layout": _LAYOUT,
             "bundle": self._manifest_sha256,
             "devices": list(self._devices),
-            "engines": self._engines,
+            "engines": sorted({_version(device) for device in self._devices}),
             "processor": processor(),
             "threads": self._conditions.threads,
             "spinning": self._conditions.spinning,
@@ -280,19 +325,12 @@ class Chooser:
         }
 
     @property
-    def _engines(self) -> list[str]:
-        return [
-            f"onnxruntime {onnxruntime_build()}",
-            *([f"openvino {_installed('openvino')}"] if OPENVINO.name in self._devices else []),
-        ]
-
-    @property
     def _name(self) -> str:
         return f"{_PREFIX}{_digest(self._key)}"
 
     @property
     def _costs_name(self) -> str:
-        return f"words-{_digest([self._manifest_sha256, self._engines, processor()])}"
+        return f"words-{_digest([self._manifest_sha256, processor()])}"
 
 
 def kept_choices(notes: CacheNotes) -> Iterator[tuple[str, Choice]]:
@@ -323,7 +361,7 @@ def _likelihood(candidate: Candidate) -> tuple[bool, int, int, bool]:
     """Smaller for what is likelier to win: GPUs first, and bytes or halves before bfloat16 before float32."""
     precision = candidate.precision
     return (
-        candidate.device not in _GPUS,
+        candidate.device not in GPU_NAMES,
         _LIKELY.get(precision.encoder, 0),
         _LIKELY.get(precision.decoder, 0),
         candidate.device != OPENVINO.name,
@@ -335,11 +373,20 @@ def _problems(trial: Trial) -> str:
     return "; ".join(found)
 
 
-def _installed(distribution: str) -> str:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return ""
+def _version(device: str) -> str:
+    """Of the engine that a device stands for, and how it was built."""
+    if device != OPENVINO.name:
+        return f"onnxruntime {onnxruntime_build()}"
+    from cxrscribe.sessions.openvino import openvino_version
+
+    with suppress(DeviceError):
+        return f"openvino {openvino_version()}, onnxruntime {onnxruntime_build()}"
+    return OPENVINO.name
+
+
+def _engine(record: Precision) -> str:
+    """Versions of what a record was measured with."""
+    return "; ".join(map(_version, record.devices))
 
 
 def _digest(value: object) -> str:

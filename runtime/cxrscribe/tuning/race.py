@@ -116,7 +116,7 @@ def race(
     laps: dict[str, Lap] = {}
     for contender in contenders:
         name = contender.name
-        if laps and clock.is_past(_OPENING_SHARE):
+        if running and clock.is_past(_OPENING_SHARE):
             laps[name] = Lap(name, {}, 0, "there was no time for it")
             continue
         told(name)
