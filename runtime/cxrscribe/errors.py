@@ -77,7 +77,7 @@ class DecodingError(CxrscribeError, RuntimeError):
 
 
 class DeviceError(CxrscribeError, RuntimeError):
-    """The device that was asked for by name is not available, or onnxruntime failed while it ran a graph."""
+    """The device that was asked for by name is not available, or its engine failed while it ran a graph."""
 
 
 class MissingExtraError(CxrscribeError, ImportError):

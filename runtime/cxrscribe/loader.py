@@ -49,16 +49,15 @@ def load(
     `device`: `cpu`, `cuda`, `tensorrt`, `openvino`, or `auto` for the best that works. `precision`: one that
     the bundle has, two of encoder and decoder (`int8+fp32`), None for fp32, or `fastest`: of all that is here
     and is known to keep the words, what a trial on this machine shows to be fastest, which takes up to 15
-    seconds once (docs/precisions.md). `threads`: of the CPU, None for as many as this process may use.
+    seconds once (docs/fastest.md). `threads`: of the CPU, None for as many as this process may use.
     `spinning`: whether they wait for work in a loop, which is quicker and takes the processor. `cache`: where
     graphs are kept as they were optimized for this machine: True for the user's folder, False for nowhere, or
     a folder. `strict`: give every call of the network the same number of rows, for machines where matrix
-    products change with it; docs/decoding.md says what that
-    costs. `verify`: check the sha256 of every file that is opened. `isolation`: which films are decoded in
-    processes of their own, None for DICOM with compressed pixels, and what each may take there. `modalities`:
-    DICOM's codes of what is read as a film; none for everything. `indication_from_dicom`: keyword of the text
-    attribute of DICOM that says what is known of the patient, such as `ReasonForTheRequestedProcedure`, for
-    models that read it; None reads none.
+    products change with it; docs/decoding.md says what that costs. `verify`: check the sha256 of every file
+    that is opened. `isolation`: which films are decoded in processes of their own, None for DICOM with
+    compressed pixels, and what each may take there. `modalities`: DICOM's codes of what is read as a film;
+    none for everything. `indication_from_dicom`: keyword of the text attribute of DICOM that says what is
+    known of the patient, such as `ReasonForTheRequestedProcedure`, for models that read it; None reads none.
 
     Raises BundleError when the bundle is damaged, unsafe or lacks the precision, DeviceError when the device
     that was asked for is not there, or `threads` is not from 1 to 1024, InputError when another argument is
