@@ -25,8 +25,8 @@ SCHEMA_VERSION: Final = 3
 CONTEXT_VERSION: Final = 4
 """What is written for a model with a context, which programs that know version 3 alone can't run."""
 COMBINATIONS_VERSION: Final = 5
-"""What is written where `precisions` has what programs that know version 4 refuse: mixed precisions, bf16, one
-precision on several engines, or limits of its own. With or without a context."""
+"""What is written where `precisions` has what programs that know version 4 refuse: mixed precisions, bf16,
+one precision on several engines, or limits of its own. With or without a context."""
 _READ_VERSIONS: Final = (1, 2, 3, 4, 5)
 _FIRST_WITH_SHA256: Final = 3
 _SHA256: Final = "sha256"

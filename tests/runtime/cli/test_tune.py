@@ -106,6 +106,18 @@ def test_words_are_measured_by_whoever_announces_it(
     assert "loss 0.1500" in fields["refused"][0]["reason"]
 
 
+def test_words_are_not_measured_for_nothing(
+    run: Run, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tune, "_measurer", lambda: pytest.fail("nothing is to be measured"))
+    both = run("tune", bundle, "--corpus", tmp_path, "--any-words")
+    assert (both.exit_code, "leave one of them out" in both.stderr) == (2, True)
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    monkeypatch.setenv("CXRSCRIBE_CACHE", str(tmp_path / "file"))
+    refused = run("tune", bundle, "--device", "cpu", "--corpus", tmp_path)
+    assert (refused.exit_code, "CXRSCRIBE_CACHE names another folder" in refused.stderr) == (2, True)
+
+
 def test_any_words_are_tried_and_not_kept(run: Run, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     let_win(monkeypatch, "cpu int8+fp32")
     fields = json.loads(run("tune", bundle, "--device", "cpu", "--any-words", "--json").stdout)

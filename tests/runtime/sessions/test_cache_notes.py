@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 import tempfile
 import time
@@ -106,3 +107,17 @@ def test_it_is_tried_whether_a_note_can_be_written(
 
     monkeypatch.setattr(tempfile, "NamedTemporaryFile", full)
     assert not notes.try_to_write()
+
+
+def test_what_an_interrupted_write_left_is_no_note_and_goes_after_a_day(folder: CacheFolder) -> None:
+    notes = CacheNotes(folder)
+    assert notes.write("fastest-1", {})
+    left, old = folder.path / ".making-x.note", folder.path / "fastest-2.note"
+    for file, days in ((left, 2), (old, 100)):
+        file.write_text("{}", encoding="utf-8")
+        then = time.time() - days * 24 * 3600
+        os.utime(file, (then, then))
+    assert notes.names("fastest-") == ["fastest-1", "fastest-2"]
+    with folder.adding("entry"):
+        pass
+    assert notes.names("") == ["fastest-1"]

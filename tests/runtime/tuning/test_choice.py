@@ -23,6 +23,7 @@ from cxrscribe.sessions import openvino
 from cxrscribe.sessions.cache import GraphCache
 from cxrscribe.sessions.cache_folder import CacheFolder
 from cxrscribe.sessions.cache_notes import CacheNotes
+from cxrscribe.sessions.device import import_onnxruntime
 from cxrscribe.stats import DecodingStats
 from cxrscribe.tuning import choice
 from cxrscribe.tuning.candidates import Candidate
@@ -137,6 +138,49 @@ def test_without_a_cache_the_record_decides(bundle: Path, trials: list[list[str]
 )
 def test_a_record_counts_by_its_speed_and_its_words(tmp_path: Path, record: Precision, taken: str) -> None:
     assert str(chooser(with_int8(tmp_path / "b", record), None).choose().candidate) == taken
+
+
+def test_of_two_with_one_encoder_the_quicker_step_is_taken(tmp_path: Path) -> None:
+    mixed = replace(GOOD, name="int8+fp32", speedups=Speedups(3.2, 1.0, "AMD EPYC", 2))
+    for records in ((mixed, GOOD), (GOOD, mixed)):
+        found = chooser(with_int8(tmp_path / records[0].name, *records), None).choose()
+        assert str(found.candidate) == "cpu int8"
+
+
+def test_a_gpu_that_is_announced_and_does_not_work_is_passed_over(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choice, "devices_of", lambda device: ("cuda", "cpu"))
+    if "CUDAExecutionProvider" in import_onnxruntime().get_available_providers():
+        pytest.skip("this onnxruntime may have a GPU that works")
+    assert str(chooser(bundle, None, "auto").choose().candidate) == "cpu int8"
+
+
+def test_words_are_kept_side_by_side_and_for_the_engines_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, cache = with_int8(tmp_path / "b"), tmp_path / "cache"
+    mixed, other = replace(GOOD, name="int8+fp32"), replace(GOOD, devices=("openvino",))
+    for records in ([GOOD], [mixed, other], [replace(GOOD, identical=1)]):
+        assert chooser(folder, cache).keep_costs(records)
+    assert set(chooser(folder, cache).costs()) == {replace(GOOD, identical=1), mixed, other}
+    monkeypatch.setattr(choice, "onnxruntime_build", lambda: "another one")
+    assert chooser(folder, cache).costs() == ()
+
+
+def test_where_the_time_goes_to_what_fails_fp32_is_tried_without_a_limit(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[list[str], float]] = []
+
+    def try_out(bundle: Bundle, candidates: Sequence[Candidate], *_: object, **options: Any) -> Trial:
+        asked.append((list(map(str, candidates)), options["seconds"]))
+        laps = (Lap("cpu fp32", {}, 0, "there was no time for it"),)
+        return Trial(laps, laps, (Cost(candidates[0], 1.0, 1.0),) if len(asked) > 1 else ())
+
+    monkeypatch.setattr(choice, "try_out", try_out)
+    assert str(chooser(bundle, tmp_path / "cache").choose(seconds=3).candidate) == "cpu fp32"
+    assert asked == [(["cpu int8", "cpu fp32"], 3), (["cpu fp32"], float("inf"))]
 
 
 def test_of_one_there_is_nothing_to_try(tmp_path: Path, trials: list[list[str]]) -> None:

@@ -85,6 +85,18 @@ def test_where_nothing_works_all_say_why() -> None:
     assert [lap.problem for lap in laps] == ["it isn't there"] * 2
 
 
+def test_who_fails_late_shuts_nobody_out() -> None:
+    time = Time()
+
+    def fails() -> dict[str, Callable[[], None]]:
+        time.seconds += 14
+        raise DeviceError("it isn't there")
+
+    laps = race([Contender("broken", fails), time.contender("works", 0.1, 0.1)], time.clock(15))
+    assert (laps[0].problem, laps[1].problem) == ("it isn't there", "")
+    assert laps[1].milliseconds
+
+
 def test_everybody_is_told_of_before_it_is_opened() -> None:
     time = Time()
     told: list[str] = []
