@@ -26,7 +26,7 @@ METHODS: Final = dict(
 
 
 def cores(workload: Workload, stage: str, precision: str) -> dict[str, Label]:
-    """The label CORES of a stage at a precision, as `Workload.engine` reads it; none where a GPU does the work."""
+    """The label CORES of a stage; none where a GPU does the work. `precision`: may name a device."""
     device, _ = workload.engine(precision)
     if device not in (CPU.name, OPENVINO.name):
         return {}
