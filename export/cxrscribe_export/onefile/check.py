@@ -66,8 +66,8 @@ def check(
 ) -> Agreement:
     """Run `file`, which `one_file` made of the others, on so many drawn films, and the runtime too.
 
-    Raises BundleError where the file's weights are float32 and it writes other words, but for near ties;
-    DeviceError where onnxruntime doesn't run it, or fits a film otherwise than the runtime.
+    Raises BundleError where the file's weights are float32 and its words or scores are others, but for near
+    ties; DeviceError where onnxruntime doesn't run it, or fits a film otherwise than the runtime.
     """
     if variant.input == FILM:
         check_letterbox(bundle.manifest.preprocessing)
@@ -86,8 +86,8 @@ def check(
     for film, (own, other) in enumerate(zip(found, wanted, strict=True), 1):
         if variant.weights == FP32 and not _agree(own, other):
             raise BundleError(
-                f"{bundle.path}: of drawn film {film} of {films} the file writes other words than the "
-                "runtime, and wasn't kept. Export the bundle again, or choose another --precision"
+                f"{bundle.path}: of drawn film {film} of {films} the file writes other words or scores than "
+                "the runtime, and wasn't kept. Export the bundle again, or choose another --precision"
             )
     return Agreement(
         films,
@@ -203,10 +203,26 @@ def _decoded(
 
 
 def _agree(own: Sequence[_Result], other: Sequence[_Result]) -> bool:
-    return len(own) == len(other) and all(
-        mine[:2] == theirs[:2] or abs(mine.score - theirs.score) <= _NEAR
-        for mine, theirs in zip(own, other, strict=True)
+    """The same scores, and the same words but where results of near scores have changed places.
+
+    The last one may have changed places with one that is in neither list.
+    """
+    if len(own) != len(other):
+        return False
+    last = len(own) - 1
+    return all(
+        _is_near(mine, theirs)
+        and (mine[:2] == theirs[:2] or rank == last or (_is_among(mine, other) and _is_among(theirs, own)))
+        for rank, (mine, theirs) in enumerate(zip(own, other, strict=True))
     )
+
+
+def _is_near(one: _Result, other: _Result) -> bool:
+    return abs(one.score - other.score) <= _NEAR
+
+
+def _is_among(result: _Result, others: Sequence[_Result]) -> bool:
+    return any(result[:2] == each[:2] and _is_near(result, each) for each in others)
 
 
 def _words(results: Sequence[_Result]) -> list[tuple[tuple[int, ...], bool]]:
