@@ -78,9 +78,17 @@ class Speed:
     help="Default: the benchmark model.",
 )
 @click.option("--encoder", default="resnet101", show_default=True, help="Backbone of that model.")
-@click.option("--rounds", default=15, show_default=True, help="Of each kind at each number of films.")
-@click.option("--starts", default=0, show_default=True, help="Fresh processes of each kind.")
-@click.option("--threads", type=int, help="Default: all that this process may use.")
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=1),
+    default=15,
+    show_default=True,
+    help="Of each kind at each number of films.",
+)
+@click.option(
+    "--starts", type=click.IntRange(min=0), default=0, show_default=True, help="Fresh processes of each kind."
+)
+@click.option("--threads", type=click.IntRange(min=1), help="Default: all that this process may use.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def main(
     bundle: Path | None, encoder: str, rounds: int, starts: int, threads: int | None, as_json: bool
