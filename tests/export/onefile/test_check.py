@@ -10,7 +10,7 @@ import pytest
 import cxrscribe
 from cxrscribe import BeamSettings, BundleError, DeviceError
 from cxrscribe.bundle.bundle import Bundle
-from cxrscribe_export.onefile.check import Agreement, _agree, _Result, check, drawn_films
+from cxrscribe_export.onefile.check import _NEAR_IN_HALF, Agreement, _agree, _Result, check, drawn_films
 from cxrscribe_export.onefile.file import one_file
 from cxrscribe_export.onefile.variant import Variant
 from support.small_bundle import SmallBundle
@@ -73,6 +73,12 @@ def test_results_of_near_scores_may_change_places() -> None:
 def test_other_scores_and_other_words_are_no_near_ties(found: list[_Result]) -> None:
     assert not _agree(found, [A, B, C, D])
     assert not _agree([A, B, C, D], found)
+
+
+def test_graphs_that_compute_in_half_may_be_further_off() -> None:
+    rounded = [each._replace(score=each.score - 0.01) for each in (A, B, C, D)]
+    assert _agree(rounded, [A, B, C, D], _NEAR_IN_HALF)
+    assert not _agree([A._replace(words=(2, 6)), B, C, D], [A, B, C, D], _NEAR_IN_HALF)
 
 
 def test_what_half_precision_changes_is_counted_and_not_refused(tmp_path: Path) -> None:
