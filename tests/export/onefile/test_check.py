@@ -10,9 +10,12 @@ import pytest
 import cxrscribe
 from cxrscribe import BeamSettings, BundleError, DeviceError
 from cxrscribe.bundle.bundle import Bundle
+from cxrscribe.bundle.manifest import Manifest
 from cxrscribe_export.onefile.check import _NEAR_IN_HALF, Agreement, _agree, _Result, check, drawn_films
 from cxrscribe_export.onefile.file import one_file
 from cxrscribe_export.onefile.variant import Variant
+from cxrscribe_export.precision.kinds import KINDS
+from cxrscribe_export.precision.precisions import add_graphs
 from support.small_bundle import SmallBundle
 
 SETTINGS = BeamSettings(beam_width=3, max_length=12)
@@ -79,6 +82,20 @@ def test_graphs_that_compute_in_half_may_be_further_off() -> None:
     rounded = [each._replace(score=each.score - 0.01) for each in (A, B, C, D)]
     assert _agree(rounded, [A, B, C, D], _NEAR_IN_HALF)
     assert not _agree([A._replace(words=(2, 6)), B, C, D], [A, B, C, D], _NEAR_IN_HALF)
+
+
+def test_only_graphs_in_half_are_given_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = SmallBundle(fused=True).write(tmp_path / "bundle")
+    add_graphs(path, Manifest.read(path), KINDS["fp16"], np.empty((0, 24, 32), np.uint8))
+    bundle = Bundle.open(path)
+    monkeypatch.setattr("cxrscribe_export.onefile.check._NEAR", -1.0)  # nothing is as near
+    for precision in ("fp16", "fp32"):
+        file = one_file(bundle, precision=precision, settings=SETTINGS).SerializeToString()
+        if precision == "fp16":
+            assert check(file, bundle, precision, SETTINGS, Variant(), films=2).films == 2
+        else:
+            with pytest.raises(BundleError, match="other words or scores"):
+                check(file, bundle, precision, SETTINGS, Variant(), films=2)
 
 
 def test_what_half_precision_changes_is_counted_and_not_refused(tmp_path: Path) -> None:
