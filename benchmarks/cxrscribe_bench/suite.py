@@ -16,7 +16,7 @@ from cxrscribe.bundle.precision_pair import PrecisionPair
 from cxrscribe.errors import InputError
 from cxrscribe.sessions.cache import open_cache
 from cxrscribe.sessions.cache_folder import default_folder
-from cxrscribe.sessions.device import AUTO, CPU
+from cxrscribe.sessions.device import AUTO, CPU, DEVICE_NAMES
 from cxrscribe.settings import BeamSettings
 from cxrscribe.tuning.choice import Chooser
 from cxrscribe.tuning.trial import Conditions
@@ -228,7 +228,12 @@ def _precisions(order: Order, bundle: Bundle) -> tuple[str, ...]:
     """
     available = bundle.manifest.graph_precisions
     for name in order.precisions:
-        missing = PrecisionPair.parse(name.partition(AT)[0]).graphs - set(available)
+        precision, at, device = name.partition(AT)
+        if at and device not in DEVICE_NAMES:
+            raise InputError(
+                f"--precision {name}: device {device!r} is unknown; there are {', '.join(DEVICE_NAMES)}"
+            )
+        missing = PrecisionPair.parse(precision).graphs - set(available)
         if missing:
             raise InputError(f"the bundle has no precision {min(missing)!r}; it has {', '.join(available)}")
     if order.precisions:

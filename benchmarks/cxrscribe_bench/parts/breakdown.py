@@ -60,7 +60,7 @@ class Breakdown:
                     labels: dict[str, Label] = {
                         "stage": stage,
                         "precision": precision,
-                        **stages.cores(self.workload, stage),
+                        **stages.cores(self.workload, stage, precision),
                     }
                     part = _Part(STAGES, f"{stage}/{precision}", self._items(stage), labels)
                     parts[part.name] = part

@@ -127,9 +127,8 @@ def open_format_stages(
     workload: Workload, precision: str, films: Sequence[Sequence[Path]], count: int
 ) -> FormatStages:
     """On a bundle's graphs of one precision; `count` films of each format, the given ones again and again."""
-    opened = open_bundle(
-        workload.bundle, device=workload.device, threads=workload.threads, precision=precision
-    )
+    device, precision = workload.engine(precision)
+    opened = open_bundle(workload.bundle, device=device, threads=workload.threads, precision=precision)
     contents = [[path.read_bytes() for path in paths] for paths in films]
     cycled = [[each[number % len(each)] for number in range(count)] for each in contents]
     return FormatStages(workload, Reporter(opened), opened.encoder, cycled)
@@ -181,9 +180,8 @@ class RealSizes:
 
         def add(stage: str, method: str, number: int, **labels: Label) -> None:
             name = "/".join([stage, *map(str, labels.values())])
-            parts.append(
-                (name, method, number, {"stage": stage, **labels, **stages.cores(self.workload, stage)})
-            )
+            cores = stages.cores(self.workload, stage, precision)
+            parts.append((name, method, number, {"stage": stage, **labels, **cores}))
 
         for number, (each, paths) in enumerate(films.items()):
             if precision == self.precisions[0]:

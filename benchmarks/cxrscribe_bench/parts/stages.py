@@ -25,9 +25,10 @@ METHODS: Final = dict(
 """Name of a stage -> the method of Stages that does it."""
 
 
-def cores(workload: Workload, stage: str) -> dict[str, Label]:
-    """The label CORES of a stage; none where a GPU does the work."""
-    if workload.device not in (CPU.name, OPENVINO.name):
+def cores(workload: Workload, stage: str, precision: str) -> dict[str, Label]:
+    """The label CORES of a stage; none where a GPU does the work. `precision`: may name a device."""
+    device, _ = workload.engine(precision)
+    if device not in (CPU.name, OPENVINO.name):
         return {}
     busy = {"encode": workload.threads, "search": workload.threads, "film to text": usable_threads()}
     return {CORES: busy.get(stage, 1)}

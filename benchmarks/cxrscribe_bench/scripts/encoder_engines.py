@@ -34,6 +34,7 @@ from cxrscribe.networks.opening import open_encoder
 from cxrscribe.sessions.cache import open_cache
 from cxrscribe.sessions.device import OPENVINO, find_devices, processor_name, usable_threads
 from cxrscribe.sessions.factory import SessionFactory
+from cxrscribe.tuning.race import turns
 from cxrscribe_bench.material.drawn_films import drawn_film, drawn_films
 from cxrscribe_bench.material.model import ModelSize, model_at
 from cxrscribe_bench.timing.memory import PEAK_KILOBYTES
@@ -78,9 +79,17 @@ class Speed:
     help="Default: the benchmark model.",
 )
 @click.option("--encoder", default="resnet101", show_default=True, help="Backbone of that model.")
-@click.option("--rounds", default=15, show_default=True, help="Of each kind at each number of films.")
-@click.option("--starts", default=0, show_default=True, help="Fresh processes of each kind.")
-@click.option("--threads", type=int, help="Default: all that this process may use.")
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=1),
+    default=15,
+    show_default=True,
+    help="Of each kind at each number of films.",
+)
+@click.option(
+    "--starts", type=click.IntRange(min=0), default=0, show_default=True, help="Fresh processes of each kind."
+)
+@click.option("--threads", type=click.IntRange(min=1), help="Default: all that this process may use.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def main(
     bundle: Path | None, encoder: str, rounds: int, starts: int, threads: int | None, as_json: bool
@@ -159,13 +168,11 @@ def measure_starts(
 def in_turn(runs: Sequence[Callable[[], object]], rounds: int) -> list[list[float]]:
     """Seconds of each round of each of `runs`, in turn; each is run once more before, to warm its caches."""
     seconds: list[list[float]] = [[] for _ in runs]
-    for number in range(rounds):
-        for place in range(len(runs)):
-            place = (place + number) % len(runs)
-            runs[place]()
-            started = time.perf_counter()
-            runs[place]()
-            seconds[place].append(time.perf_counter() - started)
+    for _, place in turns(list(range(len(runs))), range(rounds)):
+        runs[place]()
+        started = time.perf_counter()
+        runs[place]()
+        seconds[place].append(time.perf_counter() - started)
     return seconds
 
 

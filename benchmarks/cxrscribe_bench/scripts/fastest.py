@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -23,6 +24,7 @@ import numpy as np
 import cxrscribe
 from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.embedded import demo_bundle
+from cxrscribe.errors import CxrscribeError, DeviceError
 from cxrscribe.reporter import Reporter
 from cxrscribe.sessions.cache import open_cache
 from cxrscribe.sessions.cache_folder import default_folder
@@ -62,12 +64,20 @@ class Verdict:
     times_the_best: float
     """Of the one that was chosen."""
     all: tuple[Measured, ...]
+    problems: Mapping[str, str]
+    """Why others were not measured, by candidate."""
 
 
 @click.command()
 @click.argument("bundles", nargs=-1, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--threads", type=click.IntRange(min=1), help="[default: those it may use]")
-@click.option("--rounds", default=15, show_default=True, help="Of the full measurement; medians count.")
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=1),
+    default=15,
+    show_default=True,
+    help="Of the full measurement; medians count.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def main(bundles: tuple[Path, ...], threads: int | None, rounds: int, as_json: bool) -> None:
     """Choose the fastest by a short trial, measure everything in full, and say how far they are apart."""
@@ -83,35 +93,47 @@ def main(bundles: tuple[Path, ...], threads: int | None, rounds: int, as_json: b
 
 
 def verdict_of(path: Path, threads: int, rounds: int) -> Verdict:
-    """Try, then measure in full."""
+    """Try, then measure in full. Raises DeviceError if what was chosen doesn't run."""
     cache = open_cache(True, default_folder())
     conditions = Conditions(threads, spinning=True, strict=False, cache=cache)
     chooser = Chooser(Bundle.open(path), AUTO, conditions, any_words=True)
     begun = perf_counter()
     chosen = chooser.choose().candidate
     seconds = perf_counter() - begun
-    found = measured(path, chooser.all(), threads, rounds)
-    own = next(each for each in found if each.candidate == str(chosen))
-    return Verdict(str(path), threads, str(chosen), seconds, own.times_the_best, tuple(found))
+    found, problems = measured(path, chooser.all(), threads, rounds)
+    own = next((each for each in found if each.candidate == str(chosen)), None)
+    if own is None:
+        raise DeviceError(f"{chosen} was chosen and doesn't run: {problems.get(str(chosen), 'it is gone')}")
+    return Verdict(str(path), threads, str(chosen), seconds, own.times_the_best, tuple(found), problems)
 
 
-def measured(path: Path, candidates: Sequence[Candidate], threads: int, rounds: int) -> list[Measured]:
-    """Times of whole reports, all candidates in turn, the best one first."""
-    reporters = [
-        cxrscribe.load(path, device=each.device, precision=str(each.precision), threads=threads)
-        for each in candidates
-    ]
-    runs = [_Run(reporter, count) for reporter in reporters for count in (1, MANY)]
-    times = [1000 * median(seconds) for seconds in seconds_in_turn(runs, rounds)]
+def measured(
+    path: Path, candidates: Sequence[Candidate], threads: int, rounds: int
+) -> tuple[list[Measured], dict[str, str]]:
+    """Times of whole reports, all that run in turn, the best one first; and why others don't run."""
+    runs: dict[str, tuple[_Run, _Run]] = {}
+    problems: dict[str, str] = {}
+    with ExitStack() as stack:
+        for each in candidates:
+            try:
+                reporter = stack.enter_context(
+                    cxrscribe.load(path, device=each.device, precision=str(each.precision), threads=threads)
+                )
+                alone, together = _Run(reporter, 1), _Run(reporter, MANY)
+                alone()
+                together()
+            except CxrscribeError as error:
+                problems[str(each)] = str(error)
+            else:
+                runs[str(each)] = alone, together
+        seconds = seconds_in_turn([run for pair in runs.values() for run in pair], rounds)
+    times = [1000 * median(each) for each in seconds]
     pairs = list(zip(times[::2], (together / MANY for together in times[1::2]), strict=True))
-    for reporter in reporters:
-        reporter.close()
     costs = [math.sqrt(alone * together) for alone, together in pairs]
     rows = [
-        Measured(str(candidate), *pair, cost / min(costs))
-        for candidate, pair, cost in zip(candidates, pairs, costs, strict=True)
+        Measured(name, *pair, cost / min(costs)) for name, pair, cost in zip(runs, pairs, costs, strict=True)
     ]
-    return sorted(rows, key=lambda row: row.times_the_best)
+    return sorted(rows, key=lambda row: row.times_the_best), problems
 
 
 class _Run:
@@ -140,6 +162,8 @@ def _lines(verdict: Verdict) -> Iterator[str]:
             f"{mark} {row.candidate:<22}{row.alone_ms:>14.2f}{row.together_ms:>18.2f}"
             f"{row.times_the_best:>13.3f}x"
         )
+    for name, why in verdict.problems.items():
+        yield f"  {name:<22}not measured: {why}"
 
 
 if __name__ == "__main__":

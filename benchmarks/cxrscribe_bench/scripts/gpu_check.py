@@ -4,20 +4,23 @@
 
 Steps, each a process of its own with a limit of its own: the tests that are marked `cuda`; features and words
 beside those of the CPU; fp16's words beside fp32's; the benchmark with other programs on the same device.
-Exits 1 when a step failed or ran out of time, 3 when there is no GPU: then the steps have run on the CPU.
+Exits 1 when a step failed or ran out of time, 3 when there is no driver of a GPU. Where the GPU doesn't work,
+or there is none, the steps run on the CPU.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -27,9 +30,9 @@ import click
 from cxrscribe_bench.results.environment import environment
 
 NO_GPU: Final = 3
-"""The exit code where there is none."""
+"""The exit code where there is none, and no driver of one."""
 LIMITS: Final = {
-    "device": 60.0,
+    "device": 120.0,
     "tests": 150.0,
     "model": 150.0,
     "parity": 120.0,
@@ -40,6 +43,10 @@ LIMITS: Final = {
 MOST_SECONDS: Final = 480.0
 _LAST_LINES: Final = 12
 _ENDING_SECONDS: Final = 5.0
+_DRIVER_LIBRARY: Final = "libcuda.so.1"
+_ASKING_SECONDS: Final = 20.0
+_NO_DRIVER: Final = (9, 12)
+"""Exit codes of nvidia-smi: the driver isn't loaded; its library isn't there."""
 
 
 class Outcome(StrEnum):
@@ -91,7 +98,7 @@ class StepOptions:
 def run_step(name: str, options: StepOptions, seconds: float) -> StepResult:
     """Run a step in a process of its own, which ends with all its children when time is up."""
     if seconds <= 0:
-        return StepResult(name, Outcome.NOT_RUN, reason="no time was left")
+        return StepResult(name, Outcome.TIMED_OUT, reason="no time was left")
     answer, log = options.folder / f"{name}.json", options.folder / f"{name}.log"
     answer.unlink(missing_ok=True)
     command = [
@@ -114,36 +121,55 @@ def run_step(name: str, options: StepOptions, seconds: float) -> StepResult:
         except subprocess.TimeoutExpired:
             _end(process)
             reason = f"it took more than {seconds:.0f} s; the end of its log: {_tail(log)}"
-            return StepResult(name, Outcome.TIMED_OUT, time.monotonic() - started, reason)
+            figures = _answered(answer)["figures"]
+            return StepResult(name, Outcome.TIMED_OUT, time.monotonic() - started, reason, figures)
         except BaseException:
             _end(process)
             raise
     taken = time.monotonic() - started
-    if not answer.exists():
-        reason = f"exit code {process.returncode}; the end of its log: {_tail(log)}"
-        return StepResult(name, Outcome.FAILED, taken, reason)
-    found = json.loads(answer.read_text(encoding="utf-8"))
+    found = _answered(answer)
+    if process.returncode != 0 or found["outcome"] is None:
+        why = f"exit code {process.returncode}; the end of its log: {_tail(log)}"
+        reason = "; ".join(filter(None, (found["reason"], why)))
+        return StepResult(name, Outcome.FAILED, taken, reason, found["figures"])
     return StepResult(name, Outcome(found["outcome"]), taken, found["reason"], found["figures"])
+
+
+def has_driver() -> bool:
+    """Whether a driver of NVIDIA is here, by what nvidia-smi says or else by its library; it may not work."""
+    program = shutil.which("nvidia-smi")
+    if program is not None:
+        try:
+            asked = subprocess.run([program, "-L"], capture_output=True, timeout=_ASKING_SECONDS, check=False)
+        except subprocess.TimeoutExpired:  # a device that hangs
+            return True
+        return asked.returncode not in _NO_DRIVER
+    try:
+        ctypes.CDLL(_DRIVER_LIBRARY)
+    except OSError:
+        return False
+    return True
 
 
 def check(options: StepOptions, steps: Sequence[str], seconds: float) -> tuple[dict[str, Any], int]:
     """Run the steps one after another within `seconds`; the record as JSON values, and the exit code."""
     started, asked = time.monotonic(), options.device
     results: list[StepResult] = []
-    gpu_is_here = True
+    without_driver = False
     for name in (name for name in LIMITS if name == "device" or name in steps):
         left = seconds - (time.monotonic() - started)
         click.echo(f"{name} on {options.device} ...", err=True)
         result = run_step(name, options, min(LIMITS[name], left))
+        if name == "device" and result.outcome is not Outcome.PASSED and asked != "cpu":
+            without_driver = not has_driver()
+            what = "there is no GPU" if without_driver else "the GPU doesn't work"
+            result = replace(result, reason=f"{what}: {result.reason}")
+            options = replace(options, device="cpu")  # which can do most of it
         results.append(result)
         click.echo(f"  {result.outcome} after {result.seconds:.0f} s {result.reason}".rstrip(), err=True)
-        if name == "device" and result.outcome is not Outcome.PASSED and asked != "cpu":
-            gpu_is_here = False
-            click.echo("  there is no GPU: what a CPU can do is done on the CPU", err=True)
-            options = StepOptions("cpu", options.folder, options.model, options.images)
         made = result.figures.get("bundle") if name == "model" else None
         if made:
-            options = StepOptions(options.device, options.folder, Path(made), options.images)
+            options = replace(options, model=Path(made))
     record = {
         "cxrscribe_gpu_check": 1,
         "asked": asked,
@@ -156,10 +182,18 @@ def check(options: StepOptions, steps: Sequence[str], seconds: float) -> tuple[d
     }
     bad = [
         each
-        for each in (results if gpu_is_here else results[1:])
+        for each in (results[1:] if without_driver else results)
         if each.outcome in (Outcome.FAILED, Outcome.TIMED_OUT)
     ]
-    return record, 1 if bad else 0 if gpu_is_here else NO_GPU
+    return record, 1 if bad else NO_GPU if without_driver else 0
+
+
+def _answered(answer: Path) -> dict[str, Any]:
+    """What a step has written, if it has."""
+    if not answer.exists():
+        return {"outcome": None, "reason": "", "figures": {}}
+    found: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
+    return found
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -33,6 +33,7 @@ TOLERANCE: Final = 1e-3
 """What features may differ from the CPU's by, as a share of the largest one, or of 1 where that is less."""
 _PEERS: Final = (PADDLE_INFERENCE, TORCH_EAGER, TORCH_COMPILED)
 _TESTS: Final = Path(__file__).resolve().parents[3] / "tests"
+_ASKING_SECONDS: Final = 20.0
 _MARK: Final = "mark." + "cuda"
 
 Answer: TypeAlias = tuple[Outcome, str, Mapping[str, Any]]
@@ -190,14 +191,20 @@ def _driver() -> str:
     if program is None:
         return ""
     query = [program, "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
-    return subprocess.run(query, capture_output=True, text=True, check=False).stdout.strip()
+    try:
+        asked = subprocess.run(query, capture_output=True, text=True, timeout=_ASKING_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return f"nvidia-smi said nothing within {_ASKING_SECONDS:.0f} s"
+    return asked.stdout.strip()
 
 
 def main(name: str, answer: str, options: str) -> None:
     """Do one step."""
     outcome, reason, figures = STEPS[name](StepOptions.from_json(options))
     text = json.dumps({"outcome": outcome, "reason": reason, "figures": figures})
-    Path(answer).write_text(text, encoding="utf-8")
+    unfinished = Path(f"{answer}.new")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(answer)
 
 
 if __name__ == "__main__":

@@ -66,9 +66,17 @@ class Share:
 )
 @click.option("--precision", default="int8", show_default=True, help="fp32 or one that the bundle has.")
 @click.option("--graph", type=click.Choice(["encoder", "step"]), default="encoder", show_default=True)
-@click.option("--images", default=8, show_default=True, help="Films, or images of the search, 5 rows each.")
-@click.option("--runs", default=10, show_default=True, help="Runs; the median counts.")
-@click.option("--largest", default=20, show_default=True, help="Nodes to list.")
+@click.option(
+    "--images",
+    type=click.IntRange(min=1),
+    default=8,
+    show_default=True,
+    help="Films, or images of the search, 5 rows each.",
+)
+@click.option(
+    "--runs", type=click.IntRange(min=1), default=10, show_default=True, help="Runs; the median counts."
+)
+@click.option("--largest", type=click.IntRange(min=1), default=20, show_default=True, help="Nodes to list.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def main(
     bundle: Path | None, precision: str, graph: str, images: int, runs: int, largest: int, as_json: bool

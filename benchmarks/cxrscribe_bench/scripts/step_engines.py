@@ -62,7 +62,13 @@ class Comparison:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Default: the benchmark model.",
 )
-@click.option("--rounds", default=150, show_default=True, help="Of each engine at each number of rows.")
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=1),
+    default=150,
+    show_default=True,
+    help="Of each engine at each number of rows.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def main(bundle: Path | None, rounds: int, as_json: bool) -> None:
     """Time the fused step on onnxruntime and OpenVINO."""

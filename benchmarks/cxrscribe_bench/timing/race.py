@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cxrscribe.errors import CxrscribeError
+from cxrscribe.tuning.race import turns
 from cxrscribe_bench.systems.entrants import Entrant
 from cxrscribe_bench.timing.worker import Reply, Worker
 from cxrscribe_bench.workload import Workload
-from cxrscribe_export.precision.speed import turns
 
 Note = Callable[[str], None]
 

@@ -6,17 +6,14 @@ one that isn't, of the triangle's heights, goes by CumSum, which adds one after 
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from cxrscribe.films.resample import RECIPROCAL_BITS, WEIGHT_BITS
 from cxrscribe_export.graphs.graph_builder import GraphBuilder
-
-# Those of cxrscribe.films.resample.
-_WEIGHT_BITS: Final = 22
-_RECIPROCAL_BITS: Final = 24
 
 
 class Taps(NamedTuple):
@@ -52,7 +49,7 @@ def add_taps(graph: GraphBuilder, source: str, length: str, size: str) -> Taps:
     height = graph.node("Where", graph.node("Less", places, last), height, zero)
     sums = graph.node("CumSum", height, graph.constant(np.array(0)))
     total = graph.node("Gather", sums, graph.constant(np.array(-1)), axis=0)  # [n]
-    share = graph.node("Mul", graph.node("Div", height, total), graph.double([float(1 << _WEIGHT_BITS)]))
+    share = graph.node("Mul", graph.node("Div", height, total), graph.double([float(1 << WEIGHT_BITS)]))
     weights = graph.node("Cast", graph.node("Add", half, share), to=TensorProto.INT32)
     return Taps(
         graph.node("Min", places, graph.node("Sub", source, column)),
@@ -106,14 +103,14 @@ def filtered_thriftily(graph: GraphBuilder, picture: str, taps: Taps) -> str:
 
 
 def _half(graph: GraphBuilder) -> str:
-    return graph.constant(np.array(1 << (_WEIGHT_BITS - 1), np.int32))
+    return graph.constant(np.array(1 << (WEIGHT_BITS - 1), np.int32))
 
 
 def _shifted(graph: GraphBuilder, sums: str) -> str:
     """Sums in fixed point as uint8."""
     # No weight is negative, and those of a pixel exceed 1 by less than a half of 255: nothing to be clipped.
     unsigned = graph.node("Cast", sums, to=TensorProto.UINT32)
-    bits = graph.constant(np.array(_WEIGHT_BITS, np.uint32))
+    bits = graph.constant(np.array(WEIGHT_BITS, np.uint32))
     return graph.node("Cast", graph.node("BitShift", unsigned, bits, direction="RIGHT"), to=TensorProto.UINT8)
 
 
@@ -153,10 +150,10 @@ def reduced(graph: GraphBuilder, strip: str, blocks: Blocks, rows: str, columns:
     counts = graph.node("Mul", graph.node("Unsqueeze", rows, graph.constant(np.array([1]))), columns)
     half = graph.node("Floor", graph.node("Mul", counts, graph.double(0.5)))
     single = graph.node("Cast", counts, to=TensorProto.FLOAT)
-    bits = graph.constant(np.float32(1 << _RECIPROCAL_BITS))
+    bits = graph.constant(np.float32(1 << RECIPROCAL_BITS))
     reciprocal = graph.node("Floor", _double(graph, graph.node("Div", bits, single)))
     means = graph.node("Mul", graph.node("Add", sums, half), reciprocal)
-    shift = graph.double(1.0 / (1 << _RECIPROCAL_BITS))
+    shift = graph.double(1.0 / (1 << RECIPROCAL_BITS))
     return graph.node("Cast", graph.node("Floor", graph.node("Mul", means, shift)), to=TensorProto.UINT8)
 
 

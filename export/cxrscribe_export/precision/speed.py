@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, MutableSequence, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count, takewhile
 from pathlib import Path
 from statistics import median
 from time import perf_counter
-from typing import Final, TypeVar
+from typing import Final
 
 import numpy as np
 import onnx
@@ -18,10 +18,9 @@ from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.bundle.contract import BEAM_STEP, ENCODER
 from cxrscribe.bundle.evidence import Speedups
 from cxrscribe.sessions.device import processor_name, usable_threads
+from cxrscribe.tuning.race import turns
 from cxrscribe.vocabulary import START
 from cxrscribe_export.graphs.runner import Array, GraphRunner
-
-Runner = TypeVar("Runner")
 
 ENCODER_FILMS: Final = 8
 """Films in the batch that the encoder is timed on."""
@@ -33,19 +32,6 @@ STEP_ROUNDS: Final = 60
 WARM_UP: Final = 2
 LEAST_SECONDS: Final = 2.0
 """That a comparison takes: what else the machine does at times must not decide."""
-
-
-def turns(runners: MutableSequence[Runner], rounds: Iterable[int]) -> Iterator[tuple[int, Runner]]:
-    """Who is to run next, and in which round: each runner once a round, so that what slows one slows all.
-
-    Each round begins with another one, for whoever runs first may find the caches empty. A runner that is
-    taken out of `runners` meanwhile has no more turns.
-    """
-    for number in rounds:
-        shift = number % max(len(runners), 1)
-        for runner in [*runners[shift:], *runners[:shift]]:
-            if runner in runners:
-                yield number, runner
 
 
 def seconds_in_turn(

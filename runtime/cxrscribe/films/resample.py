@@ -23,10 +23,10 @@ import numpy.typing as npt
 
 Pixels = npt.NDArray[np.uint8]
 
-# Fixed point of the filter's weights: 32 bits less 8 of the pixel and 2 for the sum (Pillow's Resample.c).
-_WEIGHT_BITS: Final = 22
-# And of the reciprocal of a block's number of pixels, which Pillow's Reduce.c works out in single precision.
-_RECIPROCAL_BITS: Final = 24
+WEIGHT_BITS: Final = 22
+"""Fixed point of the filter's weights: 32 bits less 8 of a pixel and 2 for the sum (Pillow's Resample.c)."""
+RECIPROCAL_BITS: Final = 24
+"""And of the reciprocal of a block's number of pixels, by Pillow's Reduce.c in single precision."""
 # Tall, wide, flat, enlarged: (height, width) before and after.
 _TRIALS: Final = (((61, 23), (7, 9)), ((40, 97), (16, 5)), ((16, 90), (1, 12)), ((17, 19), (29, 40)))
 
@@ -82,8 +82,8 @@ def reduced(picture: Pixels, rows: int, columns: int) -> Pixels:
         axis=0,
     )
     counts = np.outer(_block_sizes(height, rows), _block_sizes(width, columns))
-    reciprocals = (np.float32(1 << _RECIPROCAL_BITS) / counts.astype(np.float32)).astype(np.uint64)
-    means: Pixels = (((sums + counts // 2) * reciprocals) >> np.uint64(_RECIPROCAL_BITS)).astype(np.uint8)
+    reciprocals = (np.float32(1 << RECIPROCAL_BITS) / counts.astype(np.float32)).astype(np.uint64)
+    means: Pixels = (((sums + counts // 2) * reciprocals) >> np.uint64(RECIPROCAL_BITS)).astype(np.uint8)
     return means
 
 
@@ -94,11 +94,11 @@ def filtered(picture: Pixels, size: int, length: float, start: float = 0.0) -> P
     one, an average of a smaller block, counts for a part only.
     """
     first, weights = _weights(picture.shape[1], size, length, start)
-    sums = np.full((picture.shape[0], size), 1 << (_WEIGHT_BITS - 1), np.int32)
+    sums = np.full((picture.shape[0], size), 1 << (WEIGHT_BITS - 1), np.int32)
     for tap in range(weights.shape[1]):
         columns = np.minimum(first + tap, picture.shape[1] - 1)  # its weight there is 0
         sums += picture[:, columns].astype(np.int32) * weights[:, tap]
-    shown: Pixels = np.clip(sums >> _WEIGHT_BITS, 0, 255).astype(np.uint8)
+    shown: Pixels = np.clip(sums >> WEIGHT_BITS, 0, 255).astype(np.uint8)
     return shown
 
 
@@ -119,7 +119,7 @@ def _weights(
     total = np.zeros(size)
     for tap in taps:  # one after the other, as the order of a sum decides its last bit
         total += heights[:, tap]
-    weights = np.trunc(0.5 + heights / total[:, None] * (1 << _WEIGHT_BITS)).astype(np.int32)
+    weights = np.trunc(0.5 + heights / total[:, None] * (1 << WEIGHT_BITS)).astype(np.int32)
     return first, weights
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from time import perf_counter
-from typing import Final
+from typing import Final, TypeVar
 
 from cxrscribe.errors import CxrscribeError
 from cxrscribe.json_object import JsonObject
+
+Runner = TypeVar("Runner")
 
 ROUNDS: Final = 9
 """Enough for medians, where there is time for them."""
@@ -104,6 +106,19 @@ class _Runner:
         return Lap(self.name, self.medians, min(map(len, self.times.values()), default=0))
 
 
+def turns(runners: MutableSequence[Runner], rounds: Iterable[int]) -> Iterator[tuple[int, Runner]]:
+    """Who is to run next, and in which round: each runner once a round, so that what slows one slows all.
+
+    Each round begins with another one, for whoever runs first may find the caches empty. A runner that is
+    taken out of `runners` meanwhile has no more turns.
+    """
+    for number in rounds:
+        shift = number % max(len(runners), 1)
+        for runner in [*runners[shift:], *runners[:shift]]:
+            if runner in runners:
+                yield number, runner
+
+
 def race(
     contenders: Sequence[Contender], clock: Clock, told: Callable[[str], None] = lambda name: None
 ) -> list[Lap]:
@@ -135,8 +150,7 @@ def race(
     for number in range(ROUNDS):
         if not running or clock.is_past() or (len(running) == 1 and number >= _LEAST_ROUNDS):
             break
-        shift = number % len(running)
-        for runner in [*running[shift:], *running[:shift]]:
+        for _, runner in turns(running, [number]):
             runner.run(clock.now)
             laps[runner.name] = runner.lap()
         if number + 1 >= _LEAST_ROUNDS:

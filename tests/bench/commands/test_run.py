@@ -130,6 +130,8 @@ def test_what_was_measured_survives_an_interruption(tmp_path: Path, monkeypatch:
         (("--peer", "tensorflow"), "'tensorflow' is none of paddle-dynamic"),
         (("--part", "magic"), "'magic' is none of peers, stages, films, loadgen, scaling, startup"),
         (("--precision", "int3"), "the bundle has no precision 'int3'; it has fp32"),
+        (("--precision", "fp32@nowhere"), "device 'nowhere' is unknown; there are auto, cpu"),
+        (("--precision", "fp32@"), "device '' is unknown"),
         (("--film", "nowhere.png"), "none of the films can be read, the first one is nowhere.png"),
     ],
 )

@@ -147,6 +147,19 @@ def test_on_a_gpu_nobody_says_how_many_cores(
         assert all(("cores" in labels) == says for *_, labels in parts)
 
 
+def test_a_precision_may_name_its_device(
+    workload: Workload, tmp_path: Path, films: list[tuple[Path, ...]]
+) -> None:
+    elsewhere = replace(workload, device="nowhere")
+    assert open_format_stages(elsewhere, "fp32@cpu", films, 2).search(0).images == 2
+    part = real(elsewhere, tmp_path, empty_ledger())
+    by_name = dict(zip(FORMATS, films, strict=True))
+    for precision, says in (("fp32", False), ("fp32@cpu", True)):
+        parts = part._parts(by_name, precision)
+        assert parts
+        assert all(("cores" in labels) == says for *_, labels in parts)
+
+
 def test_drawn_films_are_kept(tmp_path: Path) -> None:
     (film,) = large_films.write_large_films(1, "PNG, 8 bits", tmp_path)
     film.write_bytes(b"mine")

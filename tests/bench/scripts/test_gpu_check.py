@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,24 @@ from click.testing import CliRunner
 
 import cxrscribe
 from cxrscribe_bench.scripts import gpu_check, gpu_steps
-from cxrscribe_bench.scripts.gpu_check import NO_GPU, Outcome, StepOptions, StepResult, check, main, run_step
+from cxrscribe_bench.scripts.gpu_check import (
+    NO_GPU,
+    Outcome,
+    StepOptions,
+    StepResult,
+    check,
+    has_driver,
+    main,
+    run_step,
+)
 
 SCRIPT = Path(__file__).resolve().parents[3] / "benchmarks" / "gpu_check.sh"
+
+
+@pytest.fixture(autouse=True)
+def driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None, whatever is here."""
+    monkeypatch.setattr(gpu_check, "has_driver", lambda: False)
 
 
 def options(folder: Path, device: str = "cpu") -> StepOptions:
@@ -74,6 +90,58 @@ def test_without_a_gpu_the_steps_run_on_the_cpu(tmp_path: Path, monkeypatch: pyt
     assert check(options(tmp_path, "cuda"), ("tests", "fp16"), 480.0)[1] == 1
 
 
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.TIMED_OUT])
+def test_a_gpu_with_a_driver_that_does_not_work_fails_the_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: Outcome
+) -> None:
+    asked = outcomes(monkeypatch, device=outcome)
+    monkeypatch.setattr(gpu_check, "has_driver", lambda: True)
+    record, code = check(options(tmp_path, "cuda"), ("tests",), 480.0)
+    assert code == 1
+    assert [device for _, device, _ in asked] == ["cuda", "cpu"]
+    assert record["steps"][0]["reason"].startswith("the GPU doesn't work: ")
+
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="the program of this test is a shell script")
+
+
+def program(folder: Path, code: str) -> None:
+    path = folder / "nvidia-smi"
+    path.write_text(f"#!/bin/sh\n{code}\n")
+    path.chmod(0o755)
+
+
+@posix
+@pytest.mark.parametrize(("code", "there"), [(0, True), (6, True), (15, True), (9, False), (12, False)])
+def test_nvidia_smi_says_whether_there_is_a_driver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, there: bool
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    program(tmp_path, f"exit {code}")
+    assert has_driver() is there
+
+
+@posix
+def test_a_driver_that_hangs_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(gpu_check, "_ASKING_SECONDS", 0.2)
+    program(tmp_path, "exec /bin/sleep 600")
+    assert has_driver()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_without_nvidia_smi_the_library_says_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    def load(name: str) -> None:
+        if not there:
+            raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(gpu_check.ctypes, "CDLL", load)
+    assert has_driver() is there
+
+
 def test_a_cpu_that_fails_is_no_missing_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     outcomes(monkeypatch, device=Outcome.FAILED)
     assert check(options(tmp_path), (), 480.0)[1] == 1
@@ -95,19 +163,22 @@ def test_a_step_that_takes_too_long_ends_with_its_children(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     child = tmp_path / "child"
-    code = f"sleep 600 & echo $! > {child}; wait"
-    monkeypatch.setattr(gpu_check.sys, "executable", "/bin/sh")  # its first argument would be -m
+    code = f"sleep 600 & echo $! > {child}.new; mv {child}.new {child}; wait"
     started = subprocess.Popen
 
     def slow(command: list[str], **how: Any) -> subprocess.Popen[bytes]:
-        return started(["/bin/sh", "-c", code], **how)
+        process = started(["/bin/sh", "-c", code], **how)
+        patience = time.monotonic() + 60
+        while not child.exists() and time.monotonic() < patience:
+            time.sleep(0.05)
+        return process
 
     monkeypatch.setattr(gpu_check.subprocess, "Popen", slow)
     result = run_step("parity", options(tmp_path), 1.0)
     assert result.outcome is Outcome.TIMED_OUT
     assert "more than 1 s" in result.reason
     number = int(child.read_text())
-    patience = time.monotonic() + 30
+    patience = time.monotonic() + 60
     while _runs(number) and time.monotonic() < patience:
         time.sleep(0.05)
     assert not _runs(number)
@@ -121,8 +192,30 @@ def _runs(number: int) -> bool:
     return state != "Z"
 
 
-def test_no_time_left_is_said(tmp_path: Path) -> None:
-    assert run_step("parity", options(tmp_path), 0.0).outcome is Outcome.NOT_RUN
+def test_no_time_left_is_said_and_fails_the_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    late = run_step("parity", options(tmp_path), 0.0)
+    assert (late.outcome, late.reason) == (Outcome.TIMED_OUT, "no time was left")
+    monkeypatch.setattr(gpu_check, "run_step", lambda name, options, seconds: replace(late, name=name))
+    assert check(options(tmp_path), ("parity",), 480.0)[1] == 1
+
+
+@posix
+def test_a_step_that_breaks_after_its_answer_has_failed_and_keeps_its_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = json.dumps({"outcome": "passed", "reason": "", "figures": {"films": 2}})
+    started = subprocess.Popen
+
+    def breaks(command: list[str], **how: Any) -> subprocess.Popen[bytes]:
+        code = 'printf %s "$0" > "$1"; echo it went up in smoke; exit 139'
+        return started(["/bin/sh", "-c", code, answer, str(tmp_path / "parity.json")], **how)
+
+    monkeypatch.setattr(gpu_check.subprocess, "Popen", breaks)
+    result = run_step("parity", options(tmp_path), 120.0)
+    assert result.outcome is Outcome.FAILED
+    assert "exit code 139" in result.reason
+    assert "it went up in smoke" in result.reason
+    assert result.figures == {"films": 2}
 
 
 def test_a_step_that_raises_has_failed_and_its_log_is_shown(tmp_path: Path) -> None:

@@ -10,9 +10,12 @@ import pytest
 import cxrscribe
 from cxrscribe import BeamSettings, BundleError, DeviceError
 from cxrscribe.bundle.bundle import Bundle
-from cxrscribe_export.onefile.check import Agreement, check, drawn_films
+from cxrscribe.bundle.manifest import Manifest
+from cxrscribe_export.onefile.check import _NEAR_IN_HALF, Agreement, _agree, _Result, check, drawn_films
 from cxrscribe_export.onefile.file import one_file
 from cxrscribe_export.onefile.variant import Variant
+from cxrscribe_export.precision.kinds import KINDS
+from cxrscribe_export.precision.precisions import add_graphs
 from support.small_bundle import SmallBundle
 
 SETTINGS = BeamSettings(beam_width=3, max_length=12)
@@ -39,8 +42,60 @@ def test_a_file_of_another_bundle_is_refused(tmp_path: Path, variant: Variant) -
     bundle, other = (
         Bundle.open(SmallBundle(seed=seed, fused=True).write(tmp_path / str(seed))) for seed in (0, 5)
     )
-    with pytest.raises(BundleError, match="of drawn film 1 of 3 the file writes other words"):
+    with pytest.raises(BundleError, match="of drawn film 1 of 3 the file writes other words or scores"):
         check(file_of(other, variant), bundle, "fp32", SETTINGS, variant, films=3)
+
+
+A, B, C, D = (
+    _Result((2, word), True, score) for word, score in ((7, -1.0), (8, -2.0), (9, -2.0005), (5, -4))
+)
+
+
+def test_results_of_near_scores_may_change_places() -> None:
+    assert _agree([A, B, C, D], [A, B, C, D])
+    assert _agree([A, B, C, D], [A, C, B, D])
+    assert _agree([A, B], [A, C])  # which would have been the next one
+    assert _agree([], [])
+    rounded = [each._replace(score=each.score - 1e-5) for each in (A, C, B, D)]
+    assert _agree([A, B, C, D], rounded)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        pytest.param([each._replace(score=each.score - 0.01) for each in (A, B, C, D)], id="shifted scores"),
+        pytest.param([A._replace(words=(2, 6)), B, C, D], id="another word at the same score"),
+        pytest.param([A._replace(finished=False), B, C, D], id="another end"),
+        pytest.param([A, B, B, D], id="one of them twice"),
+        pytest.param([B._replace(score=A.score), A._replace(score=B.score), C, D], id="scores of each other"),
+        pytest.param([A, B, C], id="one too few"),
+        pytest.param([A, B, C, D._replace(score=float("nan"))], id="no number"),
+        pytest.param([A, B, C, D._replace(words=(2, 6), score=-5.0)], id="another last one"),
+    ],
+)
+def test_other_scores_and_other_words_are_no_near_ties(found: list[_Result]) -> None:
+    assert not _agree(found, [A, B, C, D])
+    assert not _agree([A, B, C, D], found)
+
+
+def test_graphs_that_compute_in_half_may_be_further_off() -> None:
+    rounded = [each._replace(score=each.score - 0.01) for each in (A, B, C, D)]
+    assert _agree(rounded, [A, B, C, D], _NEAR_IN_HALF)
+    assert not _agree([A._replace(words=(2, 6)), B, C, D], [A, B, C, D], _NEAR_IN_HALF)
+
+
+def test_only_graphs_in_half_are_given_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = SmallBundle(fused=True).write(tmp_path / "bundle")
+    add_graphs(path, Manifest.read(path), KINDS["fp16"], np.empty((0, 24, 32), np.uint8))
+    bundle = Bundle.open(path)
+    monkeypatch.setattr("cxrscribe_export.onefile.check._NEAR", -1.0)  # nothing is as near
+    for precision in ("fp16", "fp32"):
+        file = one_file(bundle, precision=precision, settings=SETTINGS).SerializeToString()
+        if precision == "fp16":
+            assert check(file, bundle, precision, SETTINGS, Variant(), films=2).films == 2
+        else:
+            with pytest.raises(BundleError, match="other words or scores"):
+                check(file, bundle, precision, SETTINGS, Variant(), films=2)
 
 
 def test_what_half_precision_changes_is_counted_and_not_refused(tmp_path: Path) -> None:

@@ -125,6 +125,6 @@ def test_the_graph_has_standard_operators_alone() -> None:
 def test_an_onnxruntime_that_fits_otherwise_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     picture = Preprocessing(24, 32)
     check_letterbox(picture)
-    monkeypatch.setattr("cxrscribe_export.onefile.resampling._WEIGHT_BITS", 8)  # coarser weights
+    monkeypatch.setattr("cxrscribe_export.onefile.resampling.WEIGHT_BITS", 8)  # coarser weights
     with pytest.raises(DeviceError, match="--input image"):
         check_letterbox(picture)

@@ -11,7 +11,7 @@ import pytest
 
 from cxrscribe_export.graphs.runner import Array, GraphRunner
 from cxrscribe_export.precision import speed
-from cxrscribe_export.precision.speed import WARM_UP, seconds_in_turn, speedup, step_inputs, turns
+from cxrscribe_export.precision.speed import WARM_UP, seconds_in_turn, speedup, step_inputs
 from support.small_bundle import SmallBundle
 
 
@@ -47,21 +47,6 @@ def test_runs_take_turns_and_the_first_ones_do_not_count(clock: Clock) -> None:
     assert calls == [
         *("slow", "fast", "fast", "slow"),  # the rounds that warm up
         *("slow", "fast", "fast", "slow", "slow", "fast", "fast", "slow", "slow", "fast"),
-    ]
-
-
-def test_who_leaves_has_no_more_turns_and_each_round_begins_with_another_one() -> None:
-    running = ["a", "b", "c"]
-    taken = []
-    for number, runner in turns(running, range(4)):
-        taken.append((number, runner))
-        if (number, runner) == (1, "b"):
-            running.remove("c")
-    assert taken == [
-        *((0, "a"), (0, "b"), (0, "c")),
-        *((1, "b"), (1, "a")),
-        *((2, "a"), (2, "b")),
-        *((3, "b"), (3, "a")),
     ]
 
 

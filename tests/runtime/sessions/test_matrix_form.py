@@ -71,7 +71,8 @@ def run(content: bytes, films: int = 3) -> np.ndarray[tuple[int, ...], np.dtype[
 
 @pytest.mark.skipif(machine() not in ("x86_64", "AMD64"), reason="it is for processors with AMX")
 def test_what_comes_out_is_the_same_to_the_bit() -> None:
-    content = model()
+    # Raised by one they stay below 65: more saturates the sums of pairs on processors without VNNI.
+    content = model(largest=62)
     changed = in_matrix_form(content)
     assert changed is not None
     np.testing.assert_array_equal(run(changed), run(content))

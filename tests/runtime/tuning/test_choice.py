@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -35,8 +36,6 @@ from support.precision_record import INT8
 
 pytest.importorskip("onnx", reason="needs onnx, which has no release for this Python")
 from support.int8_copy import with_int8
-
-pytest.importorskip("onnx", reason="needs onnx, which has no release for this Python")
 
 GOOD = replace(INT8, fp32=ReportFigures(0.25, 0.75), own=ReportFigures(0.25, 0.75))
 
@@ -218,6 +217,7 @@ def test_while_one_tries_the_others_wait(
     def try_out(bundle: Bundle, candidates: Sequence[Candidate], *_: object, **__: object) -> Trial:
         running.append(1)
         most.append(len(running))
+        time.sleep(0.2)  # in which the others would begin too
         lap = Lap("cpu fp32", {"1": 1.0, "many": 1.0}, 1)
         running.pop()
         return Trial((lap,), (lap,), (Cost(candidates[0], 1.0, 1.0),))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cxrscribe.errors import DeviceError
 from cxrscribe.json_object import JsonObject
-from cxrscribe.tuning.race import ROUNDS, Clock, Contender, Lap, race
+from cxrscribe.tuning.race import ROUNDS, Clock, Contender, Lap, race, turns
 
 
 class Time:
@@ -126,3 +126,18 @@ def test_laps_are_read_back_from_json(times: list[tuple[float, float]]) -> None:
     time = Time()
     for lap in race([time.contender(str(i), *pair) for i, pair in enumerate(times)], time.clock(15)):
         assert Lap.from_json(JsonObject(lap.to_json(), "a lap")) == lap
+
+
+def test_who_leaves_has_no_more_turns_and_each_round_begins_with_another_one() -> None:
+    running = ["a", "b", "c"]
+    taken = []
+    for number, runner in turns(running, range(4)):
+        taken.append((number, runner))
+        if (number, runner) == (1, "b"):
+            running.remove("c")
+    assert taken == [
+        *((0, "a"), (0, "b"), (0, "c")),
+        *((1, "b"), (1, "a")),
+        *((2, "a"), (2, "b")),
+        *((3, "b"), (3, "a")),
+    ]
