@@ -68,7 +68,9 @@ def capitalized(word: str) -> str:
 
 def is_whole(session: onnxruntime.InferenceSession) -> bool:
     """Whether `cxrscribe onefile` wrote it, and from a film to words: a part takes or gives features."""
-    inputs, outputs = ({port.name for port in ports} for ports in (session.get_inputs(), session.get_outputs()))
+    inputs, outputs = (
+        {port.name for port in ports} for ports in (session.get_inputs(), session.get_outputs())
+    )
     told = session.get_modelmeta().custom_metadata_map
     return (
         bool(inputs & {"film", "image"})
