@@ -22,6 +22,7 @@ static void show(unsigned char *samples, size_t count, size_t low_byte, int is_f
 }
 
 #define NUMBER "%18" SCNd64 /* of as many digits as 64 bits hold, whatever they are */
+#define BLANK "%*[ \t\r\n]"
 
 /* "WxH" and nothing else. */
 static int parse_size(const char *size, Film *film) {
@@ -35,7 +36,7 @@ Film read_film(const char *path, const char *size, int is_full) {
     FILE *file = fopen(path, "rb");
     if (!file) return (Film){.wrong = " can't be opened"};
     int has_size = size ? parse_size(size, &film)
-                        : fscanf(file, "P5 " NUMBER " " NUMBER " " NUMBER, &film.width, &film.height, &most) == 3 &&
+                        : fscanf(file, "P5" BLANK NUMBER BLANK NUMBER BLANK NUMBER, &film.width, &film.height, &most) == 3 &&
                               isspace(fgetc(file));
     if (!has_size)
         film.wrong = size ? " needs a size like 2500x2048"

@@ -18,8 +18,9 @@ from cxrscribe import BeamSettings, Report
 from cxrscribe.cli.main import main
 from cxrscribe.vocabulary import readable
 
-onnx = pytest.importorskip("onnx", reason="needs onnx, to make the file")
+pytest.importorskip("onnx", reason="needs onnx, to make the file")
 
+import onnx
 from click.testing import CliRunner
 
 from support.kept_folder import kept_folder
