@@ -116,13 +116,15 @@ def main() -> None:
             for value in session.get_inputs()
             if value.name == "patient"
         }
+        vocabulary = json.loads(metadata["vocabulary"])
         outputs = session.run(OUTPUTS, feeds)
+        if outputs[0].size and not 0 <= outputs[0].min() <= outputs[0].max() < len(vocabulary):
+            raise ValueError(f"the vocabulary of {sys.argv[1]} is damaged: make the file anew")
     except Exception as error:
         sys.exit(f"Error: {error}")
     tokens, lengths, scores, finished = (output[0] for output in outputs)  # of the only film, best first
     if scores[0] == -np.inf:
         sys.exit(f"Error: the model found no report for {sys.argv[2]}")
-    vocabulary = json.loads(metadata["vocabulary"])
     print(readable([vocabulary[token] for token in tokens[0, : lengths[0]]]))
     print(f"score {scores[0]:.2f}, {'finished' if finished[0] else 'cut off'}")
     print(metadata["disclaimer"])

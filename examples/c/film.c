@@ -36,8 +36,8 @@ Film read_film(const char *path, const char *size, int is_full) {
     FILE *file = fopen(path, "rb");
     if (!file) return (Film){.wrong = " can't be opened"};
     int has_size = size ? parse_size(size, &film)
-                        : fscanf(file, "P5" BLANK NUMBER BLANK NUMBER BLANK NUMBER, &film.width, &film.height, &most) == 3 &&
-                              isspace(fgetc(file));
+                        : fscanf(file, "P5" BLANK NUMBER BLANK NUMBER BLANK NUMBER, &film.width, &film.height,
+                                 &most) == 3 && isspace(fgetc(file));
     if (!has_size)
         film.wrong = size ? " needs a size like 2500x2048"
                           : " is no binary PGM without comments; of raw samples say --size WxH";

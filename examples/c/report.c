@@ -120,7 +120,7 @@ int main(int argc, char **argv) {
     if (!words) die("there is too little memory for the words of ", argv[1]);
     const int64_t *tokens = data[TOKENS];
     for (int64_t i = 0; i < sizes[1] * sizes[2]; i++)
-        if (tokens[i] < 0 || tokens[i] >= words_count) die("the model's vocabulary is damaged", "");
+        if (tokens[i] < 0 || tokens[i] >= words_count) die("the model's vocabulary is damaged: make the file anew", "");
     const double *scores = data[SCORES];
     if (isinf(scores[0])) die("the model found no report for ", argv[2]);
     for (int64_t k = 0; k < sizes[1] && k < count && !isinf(scores[k]); k++) {

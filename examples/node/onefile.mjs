@@ -59,8 +59,8 @@ function fields(size, read) {
 
 /**
  * A session on the model, as ONNX Runtime optimized it for this machine. That graph is written into `folder` when it
- * isn't there yet, or can't be opened. It is right for this file, this processor and this release of ONNX Runtime alone, of which its name
- * is made. Its weights stay inside: with weights in a file of their own, onnxruntime-node 1.30.0 writes those of a loop
+ * isn't there yet, or can't be opened. It is right for this file, this processor and this release of ONNX Runtime alone,
+ * of which its name is made. Its weights stay inside: with weights in a file of their own, onnxruntime-node 1.30.0 writes those of a loop
  * twice, and then can't open the graph.
  */
 export async function openOptimized(InferenceSession, model, folder, options) {

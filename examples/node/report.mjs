@@ -66,6 +66,7 @@ async function main() {
   if (scores.data[0] === -Infinity) throw new Error(`the model found no report for ${film}`);
   // tokens [1, K, T], best first; int64 numbers come as BigInt.
   const [, beams, longest] = tokens.dims;
+  if (tokens.data.some((id) => id < 0n || id >= words.length)) throw new Error(`the vocabulary of ${model} is damaged: make the file anew`);
   for (let k = 0; k < Math.min(given["n-best"] ?? 1, beams) && scores.data[k] !== -Infinity; k++) {
     const ids = tokens.data.subarray(k * longest, k * longest + Number(lengths.data[k]));
     console.log(readable(Array.from(ids, (id) => words[Number(id)])));

@@ -207,7 +207,7 @@ def test_a_token_without_a_word_is_refused(
     film = write_pgm(films[0], tmp_path / "film.pgm")
     done = report(build / "report-sanitized", tmp_path / "damaged.onnx", film)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "Error: the model's vocabulary is damaged\n"
+    assert done.stderr == "Error: the model's vocabulary is damaged: make the file anew\n"
 
 
 @pytest.mark.slow

@@ -19,6 +19,8 @@ from cxrscribe.vocabulary import readable
 
 pytest.importorskip("onnx", reason="needs onnx, to make the file")
 
+import onnx
+
 from support.sentences import PARAGRAPHS
 from support.skips import skip_or_fail
 from support.small_bundle import SmallBundle
@@ -173,6 +175,49 @@ def test_node_says_what_is_wrong(
         done = run("node", "report.mjs", *arguments, folder=node_folder)
         assert (done.returncode, done.stdout) == (1, "")
         assert problem in done.stderr
+
+
+@pytest.mark.slow
+def test_node_writes_what_is_damaged_anew(node_folder: Path, film_onnx: Path, tmp_path: Path) -> None:
+    """And doesn't touch it at the next start; what is no model leaves nothing behind."""
+    film, kept = cxrscribe.demo_films()[0], tmp_path / "is" / "kept"
+    done = [run("node", "report.mjs", film_onnx, film, "--optimized", kept, folder=node_folder)]
+    (graph,) = kept.iterdir()
+    graph.write_bytes(b"cut off")
+    done.append(run("node", "report.mjs", film_onnx, film, "--optimized", kept, folder=node_folder))
+    written = graph.stat().st_mtime_ns
+    done.append(run("node", "report.mjs", film_onnx, film, "--optimized", kept, folder=node_folder))
+    assert [(each.returncode, each.stderr, each.stdout) for each in done] == [(0, "", done[0].stdout)] * 3
+    assert graph.stat().st_mtime_ns == written
+    (tmp_path / "text.onnx").write_text("no model", encoding="utf-8")
+    failed = run("node", "report.mjs", tmp_path / "text.onnx", film, "--optimized", kept, folder=node_folder)
+    assert failed.returncode == 1
+    assert list(kept.iterdir()) == [graph]
+
+
+@pytest.fixture(scope="module")
+def damaged_onnx(film_onnx: Path) -> Path:
+    """A file of which most words are missing."""
+    damaged, path = onnx.load(film_onnx), film_onnx.with_name("damaged.onnx")
+    for entry in damaged.metadata_props:
+        if entry.key == "vocabulary":
+            entry.value = '["<pad>", "<start>"]'
+    onnx.save(damaged, path)
+    return path
+
+
+def test_python_refuses_tokens_without_a_word(damaged_onnx: Path, tmp_path: Path) -> None:
+    Image.open(cxrscribe.demo_films()[0]).convert("L").save(tmp_path / "film.pgm")
+    done = run(sys.executable, EXAMPLES / "one_file.py", damaged_onnx, "film.pgm", folder=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"Error: the vocabulary of {damaged_onnx} is damaged: make the file anew\n"
+
+
+@pytest.mark.slow
+def test_node_refuses_tokens_without_a_word(node_folder: Path, damaged_onnx: Path) -> None:
+    done = run("node", "report.mjs", damaged_onnx, cxrscribe.demo_films()[0], folder=node_folder)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"Error: the vocabulary of {damaged_onnx} is damaged: make the file anew\n"
 
 
 @pytest.fixture(scope="module")
