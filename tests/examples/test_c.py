@@ -240,8 +240,8 @@ def test_what_is_wrong_is_said(
     long.write_bytes(b"P5\n18446744073709551632 16\n255\n" + bytes(256))  # 16, to who takes it for 64 bits
     parts = [tmp_path / f"{part}.onnx" for part in ("encoder", "search")]
     for part in parts:
-        arguments = ["onefile", "--part", part.stem, "--out", str(part)]
-        assert CliRunner().invoke(main, arguments).exit_code == 0
+        made = CliRunner().invoke(main, ["onefile", "--part", part.stem, "--out", str(part)])
+        assert made.exit_code == 0
     odd = tmp_path / "odd.pgm"
     odd.write_bytes(b"P5\n16 16\n4294967551\n" + bytes(256))  # 255, to who takes it for 32 bits
     for arguments, problem in (
