@@ -22,7 +22,11 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when onnxruntime is 
 import onnxruntime
 
 GLUED = (".", ",", ";", ":", "、", "%", "°")
-UNSPACED = re.compile("[\u3005-\u3007\u3041-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+UNSPACED = re.compile(
+    "[\u3005-\u3007\u3041-\u3096\u30a1-\u30fa\u30fc-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\U00020000-\U0003ffff]"
+)
+OUTPUTS = ["tokens", "lengths", "scores", "finished"]
 
 
 def read_pgm(path: str) -> np.ndarray:
@@ -41,18 +45,38 @@ def readable(words: list[str]) -> str:
 
     Chinese and Japanese have no blanks between characters, and a comma and a full stop of their own.
     """
-    text, before = "", ""
+    text = ""
     starts = [0, *(place + 1 for place, word in enumerate(words) if word == "."), len(words)]
     for start, end in itertools.pairwise(starts):
         unspaced = any(map(UNSPACED.match, words[start:end]))
+        before = ""  # the last word, signs left out
         for place, word in enumerate(words[start:end]):
             if word in GLUED and text:
                 text += {".": "。", ",": "，"}.get(word, word) if unspaced else word
                 continue
             beside = UNSPACED.match(word) or (place and UNSPACED.match(before)) or text.endswith("。")
-            text += ("" if beside or not text else " ") + (word if place else word[:1].upper() + word[1:])
+            text += ("" if beside or not text else " ") + (word if place else capitalized(word))
             before = word
     return text
+
+
+def capitalized(word: str) -> str:
+    """With a capital, where the first letter has one that stands for the same letter."""
+    first = word[:1].title()
+    return first + word[1:] if first.lower() == word[:1] else word
+
+
+def is_whole(session: onnxruntime.InferenceSession) -> bool:
+    """Whether `cxrscribe onefile` wrote it, and from a film to words: a part takes or gives features."""
+    inputs, outputs = (
+        {port.name for port in ports} for ports in (session.get_inputs(), session.get_outputs())
+    )
+    told = session.get_modelmeta().custom_metadata_map
+    return (
+        bool(inputs & {"film", "image"})
+        and outputs.issuperset(OUTPUTS)
+        and {"vocabulary", "settings", "disclaimer"} <= told.keys()
+    )
 
 
 def open_model(path: str, folder: str | None = None) -> onnxruntime.InferenceSession:
@@ -72,6 +96,10 @@ def main() -> None:
         sys.exit("usage: python one_file.py report.onnx film.pgm [FOLDER]")
     try:
         session = open_model(*sys.argv[1:2], *sys.argv[3:])
+        if not is_whole(session):
+            raise ValueError(
+                f"{sys.argv[1]} is not a whole file of `cxrscribe onefile`; make it with --part whole"
+            )
         metadata = session.get_modelmeta().custom_metadata_map
         pixels, inputs = read_pgm(sys.argv[2]), [value.name for value in session.get_inputs()]
         # `film`, of any size, or `image`, as the network sees it, of which there may be many.
@@ -88,13 +116,15 @@ def main() -> None:
             for value in session.get_inputs()
             if value.name == "patient"
         }
-        outputs = session.run(None, feeds)
+        vocabulary = json.loads(metadata["vocabulary"])
+        outputs = session.run(OUTPUTS, feeds)
+        if outputs[0].size and not 0 <= outputs[0].min() <= outputs[0].max() < len(vocabulary):
+            raise ValueError(f"the vocabulary of {sys.argv[1]} is damaged: make the file anew")
     except Exception as error:
         sys.exit(f"Error: {error}")
     tokens, lengths, scores, finished = (output[0] for output in outputs)  # of the only film, best first
     if scores[0] == -np.inf:
         sys.exit(f"Error: the model found no report for {sys.argv[2]}")
-    vocabulary = json.loads(metadata["vocabulary"])
     print(readable([vocabulary[token] for token in tokens[0, : lengths[0]]]))
     print(f"score {scores[0]:.2f}, {'finished' if finished[0] else 'cut off'}")
     print(metadata["disclaimer"])

@@ -21,11 +21,20 @@ CPU = ["CPUExecutionProvider"]
 
 
 def open_optimized(model: Path, folder: Path) -> onnxruntime.InferenceSession:
-    """A session on the graph that `optimized_graph` gives, whose weights are mapped into memory."""
+    """A session on the graph that `optimized_graph` gives, whose weights are mapped into memory.
+
+    One that can't be opened, because it or its weights are damaged, is written anew.
+    """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return onnxruntime.InferenceSession(str(optimized_graph(model, folder)), options, providers=CPU)
+    graph = optimized_graph(model, folder)
+    try:
+        return onnxruntime.InferenceSession(str(graph), options, providers=CPU)
+    except Exception:
+        graph.unlink(missing_ok=True)
+        graph = optimized_graph(model, folder)
+        return onnxruntime.InferenceSession(str(graph), options, providers=CPU)
 
 
 def optimized_graph(model: Path, folder: Path) -> Path:
@@ -39,17 +48,22 @@ def optimized_graph(model: Path, folder: Path) -> Path:
     graph = folder / f"{name}.onnx"
     if not graph.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        unfinished = folder / f"{name}.{os.getpid()}.part"
+        unfinished, weights = (folder / f"{name}.{os.getpid()}.{end}" for end in ("part", "weights"))
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.optimized_model_filepath = str(unfinished)
         key = "session.optimized_model_external_initializers"
-        options.add_session_config_entry(f"{key}_file_name", f"{name}.{os.getpid()}.weights")
+        options.add_session_config_entry(f"{key}_file_name", weights.name)
         options.add_session_config_entry(f"{key}_min_size_in_bytes", str(SMALLEST_WEIGHT))
         # This session runs nothing: to rearrange its weights would only take time and memory.
         options.add_session_config_entry("session.disable_prepacking", "1")
-        onnxruntime.InferenceSession(str(model), options, providers=CPU)
-        unfinished.replace(graph)
+        try:
+            onnxruntime.InferenceSession(str(model), options, providers=CPU)
+            unfinished.replace(graph)
+        except Exception:
+            for path in (unfinished, weights):
+                path.unlink(missing_ok=True)
+            raise
     return graph
 
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "film.h"
+#include "model.h"
 #include "optimized.h"
 #include "words.h"
 
@@ -33,17 +34,6 @@ static void die(const char *message, const char *detail) {
 
 static void check(OrtStatus *status) {
     if (status) die(ort->GetErrorMessage(status), "");
-}
-
-/* What the file says of itself; to be freed by its allocator. */
-static char *metadata(const OrtSession *session, OrtAllocator *allocator, const char *key) {
-    OrtModelMetadata *all;
-    char *value;
-    check(ort->SessionGetModelMetadata(session, &all));
-    check(ort->ModelMetadataLookupCustomMetadataMap(all, allocator, key, &value));
-    ort->ReleaseModelMetadata(all);
-    if (!value) die("the model is not a file that `cxrscribe onefile` wrote: it has no ", key);
-    return value;
 }
 
 /* A setting that was given, or the file's own one, of the JSON object `{"beam_width": 3, ...}`. */
@@ -91,27 +81,27 @@ int main(int argc, char **argv) {
                            : ort->CreateSession(env, argv[1], options, &session));
     check(ort->GetAllocatorWithDefaultOptions(&allocator));
     check(ort->CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, &memory));
-    char *preprocessing = metadata(session, allocator, "preprocessing");
-    char *own = metadata(session, allocator, "settings"), *vocabulary = metadata(session, allocator, "vocabulary");
-    char *disclaimer = metadata(session, allocator, "disclaimer"), *input;
+    char *texts[TEXTS];
+    int is_whole;
+    check(read_texts(ort, session, allocator, texts, &is_whole));
+    if (!is_whole) die(argv[1], " is not a whole file of `cxrscribe onefile`; make it with --part whole");
 
-    Film film = read_film(argv[2], given[SIZE], !strstr(preprocessing, "\"png_range\": \"used\""));
+    Film film = read_film(argv[2], given[SIZE], !strstr(texts[PREPROCESSING], "\"png_range\": \"used\""));
     if (film.wrong) die(argv[2], film.wrong);
     /* The first input is `film`, of any size, or `image`, as the network sees it, of which there may be many. */
-    check(ort->SessionGetInputName(session, 0, allocator, &input));
     const int64_t shape[] = {1, film.height, film.width};
-    const int many = !strcmp(input, "image");
+    const int many = !strcmp(texts[INPUT], "image");
     OrtValue *values[1 + COUNT(SETTINGS)], *results[COUNT(OUTPUTS)] = {0};
     check(ort->CreateTensorWithDataAsOrtValue(memory, film.pixels, (size_t)(film.height * film.width), shape + !many,
                                               many ? 3 : 2, ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8, &values[0]));
     /* The settings have defaults, or, of a file made with `--settings inputs`, none: so they are always given. */
-    const char *inputs[] = {input, SETTINGS[0], SETTINGS[1], SETTINGS[2], SETTINGS[3]};
+    const char *inputs[] = {texts[INPUT], SETTINGS[0], SETTINGS[1], SETTINGS[2], SETTINGS[3]};
     int64_t whole[LENGTH_PENALTY];
     for (size_t i = 0; i < LENGTH_PENALTY; i++) {
-        whole[i] = (int64_t)setting(given[i], own, i);
+        whole[i] = (int64_t)setting(given[i], texts[OWN_SETTINGS], i);
         values[1 + i] = scalar(memory, &whole[i], sizeof whole[i], ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64);
     }
-    float penalty = (float)setting(given[LENGTH_PENALTY], own, LENGTH_PENALTY);
+    float penalty = (float)setting(given[LENGTH_PENALTY], texts[OWN_SETTINGS], LENGTH_PENALTY);
     values[1 + LENGTH_PENALTY] = scalar(memory, &penalty, sizeof penalty, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT);
     size_t count_of_inputs;
     check(ort->SessionGetInputCount(session, &count_of_inputs));
@@ -126,20 +116,23 @@ int main(int argc, char **argv) {
     int64_t sizes[3], words_count; /* sizes of the tokens: 1, K reports, T words */
     check(ort->GetTensorTypeAndShape(results[TOKENS], &info));
     check(ort->GetDimensions(info, sizes, COUNT(sizes)));
-    char **words = split_words(vocabulary, &words_count);
+    char **words = split_words(texts[VOCABULARY], &words_count);
+    if (!words) die("there is too little memory for the words of ", argv[1]);
+    const int64_t *tokens = data[TOKENS];
+    for (int64_t i = 0; i < sizes[1] * sizes[2]; i++)
+        if (tokens[i] < 0 || tokens[i] >= words_count) die("the model's vocabulary is damaged: make the file anew", "");
     const double *scores = data[SCORES];
     if (isinf(scores[0])) die("the model found no report for ", argv[2]);
     for (int64_t k = 0; k < sizes[1] && k < count && !isinf(scores[k]); k++) {
-        print_paragraph(words, (int64_t *)data[TOKENS] + k * sizes[2], ((int64_t *)data[LENGTHS])[k]);
+        print_paragraph(words, tokens + k * sizes[2], ((int64_t *)data[LENGTHS])[k]);
         printf("score %.2f, %s\n", scores[k], ((unsigned char *)data[FINISHED])[k] ? "finished" : "cut off");
     }
-    puts(disclaimer);
+    puts(texts[DISCLAIMER]);
 
     free(words), free(film.pixels);
     for (size_t i = 0; i < COUNT(values); i++) ort->ReleaseValue(values[i]);
     for (size_t i = 0; i < COUNT(results); i++) ort->ReleaseValue(results[i]);
-    char *const texts[] = {preprocessing, own, vocabulary, disclaimer, input};
-    for (size_t i = 0; i < COUNT(texts); i++) check(ort->AllocatorFree(allocator, texts[i]));
+    for (size_t i = 0; i < TEXTS; i++) check(ort->AllocatorFree(allocator, texts[i]));
     ort->ReleaseTensorTypeAndShapeInfo(info), ort->ReleaseMemoryInfo(memory), ort->ReleaseSession(session);
     ort->ReleaseSessionOptions(options), ort->ReleaseEnv(env);
     return 0;

@@ -55,7 +55,10 @@ static const char *print_sentence(char **words, const int64_t *tokens, int64_t l
         if (*printed && !is_unspaced(word) && !is_unspaced(before) && strcmp(printed, "。")) putchar(' ');
         wchar_t first;
         int bytes = i ? 0 : mbtowc(&first, word, MB_CUR_MAX);
-        if (bytes > 0) printf("%lc", towupper((wint_t)first));
+        if (bytes > 0) {
+            const wint_t capital = towupper((wint_t)first);
+            printf("%lc", towlower(capital) == (wint_t)first ? capital : (wint_t)first);
+        }
         fputs(word + (bytes > 0 ? bytes : 0), stdout);
         printed = before = word;
     }

@@ -173,14 +173,17 @@ function runLengths(frame, count, bytes) {
   const values = bytes === 1 ? new Uint8Array(count) : new Uint16Array(count);
   if (frame.length < 64 || frame.readUInt32LE(0) !== bytes) throw new Error("has DICOM pixels of another size");
   for (let segment = 0; segment < bytes; segment++) {
-    const end = segment + 1 < bytes ? frame.readUInt32LE(8 + 4 * segment) : frame.length;
+    const end = Math.min(segment + 1 < bytes ? frame.readUInt32LE(8 + 4 * segment) : frame.length, frame.length);
     const shift = 8 * (bytes - 1 - segment);
     let n = 0;
     for (let place = frame.readUInt32LE(4 + 4 * segment); place < end && n < count; ) {
       const head = frame.readInt8(place++);
       if (head === -128) continue;
       const repeats = head < 0;
-      for (let k = repeats ? 1 - head : head + 1; k > 0 && n < count; k--) values[n++] |= frame[repeats ? place : place++] << shift;
+      for (let k = repeats ? 1 - head : head + 1; k > 0 && n < count; k--) {
+        if (place >= end) throw new Error("has DICOM pixels that are cut off");
+        values[n++] |= frame[repeats ? place : place++] << shift;
+      }
       if (repeats) place++;
     }
     if (n < count) throw new Error("has DICOM pixels that are cut off");

@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 
 import { decodeDicom, isDicom } from "./dicom.mjs";
 import { decodeJpeg } from "./jpeg.mjs";
+import { checkSize } from "./levels.mjs";
 import { PNG_SIGNATURE, decodePng } from "./png.mjs";
 
 /** {pixels: Uint8Array, width, height}, black 0. `preprocessing` is the model's, of its metadata. */
@@ -35,5 +36,7 @@ function decodePgm(file) {
   const header = /^P5\n(\d+) (\d+)\n255\n/.exec(file.toString("latin1", 0, 64));
   const pixels = new Uint8Array(file.subarray(header ? header[0].length : 0));
   if (!header || pixels.length !== header[1] * header[2]) throw new Error("is no whole PNG, JPEG, DICOM or 8-bit PGM file");
-  return { pixels, width: Number(header[1]), height: Number(header[2]) };
+  const [width, height] = [Number(header[1]), Number(header[2])];
+  checkSize(height, width);
+  return { pixels, width, height };
 }

@@ -135,14 +135,17 @@ class Scan {
     }
     const { file } = this;
     let { place } = this;
-    // What is left of it: up to a marker that is neither a stuffed byte nor a restart.
-    while (place < file.length && (file[place] !== 0xff || file[place + 1] === 0 || (file[place + 1] & 0xf8) === 0xd0)) place++;
+    // What is left of it: up to a marker that is neither a stuffed byte, nor one that fills, nor a restart.
+    const goesOn = (byte) => byte === 0 || byte === 0xff || (byte & 0xf8) === 0xd0;
+    while (place < file.length && (file[place] !== 0xff || goesOn(file[place + 1]))) place++;
     return place;
   }
 
   restart() {
     this.held = this.count = this.run = 0;
-    while (this.place < this.file.length && (this.file[this.place] !== 0xff || this.file[this.place + 1] === 0)) this.place++;
+    const { file } = this;
+    // Up to the marker, of which any number of bytes 0xff may stand in front.
+    while (this.place < file.length && (file[this.place] !== 0xff || [0, 0xff].includes(file[this.place + 1]))) this.place++;
     this.place += 2;
     for (const component of this.components) component.last = 0;
   }

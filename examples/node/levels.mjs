@@ -48,7 +48,10 @@ export function exifOrientation(exif) {
   try {
     const directory = view.getUint32(4, little);
     for (let n = 0; n < view.getUint16(directory, little); n++) {
-      if (view.getUint16(directory + 2 + 12 * n, little) === 274) return view.getUint16(directory + 10 + 12 * n, little);
+      if (view.getUint16(directory + 2 + 12 * n, little) === 274) {
+        const corner = view.getUint16(directory + 10 + 12 * n, little);
+        return corner <= 8 ? corner : 1; // others have no meaning
+      }
     }
   } catch (error) {
     if (!(error instanceof RangeError)) throw error; // damaged EXIF says nothing

@@ -1,6 +1,6 @@
 // What onnxruntime-node doesn't do by itself: a file's metadata, and opening a model as it was optimized for this machine.
 
-import { closeSync, existsSync, mkdirSync, openSync, readSync, renameSync, statSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, readSync, renameSync, rmSync, statSync } from "node:fs";
 import { createHash } from "node:crypto";
 import { createRequire } from "node:module";
 import { cpus } from "node:os";
@@ -59,8 +59,8 @@ function fields(size, read) {
 
 /**
  * A session on the model, as ONNX Runtime optimized it for this machine. That graph is written into `folder` when it
- * isn't there yet. It is right for this file, this processor and this release of ONNX Runtime alone, of which its name
- * is made. Its weights stay inside: with weights in a file of their own, onnxruntime-node 1.30.0 writes those of a loop
+ * isn't there yet, or can't be opened. It is right for this file, this processor and this release of ONNX Runtime alone,
+ * of which its name is made. Its weights stay inside: with weights in a file of their own, onnxruntime-node 1.30.0 writes those of a loop
  * twice, and then can't open the graph.
  */
 export async function openOptimized(InferenceSession, model, folder, options) {
@@ -69,9 +69,17 @@ export async function openOptimized(InferenceSession, model, folder, options) {
   const kind = JSON.stringify([`${size}`, `${mtimeNs}`, version, process.arch, cpus()[0]?.model]);
   const name = createHash("sha256").update(kind).digest("hex").slice(0, 16);
   const graph = join(folder, `${name}.onnx`);
-  if (!existsSync(graph)) {
-    mkdirSync(folder, { recursive: true });
-    const unfinished = join(folder, `${name}.${process.pid}.part`);
+  const open = () => InferenceSession.create(graph, { ...options, graphOptimizationLevel: "disabled" });
+  if (existsSync(graph)) {
+    try {
+      return await open();
+    } catch {
+      // It is damaged, and written anew.
+    }
+  }
+  mkdirSync(folder, { recursive: true });
+  const unfinished = join(folder, `${name}.${process.pid}.part`);
+  try {
     const session = await InferenceSession.create(model, {
       ...options,
       optimizedModelFilePath: unfinished,
@@ -80,6 +88,9 @@ export async function openOptimized(InferenceSession, model, folder, options) {
     });
     await session.release();
     renameSync(unfinished, graph);
+  } catch (error) {
+    rmSync(unfinished, { force: true });
+    throw error;
   }
-  return InferenceSession.create(graph, { ...options, graphOptimizationLevel: "disabled" });
+  return open();
 }

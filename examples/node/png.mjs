@@ -58,7 +58,8 @@ function readChunks(file) {
     const content = file.subarray(place + 8, end);
     if (kind === "IHDR") {
       header = { width: content.readUInt32BE(0), height: content.readUInt32BE(4), depth: content[8], colour: content[9] };
-      header.interlaced = content[12] !== 0;
+      header.interlaced = content[12] === 1;
+      if (content[12] > 1) throw new Error(`is a damaged PNG file: it is interlaced by method ${content[12]}`);
     } else if (kind === "PLTE") palette = content;
     else if (kind === "tRNS") transparency = content;
     else if (kind === "IDAT") data.push(content);

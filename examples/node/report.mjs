@@ -20,6 +20,7 @@ const USAGE = `usage: node report.mjs report.onnx FILM [OPTION VALUE]...
   --patient FILE      a JSON array of numbers: what is known of the patient, for models that read it
   --optimized FOLDER  open the model as it was optimized for this machine, which is kept in FOLDER`;
 const SETTINGS = ["beam_width", "max_length", "min_length", "length_penalty"];
+const METADATA = ["vocabulary", "settings", "preprocessing", "disclaimer"];
 const OPTIONS = ["n-best", "patient", "optimized", ...SETTINGS.map((name) => name.replace("_", "-"))];
 
 async function main() {
@@ -27,16 +28,19 @@ async function main() {
   process.env.ORT_DISABLE_TELEMETRY ??= "1"; // read when onnxruntime is loaded
   const { InferenceSession, Tensor } = (await import("onnxruntime-node")).default;
   const metadata = metadataOf(model);
-  if (!metadata.vocabulary) throw new Error(`${model} is not a file that \`cxrscribe onefile\` wrote`);
-  const words = JSON.parse(metadata.vocabulary);
-  const settings = JSON.parse(metadata.settings);
-  const { pixels, width, height } = await readFilm(film, JSON.parse(metadata.preprocessing));
-
   const options = { logSeverityLevel: 3 };
   const session = given.optimized
     ? await openOptimized(InferenceSession, model, given.optimized, options)
     : await InferenceSession.create(model, options);
   const inputs = new Set(session.inputNames);
+  // A part takes features, or gives them in place of words.
+  const isPart = !(inputs.has("film") || inputs.has("image")) || !session.outputNames.includes("tokens");
+  if (isPart || METADATA.some((key) => metadata[key] === undefined)) {
+    throw new Error(`${model} is not a whole file of \`cxrscribe onefile\`; make it with --part whole`);
+  }
+  const words = JSON.parse(metadata.vocabulary);
+  const settings = JSON.parse(metadata.settings);
+  const { pixels, width, height } = await readFilm(film, JSON.parse(metadata.preprocessing));
   // `film` of any size, or `image`, which has to be as the network sees it, and of which there may be many.
   const feeds = inputs.has("film")
     ? { film: new Tensor("uint8", pixels, [height, width]) }
@@ -62,6 +66,7 @@ async function main() {
   if (scores.data[0] === -Infinity) throw new Error(`the model found no report for ${film}`);
   // tokens [1, K, T], best first; int64 numbers come as BigInt.
   const [, beams, longest] = tokens.dims;
+  if (tokens.data.some((id) => id < 0n || id >= words.length)) throw new Error(`the vocabulary of ${model} is damaged: make the file anew`);
   for (let k = 0; k < Math.min(given["n-best"] ?? 1, beams) && scores.data[k] !== -Infinity; k++) {
     const ids = tokens.data.subarray(k * longest, k * longest + Number(lengths.data[k]));
     console.log(readable(Array.from(ids, (id) => words[Number(id)])));

@@ -7,22 +7,28 @@ const UNSPACED = /^[\u3005-\u3007\u3041-\u3096\u30a1-\u30fa\u30fc-\u30ff\u3400-\
  */
 export function readable(words) {
   let text = "";
-  let before = "";
   for (let start = 0; start < words.length; ) {
     const stop = words.indexOf(".", start);
     const sentence = words.slice(start, stop < 0 ? words.length : stop + 1);
     const unspaced = sentence.some((word) => UNSPACED.test(word));
+    let before = ""; // the last word, signs left out
     sentence.forEach((word, place) => {
       if (GLUED.includes(word) && text) {
         text += unspaced ? ({ ".": "。", ",": "，" }[word] ?? word) : word;
         return;
       }
       const beside = UNSPACED.test(word) || (place && UNSPACED.test(before)) || text.endsWith("。");
-      const [first = "", ...rest] = word;
-      text += (beside || !text ? "" : " ") + (place ? word : first.toUpperCase() + rest.join(""));
+      text += (beside || !text ? "" : " ") + (place ? word : capitalized(word));
       before = word;
     });
     start += sentence.length;
   }
   return text;
+}
+
+/** With a capital, where the first letter has one that stands for the same letter. */
+function capitalized(word) {
+  const [first = "", ...rest] = word;
+  const capital = first.toUpperCase();
+  return capital.toLowerCase() === first ? capital + rest.join("") : word;
 }

@@ -5,25 +5,28 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from support.kept_folder import kept_folder
+from support.skips import skip_or_fail
 
 NODE = Path(__file__).resolve().parents[2] / "examples" / "node"
 
 
 @pytest.fixture(scope="session")
-def node_folder() -> Path:
-    """The Node example set up as its README says, kept beside the Python that runs the tests."""
+def node_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Node example set up as its README says, kept for the next run of the tests."""
     for program in ("node", "npm"):
         if shutil.which(program) is None:
-            pytest.skip(f"no {program} on this machine, which the example for Node runs on")
-    folder = Path(sys.prefix) / "cxrscribe-node-example"
-    folder.mkdir(exist_ok=True)
+            skip_or_fail(f"no {program} on this machine, which the example for Node runs on")
+    folder = kept_folder("node-example", tmp_path_factory)
     wanted = json.loads((NODE / "package.json").read_text(encoding="utf-8"))["dependencies"]
     installed = folder / "node_modules" / "onnxruntime-node" / "package.json"
     version = json.loads(installed.read_text(encoding="utf-8"))["version"] if installed.is_file() else None
+    for old in folder.glob("*.mjs"):
+        old.unlink()
     for file in NODE.iterdir():
         if file.is_file():
             shutil.copy(file, folder)

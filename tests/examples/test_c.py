@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import subprocess
@@ -21,13 +20,16 @@ from cxrscribe.vocabulary import readable
 
 pytest.importorskip("onnx", reason="needs onnx, to make the file")
 
+import onnx
 from click.testing import CliRunner
 
+from support.kept_folder import kept_folder
+from support.sentences import PARAGRAPHS
+from support.skips import skip_or_fail
 from support.small_bundle import SmallBundle
 
 C = Path(__file__).resolve().parents[2] / "examples" / "c"
 LONGEST = 150
-IN_CI = os.environ.get("CI") == "true"
 BUNDLE = cxrscribe.demo_bundle()
 LANGUAGES = """
 #include <locale.h>
@@ -48,17 +50,17 @@ int main(int argc, char **argv) { /* each argument is a paragraph of words */
 
 
 @pytest.fixture(scope="session")
-def build() -> Path:
-    """The folder of the programs, kept beside the Python that runs the tests. CI must have all it takes."""
+def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the programs, kept for the next run of the tests. CI must have all it takes."""
     if platform.system() != "Linux":
         pytest.skip("the Makefile is for Linux")
     for program in ("cc", "make"):
-        if shutil.which(program) is None and not IN_CI:
-            pytest.skip(f"no {program} on this machine, which builds the example in C")
-    folder = Path(sys.prefix) / "cxrscribe-c-example"
+        if shutil.which(program) is None:
+            skip_or_fail(f"no {program} on this machine, which builds the example in C")
+    folder = kept_folder("c-example", tmp_path_factory)
     made = make("all", "sanitized", folder=folder)
-    if made.returncode and not IN_CI and not any(folder.rglob("onnxruntime_c_api.h")):
-        pytest.skip(f"ONNX Runtime's C header isn't here, nor can apt fetch it: {made.stderr[-300:]}")
+    if made.returncode and not any(folder.rglob("onnxruntime_c_api.h")):
+        skip_or_fail(f"ONNX Runtime's C header isn't here, nor can apt fetch it: {made.stderr[-300:]}")
     assert made.returncode == 0, made.stderr
     return folder
 
@@ -152,20 +154,75 @@ def test_settings_and_several_reports(
 @pytest.mark.slow
 def test_optimized_once(build: Path, model: Path, films: list[NDArray[np.uint8]], tmp_path: Path) -> None:
     film = write_pgm(films[0], tmp_path / "film.pgm")
-    kept = tmp_path / "kept"
-    kept.mkdir()
+    kept = tmp_path / "is" / "kept"  # is made
     text = expected(films[0])
     for _ in range(2):
         done = report(build / "report-sanitized", model, film, "--optimized", kept)
         assert (done.returncode, done.stderr, done.stdout) == (0, "", text)
         written = {path.name: path.stat().st_mtime_ns for path in kept.iterdir()}
-    assert sorted(Path(name).suffix for name in written) in ([".onnx"], [".onnx", ".weights"])
+    assert sorted(Path(name).suffix for name in written) == [".onnx", ".weights"]
     done = report(build / "report", model, film, "--optimized", kept)
     assert {path.name: path.stat().st_mtime_ns for path in kept.iterdir()} == written
     shutil.copy(model, tmp_path / "other.onnx")  # another file: what is kept isn't its
     done = report(build / "report", tmp_path / "other.onnx", film, "--optimized", kept)
     assert (done.returncode, done.stdout) == (0, text)
-    assert len(list(kept.glob("*.onnx"))) == 2
+    assert sorted(path.suffix for path in kept.iterdir()) == [".onnx", ".onnx", ".weights", ".weights"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damaged", [".onnx", ".weights"])
+def test_what_is_damaged_is_written_anew(
+    build: Path, model: Path, films: list[NDArray[np.uint8]], tmp_path: Path, damaged: str
+) -> None:
+    film, text = write_pgm(films[0], tmp_path / "film.pgm"), expected(films[0])
+    report(build / "report-sanitized", model, film, "--optimized", tmp_path / "kept")
+    (kept,) = (tmp_path / "kept").glob(f"*{damaged}")
+    kept.write_bytes(b"cut off")
+    done = report(build / "report-sanitized", model, film, "--optimized", tmp_path / "kept")
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", text)
+    (graph,) = (tmp_path / "kept").glob("*.onnx")
+    assert graph.stat().st_size > len(b"cut off")
+
+
+@pytest.mark.slow
+def test_nothing_is_left_where_it_cant_be_optimized(
+    build: Path, films: list[NDArray[np.uint8]], tmp_path: Path
+) -> None:
+    (tmp_path / "text.onnx").write_text("no model", encoding="utf-8")
+    film, kept = write_pgm(films[0], tmp_path / "film.pgm"), tmp_path / "kept"
+    done = report(build / "report-sanitized", tmp_path / "text.onnx", film, "--optimized", kept)
+    assert done.returncode == 1
+    assert list(kept.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_token_without_a_word_is_refused(
+    build: Path, model: Path, films: list[NDArray[np.uint8]], tmp_path: Path
+) -> None:
+    damaged = onnx.load(model)
+    for entry in damaged.metadata_props:
+        if entry.key == "vocabulary":
+            entry.value = '["<pad>", "<start>"]'
+    onnx.save(damaged, tmp_path / "damaged.onnx")
+    film = write_pgm(films[0], tmp_path / "film.pgm")
+    done = report(build / "report-sanitized", tmp_path / "damaged.onnx", film)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "Error: the model's vocabulary is damaged: make the file anew\n"
+
+
+@pytest.mark.slow
+def test_another_library_is_linked(build: Path, tmp_path: Path) -> None:
+    """That of the Python or the folder which was named last, under programs that were built before."""
+    link = build / "libonnxruntime.so.1"
+    library = link.resolve()
+    other = tmp_path / library.name
+    shutil.copy(library, other)
+    try:
+        made = make(f"ORT_LIB={tmp_path}", "all", folder=build)
+        assert (made.returncode, link.resolve()) == (0, other), made.stderr
+    finally:
+        made = make("all", folder=build)
+    assert (made.returncode, link.resolve()) == (0, library), made.stderr
 
 
 @pytest.mark.slow
@@ -177,6 +234,14 @@ def test_what_is_wrong_is_said(
     cut.write_bytes(film.read_bytes()[:-1])
     huge = tmp_path / "huge.pgm"
     huge.write_bytes(b"P5\n100000 100000\n255\n")
+    many = tmp_path / "many.pgm"
+    many.write_bytes(b"P5\n10001 10000\n255\n")
+    long = tmp_path / "long.pgm"
+    long.write_bytes(b"P5\n18446744073709551632 16\n255\n" + bytes(256))  # 16, to who takes it for 64 bits
+    parts = [tmp_path / f"{part}.onnx" for part in ("encoder", "search")]
+    for part in parts:
+        made = CliRunner().invoke(main, ["onefile", "--part", part.stem, "--out", str(part)])
+        assert made.exit_code == 0
     odd = tmp_path / "odd.pgm"
     odd.write_bytes(b"P5\n16 16\n4294967551\n" + bytes(256))  # 255, to who takes it for 32 bits
     for arguments, problem in (
@@ -190,14 +255,21 @@ def test_what_is_wrong_is_said(
         ((model, film, "--max-length", "1.5"), "--max-length has to be a whole number"),
         ((model, film, "--length-penalty", "nan"), "--length-penalty has to be a number"),
         ((model, film, "--size", "5 by 5"), "needs a size like"),
+        ((model, film, "--size", "100x100junk"), "needs a size like"),
+        ((model, film, "--size", "99999999999999999999x100"), "needs a size like"),
         ((model, film, "--size", "5000x5000"), "has more or fewer samples"),
-        ((model, film, "--optimized", tmp_path / "none"), "none"),
+        ((model, film, "--optimized", film / "none"), "the folder of the optimized graph can't be made"),
         ((model, cut), "cut.pgm has more or fewer samples"),
         ((model, huge), "huge.pgm has a side out of 16 to 20000"),
+        ((model, many), "many.pgm has more than 100 megapixels"),
+        ((model, long), "long.pgm is no binary PGM"),
         ((model, tmp_path / "none.pgm"), "none.pgm can't be opened"),
         ((model, model), "is no binary PGM"),
         ((tmp_path / "none.onnx", film), "none.onnx"),
-        ((BUNDLE / "encoder.onnx", film), "is not a file that `cxrscribe onefile` wrote"),
+        *(
+            ((part, film), f"{part} is not a whole file of `cxrscribe onefile`; make it with --part whole")
+            for part in (BUNDLE / "encoder.onnx", *parts)
+        ),
     ):
         done = report(build / "report-sanitized", *arguments)
         assert (done.returncode, done.stdout) == (1, "")
@@ -224,15 +296,6 @@ def test_a_model_that_reads_the_patient(build: Path, films: list[NDArray[np.uint
 
 @pytest.mark.slow
 def test_words_of_every_language(build: Path, tmp_path: Path) -> None:
-    sentences = (
-        "no effusion , pneumothorax , or mass .",
-        "50 % of it < 1 cm , 38 ° .",
-        "两 肺 纹 理 清 晰 , 未 见 实 变 、 结 节 .",
-        "右 肺 见 1.2 cm 结 节 , t12 椎 体 50 % .",
-        "胸 水 な し .",
-        "élargi : 未 cut off",
-    )
-    paragraphs = [f"{first} {second}" for first in sentences[:-1] for second in sentences]
     source, program = tmp_path / "languages.c", tmp_path / "languages"
     source.write_text(LANGUAGES, encoding="utf-8")
     command = [
@@ -247,8 +310,8 @@ def test_words_of_every_language(build: Path, tmp_path: Path) -> None:
         program,
     ]
     subprocess.run([str(part) for part in command], check=True)
-    done = report(program, *paragraphs)
-    assert done.stdout.splitlines() == [readable(paragraph.split()) for paragraph in paragraphs]
+    done = report(program, *(" ".join(words) for words in PARAGRAPHS))
+    assert done.stdout.splitlines() == [readable(words) for words in PARAGRAPHS]
 
 
 def test_example_is_short_and_listed() -> None:

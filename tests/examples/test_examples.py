@@ -15,7 +15,7 @@ from cxrscribe.archive import open_run
 from cxrscribe.archive.verify import newest_rows
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-LONGEST = 100
+LONGEST = 150
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ import cxrscribe
 from cxrscribe.errors import FilmError
 from cxrscribe.films.film import read_film
 from cxrscribe.films.rules import FilmRules
+from support.skips import skip_or_fail
 
 NODE = Path(__file__).resolve().parents[2] / "examples" / "node"
 HEIGHT, WIDTH = 48, 40
@@ -46,7 +47,7 @@ def in_node(folder: Path, films: list[tuple[Path, FilmRules]]) -> list[np.ndarra
     """Pixels uint8 [h, w] of each film, or what is said to be wrong with it."""
     node = shutil.which("node")
     if node is None:
-        pytest.skip("needs node")
+        skip_or_fail("no node on this machine, which runs the readers of films")
     asked = [
         (
             path.name,
@@ -214,13 +215,15 @@ def test_dicom(tmp_path: Path, dicom: Callable[..., Any]) -> None:
 
 
 def test_what_is_refused_is_named(tmp_path: Path, dicom: Callable[..., Any]) -> None:
-    from pydicom.uid import JPEGLosslessSV1
+    from pydicom.uid import JPEGLosslessSV1, RLELossless
 
     from support.dicom_file import encapsulated, written
 
     eight = noise(40, 34)
     png = saved(Image.fromarray(eight), format="PNG")
     jpeg = saved(Image.fromarray(eight), format="JPEG")
+    runs = b"".join(bytes((len(run) - 1,)) + run.tobytes() for run in np.array_split(eight.ravel(), 16))
+    cut_run = struct.pack("<16I", 1, 64, *[0] * 14) + runs[:-10]
     turned = Image.Exif()
     turned[274] = 6
     for content, problem in (
@@ -231,6 +234,8 @@ def test_what_is_refused_is_named(tmp_path: Path, dicom: Callable[..., Any]) -> 
         (jpeg[:400], "is a JPEG file that is damaged or cut off"),
         (saved(Image.fromarray(eight), format="JPEG", exif=turned), "is turned by EXIF"),
         (saved(Image.fromarray(noise(8, 40)), format="PNG"), "has 8 x 40 pixels"),
+        (b"P5\n40 8\n255\n" + bytes(320), "has 8 x 40 pixels"),
+        (encapsulated(cut_run, eight, RLELossless), "has DICOM pixels that are cut off"),
         (encapsulated(b"\xff\xd8\xff", eight, JPEGLosslessSV1), f"transfer syntax {JPEGLosslessSV1}"),
         (written(dicom(eight, Modality="CT")), "modality CT"),
         (written(dicom(eight, NumberOfFrames=2)), "several frames"),
@@ -257,6 +262,56 @@ def png_of(header: bytes, packed: bytes, *between: bytes) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
+PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+"""Of Adam7: first column and row, and the steps to the next (ISO/IEC 15948, 8.2)."""
+
+
+def interlaced(pixels: np.ndarray, depth: int) -> bytes:
+    """An interlaced PNG of pixels [h, w] or [h, w, 3] whose samples have so many bits."""
+    rows = b""
+    for left, top, step_x, step_y in PASSES:
+        for row in pixels[top::step_y, left::step_x]:
+            if row.size:
+                packed = np.packbits(row).tobytes() if depth == 1 else row.astype(f">u{depth // 8}").tobytes()
+                rows += b"\0" + packed
+    height, width = pixels.shape[:2]
+    colour = 2 if pixels.ndim == 3 else 0
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 1)
+    return png_of(header, zlib.compress(rows))
+
+
+def test_interlaced_png(tmp_path: Path) -> None:
+    contents = []
+    for height, width in ((16, 16), (17, 19), (23, 16), (16, 31), (37, 53)):
+        contents.append(interlaced(noise(height, width, most=2), 1))
+        contents.append(interlaced(noise(height, width), 8))
+        contents.append(interlaced(noise(height, width, most=65536, kind=np.uint16), 16))
+        contents.append(interlaced(noise(height, width, 3), 8))
+    assert_same(tmp_path, contents, RULES)
+
+
+def test_jpeg_with_bytes_that_fill(tmp_path: Path) -> None:
+    """Any number of bytes 0xff may stand before a marker (T.81, B.1.1.2), those of a restart among them."""
+    contents = []
+    for picture in (noise(70, 90), noise(70, 90, 3)):
+        for progressive in (False, True):
+            options: dict[str, Any] = {"progressive": progressive, "restart_marker_blocks": 3}
+            content = saved(Image.fromarray(picture), format="JPEG", **options)
+            start = content.index(b"\xff\xda")
+            filled = re.sub(b"\xff(?=[\xd0-\xd7])", b"\xff\xff\xff", content[start:], flags=re.DOTALL)
+            assert len(filled) > len(content) - start
+            contents.append(content[:start] + filled)
+    assert_same(tmp_path, contents, RULES)
+
+
+def test_orientations_that_mean_nothing_turn_nothing(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[274] = 9
+    picture = Image.fromarray(noise(40, 34))
+    contents = [saved(picture, format=kind, exif=exif) for kind in ("JPEG", "PNG")]
+    assert_same(tmp_path, contents, RULES)
+
+
 def test_headers_that_would_take_all_time_or_memory_are_refused(tmp_path: Path) -> None:
     """Each is small, and was read for minutes or into gigabytes."""
     jpeg = saved(Image.fromarray(noise(64, 64, 3)), format="JPEG")
@@ -277,6 +332,7 @@ def test_headers_that_would_take_all_time_or_memory_are_refused(tmp_path: Path) 
     rows = zlib.compress(bytes(33 * 32))
     contents.append(png_of(grey, zlib.compress(bytes(1 << 26))))
     contents.append(png_of(grey, b"no deflated bytes"))
+    contents.append(png_of(grey[:12] + b"\2", rows))  # there is no such way to interlace
     contents.append(png_of(grey, rows, chunk(b"tRNS", b"\0")))
     contents.append(png_of(grey[:9] + b"\3" + grey[10:], rows))  # colours of a palette that isn't there
     for depth, colour in ((1, 2), (16, 3), (4, 4), (3, 0), (8, 5)):

@@ -19,6 +19,10 @@ from cxrscribe.vocabulary import readable
 
 pytest.importorskip("onnx", reason="needs onnx, to make the file")
 
+import onnx
+
+from support.sentences import PARAGRAPHS
+from support.skips import skip_or_fail
 from support.small_bundle import SmallBundle
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -59,6 +63,18 @@ def film_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("onefile") / "film.onnx"
     cxr("onefile", "--input", "film", "--settings", "inputs", "--out", path)
     return path
+
+
+NOT_WHOLE = "Error: {} is not a whole file of `cxrscribe onefile`; make it with --part whole\n"
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The two parts of a file, each in a file of its own."""
+    folder = tmp_path_factory.mktemp("parts")
+    for part in ("encoder", "search"):
+        cxr("onefile", "--part", part, "--out", folder / f"{part}.onnx")
+    return [folder / "encoder.onnx", folder / "search.onnx"]
 
 
 def run(*command: object, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -110,6 +126,29 @@ def test_python_optimizes_once(film_onnx: Path, tmp_path: Path) -> None:
     assert {path.name: path.stat().st_mtime_ns for path in kept.iterdir()} == written
 
 
+@pytest.mark.parametrize("damaged", [".onnx", ".weights"])
+def test_python_writes_what_is_damaged_anew(film_onnx: Path, tmp_path: Path, damaged: str) -> None:
+    film = cxrscribe.demo_films()[0]
+    Image.open(film).save(tmp_path / "film.pgm")
+    program, texts = EXAMPLES / "one_file.py", []
+    for _ in range(2):
+        done = run(sys.executable, "-W", "error", program, film_onnx, "film.pgm", "kept", folder=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+        texts.append(done.stdout)
+        (kept,) = (path for path in (tmp_path / "kept").glob(f"*{damaged}") if path.stat().st_size > 9)
+        whole = kept.stat().st_size
+        kept.write_bytes(b"cut off")
+    assert texts[0] == texts[1]
+    assert whole > 9
+
+
+def test_python_leaves_nothing_where_it_cant_optimize(tmp_path: Path) -> None:
+    (tmp_path / "text.onnx").write_text("no model", encoding="utf-8")
+    done = run(sys.executable, EXAMPLES / "optimized.py", "text.onnx", "kept", folder=tmp_path)
+    assert done.returncode == 1
+    assert list((tmp_path / "kept").iterdir()) == []
+
+
 @pytest.mark.slow
 def test_node(node_folder: Path, report_onnx: Path, pictures: dict[Path, str]) -> None:
     for picture, text in pictures.items():
@@ -117,7 +156,9 @@ def test_node(node_folder: Path, report_onnx: Path, pictures: dict[Path, str]) -
 
 
 @pytest.mark.slow
-def test_node_says_what_is_wrong(node_folder: Path, report_onnx: Path, tmp_path: Path) -> None:
+def test_node_says_what_is_wrong(
+    node_folder: Path, report_onnx: Path, parts: list[Path], tmp_path: Path
+) -> None:
     picture = tmp_path / "film.pgm"
     picture.write_bytes(b"P5\n3 3\n255\n12345678")  # a pixel is missing
     other = cxrscribe.demo_bundle() / "encoder.onnx"
@@ -129,11 +170,54 @@ def test_node_says_what_is_wrong(node_folder: Path, report_onnx: Path, tmp_path:
         ((report_onnx, picture, "--n-best", "many"), "n-best is many; give a whole number from 1"),
         ((report_onnx, tmp_path / "none.pgm"), "none.pgm"),
         ((report_onnx, tmp_path), f"{tmp_path} can't be read"),
-        ((other, picture), "not a file that `cxrscribe onefile` wrote"),
+        *(((part, picture), NOT_WHOLE.format(part)) for part in (other, *parts)),
     ):
         done = run("node", "report.mjs", *arguments, folder=node_folder)
         assert (done.returncode, done.stdout) == (1, "")
         assert problem in done.stderr
+
+
+@pytest.mark.slow
+def test_node_writes_what_is_damaged_anew(node_folder: Path, film_onnx: Path, tmp_path: Path) -> None:
+    """And doesn't touch it at the next start; what is no model leaves nothing behind."""
+    film, kept = cxrscribe.demo_films()[0], tmp_path / "is" / "kept"
+    done = [run("node", "report.mjs", film_onnx, film, "--optimized", kept, folder=node_folder)]
+    (graph,) = kept.iterdir()
+    graph.write_bytes(b"cut off")
+    done.append(run("node", "report.mjs", film_onnx, film, "--optimized", kept, folder=node_folder))
+    written = graph.stat().st_mtime_ns
+    done.append(run("node", "report.mjs", film_onnx, film, "--optimized", kept, folder=node_folder))
+    assert [(each.returncode, each.stderr, each.stdout) for each in done] == [(0, "", done[0].stdout)] * 3
+    assert graph.stat().st_mtime_ns == written
+    (tmp_path / "text.onnx").write_text("no model", encoding="utf-8")
+    failed = run("node", "report.mjs", tmp_path / "text.onnx", film, "--optimized", kept, folder=node_folder)
+    assert failed.returncode == 1
+    assert list(kept.iterdir()) == [graph]
+
+
+@pytest.fixture(scope="module")
+def damaged_onnx(film_onnx: Path) -> Path:
+    """A file of which most words are missing."""
+    damaged, path = onnx.load(film_onnx), film_onnx.with_name("damaged.onnx")
+    for entry in damaged.metadata_props:
+        if entry.key == "vocabulary":
+            entry.value = '["<pad>", "<start>"]'
+    onnx.save(damaged, path)
+    return path
+
+
+def test_python_refuses_tokens_without_a_word(damaged_onnx: Path, tmp_path: Path) -> None:
+    Image.open(cxrscribe.demo_films()[0]).convert("L").save(tmp_path / "film.pgm")
+    done = run(sys.executable, EXAMPLES / "one_file.py", damaged_onnx, "film.pgm", folder=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"Error: the vocabulary of {damaged_onnx} is damaged: make the file anew\n"
+
+
+@pytest.mark.slow
+def test_node_refuses_tokens_without_a_word(node_folder: Path, damaged_onnx: Path) -> None:
+    done = run("node", "report.mjs", damaged_onnx, cxrscribe.demo_films()[0], folder=node_folder)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"Error: the vocabulary of {damaged_onnx} is damaged: make the file anew\n"
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +278,7 @@ def test_python_writes_reports_of_a_model_that_reads_the_patient(
     ]
 
 
-def test_python_says_what_is_wrong(report_onnx: Path, tmp_path: Path) -> None:
+def test_python_says_what_is_wrong(report_onnx: Path, parts: list[Path], tmp_path: Path) -> None:
     picture = tmp_path / "film.pgm"
     picture.write_bytes(b"P5\n3 3\n255\n12345678")
     for arguments, problem in (
@@ -202,6 +286,10 @@ def test_python_says_what_is_wrong(report_onnx: Path, tmp_path: Path) -> None:
         ((report_onnx, cxrscribe.demo_films()[0]), ".png is not a binary PGM file"),
         ((tmp_path / "none.onnx", picture), "none.onnx"),
         ((report_onnx, tmp_path / "none.pgm"), "none.pgm"),
+        *(
+            ((part, picture), NOT_WHOLE.format(part))
+            for part in (cxrscribe.demo_bundle() / "encoder.onnx", *parts)
+        ),
     ):
         done = run(sys.executable, EXAMPLES / "one_file.py", *arguments, folder=tmp_path)
         assert (done.returncode, done.stdout) == (1, "")
@@ -218,35 +306,22 @@ def test_node_example_is_short_listed_and_pinned_without_a_lock() -> None:
     assert others == {"package.json"}
 
 
-SENTENCES = (
-    "no effusion , pneumothorax , or mass .",
-    "50 % of it < 1 cm , 38 ° .",
-    "两 肺 纹 理 清 晰 , 未 见 实 变 、 结 节 .",
-    "右 肺 见 1.2 cm 结 节 , t12 椎 体 50 % .",
-    "胸 水 な し .",
-    "cut off , and 未",
-)
-READ = [
-    f"{first} {second}".split() for first in SENTENCES for second in SENTENCES if not first.startswith("cut")
-]
-
-
 def test_python_joins_words_of_every_language_as_the_runtime_does() -> None:
     spec = importlib.util.spec_from_file_location("one_file", EXAMPLES / "one_file.py")
     assert spec
     assert spec.loader
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
-    assert [example.readable(words) for words in READ] == [readable(words) for words in READ]
+    assert [example.readable(words) for words in PARAGRAPHS] == [readable(words) for words in PARAGRAPHS]
 
 
 def test_node_joins_words_of_every_language_as_the_runtime_does() -> None:
     node = shutil.which("node")
     if node is None:
-        pytest.skip("needs node")
+        skip_or_fail("no node on this machine, which joins the words")
     module = json.dumps((NODE / "words.mjs").as_uri())
     program = f"import {{ readable }} from {module};"
-    program += f"console.log(JSON.stringify({json.dumps(READ)}.map((words) => readable(words))));"
+    program += f"console.log(JSON.stringify({json.dumps(PARAGRAPHS)}.map((words) => readable(words))));"
     command = [node, "--input-type=module", "-e", program]
     output = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=True).stdout
-    assert json.loads(output) == [readable(words) for words in READ]
+    assert json.loads(output) == [readable(words) for words in PARAGRAPHS]

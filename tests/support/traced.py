@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
+from support.skips import skip_or_fail
 
 UNSET = {
     "CI",  # where it is set, some telemetry is off
@@ -40,8 +40,6 @@ def opened_sockets(home: Path, log: Path, program: str) -> list[str]:
     """The calls of `socket` by a Python program and all its threads and children, native ones too."""
     strace = shutil.which("strace")
     if strace is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("no strace, which .ci/run installs")
-        pytest.skip("no strace on this machine")
+        skip_or_fail("no strace on this machine")
     run_at_home(home, "-c", program, tracer=(strace, "-f", "-qq", "-e", "trace=socket", "-o", log))
     return [line for line in log.read_text(encoding="utf-8").splitlines() if "socket(" in line]
