@@ -379,9 +379,10 @@ def _version(device: str) -> str:
         return f"onnxruntime {onnxruntime_build()}"
     from cxrscribe.sessions.openvino import openvino_version
 
+    found = "that is absent"
     with suppress(DeviceError):
-        return f"openvino {openvino_version()}, onnxruntime {onnxruntime_build()}"
-    return OPENVINO.name
+        found = openvino_version()
+    return f"openvino {found}, onnxruntime {onnxruntime_build()}"
 
 
 def _engine(record: Precision) -> str:
