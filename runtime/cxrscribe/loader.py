@@ -21,13 +21,12 @@ from cxrscribe.networks.opening import open_networks
 from cxrscribe.reporter import OpenedBundle, Reporter
 from cxrscribe.sessions.cache import open_cache
 from cxrscribe.sessions.cache_folder import default_folder
-from cxrscribe.sessions.factory import thread_count
+from cxrscribe.sessions.factory import SessionFactory, thread_count
 from cxrscribe.tuning.candidates import Candidate
-from cxrscribe.tuning.choice import Chooser
-from cxrscribe.tuning.trial import Conditions
 
 if TYPE_CHECKING:
     from cxrscribe.patient_text import PatientText
+    from cxrscribe.tuning.choice import Choice
 
 
 def load(
@@ -108,13 +107,18 @@ def open_bundle(
         check_attribute(indication_from_dicom)
     found = Bundle.open(bundle, verify=verify)
     graphs = open_cache(cache, default_folder())
-    conditions = Conditions(thread_count(threads), spinning=spinning, strict=strict, cache=graphs)
-    choice = Chooser(found, device, conditions).choose() if precision == FASTEST else None
-    if choice is None:
-        chosen = PrecisionPair.parse(FP32 if precision is None else precision)
-    else:
+    count = thread_count(threads)
+    choice: Choice | None = None
+    if precision == FASTEST:
+        from cxrscribe.tuning.choice import Chooser  # most starts try nothing, and needn't wait for it
+        from cxrscribe.tuning.trial import Conditions
+
+        conditions = Conditions(count, spinning=spinning, strict=strict, cache=graphs)
+        choice = Chooser(found, device, conditions).choose()
         device, chosen = choice.candidate.device, choice.candidate.precision
-    sessions = conditions.factory(device)
+    else:
+        chosen = PrecisionPair.parse(FP32 if precision is None else precision)
+    sessions = SessionFactory(device, count, spinning=spinning, cache=graphs)
     manifest = found.manifest
     patient_text = _patient_text(found)
     if indication_from_dicom is not None:

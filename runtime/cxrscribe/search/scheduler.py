@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from time import perf_counter
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +16,13 @@ from cxrscribe.report import Report
 from cxrscribe.search.beam import BeamSearch, Outcome
 from cxrscribe.search.expander import Decoder, Expander
 from cxrscribe.search.hypotheses import Hypothesis
-from cxrscribe.search.sampling import SampleSearch
 from cxrscribe.search.step import StepModel
 from cxrscribe.settings import BeamSettings
 from cxrscribe.stats import DecodingStats
 from cxrscribe.vocabulary import Vocabulary, readable
+
+if TYPE_CHECKING:
+    from cxrscribe.search.sampling import SampleSearch
 
 IMAGES_AT_ONCE: Final = 32
 """Images that are searched for at a time, unless the caller wants another number."""
@@ -168,6 +170,8 @@ class Scheduler:
 
     def _sampler(self) -> SampleSearch:
         if self._samples is None:
+            from cxrscribe.search.sampling import SampleSearch  # few callers draw
+
             assert self._step_model is not None
             rows = IMAGES_AT_ONCE if self._one_width else 0
             self._samples = SampleSearch(self._step_model(), self._vocabulary, rows)

@@ -107,20 +107,12 @@ class SessionFactory:
         settings = replace(self._settings, device=self.device, role=graph.role)
         if self._cache is None or not settings.on_cpu:
             return _Opened(_plain(graph, graph.source.files()[0].path, settings))
-        entry = self._cache.find(graph.source, Optimized(settings))
+        cache = self._cache
+        entry = cache.find(graph.source, Optimized(settings))
         if entry is None:
-            return _Opened(_made(graph, settings, self._cache))
-        check = self._cache.check(entry, graph.source)
-        try:
-            return _Opened(_cached(graph, entry, settings), check, lambda: self._afresh(graph, check))
-        except BundleError:  # it is damaged, or another process has just removed it
-            self._cache.discard(entry)
-            return _Opened(_made(graph, settings, self._cache))
-
-    def _afresh(self, graph: WantedGraph, check: Check) -> Session:
-        """A session in place of one whose cache entry is damaged."""
-        check.cache.discard(check.entry)
-        return _made(graph, replace(self._settings, device=self.device, role=graph.role), check.cache)
+            return _Opened(_made(graph, settings, cache))
+        check = cache.check(entry, graph.source)
+        return _InBackground(lambda: _kept(graph, entry, check, settings))
 
     def _with_openvino(self, graph: WantedGraph) -> GraphSession:
         from cxrscribe.sessions.openvino import Arithmetic
@@ -144,24 +136,21 @@ class _Opening(Protocol):
 
 @dataclass(frozen=True)
 class _Opened:
-    """A session, and the check that it has to pass before it may be used, which goes on meanwhile."""
+    """A session that is ready."""
 
     opened: Session
-    check: Check | None = None
-    afresh: Callable[[], Session] | None = None
-    """Opens another one where it doesn't pass."""
 
     def session(self) -> Session:
-        if self.check is None or self.afresh is None or self.check.passed():
-            return self.opened
-        return self.afresh()
+        return self.opened
 
     def wait(self) -> None:
         pass
 
 
 class _InBackground:
-    """A session that is opened on a thread of its own: an engine can take longer than all else together."""
+    """A session that is opened on a thread of its own: to rearrange an encoder's weights can take longer than
+    all else together.
+    """
 
     def __init__(self, opens: Callable[[], GraphSession]) -> None:
         self._opens = opens
@@ -201,6 +190,18 @@ def _plain(graph: WantedGraph, file: Path, settings: SessionSettings) -> Session
 def _cached(graph: WantedGraph, entry: CacheEntry, settings: SessionSettings) -> Session:
     source = graph.source
     return Session(source.path, settings, name=source.entry.path, optimized=entry.graph)
+
+
+def _kept(graph: WantedGraph, entry: CacheEntry, check: Check, settings: SessionSettings) -> Session:
+    """A session of a graph in the cache, checked meanwhile; of one made afresh where that is damaged."""
+    try:
+        opened: Session | None = _cached(graph, entry, settings)
+    except BundleError:  # it is damaged, or another process has just removed it
+        opened = None
+    if opened is not None and check.passed():
+        return opened
+    check.cache.discard(entry)
+    return _made(graph, settings, check.cache)
 
 
 def _made(graph: WantedGraph, settings: SessionSettings, cache: GraphCache) -> Session:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from threading import Lock
 
 import pytest
 
@@ -86,11 +87,12 @@ def test_entry_that_vanishes_while_it_is_opened_is_made_anew(
 ) -> None:
     """`cxrscribe cache --clear` may run at any time."""
     right = results(load(bundle, folder), films)
-    opened, cleared = session.open_optimized, []
+    opened, cleared, one_by_one = session.open_optimized, [], Lock()
 
     def clearing(graph: Path, *others: object) -> object:
-        if not cleared:
-            cleared.append(folder.clear())
+        with one_by_one:  # graphs are opened side by side
+            if not cleared:
+                cleared.append(folder.clear())
         return opened(graph, *others)  # type: ignore[arg-type]
 
     monkeypatch.setattr(session, "open_optimized", clearing)
