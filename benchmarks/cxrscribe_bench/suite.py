@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from cxrscribe.bundle.bundle import Bundle
-from cxrscribe.bundle.evidence import FP16
 from cxrscribe.bundle.files import FP32, sha256_of
 from cxrscribe.bundle.manifest import MANIFEST_NAME
-from cxrscribe.bundle.precision_pair import PrecisionPair
+from cxrscribe.bundle.precision_pair import FP16, PrecisionPair
 from cxrscribe.errors import InputError
 from cxrscribe.sessions.cache import open_cache
 from cxrscribe.sessions.cache_folder import default_folder

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from cxrscribe.arguments import flag, none_or, path, text
 from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.bundle.contract import PATIENT_TEXT
-from cxrscribe.bundle.evidence import FASTEST
 from cxrscribe.bundle.files import FP32
-from cxrscribe.bundle.precision_pair import PrecisionPair
+from cxrscribe.bundle.precision_pair import FASTEST, PrecisionPair
 from cxrscribe.errors import BundleError
 from cxrscribe.films.dicom_text import check_attribute
 from cxrscribe.films.isolation import Isolation

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from cxrscribe.bundle.evidence import Precision
 from cxrscribe.bundle.files import FileEntry
 from cxrscribe.bundle.manifest import Manifest
+from cxrscribe.bundle.precision_cost import Precision
 from cxrscribe_export.precision.kinds import GRAPHS
 from support.small_bundle import SmallBundle
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cxrscribe.bundle.evidence import Precision, ReportFigures, Speedups
+from cxrscribe.bundle.precision_cost import Precision, ReportFigures, Speedups
 
 INT8 = Precision(
     name="int8",

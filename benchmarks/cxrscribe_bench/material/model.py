@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.bundle.evidence import INT8
 from cxrscribe.bundle.manifest import Manifest
+from cxrscribe.bundle.precision_pair import INT8
 from cxrscribe.errors import InputError
 from cxrscribe.sessions.cache_folder import default_folder as cache_folder
 from cxrscribe.vocabulary import END

@@ -25,7 +25,7 @@ import numpy as np
 import cxrscribe
 from cxrscribe import BeamSettings, DecodingStats, Report, Reporter
 from cxrscribe.bundle.bundle import Bundle
-from cxrscribe.bundle.evidence import INT8
+from cxrscribe.bundle.precision_pair import INT8
 from cxrscribe.loader import open_bundle
 from cxrscribe.search.requests import FeatureMatrix
 from cxrscribe.search.scheduler import IMAGES_AT_ONCE

@@ -19,9 +19,9 @@ import numpy as np
 
 import cxrscribe
 from cxrscribe import Report, Reporter
-from cxrscribe.bundle.evidence import FP16
 from cxrscribe.bundle.files import FP32
 from cxrscribe.bundle.manifest import Manifest
+from cxrscribe.bundle.precision_pair import FP16
 from cxrscribe.errors import CxrscribeError
 from cxrscribe_bench.groups import PADDLE_INFERENCE, TORCH_COMPILED, TORCH_EAGER
 from cxrscribe_bench.material.drawn_films import drawn_film

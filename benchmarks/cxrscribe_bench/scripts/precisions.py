@@ -151,7 +151,7 @@ def subject_of(path: Path) -> Subject:
     import onnx
 
     from cxrscribe.bundle.bundle import Bundle
-    from cxrscribe.bundle.evidence import INT8
+    from cxrscribe.bundle.precision_pair import INT8
     from cxrscribe_export.patients import starts, text_of_bundle
     from cxrscribe_export.precision.kinds import GRAPHS, KINDS
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from cxrscribe.bundle.evidence import LossLimits
+from cxrscribe.bundle.precision_cost import LossLimits
 from cxrscribe.bundle.precision_pair import BF16
 from cxrscribe.cli.options import Command
 from cxrscribe.errors import InputError

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 import cxrscribe
 from cxrscribe.bundle.bundle import Bundle
 from cxrscribe.bundle.contract import PATIENT_TEXT
-from cxrscribe.bundle.evidence import FP16
 from cxrscribe.bundle.files import FP32
-from cxrscribe.bundle.precision_pair import PrecisionPair
+from cxrscribe.bundle.precision_pair import FP16, PrecisionPair
 from cxrscribe.errors import BundleError, DecodingError, DeviceError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.patient_text import PatientText

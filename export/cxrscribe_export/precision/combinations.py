@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import cxrscribe
-from cxrscribe.bundle.evidence import FP16, INT8
 from cxrscribe.bundle.files import FP32
-from cxrscribe.bundle.precision_pair import BF16, PrecisionPair
+from cxrscribe.bundle.precision_pair import BF16, FP16, INT8, PrecisionPair
 from cxrscribe.errors import DeviceError
 from cxrscribe.sessions.device import CPU, CUDA, OPENVINO
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import cxrscribe
-from cxrscribe.bundle.evidence import LossLimits, Precision
 from cxrscribe.bundle.files import FP32
+from cxrscribe.bundle.precision_cost import LossLimits, Precision
 from cxrscribe.bundle.precision_pair import PrecisionPair
 from cxrscribe.errors import CxrscribeError
 from cxrscribe.reporter import Reporter

@@ -11,7 +11,7 @@ import onnx
 from numpy.typing import NDArray
 
 from cxrscribe.bundle.contract import BEAM_INIT, BEAM_STEP, DECODER_INIT, ENCODER
-from cxrscribe.bundle.evidence import FP16, INT8
+from cxrscribe.bundle.precision_pair import FP16, INT8
 from cxrscribe_export.graphs.runner import GraphRunner
 from cxrscribe_export.precision.cost import Calibration
 from cxrscribe_export.precision.decoder_int8 import quantize_beam_step, quantize_initial_state

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cxrscribe.bundle.bundle import Bundle
-from cxrscribe.bundle.evidence import LossLimits, Precision
 from cxrscribe.bundle.files import FP32
+from cxrscribe.bundle.precision_cost import LossLimits, Precision
 from cxrscribe.bundle.precision_pair import PrecisionPair
 from cxrscribe.errors import BundleError, DeviceError, InputError
 from cxrscribe_export.precision.cost import Calibration, TrialReports, cost_of

@@ -10,9 +10,9 @@ import onnx
 
 import cxrscribe
 from cxrscribe.bundle.contract import interfaces_of
-from cxrscribe.bundle.evidence import LossLimits, Precision, Speedups
 from cxrscribe.bundle.files import FP32
 from cxrscribe.bundle.manifest import Manifest
+from cxrscribe.bundle.precision_cost import LossLimits, Precision, Speedups
 from cxrscribe.bundle.precision_pair import BF16, PrecisionPair
 from cxrscribe.errors import DeviceError
 from cxrscribe.sessions.device import CPU

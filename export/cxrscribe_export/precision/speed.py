@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from cxrscribe.bundle.architecture import Architecture
 from cxrscribe.bundle.contract import BEAM_STEP, ENCODER
-from cxrscribe.bundle.evidence import Speedups
+from cxrscribe.bundle.precision_cost import Speedups
 from cxrscribe.sessions.device import processor_name, usable_threads
 from cxrscribe.tuning.race import turns
 from cxrscribe.vocabulary import START

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cxrscribe.bundle.evidence import ReportFigures
+from cxrscribe.bundle.precision_cost import ReportFigures
 from cxrscribe.cleaning import comparable
 from cxrscribe.errors import InputError
 from cxrscribe.films.preprocess import Preprocessing

@@ -30,7 +30,7 @@ from cxrscribe.archive.rows.part import JSONL, SUFFIXES, check_format
 from cxrscribe.archive.rows.row import RowChoice
 from cxrscribe.archive.sources.listing import Sources, source_names
 from cxrscribe.archive.text_table import TextTable
-from cxrscribe.bundle.evidence import FASTEST
+from cxrscribe.bundle.precision_pair import FASTEST
 from cxrscribe.errors import InputError
 from cxrscribe.json_object import JsonObject, parse_json_object
 from cxrscribe.sessions.device import AUTO

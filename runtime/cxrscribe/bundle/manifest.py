@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from cxrscribe.bundle.architecture import Architecture
-from cxrscribe.bundle.evidence import Evaluation, LossLimits, Parity, Precision, Provenance
+from cxrscribe.bundle.evidence import Evaluation, Parity, Provenance
 from cxrscribe.bundle.files import FP32, FileEntry, content_sha256, regular_file_of
+from cxrscribe.bundle.precision_cost import LossLimits, Precision
 from cxrscribe.errors import BundleError, CxrscribeError
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.json_object import JsonObject, read_json_object, repeated

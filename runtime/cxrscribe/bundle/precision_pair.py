@@ -8,8 +8,12 @@ from typing import Final
 from cxrscribe.bundle.files import FP32, PRECISION_NAME
 from cxrscribe.errors import BundleError
 
+FP16: Final = "fp16"
+INT8: Final = "int8"
 BF16: Final = "bf16"
 """The fp32 encoder, computed in bfloat16 by an engine that can: without graphs of its own, or a decoder."""
+FASTEST: Final = "fastest"
+"""What a user asks for who leaves the choice to `cxrscribe.load`. No precision may be called so."""
 _AND: Final = "+"
 
 

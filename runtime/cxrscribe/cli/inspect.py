@@ -13,8 +13,9 @@ from cxrscribe.cli.terminal import note, say, say_json
 
 if TYPE_CHECKING:
     from cxrscribe.bundle.bundle import Bundle, FileCheck, Inspection
-    from cxrscribe.bundle.evidence import Parity, Precision
+    from cxrscribe.bundle.evidence import Parity
     from cxrscribe.bundle.manifest import Manifest
+    from cxrscribe.bundle.precision_cost import Precision
     from cxrscribe.sessions.session import Placement
     from cxrscribe.settings import BeamSettings
     from cxrscribe.tuning.choice import Choice

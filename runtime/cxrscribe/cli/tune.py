@@ -14,7 +14,7 @@ from cxrscribe.cli.terminal import note, say, say_json
 from cxrscribe.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
-    from cxrscribe.bundle.evidence import Precision
+    from cxrscribe.bundle.precision_cost import Precision
     from cxrscribe.tuning.choice import Choice, Chooser
     from cxrscribe.tuning.race import Lap
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cxrscribe.bundle.evidence import FP16, INT8, Precision
 from cxrscribe.bundle.manifest import Manifest
-from cxrscribe.bundle.precision_pair import BF16, PLAIN, PrecisionPair
+from cxrscribe.bundle.precision_cost import Precision
+from cxrscribe.bundle.precision_pair import BF16, FP16, INT8, PLAIN, PrecisionPair
 from cxrscribe.json_object import JsonObject
 from cxrscribe.sessions.device import GPU_NAMES, OPENVINO, decoder_device
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Final
 
 from cxrscribe.bundle.bundle import Bundle
-from cxrscribe.bundle.evidence import FP16, Precision
 from cxrscribe.bundle.files import FP32, sha256_of
 from cxrscribe.bundle.manifest import MANIFEST_NAME
-from cxrscribe.bundle.precision_pair import BF16, PLAIN, PrecisionPair
+from cxrscribe.bundle.precision_cost import Precision
+from cxrscribe.bundle.precision_pair import BF16, FP16, PLAIN, PrecisionPair
 from cxrscribe.errors import BundleError, DeviceError
 from cxrscribe.json_object import JsonObject
 from cxrscribe.networks.opening import open_decoder

@@ -14,8 +14,8 @@ from click.testing import CliRunner
 import cxrscribe
 from cxrscribe import BeamSettings, DecodingStats
 from cxrscribe.bundle.bundle import Bundle
-from cxrscribe.bundle.evidence import INT8
 from cxrscribe.bundle.manifest import Manifest
+from cxrscribe.bundle.precision_pair import INT8
 from cxrscribe.loader import open_bundle
 from cxrscribe.search.decoding import search_in_order
 from cxrscribe.search.requests import FeatureMatrix

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 import cxrscribe
 from cxrscribe.bundle.bundle import Bundle
-from cxrscribe.bundle.evidence import LossLimits
 from cxrscribe.bundle.manifest import Manifest
+from cxrscribe.bundle.precision_cost import LossLimits
 from cxrscribe.bundle.precision_pair import PrecisionPair
 from cxrscribe.errors import DeviceError
 from cxrscribe_export.commands.precision import precision

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from cxrscribe.bundle.evidence import LossLimits
 from cxrscribe.bundle.manifest import Manifest
+from cxrscribe.bundle.precision_cost import LossLimits
 from cxrscribe.errors import BundleError, DeviceError, InputError
 from cxrscribe_export.precision.local_cost import measure_costs
 from cxrscribe_export.precision.precisions import PrecisionOrder, add_precisions

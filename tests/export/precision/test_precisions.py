@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 import cxrscribe
 from cxrscribe.bundle.bundle import Bundle
-from cxrscribe.bundle.evidence import LossLimits, OutputParity, Parity
+from cxrscribe.bundle.evidence import OutputParity, Parity
 from cxrscribe.bundle.manifest import Manifest
+from cxrscribe.bundle.precision_cost import LossLimits
 from cxrscribe.bundle.precision_pair import PrecisionPair
 from cxrscribe.errors import BundleError, InputError
 from cxrscribe_export.precision.cost import LossError, TrialReports

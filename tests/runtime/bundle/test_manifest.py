@@ -10,17 +10,10 @@ from typing import Any
 
 import pytest
 
-from cxrscribe.bundle.evidence import (
-    Evaluation,
-    LossLimits,
-    NearTie,
-    OutputParity,
-    Parity,
-    Precision,
-    SearchParity,
-)
+from cxrscribe.bundle.evidence import Evaluation, NearTie, OutputParity, Parity, SearchParity
 from cxrscribe.bundle.files import FileEntry
 from cxrscribe.bundle.manifest import MANIFEST_NAME, Manifest
+from cxrscribe.bundle.precision_cost import LossLimits, Precision
 from cxrscribe.errors import BundleError
 from cxrscribe.settings import BeamSettings
 from support.precision_record import INT8

@@ -13,17 +13,10 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from cxrscribe.bundle.evidence import (
-    Evaluation,
-    NearTie,
-    OutputParity,
-    Parity,
-    Provenance,
-    ReportFigures,
-    SearchParity,
-)
+from cxrscribe.bundle.evidence import Evaluation, NearTie, OutputParity, Parity, Provenance, SearchParity
 from cxrscribe.bundle.files import FileEntry
 from cxrscribe.bundle.manifest import Manifest
+from cxrscribe.bundle.precision_cost import ReportFigures
 from cxrscribe.settings import BeamSettings
 from support.precision_record import INT8
 

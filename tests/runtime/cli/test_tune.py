@@ -11,7 +11,7 @@ import pytest
 from click.testing import Result
 
 from cxrscribe.bundle.bundle import Bundle
-from cxrscribe.bundle.evidence import ReportFigures
+from cxrscribe.bundle.precision_cost import ReportFigures
 from cxrscribe.cli import tune
 from cxrscribe.tuning import choice
 from cxrscribe.tuning.candidates import Candidate

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from cxrscribe.bundle.evidence import LossLimits, Precision, ReportFigures
 from cxrscribe.bundle.files import FileEntry
 from cxrscribe.bundle.manifest import Manifest
+from cxrscribe.bundle.precision_cost import LossLimits, Precision, ReportFigures
 from cxrscribe.bundle.precision_pair import PrecisionPair
 from cxrscribe.json_object import JsonObject
 from cxrscribe.tuning.candidates import Candidate, Refused, candidates

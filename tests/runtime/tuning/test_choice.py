@@ -15,8 +15,8 @@ import pytest
 
 import cxrscribe
 from cxrscribe.bundle.bundle import Bundle
-from cxrscribe.bundle.evidence import Precision, ReportFigures, Speedups
 from cxrscribe.bundle.manifest import Manifest
+from cxrscribe.bundle.precision_cost import Precision, ReportFigures, Speedups
 from cxrscribe.bundle.precision_pair import PrecisionPair
 from cxrscribe.errors import DeviceError
 from cxrscribe.json_object import JsonObject

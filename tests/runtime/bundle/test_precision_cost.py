@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxrscribe.bundle.evidence import LossLimits, Precision, ReportFigures, Speedups
+from cxrscribe.bundle.precision_cost import LossLimits, Precision, ReportFigures, Speedups
 from cxrscribe.errors import BundleError
 from cxrscribe.json_object import JsonObject
 from support.precision_record import INT8
