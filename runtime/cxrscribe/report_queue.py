@@ -282,9 +282,9 @@ class ReportQueue:
         for ticket, films in read:
             for film in films:
                 ticket.gathered.add(film, features)
-            error = ticket.gathered.error()
-            if error is not None:
-                self._answer([ticket], error)
+            unread = ticket.gathered.error()
+            if unread is not None:
+                self._answer([ticket], unread)
                 continue
             starts.append(ticket.gathered.start(ticket.wanted, self._parts.indications))
             settings.append(ticket.wanted.settings)
