@@ -92,7 +92,10 @@ def modality_option(command: Command) -> Command:
 
 
 def engine_options(command: Command, *, isolate: str = "compressed") -> Command:
-    """Add the options of Engine, one each; the command gets `engine: Engine`. `isolate`: that one's default."""
+    """Add the options of Engine, one each; the command gets `engine: Engine`.
+
+    `isolate`: the default of that one.
+    """
 
     @functools.wraps(command)
     def packed(*, bundle: Path | None, **given: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -186,7 +187,7 @@ def serve(
             say_json({"url": url, "pid": os.getpid()})
         else:
             say(url)
-        click.get_text_stream("stdout").flush()
+        sys.stdout.flush()
 
     unanswered = listen(
         engine.load,

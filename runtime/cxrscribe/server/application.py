@@ -19,7 +19,7 @@ from cxrscribe.server.metrics import CONTENT_TYPE as METRICS_TYPE
 from cxrscribe.server.metrics import Gauges, Metrics
 from cxrscribe.server.openapi import description
 from cxrscribe.server.parameters import asked
-from cxrscribe.server.problems import ClientGoneError, Problem, busy
+from cxrscribe.server.problems import ClientGoneError, RequestError, busy
 from cxrscribe.server.service import Service
 
 Message: TypeAlias = MutableMapping[str, Any]
@@ -129,11 +129,11 @@ class Application:
         except asyncio.CancelledError:  # the time for answers is over
             self.unanswered += 1
             problem = busy("stopping", "the service stops; ask another one")
-        except Problem as error:
+        except RequestError as error:
             problem = error
         except Exception as error:
             self._log.fault(error, "request", id=exchange.id)
-            problem = Problem(500, "defect", "the service failed at this request; its log says where")
+            problem = RequestError(500, "defect", "the service failed at this request; its log says where")
         exchange.reason = problem.reason or problem.code
         if problem.reason is None:  # films are counted where they are known
             self._metrics.errors[problem.code] += 1
@@ -147,10 +147,12 @@ class Application:
         if exchange.route not in _OPEN_TO_ALL:
             self._access.check_token(exchange.headers)
         if exchange.route == _OTHER:
-            raise Problem(404, "not_found", f"there is no such address; there are {', '.join(_METHODS)}")
+            raise RequestError(404, "not_found", f"there is no such address; there are {', '.join(_METHODS)}")
         if exchange.method not in _METHODS[exchange.route]:
             allowed = ", ".join(_METHODS[exchange.route])
-            raise Problem(405, "wrong_method", f"this address takes {allowed}", headers={"Allow": allowed})
+            raise RequestError(
+                405, "wrong_method", f"this address takes {allowed}", headers={"Allow": allowed}
+            )
         if exchange.route == REPORT:
             return await self._report(exchange, body, receive)
         return self._read_only(exchange.route)
