@@ -88,6 +88,10 @@ class Running:
     def wait_ready(self) -> None:
         assert self._ready.wait(WAIT)
 
+    def wait_listening(self) -> None:
+        """Until health is answered, which it is while the model is being loaded."""
+        eventually(lambda: self.listening._server.started)
+
     def stop(self) -> None:
         self.listening.stop()
         self.thread.join(WAIT)

@@ -108,7 +108,8 @@ def test_connections_at_work_are_not_closed_for_others(fused_bundle: Path) -> No
     with running(fused_bundle, limits=Limits(connections=3)) as started, ExitStack() as clients:
         busy = [clients.enter_context(started.connect()) for _ in range(3)]
         for client in busy:
-            client.sendall(HEAD)
+            client.sendall(HEAD[:-2] + b"Expect: 100-continue\r\n\r\n")
+            assert client.recv(100).startswith(b"HTTP/1.1 100")  # its body is waited for
         eventually(lambda: b"503" in _first(started))
         for client in busy:
             client.sendall(film()[:1000].ljust(1000, b"x"))

@@ -29,6 +29,7 @@ def test_health_says_loading_ready_and_failed(fused_bundle: Path) -> None:
 
     started = Running(load)
     try:
+        started.wait_listening()
         live, ready = started.ask("GET", "/health/live"), started.ask("GET", "/health/ready")
         assert (live.status, live.json) == (200, {"status": "alive"})
         assert (ready.status, ready.json) == (503, {"status": "loading"})
@@ -66,7 +67,7 @@ def test_the_model_without_a_path(service: Running, reporter: Reporter, fused_bu
 
 def test_metrics_are_openmetrics_and_count(fused_bundle: Path) -> None:
     with running(fused_bundle) as started:
-        started.report(film(1))
+        started.report(film(1), "?min_length=3")
         started.form([("a", "a.png", film(2)), ("b", "b.png", b"no film")])
         started.report(b"no film")
         started.ask("GET", "/nowhere")
@@ -135,7 +136,8 @@ def test_every_parameter_of_the_description_is_taken(service: Running, reporter:
 def test_the_log_has_nothing_of_a_patient(context_bundle: Path) -> None:
     marker = "DOE^JANE"
     with running(context_bundle) as started:
-        ok = started.form([("film", f"{marker}.png", film(1)), ("indication", None, marker.encode())])
+        parts = [("film", f"{marker}.png", film(1)), ("indication", None, marker.encode())]
+        ok = started.form(parts, "?min_length=5")
         started.form([("film", f"{marker}.png", marker.encode())], "?by=study")
         started.ask("POST", f"/v1/report?patient={marker}", film(1))
         started.ask("POST", f"/v1/report?banned_words={marker}", film(1))
