@@ -90,6 +90,7 @@ $(VENV)-ray/.ray: $(BIN)/python pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.runtime: $(BIN)/python pyproject.toml constraints.txt
-	$(PIP) install --constraint constraints.txt --editable '.[cpu,dicom,parquet,store,onefile]' pytest hypothesis \
+	$(PIP) install --constraint constraints.txt --editable '.[cpu,dicom,serve,parquet,store,onefile]' pytest hypothesis \
+	  prometheus-client openapi-spec-validator \
 	  pylibjpeg pylibjpeg-openjpeg python-gdcm
 	touch $@

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 from time import perf_counter
 from typing import Any, Final, TypeAlias
 
@@ -48,6 +49,9 @@ _OTHER: Final = "other"
 _JSON: Final = "application/json"
 _GONE: Final = 499
 """What is counted and logged where the client went away, as nginx does."""
+# What the log calls a request. A random number for each would have to wait for the search to let it be drawn.
+_PROCESS: Final = secrets.token_hex(4)
+_NUMBERS: Final = count(1)
 _LINGER_SECONDS: Final = 2.0
 _LINGER_BYTES: Final = 16 << 20
 
@@ -60,7 +64,7 @@ class Exchange:
     method: str
     headers: dict[bytes, bytes]
     query: bytes
-    id: str = field(default_factory=lambda: secrets.token_hex(8))
+    id: str = field(default_factory=lambda: f"{_PROCESS}-{next(_NUMBERS):x}")
     began: float = field(default_factory=perf_counter)
     status: int = _GONE
     reason: str | None = None
@@ -140,6 +144,9 @@ class Application:
         return Answer(problem.status, _dumped(problem.to_json(exchange.id)), headers=problem.headers)
 
     async def _answer(self, exchange: Exchange, body: Body, receive: Receive) -> Answer:
+        if b"transfer-encoding" in exchange.headers and b"content-length" in exchange.headers:
+            # A proxy in front may take the other one, and what follows for another client's request.
+            raise RequestError(400, "two_lengths", "the body has a length and comes in chunks; leave one out")
         self._access.check_host(exchange.headers)
         exchange.origin = self._access.allowed_origin(exchange.headers)
         if exchange.method == "OPTIONS" and exchange.origin is not None and exchange.route in _METHODS:

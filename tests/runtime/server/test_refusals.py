@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
+import shutil
 import socket
+import ssl
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -15,6 +20,7 @@ from cxrscribe import Reporter
 from cxrscribe.errors import FilmError, InputError, Reason
 from cxrscribe.server.access import Access, checked_origins, hosts_of, read_token
 from cxrscribe.server.limits import MOST_INDICATION_BYTES, Limits
+from cxrscribe.server.listening import Place
 from cxrscribe.server.parameters import PARAMETERS, asked
 from cxrscribe.server.problems import RequestError
 from cxrscribe.settings import BeamSettings
@@ -312,6 +318,26 @@ def test_addresses_that_others_reach_have_any_name_and_origins_are_checked() -> 
     for wrong in ("*", "viewer.example", "https://v.example/page", "ftp://v.example"):
         with pytest.raises(InputError):
             checked_origins((wrong,))
+
+
+def test_tls(fused_bundle: Path, tmp_path: Path) -> None:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl on this machine, to make a certificate with")
+    certificate, key = tmp_path / "c.pem", tmp_path / "k.pem"
+    made = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "2"]
+    names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    subprocess.run([*made, *names, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    with running(fused_bundle, place=Place(certificate=certificate, key=key)) as started:
+        assert started.url.startswith("https://127.0.0.1:")
+        trusting = ssl.create_default_context(cafile=str(certificate))
+        client = http.client.HTTPSConnection("127.0.0.1", started.port, timeout=60, context=trusting)
+        with closing(client):
+            client.request("POST", "/v1/report", film())
+            assert client.getresponse().status == 200
+        with started.connect() as plain:
+            plain.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert b"200" not in received(plain)
 
 
 def test_limits_are_above_zero() -> None:
