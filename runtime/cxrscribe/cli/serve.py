@@ -16,7 +16,7 @@ from cxrscribe.errors import InputError
 
 
 @click.command(short_help="Write reports over HTTP.")
-@partial(engine_options, isolate="all")
+@partial(engine_options, isolate="all", spinning=False)
 @click.option(
     "--host", metavar="ADDRESS", help="Address to listen at.  [default: 127.0.0.1, this machine alone]"
 )

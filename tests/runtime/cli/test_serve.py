@@ -37,6 +37,9 @@ def test_this_machine_alone_and_processes_for_all_films(run: Run, asked: list[tu
     load, place, access, limits, named = asked[0]
     assert isinstance(load.__self__, Engine)
     assert load.__self__.isolate == "all"
+    assert load.__self__.spinning is False
+    assert run("serve", "--spinning").exit_code == 0
+    assert asked[1][0].__self__.spinning is True
     assert (place.host, access.token) == ("127.0.0.1", None)
     assert "localhost" in access.hosts
     assert (limits.body_bytes, limits.waiting, named["warm"]) == (64_000_000, 256, 8)
