@@ -162,7 +162,8 @@ def figures(bench: Bench, images: int) -> Iterator[Goal]:
     one_batch = bench.against_products(Setting(32))
     yield _goal("32 images: decoding time / products alone", one_batch, 1.4, at_most=True)
     stream = bench.against_products(Setting(images))
-    yield _goal(f"{images} images, {IMAGES_AT_ONCE} in flight: decoding time / products", stream, 1.4, at_most=True)
+    name = f"{images} images, {IMAGES_AT_ONCE} in flight: decoding time / products"
+    yield _goal(name, stream, 1.4, at_most=True)
     yield from brief_figures(bench, images)
     yield _goal("beam 10 / beam 1, over their products", bench.wide_beam(32), 1.2, at_most=True)
 
