@@ -5,8 +5,9 @@ import { copyText } from "./clipboard.js";
 import { named, part } from "./parts.js";
 import { type Picture, pictureOf } from "./picture.js";
 import type { Result } from "./rows.js";
+import { isSame } from "./settings.js";
 import { Viewer } from "./viewer.js";
-import { copied, duration, quality, reportText, settingsInWords } from "./wording.js";
+import { copied, duration, quality, reportText, settingsInWords, withName } from "./wording.js";
 
 export type State = "waiting" | "reading" | "read" | "reporting" | "done" | "failed";
 
@@ -45,7 +46,7 @@ export class FilmCard {
   #error: string | undefined;
   #reports: readonly Report[] = [];
   #settings: Settings | undefined;
-  #hadPatient = false;
+  #askedPatient = "";
   #nBest = 1;
   #size = "";
   #readMilliseconds: number | undefined;
@@ -107,7 +108,12 @@ export class FilmCard {
 
   asked(settings: Settings): void {
     this.#settings = settings;
-    this.#hadPatient = this.patient !== "";
+    this.#askedPatient = this.patient;
+  }
+
+  /** Whether its report is, or will be, what these settings and the text of its patient give. */
+  isOf(settings: Settings): boolean {
+    return this.#settings !== undefined && isSame(this.#settings, settings) && this.#askedPatient === this.patient;
   }
 
   read(film: Film, milliseconds: number): void {
@@ -131,7 +137,7 @@ export class FilmCard {
   }
 
   failed(message: string): void {
-    this.#error = message;
+    this.#error = withName(this.file.name, message);
     this.#reports = [];
     this.state = "failed";
   }
@@ -158,7 +164,7 @@ export class FilmCard {
       ...(this.#error === undefined ? {} : { error: this.#error }),
       reports: this.#reports,
       settings: this.#settings,
-      hasPatient: this.#hadPatient,
+      hasPatient: this.#askedPatient !== "",
       ...(this.#readMilliseconds === undefined ? {} : { readMilliseconds: this.#readMilliseconds }),
       ...(this.#reportMilliseconds === undefined ? {} : { reportMilliseconds: this.#reportMilliseconds }),
     };
@@ -175,7 +181,6 @@ export class FilmCard {
     this.element.setAttribute("aria-busy", String(!this.isSettled));
     this.#write("state", STATES[this.#state]);
     this.#write("pending", PENDING[this.#state] ?? "");
-    this.#write("waiting", this.#state === "failed" ? "No film to show" : "The film appears here");
     setText(part(this.element, "[data-error]", HTMLElement), this.#error ?? "");
     named(this.element, "result", HTMLElement).hidden = !best;
     setText(part(this.element, "[data-report]", HTMLElement), best ? reportText(best) : "");

@@ -183,8 +183,9 @@ export class Page {
   #applyToAll(): void {
     // Whether a film can be read doesn't depend on settings.
     const cards = this.#cards.filter((card) => card.isRead || !card.isSettled);
-    for (const card of cards) this.again(card);
-    this.say(`${films(cards.length)} to be reported again.`);
+    const others = cards.filter((card) => !card.isOf(this.#form.settings));
+    for (const card of others) this.again(card);
+    this.say(others.length ? `${films(others.length)} to be reported again.` : "All films have these settings.");
   }
 
   #keepWithinBudget(): void {

@@ -30,7 +30,7 @@ export class SettingsForm {
 
   /** Shows the model's own settings, and lets them be changed. */
   open(own: Settings): void {
-    const chosen: Chosen = { ...own, nBest: Math.min(own.beamWidth, 3) };
+    const chosen: Chosen = { ...own, nBest: 1 };
     this.#defaults.disabled = false;
     this.#defaults.addEventListener("click", () => this.#fill(chosen));
     for (const name of NAMES) this.#field(name).disabled = false;

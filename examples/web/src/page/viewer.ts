@@ -38,10 +38,14 @@ export class Viewer {
     this.#listen();
   }
 
-  /** Shows a film that was read; another one in its place keeps neither view nor window. */
+  /** Shows a film that was read. The same film read anew keeps its view and its window. */
   show(picture: Picture): void {
+    const before = this.#picture;
     this.#picture = picture;
-    this.#window = undefined;
+    if (before?.width === picture.width && before.height === picture.height) {
+      this.#relevel();
+      return;
+    }
     const { stored } = picture;
     if (stored) this.#range = rangeOf(stored.values);
     named(this.#card, "waiting", HTMLElement).hidden = true;

@@ -18,7 +18,7 @@ export function quality({ score, isFinished }: Report): string {
 
 export function settingsInWords({ beamWidth, maxLength, minLength, lengthPenalty }: Settings): string {
   return (
-    `Beam width ${beamWidth}, length ${minLength} to ${maxLength}, ` + `length penalty ${signed(String(lengthPenalty))}`
+    `Beam width ${beamWidth}, length ${minLength} to ${maxLength}, length penalty ${signed(String(lengthPenalty))}`
   );
 }
 
@@ -34,6 +34,11 @@ export function copied(report: Report, disclaimer: string): string {
 
 export function films(count: number): string {
   return count === 1 ? "1 film" : `${count} films`;
+}
+
+/** Readers of films say "has several frames", and leave it to others to say which film has. */
+export function withName(name: string, message: string): string {
+  return /^[a-z]/.test(message) && !message.startsWith(name) ? `${name} ${message}` : message;
 }
 
 function signed(number: string): string {
