@@ -9,13 +9,12 @@ import { isSame } from "./settings.js";
 import { Viewer } from "./viewer.js";
 import { copied, duration, quality, reportText, settingsInWords, withName } from "./wording.js";
 
-export type State = "waiting" | "reading" | "read" | "reporting" | "done" | "failed";
+export type State = "waiting" | "reading" | "read" | "done" | "failed";
 
 const STATES: Record<State, string> = {
   waiting: "Waiting",
   reading: "Reading the film",
   read: "Writing the report",
-  reporting: "Writing the report",
   done: "Reported",
   failed: "No report",
 };
@@ -24,7 +23,6 @@ const PENDING: Partial<Record<State, string>> = {
   waiting: "The report comes when the films before it have theirs.",
   reading: "The report comes when the film is read.",
   read: "Writing the report …",
-  reporting: "Writing the report …",
 };
 
 /** What a card asks of the page that it stands on. */
@@ -37,7 +35,7 @@ export interface CardOwner {
 
 export class FilmCard {
   /** By which the engine knows it. */
-  id: number;
+  readonly id: number;
   readonly element: HTMLElement;
   readonly file: File;
   readonly #viewer: Viewer;
@@ -148,7 +146,7 @@ export class FilmCard {
     this.#error = undefined;
     this.#reports = [];
     this.#reportMilliseconds = undefined;
-    this.state = this.isRead ? "reporting" : "waiting";
+    this.state = "waiting";
   }
 
   /** How many results are shown. */

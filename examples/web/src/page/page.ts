@@ -75,14 +75,11 @@ export class Page {
   again(card: FilmCard): void {
     if (!this.#model) return;
     const { settings } = this.#form;
+    // What can't be read is a new film: the engine gives what is read only once.
+    const isNew = card.isSettled && !card.isRead;
     card.startAgain(settings);
-    if (card.isRead) this.#engine.again(card.id, settings, card.patient);
-    else {
-      // Not read yet, or not to be read: it's taken anew, and what may still come of the first try isn't meant.
-      this.#engine.forget(card.id);
-      card.id = ++this.#lastId;
-      this.#ask(card);
-    }
+    if (isNew) this.#engine.film(card.id, card.file, settings, card.patient);
+    else this.#engine.again(card.id, settings, card.patient);
     this.#countFilms();
   }
 

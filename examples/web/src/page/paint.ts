@@ -77,7 +77,13 @@ function average({ codes, levels, width }: Source, across: Axis, down: Axis, can
   }
 }
 
-function interpolate({ codes, levels, width }: Source, across: Axis, down: Axis, canvas: Size, pixels: Uint32Array): void {
+function interpolate(
+  { codes, levels, width }: Source,
+  across: Axis,
+  down: Axis,
+  canvas: Size,
+  pixels: Uint32Array,
+): void {
   const level = (place: number) => levels[codes[place] as number] as number;
   for (let y = down.from; y < down.to; y++) {
     const upper = (down.places[2 * y] as number) * width;

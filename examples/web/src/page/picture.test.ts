@@ -21,7 +21,10 @@ test("the levels of a DICOM film follow from its pixels, which needn't be kept",
   const film = dicom([3, 5, 3, 9], [30, 77, 30, 255], 2);
   const picture = pictureOf(film);
   assert.equal(picture.codes, film.stored?.codes);
-  assert.deepEqual([...picture.codes].map((code) => picture.levels[code]), [...film.pixels]);
+  assert.deepEqual(
+    [...picture.codes].map((code) => picture.levels[code]),
+    [...film.pixels],
+  );
   assert.equal(bytesOf(picture), 8);
 });
 

@@ -47,7 +47,8 @@ export function reduced(picture: Picture, most: number): Picture {
   const small = thinned(picture.codes, picture.width, picture.height, every);
   const { stored } = picture;
   if (!stored) return { ...small, levels: picture.levels };
-  const smallStored = stored.codes === picture.codes ? small : thinned(stored.codes, stored.width, stored.height, every);
+  const smallStored =
+    stored.codes === picture.codes ? small : thinned(stored.codes, stored.width, stored.height, every);
   return { ...small, levels: picture.levels, stored: { ...stored, ...smallStored } };
 }
 

@@ -55,12 +55,12 @@ test("that something was said of a patient is told, but not what", () => {
 });
 
 test("all films are one array", () => {
-  const parsed = JSON.parse(toJson([result, { ...result, name: "\u00fc\"\n" }], 1, model));
+  const parsed = JSON.parse(toJson([result, { ...result, name: '\u00fc"\n' }], 1, model));
   assert.deepEqual(
     parsed.map(({ film, alternatives }: { film: string; alternatives: unknown[] }) => [film, alternatives]),
     [
       ["a.png", []],
-      ["\u00fc\"\n", []],
+      ['\u00fc"\n', []],
     ],
   );
 });

@@ -59,7 +59,9 @@ export class SettingsForm {
   }
 
   #take(): void {
-    const chosen = Object.fromEntries(NAMES.map((name) => [name, this.#field(name).valueAsNumber])) as unknown as Chosen;
+    const chosen = Object.fromEntries(
+      NAMES.map((name) => [name, this.#field(name).valueAsNumber]),
+    ) as unknown as Chosen;
     const found = faults(chosen);
     for (const name of NAMES) {
       this.#field(name).setAttribute("aria-invalid", String(name in found));

@@ -4,7 +4,7 @@ import type { Window } from "../types.js";
 import { paint } from "./paint.js";
 import { named } from "./parts.js";
 import type { Picture } from "./picture.js";
-import { fitted, isFitted, panned, type Point, resized, type Size, type View, zoomed } from "./view.js";
+import { fitted, isFitted, type Point, panned, resized, type Size, type View, zoomed } from "./view.js";
 import { changed, dragged, kept, levelsThrough, type Range, rangeOf, stepOf } from "./window.js";
 
 /** One press of a key or a button. */
@@ -270,9 +270,7 @@ export class Viewer {
       height: Math.round(this.#stage.clientHeight * fine),
     };
     if (canvas.width === this.#size.width && canvas.height === this.#size.height) return;
-    this.#view = this.#size.width
-      ? resized(this.#view, picture, this.#size, canvas)
-      : fitted(picture, canvas);
+    this.#view = this.#size.width ? resized(this.#view, picture, this.#size, canvas) : fitted(picture, canvas);
     this.#size = canvas;
     this.#image = undefined;
     // At once, for a canvas of another size is empty until it is drawn.

@@ -17,9 +17,7 @@ export function quality({ score, isFinished }: Report): string {
 }
 
 export function settingsInWords({ beamWidth, maxLength, minLength, lengthPenalty }: Settings): string {
-  return (
-    `Beam width ${beamWidth}, length ${minLength} to ${maxLength}, length penalty ${signed(String(lengthPenalty))}`
-  );
+  return `Beam width ${beamWidth}, length ${minLength} to ${maxLength}, length penalty ${signed(String(lengthPenalty))}`;
 }
 
 /** A text without words is a report, too. */
