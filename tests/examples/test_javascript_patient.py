@@ -1,4 +1,4 @@
-"""What JavaScript makes of a patient's text: the words and the numbers that the runtime makes, to the last bit."""
+"""What JavaScript makes of a patient's text: the runtime's words and numbers, to the last bit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ import { readFileSync } from "node:fs";
 import { PatientText, termsOf } from %s;
 const { patientText, texts } = JSON.parse(readFileSync(0, "utf8"));
 const reader = new PatientText(patientText);
-const results = texts.map((text) => [[1, 2].map((version) => termsOf(text, version)), [...reader.encode(text)]]);
+const wordsOf = (text) => [1, 2].map((version) => termsOf(text, version));
+const results = texts.map((text) => [wordsOf(text), [...reader.encode(text)]]);
 console.log(JSON.stringify(results));
 """
 # What the rules of cleaning speak of.
@@ -161,7 +162,7 @@ TERMS = (
 
 
 def drawn_texts(count: int) -> list[str]:
-    draw = random.Random(7)  # noqa: S311 (nothing is kept secret by it)
+    draw = random.Random(7)
     texts = ["".join(draw.choices(PIECES, k=draw.randint(1, 40))) for _ in range(count)]
     # Any character that Python's Unicode has; those that a browser's newer one has besides are left out.
     signs = [
