@@ -13,6 +13,7 @@ from support.kept_folder import kept_folder
 from support.skips import skip_or_fail
 
 NODE = Path(__file__).resolve().parents[2] / "examples" / "node"
+JAVASCRIPT = NODE.with_name("javascript")
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +31,7 @@ def node_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for file in NODE.iterdir():
         if file.is_file():
             shutil.copy(file, folder)
+    shutil.copytree(JAVASCRIPT, folder.with_name("javascript"), dirs_exist_ok=True)
     # Set up before, or by a version of this that left all platforms in: pruning again does no harm.
     steps = ["run", "setup"] if version != wanted["onnxruntime-node"] else ["exec", "--", "node", "prune.mjs"]
     done = subprocess.run(
