@@ -1,4 +1,4 @@
-"""The page for browsers: built for tests, served so that every request is known, and used as people use it."""
+"""The page for browsers: built, served so that every request is known, and used as people use it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,7 +77,9 @@ class Served:
     url: str
     requests: list[str] = field(default_factory=list)
     gate: Event = field(default_factory=Event)
-    """Until it is set, the last bytes of the model don't come."""
+    """Until it is set, the second half of the model doesn't come."""
+    stop: Callable[[], None] = lambda: None
+    """End the server."""
 
     def __post_init__(self) -> None:
         self.gate.set()
@@ -93,7 +95,7 @@ def served(folder: Path, *, isolated: bool = True, compressed: bool = False) -> 
             if isolated or not keyword.startswith("Cross-Origin"):
                 super().send_header(keyword, value)
 
-        def do_GET(self) -> None:
+        def do_GET(self) -> None:  # noqa: N802, its name is the method's of HTTP
             page.requests.append(self.path)
             if self.path != "/model.onnx":
                 return super().do_GET()
@@ -116,12 +118,18 @@ def served(folder: Path, *, isolated: bool = True, compressed: bool = False) -> 
         page.url = server.url
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
+
+        def stop() -> None:
+            page.gate.set()
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+        page.stop = stop
         try:
             yield page
         finally:
-            page.gate.set()
-            server.shutdown()
-            thread.join()
+            stop()
 
 
 class WebPage:
@@ -133,10 +141,14 @@ class WebPage:
         self.requests: list[str] = []
         self.complaints: list[str] = []
         self.page.set_default_timeout(PATIENCE)
-        self.context.on("request", lambda request: self.requests.append(request.url))
+        self.context.on("request", lambda request: self._asked(request.url))
         self.page.on("console", lambda said: self._heard(said.type, said.text))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.goto(url)
+
+    def _asked(self, url: str) -> None:
+        if not url.startswith("blob:"):  # what the page gives itself
+            self.requests.append(url)
 
     def _heard(self, kind: str, text: str) -> None:
         if kind in ("error", "warning"):
@@ -155,10 +167,10 @@ class WebPage:
 
     def settled(self) -> None:
         """Wait until each film has a report or an error."""
-        busy = "article[data-film]:not([data-state=done]):not([data-state=failed])"
-        self.page.wait_for_function(
-            f"document.querySelector('article[data-film]') && !document.querySelector('{busy}')"
-        )
+        films = self.page.locator("article[data-film]")
+        films.first.wait_for()
+        busy = films.and_(self.page.locator(":not([data-state=done]):not([data-state=failed])"))
+        busy.first.wait_for(state="detached")
 
     def states(self) -> dict[str, str]:
         """Of each film, by its name."""
@@ -195,6 +207,7 @@ def opened(browser: Browser, url: str, **options: Any) -> Iterator[WebPage]:
     page = WebPage(browser, url, **options)
     try:
         page.wait_until("ready")
+        page.requests.clear()
         yield page
     finally:
         page.close()

@@ -55,6 +55,12 @@ def demo_page(page_of: Callable[..., Path]) -> Path:
     return page_of(cxrscribe.demo_bundle(), "--weights", "fp16")
 
 
+@pytest.fixture(scope="session")
+def exact_page(page_of: Callable[..., Path]) -> Path:
+    """The same with the demo model's weights as they are, whose results are Python's in every place."""
+    return page_of(cxrscribe.demo_bundle())
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A browser for the tests of one file: while it is there, no event loop can run beside it."""
@@ -78,7 +84,8 @@ def demo_server(demo_page: Path) -> Iterator[Served]:
 
 @pytest.fixture
 def demo(browser: Browser, demo_server: Served) -> Iterator[WebPage]:
-    """A tab with the demo's page, ready. Whatever the browser complains of fails the test."""
+    """A tab with the demo's page, ready. Complaints of the browser fail the test, and requests from then on."""
     with opened(browser, demo_server.url) as page:
         yield page
         assert page.complaints == []
+        assert page.requests == []
