@@ -177,7 +177,6 @@ export class FilmCard {
   #show(): void {
     const best = this.#reports[0];
     this.element.dataset.state = this.#state;
-    this.element.setAttribute("aria-busy", String(!this.isSettled));
     this.#write("state", STATES[this.#state]);
     this.#write("pending", PENDING[this.#state] ?? "");
     setText(part(this.element, "[data-error]", HTMLElement), this.#error ?? "");

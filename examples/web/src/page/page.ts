@@ -39,6 +39,7 @@ export class Page {
 
   constructor(makeEngine: (onAnswer: (answer: Answer) => void) => ReportEngine, encoder: Encoder) {
     this.#encoder = encoder;
+    part(document, "#unstarted", HTMLElement).remove();
     const input = part(document, "#files", HTMLInputElement);
     input.addEventListener("change", () => {
       this.#add([...(input.files ?? [])]);
