@@ -20,7 +20,7 @@ const STATES: Record<State, string> = {
 };
 
 const PENDING: Partial<Record<State, string>> = {
-  waiting: "The report comes when the films before it have theirs.",
+  waiting: "Waits for the model, or for the films before it.",
   reading: "The report comes when the film is read.",
   read: "Writing the report …",
 };
@@ -46,7 +46,7 @@ export class FilmCard {
   #settings: Settings | undefined;
   #askedPatient = "";
   #nBest = 1;
-  #size = "";
+  #kind = "";
   #readMilliseconds: number | undefined;
   #reportMilliseconds: number | undefined;
 
@@ -116,7 +116,8 @@ export class FilmCard {
 
   read(film: Film, milliseconds: number): void {
     this.#readMilliseconds = milliseconds;
-    this.#size = `${film.kind}, ${film.width} × ${film.height} pixels`;
+    // A large JPEG is read at a size that is enough for the model, and not at its own.
+    this.#kind = `${film.kind} read as ${film.width} × ${film.height} pixels`;
     this.#viewer.show(pictureOf(film));
     this.state = "read";
   }
@@ -176,7 +177,6 @@ export class FilmCard {
   #show(): void {
     const best = this.#reports[0];
     this.element.dataset.state = this.#state;
-    this.element.setAttribute("aria-busy", String(!this.isSettled));
     this.#write("state", STATES[this.#state]);
     this.#write("pending", PENDING[this.#state] ?? "");
     setText(part(this.element, "[data-error]", HTMLElement), this.#error ?? "");
@@ -205,8 +205,7 @@ export class FilmCard {
 
   #facts(): string {
     const facts = [];
-    if (this.#size) facts.push(this.#size);
-    if (this.#readMilliseconds !== undefined) facts.push(`read in ${duration(this.#readMilliseconds)}`);
+    if (this.#readMilliseconds !== undefined) facts.push(`${this.#kind} in ${duration(this.#readMilliseconds)}`);
     if (this.#reportMilliseconds !== undefined) facts.push(`reported in ${duration(this.#reportMilliseconds)}`);
     const sentences = [facts.join(", ")];
     if (this.#reports.length && this.#settings) sentences.push(settingsInWords(this.#settings));

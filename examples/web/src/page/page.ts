@@ -1,12 +1,11 @@
 // The page: films come in, the engine answers, cards show what became of them.
 
 import type { Answer, ModelInfo, Request, Settings } from "../types.js";
-import { toReduce } from "./budget.js";
 import { FilmCard } from "./card.js";
 import { download } from "./download.js";
 import { acceptDrops } from "./drop.js";
 import { part } from "./parts.js";
-import { type Picture, reduced } from "./picture.js";
+import { type Picture, reduced, toReduce } from "./picture.js";
 import { type Result, toJson } from "./rows.js";
 import { SettingsForm } from "./settings-form.js";
 import { films, megabytes } from "./wording.js";
@@ -39,6 +38,7 @@ export class Page {
 
   constructor(makeEngine: (onAnswer: (answer: Answer) => void) => ReportEngine, encoder: Encoder) {
     this.#encoder = encoder;
+    part(document, "#unstarted", HTMLElement).remove();
     const input = part(document, "#files", HTMLInputElement);
     input.addEventListener("change", () => {
       this.#add([...(input.files ?? [])]);

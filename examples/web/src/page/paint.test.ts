@@ -12,7 +12,7 @@ function painted(codes: number[], width: number, canvas: { width: number; height
   };
   const view = fitted(source, canvas);
   const pixels = new Uint32Array(canvas.width * canvas.height).fill(123);
-  paint(source, scale ? { ...view, scale } : view, canvas, pixels);
+  paint(source, source, scale ? { ...view, scale } : view, canvas, pixels);
   return [...pixels];
 }
 
@@ -37,4 +37,19 @@ test("a larger one goes over from pixel to pixel", () => {
 
 test("around the film nothing is drawn", () => {
   assert.deepEqual(painted([0, 0], 2, { width: 4, height: 1 }, 1), [0, grey(255), grey(255), 0]);
+});
+
+test("what is stored of a film whose pixels aren't square is stretched to its shape", () => {
+  const source = {
+    codes: Uint8Array.of(10, 20),
+    width: 2,
+    height: 1,
+    levels: Uint8Array.from({ length: 256 }, (_, n) => n),
+  };
+  const film = { width: 2, height: 4 };
+  const canvas = { width: 4, height: 4 };
+  const pixels = new Uint32Array(16);
+  paint(source, film, fitted(film, canvas), canvas, pixels);
+  const row = [0, grey(10), grey(20), 0];
+  assert.deepEqual([...pixels], [...row, ...row, ...row, ...row]);
 });

@@ -13,13 +13,18 @@ export interface Source extends Size {
 const MOST_SAMPLES = 4;
 const OPAQUE = 0xff000000;
 
-/** Fills `pixels`, RGBA of the canvas row after row. Around the film it is transparent. */
-export function paint(source: Source, view: View, canvas: Size, pixels: Uint32Array): void {
+/**
+ * Fills `pixels`, RGBA of the canvas row after row, with what `view` shows of a film of size `film`. What is stored of it
+ * may have another size, where its pixels aren't square. Around the film it is transparent.
+ */
+export function paint(source: Source, film: Size, view: View, canvas: Size, pixels: Uint32Array): void {
   pixels.fill(0);
   const first = filmPoint(view, canvas, { x: 0, y: 0 });
-  const across = axis(first.x, view.scale, canvas.width, source.width);
-  const down = axis(first.y, view.scale, canvas.height, source.height);
-  if (view.scale < 1) average(source, across, down, canvas, pixels);
+  const [wide, high] = [source.width / film.width, source.height / film.height];
+  const isSmaller = view.scale < Math.max(wide, high);
+  const across = axis(first.x * wide, view.scale / wide, canvas.width, source.width, isSmaller);
+  const down = axis(first.y * high, view.scale / high, canvas.height, source.height, isSmaller);
+  if (isSmaller) average(source, across, down, canvas, pixels);
   else interpolate(source, across, down, canvas, pixels);
 }
 
@@ -35,8 +40,8 @@ interface Axis {
   parts: Float32Array;
 }
 
-function axis(begin: number, scale: number, length: number, filmLength: number): Axis {
-  const samples = scale < 1 ? Math.min(MOST_SAMPLES, Math.ceil(1 / scale)) : 2;
+function axis(begin: number, scale: number, length: number, filmLength: number, isSmaller: boolean): Axis {
+  const samples = isSmaller ? Math.min(MOST_SAMPLES, Math.ceil(1 / scale)) : 2;
   const places = new Int32Array(length * samples);
   const parts = new Float32Array(length);
   let [from, to] = [length, 0];
@@ -45,7 +50,7 @@ function axis(begin: number, scale: number, length: number, filmLength: number):
     if (middle < 0 || middle >= filmLength) continue;
     from = Math.min(from, n);
     to = n + 1;
-    if (scale < 1) {
+    if (isSmaller) {
       for (let k = 0; k < samples; k++) {
         const place = Math.floor(begin + (n + (k + 0.5) / samples) / scale);
         places[n * samples + k] = Math.min(Math.max(place, 0), filmLength - 1);
@@ -61,14 +66,13 @@ function axis(begin: number, scale: number, length: number, filmLength: number):
 }
 
 function average({ codes, levels, width }: Source, across: Axis, down: Axis, canvas: Size, pixels: Uint32Array): void {
-  const samples = across.samples;
-  const count = samples * samples;
+  const count = across.samples * down.samples;
   for (let y = down.from; y < down.to; y++) {
     for (let x = across.from; x < across.to; x++) {
       let sum = count >> 1;
-      for (let j = y * samples; j < (y + 1) * samples; j++) {
+      for (let j = y * down.samples; j < (y + 1) * down.samples; j++) {
         const row = (down.places[j] as number) * width;
-        for (let i = x * samples; i < (x + 1) * samples; i++) {
+        for (let i = x * across.samples; i < (x + 1) * across.samples; i++) {
           sum += levels[codes[row + (across.places[i] as number)] as number] as number;
         }
       }

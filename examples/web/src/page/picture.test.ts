@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Film } from "../types.js";
-import { toReduce } from "./budget.js";
-import { bytesOf, pictureOf, reduced } from "./picture.js";
+import { bytesOf, pictureOf, reduced, toReduce } from "./picture.js";
 
 function dicom(codes: number[], pixels: number[], width: number): Film {
   const height = codes.length / width;

@@ -300,19 +300,10 @@ export class Viewer {
       this.#canvas.height = height;
       this.#image = context.createImageData(width, height);
     }
-    // What the levels are of: the film's own codes, or its grey levels where the two have different sizes.
-    const shown = this.#window && picture.stored ? picture.stored : picture;
-    const view = { ...this.#view, scale: this.#view.scale * (picture.width / shown.width) };
-    view.center = {
-      x: (this.#view.center.x * shown.width) / picture.width,
-      y: (this.#view.center.y * shown.height) / picture.height,
-    };
-    paint(
-      { codes: shown.codes, width: shown.width, height: shown.height, levels: this.#levels },
-      view,
-      this.#size,
-      new Uint32Array(this.#image.data.buffer),
-    );
+    // What the levels are of: what is stored, or the film's grey levels where those don't follow from it.
+    const { codes, width: columns, height: rows } = this.#window && picture.stored ? picture.stored : picture;
+    const source = { codes, width: columns, height: rows, levels: this.#levels };
+    paint(source, picture, this.#view, this.#size, new Uint32Array(this.#image.data.buffer));
     context.putImageData(this.#image, 0, 0);
     this.#canvas.toggleAttribute("data-fitted", isFitted(this.#view, picture, this.#size));
     const percent = Math.round((this.#view.scale / this.#fineness()) * 100);
