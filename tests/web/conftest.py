@@ -84,7 +84,7 @@ def demo_server(demo_page: Path) -> Iterator[Served]:
 
 @pytest.fixture
 def demo(browser: Browser, demo_server: Served) -> Iterator[WebPage]:
-    """A tab with the demo's page, ready. Complaints of the browser fail the test, and requests from then on."""
+    """A tab with the demo's page, ready. Later requests and complaints of the browser fail the test."""
     with opened(browser, demo_server.url) as page:
         yield page
         assert page.complaints == []

@@ -102,4 +102,4 @@ def test_webgpu_that_is_not_there_is_said(browser: Browser, demo_page: Path) -> 
         page.add(FILMS[0])
         page.settled()
         assert page.rows()[0]["model"]["encoder"] == "WASM"
-        assert "WebGPU can’t be used here" in page.page.locator("footer").inner_text()
+        assert "WebGPU can’t be used here" in page.page.locator("#model").inner_text()
