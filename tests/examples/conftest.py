@@ -12,7 +12,8 @@ import pytest
 from support.kept_folder import kept_folder
 from support.skips import skip_or_fail
 
-NODE = Path(__file__).resolve().parents[2] / "examples" / "node"
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+NODE = EXAMPLES / "node"
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +22,12 @@ def node_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for program in ("node", "npm"):
         if shutil.which(program) is None:
             skip_or_fail(f"no {program} on this machine, which the example for Node runs on")
-    folder = kept_folder("node-example", tmp_path_factory)
+    root = kept_folder("node-and-javascript", tmp_path_factory)
+    folder = root / "node"
+    folder.mkdir(exist_ok=True)
+    shutil.copytree(  # which the example reads films with
+        EXAMPLES / "javascript", root / "javascript", dirs_exist_ok=True
+    )
     wanted = json.loads((NODE / "package.json").read_text(encoding="utf-8"))["dependencies"]
     installed = folder / "node_modules" / "onnxruntime-node" / "package.json"
     version = json.loads(installed.read_text(encoding="utf-8"))["version"] if installed.is_file() else None
