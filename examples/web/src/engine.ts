@@ -18,7 +18,7 @@ const PARTS = {
 const CODECS = ["openjpegwasm_decode.wasm", "charlswasm_decode.wasm"] as const;
 const MOST_THREADS = 4;
 /** Seconds after which a worker counts as one that hangs. */
-const LIMITS = { open: 600, read: 60, report: 600 } as const;
+const LIMITS = { open: 600, read: 120, report: 600 } as const;
 
 type Job = Extract<Request, { type: "film" | "again" }>;
 
