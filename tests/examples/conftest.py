@@ -12,8 +12,8 @@ import pytest
 from support.kept_folder import kept_folder
 from support.skips import skip_or_fail
 
-NODE = Path(__file__).resolve().parents[2] / "examples" / "node"
-JAVASCRIPT = NODE.with_name("javascript")
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+NODE = EXAMPLES / "node"
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +22,12 @@ def node_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for program in ("node", "npm"):
         if shutil.which(program) is None:
             skip_or_fail(f"no {program} on this machine, which the example for Node runs on")
-    folder = kept_folder("node-example", tmp_path_factory)
+    root = kept_folder("node-and-javascript", tmp_path_factory)
+    folder = root / "node"
+    folder.mkdir(exist_ok=True)
+    shutil.copytree(  # which the example reads films with
+        EXAMPLES / "javascript", root / "javascript", dirs_exist_ok=True
+    )
     wanted = json.loads((NODE / "package.json").read_text(encoding="utf-8"))["dependencies"]
     installed = folder / "node_modules" / "onnxruntime-node" / "package.json"
     version = json.loads(installed.read_text(encoding="utf-8"))["version"] if installed.is_file() else None
@@ -31,7 +36,6 @@ def node_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for file in NODE.iterdir():
         if file.is_file():
             shutil.copy(file, folder)
-    shutil.copytree(JAVASCRIPT, folder.with_name("javascript"), dirs_exist_ok=True)
     # Set up before, or by a version of this that left all platforms in: pruning again does no harm.
     steps = ["run", "setup"] if version != wanted["onnxruntime-node"] else ["exec", "--", "node", "prune.mjs"]
     done = subprocess.run(

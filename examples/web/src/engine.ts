@@ -8,17 +8,17 @@ import type { Answer, ModelInfo, Request, Settings } from "./types.js";
 
 /** What belongs to an encoder, beside the page. The graphs lie beside the model that is asked for. */
 const PARTS = {
-  WASM: { worker: "worker.js", runtime: "ort-wasm-simd-threaded.wasm", graphs: undefined },
+  WASM: { worker: "worker.js", runtimes: ["ort-wasm-simd-threaded.wasm"], graphs: undefined },
   WebGPU: {
     worker: "worker-webgpu.js",
-    runtime: "ort-wasm-simd-threaded.jspi.wasm",
+    runtimes: ["ort-wasm-simd-threaded.jspi.wasm", "ort-wasm-simd-threaded.wasm"],
     graphs: ["encoder.onnx", "search.onnx"],
   },
 } as const;
 const CODECS = ["openjpegwasm_decode.wasm", "charlswasm_decode.wasm"] as const;
 const MOST_THREADS = 4;
 /** Seconds after which a worker counts as one that hangs. */
-const LIMITS = { open: 600, read: 60, report: 600 } as const;
+const LIMITS = { open: 600, read: 120, report: 600 } as const;
 
 type Job = Extract<Request, { type: "film" | "again" }>;
 
@@ -85,13 +85,14 @@ export class Engine {
     this.#encoder = encoder;
     this.#worker = this.#newWorker();
     this.#spare = this.#newWorker();
-    const { runtime, graphs } = PARTS[encoder];
-    const besidePage = [runtime, ...CODECS].map((name) => new URL(name, document.baseURI));
+    const { runtimes, graphs } = PARTS[encoder];
+    const besidePage = [...CODECS, ...runtimes].map((name) => new URL(name, document.baseURI));
     const ofModel = graphs?.map((name) => new URL(name, model)) ?? [model];
-    const [wasm, openjpeg, charls, ...loaded] = await loadFiles([...besidePage, ...ofModel], (part, total) =>
+    const [openjpeg, charls, ...loaded] = await loadFiles([...besidePage, ...ofModel], (part, total) =>
       this.#onAnswer({ type: "loading", loaded: part, total }),
     );
-    this.#files = { runtime: wasm, openjpeg, charls, graphs: loaded } as ModelFiles;
+    const [wasm, onnx] = [loaded.slice(0, runtimes.length), loaded.slice(runtimes.length)];
+    this.#files = { openjpeg, charls, runtimes: wasm, graphs: onnx } as ModelFiles;
     return this.#openWorker(crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency) : 1);
   }
 

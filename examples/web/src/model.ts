@@ -9,6 +9,16 @@ import type { ModelInfo, Report, Settings } from "./types.js";
 
 export type Runtime = typeof import("onnxruntime-web");
 
+/** Who runs a graph. */
+export interface Runner {
+  runtime: Runtime;
+  /** An execution provider: "wasm" or "webgpu". */
+  provider: string;
+}
+
+/** Type, data and dimensions of a tensor. */
+type Value = ["uint8" | "int64" | "float32", Uint8Array | Float32Array | readonly number[] | readonly bigint[], number[]];
+
 interface Variant {
   part: "whole" | "encoder" | "search";
   input: "image" | "film";
@@ -22,7 +32,11 @@ interface Preprocessing {
   png_range?: "used" | "full";
 }
 
-const REMEDY = "make it with `cxrscribe onefile BUNDLE --input film --settings inputs";
+const REMEDIES = {
+  whole: "make it with `cxrscribe onefile BUNDLE --input film --settings inputs`",
+  encoder: "make it with `cxrscribe onefile BUNDLE --part encoder`",
+  search: "make it with `cxrscribe onefile BUNDLE --part search --settings inputs`",
+} as const;
 /** As the file's metadata and inputs name them. */
 const NAMES = {
   beamWidth: "beam_width",
@@ -32,21 +46,21 @@ const NAMES = {
 } as const;
 
 export class Model {
-  /** One graph, or encoder and search. */
+  /** Of the whole model, or of its encoder and its search. */
   readonly #sessions: readonly InferenceSession[];
-  readonly #runtime: Runtime;
+  readonly #runners: readonly Runner[];
   readonly #words: string[];
   readonly #patientText: PatientText | undefined;
   readonly preprocessing: Preprocessing;
   readonly info: ModelInfo;
 
   private constructor(
-    runtime: Runtime,
+    runners: readonly Runner[],
     sessions: readonly InferenceSession[],
     metadata: Record<string, string>,
     rest: Pick<ModelInfo, "threads" | "encoder" | "megabytes">,
   ) {
-    this.#runtime = runtime;
+    this.#runners = runners;
     this.#sessions = sessions;
     this.#words = parsed(metadata, "vocabulary");
     this.preprocessing = parsed(metadata, "preprocessing");
@@ -63,52 +77,48 @@ export class Model {
     };
   }
 
-  /** `graphs`: the whole model, run by `providers[0]`, or its encoder and its search with a provider for each. */
+  /** `graphs`: the whole model, or its encoder and its search; `runners`: one for each. */
   static async open(
-    runtime: Runtime,
     graphs: readonly Blob[],
-    providers: readonly string[],
+    runners: readonly Runner[],
     rest: Pick<ModelInfo, "threads" | "encoder">,
   ): Promise<Model> {
     const parts: Variant["part"][] = graphs.length === 1 ? ["whole"] : ["encoder", "search"];
     const sessions: InferenceSession[] = [];
     const metadata: Record<string, string>[] = [];
-    for (const [place, graph] of graphs.entries()) {
-      const bytes = new Uint8Array(await graph.arrayBuffer());
+    for (const [place, { runtime, provider }] of runners.entries()) {
+      const bytes = new Uint8Array(await (graphs[place] as Blob).arrayBuffer());
       metadata.push(checked(bytes, parts[place] ?? "whole"));
-      sessions.push(
-        await runtime.InferenceSession.create(bytes, {
-          executionProviders: [providers[place] ?? "wasm"],
-          logSeverityLevel: 3,
-        }),
-      );
+      const options = { executionProviders: [provider], logSeverityLevel: 3 } as const;
+      sessions.push(await runtime.InferenceSession.create(bytes, options));
     }
-    const bundles = new Set(metadata.map((each) => each["bundle_sha256"]));
-    if (bundles.size !== 1) throw new Error("encoder.onnx and search.onnx are of different bundles; make both anew");
+    if (new Set(metadata.map(bundleOf)).size !== 1) throw new Error("encoder.onnx and search.onnx are of different bundles; make both anew");
     const megabytes = graphs.reduce((sum, { size }) => sum + size, 0) / 1e6;
-    return new Model(runtime, sessions, metadata.at(-1) as Record<string, string>, { ...rest, megabytes });
+    return new Model(runners, sessions, metadata.at(-1) as Record<string, string>, { ...rest, megabytes });
   }
 
   /** Best first; none where the settings allow none. `picture`: uint8 [height, width] of the preprocessing. */
   async report(picture: Uint8Array, settings: Settings, patient: string): Promise<Report[]> {
-    const { Tensor } = this.#runtime;
     const { height, width } = this.preprocessing;
-    const feeds: Record<string, Tensor> = {
-      film: new Tensor("uint8", picture, [height, width]),
-      image: new Tensor("uint8", picture, [1, height, width]),
-      length_penalty: new Tensor("float32", [settings.lengthPenalty], []),
+    const values: Record<string, Value> = {
+      film: ["uint8", picture, [height, width]],
+      image: ["uint8", picture, [1, height, width]],
+      length_penalty: ["float32", [settings.lengthPenalty], []],
     };
     for (const name of ["beamWidth", "maxLength", "minLength"] as const) {
       if (!Number.isSafeInteger(settings[name])) throw new Error(`${NAMES[name]} is ${settings[name]}; give a whole number`);
-      feeds[NAMES[name]] = new Tensor("int64", [BigInt(settings[name])], []);
+      values[NAMES[name]] = ["int64", [BigInt(settings[name])], []];
     }
     if (!Number.isFinite(settings.lengthPenalty)) throw new Error(`length_penalty is ${settings.lengthPenalty}; give a number`);
     const text = this.#patientText;
-    if (text) feeds["patient"] = new Tensor("float32", text.encode(patient), [1, text.size]);
+    if (text) values["patient"] = ["float32", text.encode(patient), [1, text.size]];
     let found: Record<string, Tensor> = {};
-    for (const session of this.#sessions) {
-      const given = session.inputNames.map((name) => [name, found[name] ?? feeds[name]]);
-      found = await session.run(Object.fromEntries(given));
+    for (const [place, session] of this.#sessions.entries()) {
+      const { Tensor } = (this.#runners[place] as Runner).runtime;
+      const feeds = session.inputNames.map((name) => [name, new Tensor(...(values[name] as Value))]);
+      found = await session.run(Object.fromEntries(feeds));
+      // A tensor belongs to the runtime that made it.
+      for (const [name, { type, data, dims }] of Object.entries(found)) values[name] = [type, data, dims] as Value;
     }
     return reportsOf(found as Parameters<typeof reportsOf>[0], this.#words, "the model");
   }
@@ -119,11 +129,13 @@ function checked(file: Uint8Array, part: Variant["part"]): Record<string, string
   const metadata = readMetadata(file.length, (place, length) => file.subarray(place, place + length));
   const isWhole = ["vocabulary", "settings", "preprocessing", "disclaimer", "variant"].every((key) => key in metadata);
   const name = part === "whole" ? "model.onnx" : `${part}.onnx`;
-  const remedy = part === "whole" ? `${REMEDY}\`` : `${REMEDY} --part ${part}\``;
+  const remedy = REMEDIES[part];
   if (!isWhole) throw new Error(`${name} is not a file of \`cxrscribe onefile\`; ${remedy}`);
   if (metadata["schema_version"] !== "1") throw new Error(`${name} is of another version of cxrscribe than the page; ${remedy}`);
   const variant = parsed<Variant>(metadata, "variant");
   if (variant.part !== part) throw new Error(`${name} is ${variant.part}, not ${part}; ${remedy}`);
+  // The page fits films, and onnxruntime-web can't put what fits them on a graphics processor.
+  if (variant.input !== "image" && part === "encoder") throw new Error(`${name} reads films of any size; ${remedy}`);
   if (variant.settings !== "inputs" && part !== "encoder") throw new Error(`${name} has fixed settings; ${remedy}`);
   return metadata;
 }
@@ -139,6 +151,10 @@ function parsed<T>(metadata: Record<string, string>, key: string): T {
 /** What tells a model from others: its network, its precision, and the beginning of its bundle's checksum. */
 function nameOf(metadata: Record<string, string>): string {
   const { backbone } = parsed<{ backbone: string }>(metadata, "architecture");
-  const checksum = parsed<Record<string, string>>(metadata, "bundle_sha256")["manifest.json"] ?? "";
-  return [backbone, metadata["precision"], checksum.slice(0, 12)].filter(Boolean).join(" ");
+  return [backbone, metadata["precision"], bundleOf(metadata).slice(0, 12)].filter(Boolean).join(" ");
+}
+
+/** The checksum of the bundle's manifest. */
+function bundleOf(metadata: Record<string, string>): string {
+  return parsed<Record<string, string>>(metadata, "bundle_sha256")["manifest.json"] ?? "";
 }

@@ -7,12 +7,12 @@ export type Encoder = ModelInfo["encoder"];
 
 /** What films are read with and a model is opened from. They are blobs, for another worker when one has crashed. */
 export interface ModelFiles {
-  /** Of onnxruntime-web. */
-  runtime: Blob;
   openjpeg: Blob;
   charls: Blob;
   /** `cxrscribe onefile` of the whole model, or with WebGPU of its encoder and its search. */
   graphs: readonly Blob[];
+  /** The WebAssembly of onnxruntime-web for each of them. */
+  runtimes: readonly Blob[];
 }
 
 export type Order =

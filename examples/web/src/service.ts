@@ -8,7 +8,7 @@ import makeOpenjpeg from "@cornerstonejs/codec-openjpeg/decodewasmjs";
 import { makeCodecs } from "../../javascript/codecs.mjs";
 import { readFilm } from "../../javascript/film.mjs";
 import { fitFilm } from "../../javascript/fit.mjs";
-import { Model, type Runtime } from "./model.js";
+import { Model, type Runner } from "./model.js";
 import type { Encoder, ModelFiles, Order, Outcome, Picture } from "./protocol.js";
 import type { Film } from "./types.js";
 
@@ -17,17 +17,18 @@ interface Opened {
   codecs: ReturnType<typeof makeCodecs>;
 }
 
-/** Where an encoder runs, and where the search, whose loop no graphics processor takes. */
-const PROVIDERS = { WASM: ["wasm"], WebGPU: ["webgpu", "wasm"] } as const;
+/** A runner, and its runtime's script beside the worker. */
+export interface ScriptedRunner extends Runner {
+  script: string;
+}
 
-/** Answers the orders of the page. `script`: of the runtime, beside the worker. */
-export function serve(runtime: Runtime, script: string, encoder: Encoder): void {
-  const address = new URL(script, self.location.href);
-  // Loaded now, it costs no request when the model is opened, which a worker in reserve may do later on.
-  import(address.href).catch(() => undefined);
+/** Answers the orders of the page. `runners`: one for each graph of the model. */
+export function serve(encoder: Encoder, runners: readonly ScriptedRunner[]): void {
+  // Loaded now, scripts cost no request when the model is opened, which a worker in reserve may do later on.
+  for (const { script } of runners) import(addressOf(script).href).catch(() => undefined);
   let opened: Opened | undefined;
   self.addEventListener("message", ({ data: order }: MessageEvent<Order>) => {
-    const answered = order.type === "open" ? open(runtime, address, order, encoder) : answer(order, opened as Opened);
+    const answered = order.type === "open" ? open(encoder, runners, order) : answer(order, opened as Opened);
     answered.then(
       (outcome) => {
         if ("codecs" in outcome) {
@@ -41,23 +42,28 @@ export function serve(runtime: Runtime, script: string, encoder: Encoder): void 
 }
 
 async function open(
-  runtime: Runtime,
-  script: URL,
-  { files, threads }: { files: ModelFiles; threads: number },
   encoder: Encoder,
+  runners: readonly ScriptedRunner[],
+  { files, threads }: { files: ModelFiles; threads: number },
 ): Promise<Opened> {
-  const { wasm } = runtime.env;
-  wasm.wasmPaths = { mjs: script };
-  wasm.wasmBinary = await files.runtime.arrayBuffer();
-  wasm.numThreads = threads;
+  for (const [place, { runtime, script, provider }] of runners.entries()) {
+    const { wasm } = runtime.env;
+    wasm.wasmPaths = { mjs: addressOf(script) };
+    wasm.wasmBinary = await (files.runtimes[place] as Blob).arrayBuffer();
+    wasm.numThreads = provider === "wasm" ? threads : 1;
+  }
   const [openjpeg, charls] = await Promise.all([compiled(files.openjpeg), compiled(files.charls)]);
-  const model = await Model.open(runtime, files.graphs, PROVIDERS[encoder], { threads, encoder });
-  delete wasm.wasmBinary;
+  const model = await Model.open(files.graphs, runners, { threads, encoder });
+  for (const { runtime } of runners) delete runtime.env.wasm.wasmBinary; // it is compiled
   const codecs = makeCodecs({
     openjpeg: { factory: makeOpenjpeg, compiled: openjpeg },
     charls: { factory: makeCharls, compiled: charls },
   });
   return { model, codecs };
+}
+
+function addressOf(script: string): URL {
+  return new URL(script, self.location.href);
 }
 
 async function compiled(wasm: Blob): Promise<WebAssembly.Module> {

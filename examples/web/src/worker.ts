@@ -4,4 +4,4 @@ import * as runtime from "onnxruntime-web/wasm";
 
 import { serve } from "./service.js";
 
-serve(runtime, "ort-wasm-simd-threaded.mjs", "WASM");
+serve("WASM", [{ runtime, provider: "wasm", script: "ort-wasm-simd-threaded.mjs" }]);
