@@ -47,7 +47,7 @@ def node_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def codecs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The codecs of JPEG 2000 and JPEG-LS that the browser's page brings, kept for the next run of the tests."""
+    """The codecs of JPEG 2000 and JPEG-LS that the browser's page brings, kept for the next run."""
     for program in ("node", "npm"):
         if shutil.which(program) is None:
             skip_or_fail(f"no {program} on this machine, which the codecs of films run on")
