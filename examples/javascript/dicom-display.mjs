@@ -61,7 +61,7 @@ export function shown({ table, lowest }, { values }) {
  * The stored values for a viewer, as places in what they mean.
  *
  * @param {Display} display
- * @param {Frame} frame at its whole size
+ * @param {Frame} frame at the size that a viewer gets
  * @returns {Stored}
  */
 export function storedOf(display, { values, width, height }) {

@@ -41,7 +41,7 @@ export async function decodeDicom(file, rules, smallest, host) {
   const { width, height, resolution } = frame;
   const picture = { pixels: shown(display, frame), width, height };
   if (rules > 1 && !isSquare) return squared(picture, pixelRatio(data));
-  const stored = host.keepsStored ? storedOf(display, await frame.whole()) : undefined;
+  const stored = host.keepsStored ? storedOf(display, await frame.toView()) : undefined;
   return { ...picture, ...(resolution && { resolution }), ...(stored && { stored }) };
 }
 

@@ -43,3 +43,25 @@ def node_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert done.returncode == 0, done.stderr
     return folder
+
+
+@pytest.fixture(scope="session")
+def codecs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The codecs of JPEG 2000 and JPEG-LS that the browser's page brings, kept for the next run."""
+    for program in ("node", "npm"):
+        if shutil.which(program) is None:
+            skip_or_fail(f"no {program} on this machine, which the codecs of films run on")
+    folder = kept_folder("film-codecs", tmp_path_factory)
+    page = json.loads((EXAMPLES / "web" / "package.json").read_text(encoding="utf-8"))
+    wanted = {name: v for name, v in page["dependencies"].items() if name.startswith("@cornerstonejs/")}
+    assert wanted
+    content = json.dumps({"private": True, "dependencies": wanted})
+    package = folder / "package.json"
+    if not (folder / "node_modules").is_dir() or package.read_text(encoding="utf-8") != content:
+        package.write_text(content, encoding="utf-8")
+        command = [shutil.which("npm") or "npm", "install", "--ignore-scripts", "--no-package-lock"]
+        done = subprocess.run(
+            [*command, "--no-audit", "--no-fund"], cwd=folder, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    return folder

@@ -102,11 +102,11 @@ function post(outcome: Outcome): void {
 /** What is said of an error, and whether WebAssembly can't go on after it. */
 function blame(error: unknown): { message: string; isFatal: boolean } {
   const message = messageOf(error);
-  if (/bad_alloc|allocat|out of memory/i.test(message)) {
-    return { message: "needs more memory than the browser gives; take a smaller beam width or length", isFatal: true };
-  }
-  // What C++ throws arrives as a number; an abort or a trap leaves the memory as it was in between.
+  // What C++ throws may arrive as a number; an abort or a trap leaves the memory as it was in between.
   const isFatal = !(error instanceof Error) || error instanceof WebAssembly.RuntimeError || /^Aborted/.test(message);
+  if (/bad_alloc|allocat|out of memory/i.test(message)) {
+    return { message: "needs more memory than the browser gives; take a smaller beam width or length", isFatal };
+  }
   return { message: isFatal ? `brought down what writes reports (${message})` : message, isFatal };
 }
 

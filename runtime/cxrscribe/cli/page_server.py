@@ -16,7 +16,7 @@ from cxrscribe.regular_file import open_regular
 LOOPBACK: Final = "127.0.0.1"
 
 CONTENT_POLICY: Final = (
-    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' blob:; "
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; worker-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
 """Of the page and of its workers: nothing from elsewhere, nothing to anywhere else, within no other page."""
