@@ -16,7 +16,7 @@ const LETTER = String.raw`[\p{L}\p{Nl}\p{No}]`;
 const NOT_IN_WORD = "(?<!(?![xх])\\w)";
 const UNSPACED = String.raw`\u3005-\u3007\u3041-\u3096\u30a1-\u30fa\u30fc-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u{20000}-\u{3ffff}`;
 
-const PLAIN_SIGNS = { "‘": "'", "’": "'", "ʼ": "'", "×": " x ", "⁄": "/", _: " " };
+const PLAIN_SIGNS = { "‘": "'", "’": "'", ʼ: "'", "×": " x ", "⁄": "/", _: " " };
 const SIGNS_1 = { ...PLAIN_SIGNS, "%": " percent ", "&": " and ", "°": " degrees " };
 const SIGNS_2 = {
   ...PLAIN_SIGNS,

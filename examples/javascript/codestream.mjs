@@ -31,7 +31,9 @@ export function readCodestream(frame) {
   const start = startOfJpeg2000(frame);
   if (start === undefined || frame.length < start + 43) return undefined;
   const view = viewOf(frame);
-  const [width, height, left, top, , , tileLeft, tileTop] = Array.from({ length: 8 }, (_, n) => view.getUint32(start + 8 + 4 * n));
+  const [width, height, left, top, , , tileLeft, tileTop] = Array.from({ length: 8 }, (_, n) =>
+    view.getUint32(start + 8 + 4 * n),
+  );
   const depth = frame[start + 42];
   return {
     kind: "JPEG 2000",
@@ -94,8 +96,10 @@ function readJpeg(frame) {
   for (let place = 2; place + 10 <= frame.length; ) {
     const marker = frame[place + 1];
     if (frame[place] !== 0xff || (marker < 0xc0 && marker !== 0x01)) return undefined;
-    if (marker === 0xff) place += 1; // it fills
-    else if (marker === 0x01 || (marker >= 0xd0 && marker <= 0xd9)) place += 2; // no length follows
+    if (marker === 0xff)
+      place += 1; // it fills
+    else if (marker === 0x01 || (marker >= 0xd0 && marker <= 0xd9))
+      place += 2; // no length follows
     else if ((marker >= 0xc0 && marker <= 0xcf && !NO_FRAMES.includes(marker)) || marker === JPEG_LS) {
       return {
         kind: marker === SOF3 ? "JPEG lossless" : marker === JPEG_LS ? "JPEG-LS" : "JPEG",

@@ -20,12 +20,34 @@ const META_STARTS = [
   [2, 0, 1, 0, 0x4f, 0x42],
 ];
 const TAGS = {
-  sopClass: "00080016", modality: "00080060", bodyPart: "00180015", samples: "00280002", photometric: "00280004",
-  frames: "00280008", rows: "00280010", columns: "00280011", aspect: "00280034", allocated: "00280100",
-  stored: "00280101", high: "00280102", representation: "00280103", padding: "00280120", paddingLimit: "00280121",
-  center: "00281050", width: "00281051", intercept: "00281052", slope: "00281053", windowFunction: "00281056",
-  modalityLut: "00283000", voiLut: "00283010", lutDescriptor: "00283002", lutData: "00283006", shape: "20500020",
-  spacing: "00280030", imagerSpacing: "00181164", scannedSpacing: "00182010",
+  sopClass: "00080016",
+  modality: "00080060",
+  bodyPart: "00180015",
+  samples: "00280002",
+  photometric: "00280004",
+  frames: "00280008",
+  rows: "00280010",
+  columns: "00280011",
+  aspect: "00280034",
+  allocated: "00280100",
+  stored: "00280101",
+  high: "00280102",
+  representation: "00280103",
+  padding: "00280120",
+  paddingLimit: "00280121",
+  center: "00281050",
+  width: "00281051",
+  intercept: "00281052",
+  slope: "00281053",
+  windowFunction: "00281056",
+  modalityLut: "00283000",
+  voiLut: "00283010",
+  lutDescriptor: "00283002",
+  lutData: "00283006",
+  shape: "20500020",
+  spacing: "00280030",
+  imagerSpacing: "00181164",
+  scannedSpacing: "00182010",
 };
 
 /** @typedef {keyof typeof TAGS} Name */
@@ -62,7 +84,9 @@ export class Elements {
 
   /** @param {Name} name */
   text(name) {
-    return textOf(this.bytes(name)).replace(/[\0 ]+$/, "").trim();
+    return textOf(this.bytes(name))
+      .replace(/[\0 ]+$/, "")
+      .trim();
   }
 
   /**
@@ -121,7 +145,9 @@ export class Elements {
       if (this.budget.left-- <= 0) throw new FilmError("is a DICOM file of too many elements");
       const kind = this.isExplicit && !tag.startsWith("fffe") ? textOf(file, place + 4, place + 6) : "";
       const isLong = !kind || LONG.includes(kind);
-      const length = isLong ? view.getUint32(place + (kind ? 8 : 4), this.isLittle) : view.getUint16(place + 6, this.isLittle);
+      const length = isLong
+        ? view.getUint32(place + (kind ? 8 : 4), this.isLittle)
+        : view.getUint16(place + 6, this.isLittle);
       const begin = place + (kind && isLong ? 12 : 8);
       if (tag === ITEM_END || tag === SEQUENCE_END) return begin;
       if (length !== UNDEFINED && begin + length > end) throw new RangeError();

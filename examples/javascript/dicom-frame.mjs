@@ -64,7 +64,11 @@ export function isRead(syntax, codecs) {
  * @returns {Promise<Frame>}
  */
 export async function readFrame(data, smallest, codecs) {
-  const [height, width, allocated] = [data.whole("rows") ?? 0, data.whole("columns") ?? 0, data.whole("allocated") ?? 0];
+  const [height, width, allocated] = [
+    data.whole("rows") ?? 0,
+    data.whole("columns") ?? 0,
+    data.whole("allocated") ?? 0,
+  ];
   const { value, pieces } = data.pixels ?? {};
   if (NATIVE.includes(data.syntax)) {
     if (pieces || !value || value.length < (height * width * allocated) / 8) throw new FilmError(CUT_OFF);
@@ -84,7 +88,8 @@ export async function readFrame(data, smallest, codecs) {
   }
   if (JPEG_2000.includes(data.syntax)) return jpeg2000(frame, head, data, smallest, codecs);
   if (JPEG_LS.includes(data.syntax)) {
-    if (head.kind !== "JPEG-LS" || !codecs.jpegLs) throw new FilmError("has compressed DICOM pixels that can't be understood");
+    if (head.kind !== "JPEG-LS" || !codecs.jpegLs)
+      throw new FilmError("has compressed DICOM pixels that can't be understood");
     const values = asStored(await decoded(codecs.jpegLs(frame), height * width), data);
     return wholeFrame(values, width, height, data.isSigned);
   }
@@ -132,7 +137,9 @@ async function decoded(codec, count) {
  * @param {import("./dicom-elements.mjs").Elements} data
  */
 function asStored(values, data) {
-  return data.isSigned && values instanceof Uint16Array ? new Int16Array(values.buffer, values.byteOffset, values.length) : values;
+  return data.isSigned && values instanceof Uint16Array
+    ? new Int16Array(values.buffer, values.byteOffset, values.length)
+    : values;
 }
 
 /**
@@ -166,7 +173,8 @@ function runLengths(frame, count, bytes) {
   if (frame.length < 64) throw new FilmError(CUT_OFF);
   const view = viewOf(frame);
   const starts = Array.from({ length: bytes }, (_, n) => view.getUint32(4 + 4 * n, true));
-  if (view.getUint32(0, true) !== bytes || starts[0] < 64 || starts[bytes - 1] < starts[0]) throw new FilmError(OTHER_SIZE);
+  if (view.getUint32(0, true) !== bytes || starts[0] < 64 || starts[bytes - 1] < starts[0])
+    throw new FilmError(OTHER_SIZE);
   starts.forEach((start, segment) => {
     const end = Math.min(starts[segment + 1] ?? frame.length, frame.length);
     const shift = 8 * (bytes - 1 - segment);
@@ -209,7 +217,8 @@ function jpeg(frame, data, smallest) {
     const values = isSigned ? new Int8Array(pixels.buffer) : pixels;
     return { values, width, height, mayMask: false };
   };
-  const whole = async () => wholeFrame(rendered(undefined).values, data.whole("columns") ?? 0, data.whole("rows") ?? 0, false);
+  const whole = async () =>
+    wholeFrame(rendered(undefined).values, data.whole("columns") ?? 0, data.whole("rows") ?? 0, false);
   return { ...rendered(isSigned ? undefined : smallest), whole, toView: whole };
 }
 
@@ -248,7 +257,11 @@ async function jpeg2000(frame, head, data, smallest, codecs) {
  */
 function levelsToSpare(head, smallest) {
   let levels = 0;
-  while (levels < head.levels && head.height >> (levels + 1) >= smallest.height && head.width >> (levels + 1) >= smallest.width) {
+  while (
+    levels < head.levels &&
+    head.height >> (levels + 1) >= smallest.height &&
+    head.width >> (levels + 1) >= smallest.width
+  ) {
     levels++;
   }
   return levels;

@@ -5,7 +5,7 @@ import { displayOf, shown, storedOf } from "./dicom-display.mjs";
 import { readElements } from "./dicom-elements.mjs";
 import { isRead, readFrame } from "./dicom-frame.mjs";
 import { resample } from "./fit.mjs";
-import { FilmError, checkSize, toEven } from "./levels.mjs";
+import { checkSize, FilmError, toEven } from "./levels.mjs";
 
 /** @typedef {import("./dicom-elements.mjs").Elements} Elements */
 
@@ -56,7 +56,8 @@ function checkKind(data) {
     const named = /^[A-Z]{2,16}$/.test(modality) ? `modality ${modality}` : "an unknown modality";
     throw new FilmError(`is DICOM of ${named}, no radiograph`);
   }
-  if (!modality && sopClass && !FILM_CLASSES.includes(sopClass)) throw new FilmError("is DICOM of another kind, no radiograph");
+  if (!modality && sopClass && !FILM_CLASSES.includes(sopClass))
+    throw new FilmError("is DICOM of another kind, no radiograph");
   const part = data.text("bodyPart").toUpperCase();
   if (OTHER_PARTS.includes(part)) throw new FilmError(`is a radiograph of another part of the body (${part})`);
 }

@@ -4,7 +4,7 @@ import { textOf } from "./bytes.mjs";
 import { decodeDicom } from "./dicom.mjs";
 import { isDicom } from "./dicom-elements.mjs";
 import { decodeJpeg, isJpeg } from "./jpeg.mjs";
-import { FilmError, checkSize } from "./levels.mjs";
+import { checkSize, FilmError } from "./levels.mjs";
 import { decodePng, isPng } from "./png.mjs";
 
 /** @typedef {import("../web/src/types.js").Film} Film */
@@ -42,7 +42,9 @@ export async function readFilm(file, preprocessing, host = {}) {
     if (error instanceof FilmError) throw error;
     // What reads beyond the end of its bytes, or what a codec throws, says nothing to who has the file.
     const isMemory = error instanceof Error && /alloc|memory|array length/i.test(error.message);
-    throw new FilmError(isMemory ? "does not fit in memory; reduce it first" : "is damaged or cut off", { cause: error });
+    throw new FilmError(isMemory ? "does not fit in memory; reduce it first" : "is damaged or cut off", {
+      cause: error,
+    });
   }
 }
 
@@ -73,7 +75,8 @@ function decodePgm(file) {
   const header = /^P5\n(\d+) (\d+)\n255\n/.exec(textOf(file, 0, 64));
   const [width, height] = header ? [Number(header[1]), Number(header[2])] : [0, 0];
   const pixels = file.slice(header ? header[0].length : 0);
-  if (!header || pixels.length !== width * height) throw new FilmError("is no whole PNG, JPEG, DICOM or 8-bit PGM file");
+  if (!header || pixels.length !== width * height)
+    throw new FilmError("is no whole PNG, JPEG, DICOM or 8-bit PGM file");
   checkSize(height, width);
   return { pixels, width, height };
 }

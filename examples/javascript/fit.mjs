@@ -136,7 +136,10 @@ function weightsOf(source, size, length, start) {
       heights.push(height);
       total += height;
     }
-    return { first, weights: Int32Array.from(heights, (height) => Math.trunc(0.5 + (height / total) * 2 ** WEIGHT_BITS)) };
+    return {
+      first,
+      weights: Int32Array.from(heights, (height) => Math.trunc(0.5 + (height / total) * 2 ** WEIGHT_BITS)),
+    };
   });
 }
 

@@ -4,13 +4,17 @@
 import { FilmError } from "./levels.mjs";
 
 const DAMAGED = "has compressed bytes that are damaged or cut off";
-const LENGTHS = [3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258];
+const LENGTHS = [
+  3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258,
+];
 const LENGTH_BITS = [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0];
 const DISTANCES = [
-  1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 49, 65, 97, 129, 193, 257, 385, 513, 769, 1025, 1537, 2049, 3073, 4097, 6145, 8193,
-  12289, 16385, 24577,
+  1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 49, 65, 97, 129, 193, 257, 385, 513, 769, 1025, 1537, 2049, 3073, 4097, 6145,
+  8193, 12289, 16385, 24577,
 ];
-const DISTANCE_BITS = [0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13];
+const DISTANCE_BITS = [
+  0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13,
+];
 const ORDER = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 const QUICK = 10; // bits of a code that one look tells; longer ones are rare
 const FIXED = Uint8Array.from({ length: 288 }, (_, n) => (n < 144 ? 8 : n < 256 ? 9 : n < 280 ? 7 : 8));
@@ -23,7 +27,8 @@ const FIXED = Uint8Array.from({ length: 288 }, (_, n) => (n < 144 ? 8 : n < 256 
  * @param {number} most
  */
 export function inflate(packed, most, isRaw = false) {
-  const isZlib = (packed[0] & 15) === 8 && packed[0] >> 4 < 8 && !(packed[1] & 32) && (packed[0] * 256 + packed[1]) % 31 === 0;
+  const isZlib =
+    (packed[0] & 15) === 8 && packed[0] >> 4 < 8 && !(packed[1] & 32) && (packed[0] * 256 + packed[1]) % 31 === 0;
   if (!isRaw && !isZlib) throw new FilmError(DAMAGED);
   const stream = new Inflation(packed, isRaw ? 0 : 2, most);
   while (!stream.block());

@@ -41,7 +41,10 @@ export class ScanBits {
   restart() {
     this.held = this.count = 0;
     const { file } = this;
-    while (this.place < file.length && (file[this.place] !== 0xff || file[this.place + 1] === 0 || file[this.place + 1] === 0xff)) {
+    while (
+      this.place < file.length &&
+      (file[this.place] !== 0xff || file[this.place + 1] === 0 || file[this.place + 1] === 0xff)
+    ) {
       this.place++;
     }
     this.place += 2;

@@ -1,7 +1,7 @@
 // Lossless JPEG of grey samples of 2 to 16 bits (ITU-T T.81, annex H), to the bit as libjpeg-turbo decodes it.
 
 import { viewOf } from "./bytes.mjs";
-import { ScanBits, readHuffman } from "./jpeg-huffman.mjs";
+import { readHuffman, ScanBits } from "./jpeg-huffman.mjs";
 import { FilmError } from "./levels.mjs";
 
 const [SOF3, DHT, SOS, DRI] = [0xc3, 0xc4, 0xda, 0xdd];
@@ -36,7 +36,8 @@ export function decodeLossless(frame, head) {
     else if (marker === SOF3) isLossless = true;
     else if (marker === SOS && isLossless) {
       const [, , numbers, predictor, , point] = segment;
-      if (segment[0] !== 1 || !(predictor >= 1 && predictor <= 7) || (point & 15) >= bits || restart % width !== 0) break;
+      if (segment[0] !== 1 || !(predictor >= 1 && predictor <= 7) || (point & 15) >= bits || restart % width !== 0)
+        break;
       const codes = tables[0][numbers >> 4];
       return samplesOf(new ScanBits(frame, end), { height, width, bits, codes, predictor, point: point & 15, restart });
     }

@@ -5,7 +5,7 @@ import { textOf, viewOf } from "./bytes.mjs";
 import { readHuffman } from "./jpeg-huffman.mjs";
 import { Scan, ZIGZAG } from "./jpeg-scan.mjs";
 import { transformTo } from "./jpeg-transforms.mjs";
-import { FilmError, checkSize, exifOrientation } from "./levels.mjs";
+import { checkSize, exifOrientation, FilmError } from "./levels.mjs";
 
 const [SOF0, SOF1, SOF2, DHT, EOI, SOS, DQT, DRI, APP1, APP14] = [
   0xc0, 0xc1, 0xc2, 0xc4, 0xd9, 0xda, 0xdb, 0xdd, 0xe1, 0xee,
@@ -58,7 +58,8 @@ export class Jpeg {
       while (file[place] === 0xff && file[place + 1] === 0xff) place++;
       const marker = file[place + 1];
       if (marker === EOI && this.frame) break;
-      if (file[place] !== 0xff || place + 4 > file.length) throw new FilmError("is a JPEG file that is damaged or cut off");
+      if (file[place] !== 0xff || place + 4 > file.length)
+        throw new FilmError("is a JPEG file that is damaged or cut off");
       const end = place + 2 + view.getUint16(place + 2);
       const segment = file.subarray(place + 4, end);
       place = end;
@@ -136,7 +137,10 @@ export class Jpeg {
     if (!this.frame) throw new FilmError("is a damaged JPEG file");
     const { luma, blocks, width, height, bits } = this.frame;
     const most = smallest
-      ? Math.min(Math.floor(width / Math.min(smallest.width, width)), Math.floor(height / Math.min(smallest.height, height)))
+      ? Math.min(
+          Math.floor(width / Math.min(smallest.width, width)),
+          Math.floor(height / Math.min(smallest.height, height)),
+        )
       : 1;
     const side = most >= 8 ? 1 : most >= 4 ? 2 : most >= 2 ? 4 : 8; // pixels that a block of 8 becomes
     const transform = transformTo(side, bits);

@@ -1,7 +1,7 @@
 // What is known of a patient, a text, as the numbers that a model reads: cxrscribe's runtime/cxrscribe/patient_text.py,
 // with the same sums in the same order, so that they come out the same to the last bit.
 
-import { MARKS, clean, pairs } from "./cleaning.mjs";
+import { clean, MARKS, pairs } from "./cleaning.mjs";
 
 const MOST_CHARACTERS = 100_000; // of a text; the rest isn't read
 
@@ -59,7 +59,11 @@ export function termsOf(text, cleaning) {
 
 /** @param {string} text */
 function cut(text) {
-  return text.length > MOST_CHARACTERS ? Array.from(text.slice(0, 2 * MOST_CHARACTERS)).slice(0, MOST_CHARACTERS).join("") : text;
+  return text.length > MOST_CHARACTERS
+    ? Array.from(text.slice(0, 2 * MOST_CHARACTERS))
+        .slice(0, MOST_CHARACTERS)
+        .join("")
+    : text;
 }
 
 /**

@@ -2,7 +2,7 @@
 
 import { joined, startsWith, textOf, viewOf } from "./bytes.mjs";
 import { inflate } from "./inflate.mjs";
-import { FilmError, checkSize, exifOrientation, luma, show16Bit } from "./levels.mjs";
+import { checkSize, exifOrientation, FilmError, luma, show16Bit } from "./levels.mjs";
 
 /** @typedef {{ width: number, height: number, depth: number, colour: number, interlaced: boolean }} Header */
 
@@ -219,7 +219,8 @@ function grey(samples, { width, height, depth, colour }, palette, transparency) 
       else if (samples[s] === clear[0]) alpha = 0;
     } else if (colour === PALETTE && palette) {
       const entry = samples[s];
-      if (3 * entry + 2 >= palette.length) throw new FilmError("is a damaged PNG file: it has a colour out of its palette");
+      if (3 * entry + 2 >= palette.length)
+        throw new FilmError("is a damaged PNG file: it has a colour out of its palette");
       level = luma(palette[3 * entry], palette[3 * entry + 1], palette[3 * entry + 2]);
       alpha = transparency?.[entry] ?? 255;
     } else {

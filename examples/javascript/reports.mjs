@@ -15,7 +15,8 @@ export function reportsOf({ tokens, lengths, scores, finished }, words, model) {
   const reports = [];
   for (let k = 0; k < beams && scores.data[k] !== -Infinity; k++) {
     const ids = Array.from(tokens.data.subarray(k * longest, k * longest + Number(lengths.data[k])), Number);
-    if (ids.some((id) => id < 0 || id >= words.length)) throw new Error(`the vocabulary of ${model} is damaged: make the file anew`);
+    if (ids.some((id) => id < 0 || id >= words.length))
+      throw new Error(`the vocabulary of ${model} is damaged: make the file anew`);
     reports.push({
       text: readable(ids.map((id) => words[id])),
       score: scores.data[k],

@@ -1,7 +1,8 @@
 const GLUED = [".", ",", ";", ":", "、", "%", "°"];
 /** @type {Record<string, string>} */
 const OWN_SIGNS = { ".": "。", ",": "，" };
-const UNSPACED = /^[\u3005-\u3007\u3041-\u3096\u30a1-\u30fa\u30fc-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u{20000}-\u{3ffff}]/u;
+const UNSPACED =
+  /^[\u3005-\u3007\u3041-\u3096\u30a1-\u30fa\u30fc-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u{20000}-\u{3ffff}]/u;
 
 /**
  * A paragraph: sentences start with a capital, punctuation joins the word before it. Chinese and Japanese have no blanks

@@ -62,7 +62,8 @@ async function main() {
     feeds[name] = isWhole ? new Tensor("int64", [BigInt(value)], []) : new Tensor("float32", [value], []);
   }
   if (inputs.has("patient")) feeds.patient = await patient(given, metadata, Tensor);
-  else if (given.indication || given.patient) throw new Error(`${model} reads nothing of a patient, or has no input for it`);
+  else if (given.indication || given.patient)
+    throw new Error(`${model} reads nothing of a patient, or has no input for it`);
 
   const reports = reportsOf(await session.run(feeds), words, model);
   if (reports.length === 0) throw new Error(`the model found no report for ${film}`);
@@ -102,7 +103,8 @@ async function patient({ indication = "", patient: path }, metadata, Tensor) {
   if (!numbers.every((number) => Number.isFinite(Math.fround(number)) && typeof number === "number")) {
     throw new Error(`${path} has something in it that is no number`);
   }
-  if (numbers.length !== text.size) throw new Error(`${path} has ${numbers.length} numbers; the model takes ${text.size}`);
+  if (numbers.length !== text.size)
+    throw new Error(`${path} has ${numbers.length} numbers; the model takes ${text.size}`);
   return new Tensor("float32", numbers, [1, text.size]);
 }
 

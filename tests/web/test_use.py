@@ -57,7 +57,7 @@ def test_by_keyboard_alone(demo: WebPage, dicom_film: Path) -> None:
     page.locator("body").press("Home")
     tab_to(demo, page.locator("input[type=file]"))
     with page.expect_file_chooser() as chooser:
-        page.keyboard.press("Enter")
+        page.keyboard.press("Space")
     chooser.value.set_files([str(dicom_film), str(FILMS[0])])
     demo.settled()
 

@@ -38,7 +38,8 @@ async function request(address: URL): Promise<{ body: ReadableStream<Uint8Array>
     throw new Error(`${nameOf(address)} can't be loaded: the server doesn't answer`, { cause: error });
   }
   const { body, headers } = response;
-  if (!response.ok || !body) throw new Error(`${nameOf(address)} can't be loaded: the server answers ${response.status}`);
+  if (!response.ok || !body)
+    throw new Error(`${nameOf(address)} can't be loaded: the server answers ${response.status}`);
   return { body, headers };
 }
 

@@ -17,7 +17,11 @@ export interface Runner {
 }
 
 /** Type, data and dimensions of a tensor. */
-type Value = ["uint8" | "int64" | "float32", Uint8Array | Float32Array | readonly number[] | readonly bigint[], number[]];
+type Value = [
+  "uint8" | "int64" | "float32",
+  Uint8Array | Float32Array | readonly number[] | readonly bigint[],
+  number[],
+];
 
 interface Variant {
   part: "whole" | "encoder" | "search";
@@ -92,7 +96,8 @@ export class Model {
       const options = { executionProviders: [provider], logSeverityLevel: 3 } as const;
       sessions.push(await runtime.InferenceSession.create(bytes, options));
     }
-    if (new Set(metadata.map(bundleOf)).size !== 1) throw new Error("encoder.onnx and search.onnx are of different bundles; make both anew");
+    if (new Set(metadata.map(bundleOf)).size !== 1)
+      throw new Error("encoder.onnx and search.onnx are of different bundles; make both anew");
     const megabytes = graphs.reduce((sum, { size }) => sum + size, 0) / 1e6;
     return new Model(runners, sessions, metadata.at(-1) as Record<string, string>, { ...rest, megabytes });
   }
@@ -106,10 +111,12 @@ export class Model {
       length_penalty: ["float32", [settings.lengthPenalty], []],
     };
     for (const name of ["beamWidth", "maxLength", "minLength"] as const) {
-      if (!Number.isSafeInteger(settings[name])) throw new Error(`${NAMES[name]} is ${settings[name]}; give a whole number`);
+      if (!Number.isSafeInteger(settings[name]))
+        throw new Error(`${NAMES[name]} is ${settings[name]}; give a whole number`);
       values[NAMES[name]] = ["int64", [BigInt(settings[name])], []];
     }
-    if (!Number.isFinite(settings.lengthPenalty)) throw new Error(`length_penalty is ${settings.lengthPenalty}; give a number`);
+    if (!Number.isFinite(settings.lengthPenalty))
+      throw new Error(`length_penalty is ${settings.lengthPenalty}; give a number`);
     const text = this.#patientText;
     if (text) values["patient"] = ["float32", text.encode(patient), [1, text.size]];
     let found: Record<string, Tensor> = {};
@@ -131,7 +138,8 @@ function checked(file: Uint8Array, part: Variant["part"]): Record<string, string
   const name = part === "whole" ? "model.onnx" : `${part}.onnx`;
   const remedy = REMEDIES[part];
   if (!isWhole) throw new Error(`${name} is not a file of \`cxrscribe onefile\`; ${remedy}`);
-  if (metadata["schema_version"] !== "1") throw new Error(`${name} is of another version of cxrscribe than the page; ${remedy}`);
+  if (metadata["schema_version"] !== "1")
+    throw new Error(`${name} is of another version of cxrscribe than the page; ${remedy}`);
   const variant = parsed<Variant>(metadata, "variant");
   if (variant.part !== part) throw new Error(`${name} is ${variant.part}, not ${part}; ${remedy}`);
   // The page fits films, and onnxruntime-web can't put what fits them on a graphics processor.
