@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import cxrscribe
-from cxrscribe.cli.page_server import CONTENT_POLICY
+from cxrscribe.cli.page_server import CONTENT_POLICY, HEADERS
 from support.web_page import SOURCE, opened, served
 
 if TYPE_CHECKING:
@@ -88,3 +88,12 @@ def test_page_and_headers_have_one_policy() -> None:
     (of_page,) = re.findall(r'http-equiv="Content-Security-Policy"\s+content="([^"]+)"', html)
     assert of_page + "; frame-ancestors 'none'" == CONTENT_POLICY
     assert not re.search(r"<style|style=|<script>|\son\w+=|https?://", html)
+
+
+def test_hosts_are_told_the_same_headers() -> None:
+    """In the words of each server."""
+    page = (SOURCE.parents[1] / "docs" / "browser.md").read_text(encoding="utf-8")
+    assert page.count(f'"{CONTENT_POLICY}"') == 3
+    for name, value in HEADERS.items():
+        if name not in ("Content-Security-Policy", "Cache-Control", "Cross-Origin-Resource-Policy"):
+            assert len(re.findall(rf'{name}(" value=)?:? ?"?{value}\b', page)) >= 4, name
