@@ -26,7 +26,7 @@ demo: $(VENV)/.lean ## Set up the lean runtime and write reports for the sample 
 	$(BIN)/cxrscribe demo
 
 web: $(VENV)/.onefile examples/web/node_modules/.installed ## Build the page for browsers: make web [BUNDLE=folder] [PRECISION=int8] [WEIGHTS=fp16] [WEBGPU=yes]
-	npm --prefix examples/web run --silent build -- "$(abspath $(PAGE))"
+	npm --prefix examples/web run --silent build -- "$(abspath $(PAGE))" $(if $(WEBGPU),--webgpu)
 	$(ONEFILE) --input film --settings inputs --out "$(PAGE)/model.onnx"
 	rm -f "$(PAGE)/encoder.onnx" "$(PAGE)/search.onnx"
 ifdef WEBGPU
