@@ -30,7 +30,7 @@ web: $(VENV)/.onefile examples/web/node_modules/.installed ## Build the page for
 	$(ONEFILE) --input film --settings inputs --out "$(PAGE)/model.onnx"
 	rm -f "$(PAGE)/encoder.onnx" "$(PAGE)/search.onnx"
 ifdef WEBGPU
-	$(ONEFILE) --part encoder --input film --out "$(PAGE)/encoder.onnx"
+	$(ONEFILE) --part encoder --out "$(PAGE)/encoder.onnx"
 	$(ONEFILE) --part search --settings inputs --out "$(PAGE)/search.onnx"
 endif
 	node examples/web/sizes.mjs "$(PAGE)"
