@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from cxrscribe import errors
 from cxrscribe.errors import (
     BundleError,
+    BusyError,
     CxrscribeError,
     DecodingError,
     DeviceError,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from cxrscribe.films.isolation import Isolation
     from cxrscribe.loader import load
     from cxrscribe.report import Report
+    from cxrscribe.report_queue import ReportQueue
     from cxrscribe.reporter import Reporter
     from cxrscribe.settings import BeamSettings
     from cxrscribe.stats import DecodingStats
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BeamSettings",
     "BundleError",
+    "BusyError",
     "CxrscribeError",
     "DecodingError",
     "DecodingStats",
@@ -56,6 +59,7 @@ __all__ = [
     "MissingExtraError",
     "Reason",
     "Report",
+    "ReportQueue",
     "Reporter",
     "SettingsError",
     "Study",
@@ -73,6 +77,7 @@ _HOME: Final = {
     "DecodingStats": "cxrscribe.stats",
     "Isolation": "cxrscribe.films.isolation",
     "Report": "cxrscribe.report",
+    "ReportQueue": "cxrscribe.report_queue",
     "Reporter": "cxrscribe.reporter",
     "Study": "cxrscribe.study",
     "Vocabulary": "cxrscribe.vocabulary",

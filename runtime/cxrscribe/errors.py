@@ -7,6 +7,7 @@
     ├── BundleError       (ValueError)    a bundle is damaged, unsafe, of another schema, or not what it says
     ├── DecodingError     (RuntimeError)  a search ended without any report
     ├── DeviceError       (RuntimeError)  the device that was asked for is not there, or fails at its work
+    ├── BusyError         (RuntimeError)  a queue has as many requests in it as it takes
     └── MissingExtraError (ImportError)   an optional dependency is not installed, or broken
 
 Each message says what was wrong, where, and what to do. None carries a patient identifier. As text,
@@ -78,6 +79,10 @@ class DecodingError(CxrscribeError, RuntimeError):
 
 class DeviceError(CxrscribeError, RuntimeError):
     """The device that was asked for by name is not available, or its engine failed while it ran a graph."""
+
+
+class BusyError(CxrscribeError, RuntimeError):
+    """A queue has as many requests in it as it takes; it takes more when some are done."""
 
 
 class MissingExtraError(CxrscribeError, ImportError):

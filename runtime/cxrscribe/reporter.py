@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Never, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, Never, Self, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,7 +16,7 @@ from cxrscribe.arguments import MOST_AT_ONCE, none_or, several, shown, whole_num
 from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.disclaimer import with_disclaimer
 from cxrscribe.errors import FilmError, InputError, SettingsError
-from cxrscribe.film_requests import FilmRequests, Wanted
+from cxrscribe.film_requests import FilmRequests
 from cxrscribe.films.film import film_name
 from cxrscribe.films.isolation import Isolation
 from cxrscribe.films.levels import Picture
@@ -36,13 +36,17 @@ from cxrscribe.shared_model import SharedModel, Stream
 from cxrscribe.stats import DecodingStats
 from cxrscribe.study import Image, Study, films_of, image_name, pooled
 from cxrscribe.vocabulary import Vocabulary
+from cxrscribe.wanted import Wanted
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cxrscribe.films.film import FilmSource, Pixels
     from cxrscribe.patient_text import PatientText
+    from cxrscribe.report_queue import ReportQueue
     from cxrscribe.tuning.choice import Choice
+
+_MOST_WAITING: Final = 1_000_000
 
 Chosen = TypeVar("Chosen")
 Images = TypeVar("Images", bound=Iterable[Image])
@@ -240,6 +244,34 @@ class Reporter:
         reports = self._reports(wanted, isinstance(images, Sequence), batch_size, counted)
         return Stream(self._model, reports)
 
+    def queue(
+        self,
+        *,
+        batch_size: int = IMAGES_AT_ONCE,
+        most_waiting: int = 1024,
+        stats: DecodingStats | None = None,
+    ) -> ReportQueue:
+        """A queue for a service: films come and go one by one, each report is there as soon as it is done.
+
+        `batch_size` images, 1 to 4096, are searched for at a time, and share each call of the network. At
+        most `most_waiting` requests, 1 to 1,000,000, are in it. `stats` is the queue's until it is closed.
+
+            with reporter.queue() as queue:
+                futures = [queue.submit(film) for film in films]
+                for future in concurrent.futures.as_completed(futures):
+                    print(future.result().text)
+        """
+        from cxrscribe.report_queue import QueueParts, ReportQueue  # few callers need one
+
+        counted = self._counted(stats)
+        batch_size = whole_number("batch_size", batch_size, 1, MOST_AT_ONCE)
+        most_waiting = whole_number("most_waiting", most_waiting, 1, _MOST_WAITING)
+        self._model.require_open()
+        parts = QueueParts(
+            self._model, self._read, self._encode, self._indications, self._wanted, self.threads
+        )
+        return ReportQueue(parts, batch_size, most_waiting, counted)
+
     def encode(self, images: Iterable[Image], *, stats: DecodingStats | None = None) -> NDArray[np.float32]:
         """Features float32 [N, F], for `decode_features`: one row a film, and one a Study, pooled.
 
@@ -379,6 +411,13 @@ class Reporter:
         finally:
             if whole:
                 schedulers.give_back(scheduler)
+
+    def _wanted(self, image: Image, settings: BeamSettings | None, indication: Indication) -> Wanted:
+        """What one request asks for. Raises as `report` does."""
+        (own,) = settings_of_each(self._chosen(settings), 1)
+        told = None if indication is None else [indication]
+        (text,) = self._indications.texts_of_each(told, 1)
+        return Wanted(image_name(image), own, self._indication_of(image, text, told is not None))
 
     def _read(self, film: FilmSource) -> Picture:
         return self.manifest.preprocessing.read_shown(

@@ -19,6 +19,7 @@ BUILTINS = {
     "BundleError": ValueError,
     "DecodingError": RuntimeError,
     "DeviceError": RuntimeError,
+    "BusyError": RuntimeError,
     "MissingExtraError": ImportError,
 }
 

@@ -12,6 +12,7 @@ def test_public_names_are_these() -> None:
     assert set(cxrscribe.__all__) == {
         "BeamSettings",
         "BundleError",
+        "BusyError",
         "CxrscribeError",
         "DecodingError",
         "DecodingStats",
@@ -22,6 +23,7 @@ def test_public_names_are_these() -> None:
         "MissingExtraError",
         "Reason",
         "Report",
+        "ReportQueue",
         "Reporter",
         "SettingsError",
         "Study",

@@ -143,6 +143,15 @@ class BeamSearch:
             return self._take_out(sorted(self._slots.full))
         return self._take_out(range(view.images))
 
+    def drop(self, image: int) -> bool:
+        """Let an image go in the midst of its search; whether it was searched for."""
+        for slot, searched in enumerate(self._slots.images):
+            if searched.image == image and slot not in self._slots.vacant:
+                self._slots.leave([slot])
+                self._settled = False
+                return True
+        return False
+
     def clear(self) -> None:
         """Forget all images."""
         self._slots.clear()

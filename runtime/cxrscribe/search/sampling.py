@@ -144,6 +144,13 @@ class SampleSearch:
         self._keep(~over)
         return [self._outcome(number) for number in ended]
 
+    def drop(self, image: int) -> bool:
+        """Let an image go in the midst of it; whether it was drawn for."""
+        if self._images.pop(image, None) is None:
+            return False
+        self._keep(self._rows["image"] != image)
+        return True
+
     def clear(self) -> None:
         """Forget all images."""
         self._waiting = []

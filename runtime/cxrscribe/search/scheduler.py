@@ -139,6 +139,14 @@ class Scheduler:
         stats.decode_seconds += perf_counter() - started
         return finished
 
+    def drop(self, image: int) -> bool:
+        """Let an image go, of which nothing will be said any more; whether it had a place.
+
+        One that waits keeps its turn: ask again once it may have entered.
+        """
+        drawn = self._samples is not None and self._samples.drop(image)
+        return drawn or self._search.drop(image)
+
     def clear(self) -> None:
         """Forget all images; the next one has the number 0."""
         self._expander.clear()

@@ -60,8 +60,8 @@ class Slots:
         return slot
 
     def leave(self, slots: list[int]) -> None:
-        """Let the images in these slots go; none may be vacant yet."""
-        self.vacant = slots
+        """Let the images in these slots go, none of which is vacant yet."""
+        self.vacant = [*self.vacant, *slots]
         self.full.difference_update(slots)
 
     def stand(self, first_entries: list[int]) -> None:

@@ -254,3 +254,34 @@ def test_only_rows_that_hold_a_hypothesis_are_computed() -> None:
     assert stats.steps == 5
     assert stats.rows == 3 + (1 + 4 + 1) + 3 * 4
     assert stats.images == 3
+
+
+@settings(max_examples=150, deadline=None)
+@given(batches(), st.integers(1, 4), st.booleans(), st.data())
+def test_images_that_are_dropped_leave_the_others_as_they_were(
+    batch: tuple[SmallDecoder, np.ndarray, list[BeamSettings]],
+    slots: int,
+    one_width: bool,
+    data: st.DataObject,
+) -> None:
+    """At any step, from any place; and all that were not dropped come to their end."""
+    model, features, each = batch
+    alone = [decode_all(model, row[None], [chosen])[0] for row, chosen in zip(features, each, strict=True)]
+    vocabulary = letters(len(model.embedding))
+    scheduler = Scheduler(StepExpander(model), vocabulary, slots, one_width=one_width)
+    scheduler.enqueue(features, each, DecodingStats())
+    left, unwanted = set(range(len(each))), set(data.draw(st.sets(st.integers(0, len(each) - 1))))
+    for _ in range(1000):
+        if not scheduler.busy:
+            break
+        for image in data.draw(st.sets(st.sampled_from(sorted(unwanted)))) if unwanted else ():
+            if scheduler.drop(image):
+                left.remove(image)
+                unwanted.remove(image)
+                assert not scheduler.drop(image)
+        for image, outcome in scheduler.step(DecodingStats()):
+            left.remove(image)
+            unwanted.discard(image)
+            assert str(outcome) == str(alone[image])
+    assert not scheduler.busy
+    assert not left
