@@ -184,9 +184,9 @@ function lookUp(values, item) {
     const view = viewOf(bytes);
     return Array.from({ length: bytes.length >> 1 }, (_, n) => view.getUint16(2 * n, item.isLittle));
   };
-  const [size, start, bits] = words(item.bytes("lutDescriptor"));
+  const [size, start, bits] = words(item.bytes("lutDescriptor").subarray(0, 6));
   const entries = size || 65536;
-  const bytes = item.bytes("lutData");
+  const bytes = item.bytes("lutData").subarray(0, 2 * entries);
   const numbers = bytes.length < 2 * entries ? [...bytes] : words(bytes);
   if (!(bits >= 8 && bits <= 16) || numbers.length < entries) throw new FilmError("has a LUT that is damaged");
   const most = numbers.slice(0, entries).reduce((a, b) => Math.max(a, b), 0);
