@@ -30,7 +30,7 @@ const TAGS = {
 };
 
 /** @typedef {keyof typeof TAGS} Name */
-/** @typedef {{ value: Uint8Array, items?: Elements[], pieces?: Uint8Array[] }} Element */
+/** @typedef {{ value: Uint8Array, kind?: string, items?: Elements[], pieces?: Uint8Array[] }} Element `kind`: VR, empty where it isn't said */
 
 /** @param {Uint8Array} file */
 const hasPreamble = (file) => startsWith(file.subarray(PREAMBLE), MARK);
@@ -59,6 +59,15 @@ export class Elements {
   /** @param {Name} name */
   bytes(name) {
     return this.found.get(TAGS[name])?.value ?? new Uint8Array(0);
+  }
+
+  /**
+   * The VR that the file says, as "US"; empty where it says none.
+   *
+   * @param {Name} name
+   */
+  kind(name) {
+    return this.found.get(TAGS[name])?.kind ?? "";
   }
 
   /** @param {Name} name */
@@ -138,7 +147,7 @@ export class Elements {
         place = this.parseItems(file, begin, length === UNDEFINED ? end : begin + length, items);
         this.found.set(tag, { value: new Uint8Array(0), items });
       } else {
-        this.found.set(tag, { value: file.subarray(begin, begin + length) });
+        this.found.set(tag, { value: file.subarray(begin, begin + length), kind });
         place = begin + length;
       }
     }

@@ -25,7 +25,7 @@ def jpeg_2000(pixels: np.ndarray, **options: Any) -> bytes:
 
 
 def lossless_jpeg(pixels: np.ndarray, restart_rows: int) -> bytes:
-    """Lossless JPEG of the left neighbour (T.81, annex H), with restarts so many rows apart, as few encoders make it."""
+    """Lossless JPEG (T.81, annex H, predictor 1) with restarts so many rows apart."""
     height, width = pixels.shape
     numbers = bytes(range(17))  # of bits, which 5 bits each say
     head = b"\xff\xd8\xff\xc4" + struct.pack(">HB", 36, 0) + bytes((0, 0, 0, 0, 17, *[0] * 11)) + numbers
@@ -44,5 +44,5 @@ def lossless_jpeg(pixels: np.ndarray, restart_rows: int) -> bytes:
             bits += f"{count:05b}" + (f"{code:0{count}b}" if count else "")
         bits += "1" * (-len(bits) % 8)
         intervals.append(int(bits, 2).to_bytes(len(bits) // 8, "big").replace(b"\xff", b"\xff\0"))
-    scan = b"".join(b"\xff" + bytes((0xD0 + place % 8,)) + one for place, one in enumerate(intervals, start=-1))
-    return head + scan[2:] + b"\xff\xd9"
+    markers = [b"", *(bytes((0xFF, 0xD0 + place % 8)) for place in range(len(intervals) - 1))]
+    return head + b"".join(map(bytes.__add__, markers, intervals)) + b"\xff\xd9"
