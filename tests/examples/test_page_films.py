@@ -157,7 +157,7 @@ WINDOWS: tuple[dict[str, Any], ...] = ({}, {"WindowCenter": 900, "WindowWidth": 
 def test_jpeg_2000(tmp_path: Path, codecs_folder: Path, syntax: str) -> None:
     """Whole, and at each resolution, of films whose sides no power of two divides."""
     contents = []
-    for bits, signed in ((8, False), (12, False), (12, True), (16, False)):
+    for bits, signed in ((8, False), (8, True), (12, False), (12, True), (16, False), (16, True)):
         for height, width in ((310, 290), (173, 611), (41, 37)):
             values = picture(bits, height, width, signed=signed)
             frame = packed(values, bits, syntax)
