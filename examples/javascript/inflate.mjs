@@ -62,7 +62,9 @@ class Codes {
 }
 
 // Made once: a block of ten bits may use them for nothing.
-const FIXED_LITERALS = new Codes(Uint8Array.from({ length: 288 }, (_, n) => (n < 144 ? 8 : n < 256 ? 9 : n < 280 ? 7 : 8)));
+const FIXED_LITERALS = new Codes(
+  Uint8Array.from({ length: 288 }, (_, n) => (n < 144 ? 8 : n < 256 ? 9 : n < 280 ? 7 : 8)),
+);
 const FIXED_DISTANCES = new Codes(new Uint8Array(30).fill(5));
 
 class Inflation {

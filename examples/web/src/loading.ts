@@ -48,7 +48,10 @@ async function load(
   );
 }
 
-async function request(address: URL, signal: AbortSignal): Promise<{ body: ReadableStream<Uint8Array>; headers: Headers }> {
+async function request(
+  address: URL,
+  signal: AbortSignal,
+): Promise<{ body: ReadableStream<Uint8Array>; headers: Headers }> {
   let response: Response;
   try {
     response = await fetch(address, { signal });
