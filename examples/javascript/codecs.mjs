@@ -22,6 +22,7 @@ import { FilmError } from "./levels.mjs";
 
 /** @typedef {{ factory: Factory, compiled: WebAssembly.Module }} Library */
 
+const DEPTH = 42; // place of the first component's bits, less one, in a codestream; from 128 on with a sign
 const UNDECODABLE = "has compressed DICOM pixels that can't be decoded; they are damaged or cut off";
 
 /**
@@ -32,9 +33,26 @@ const UNDECODABLE = "has compressed DICOM pixels that can't be decoded; they are
  */
 export function makeCodecs({ openjpeg, charls }) {
   return {
-    jpeg2000: (codestream, levels) => decode(openjpeg, "J2KDecoder", codestream, levels),
+    jpeg2000: (codestream, levels) => decodeJpeg2000(openjpeg, codestream, levels),
     jpegLs: (codestream) => decode(charls, "JpegLSDecoder", codestream, 0),
   };
+}
+
+/**
+ * Bytes below 0 come out of the decoder as 0. It is told of such samples that they have no sign, so that half of their
+ * range is added to them (ISO/IEC 15444-1, annex G.1).
+ *
+ * @param {Library} library
+ * @param {Uint8Array} codestream
+ * @param {number} levels
+ */
+async function decodeJpeg2000(library, codestream, levels) {
+  const depth = codestream[DEPTH];
+  if (!(depth >= 0x80 && depth <= 0x87)) return decode(library, "J2KDecoder", codestream, levels);
+  const unsigned = codestream.slice();
+  unsigned[DEPTH] = depth & 0x7f;
+  const half = 1 << unsigned[DEPTH];
+  return Int8Array.from(await decode(library, "J2KDecoder", unsigned, levels), (sample) => sample - half);
 }
 
 /**

@@ -120,7 +120,7 @@ function brightnessOf(data, codes, seen, rules) {
   if (rules === 1 && (modality || lut)) {
     throw new FilmError("has a LUT, which isn't read here for a model of display rules 1");
   }
-  const values = modality ? lookUp(codes, modality).values : rescaled(data, codes);
+  const values = modality ? lookUp(codes, modality, data.isSigned).values : rescaled(data, codes);
   let [least, largest] = [Infinity, -Infinity];
   values.forEach((value, place) => {
     if (!seen[place]) return;
@@ -129,11 +129,11 @@ function brightnessOf(data, codes, seen, rules) {
   });
   const range = { center: (least + largest) / 2, width: largest - least };
   if (lut) {
-    const { values: found, highest } = lookUp(values, lut);
+    const { values: found, highest } = lookUp(values, lut, data.isSigned);
     return { values, brightness: found.map((value) => value / Math.max(highest, 1)), isRange: false, window: range };
   }
   const [center, width] = [data.number("center"), data.number("width")];
-  if (center !== undefined && (width || (rules === 1 && width !== undefined))) {
+  if (center !== undefined && width !== undefined && (width !== 0 || rules === 1)) {
     const brightness = values.map(windowed(center, width, data.text("windowFunction").toUpperCase() || "LINEAR"));
     const levels = brightness.filter((_, place) => seen[place]);
     const isRange = rules > 1 && levels.every((level) => level === levels[0]);
@@ -178,20 +178,24 @@ function windowed(center, width, kind) {
  *
  * @param {number[]} values
  * @param {Elements} item
+ * @param {boolean} isSigned whether pixels are, as then is its first value where the file doesn't say
  */
-function lookUp(values, item) {
+function lookUp(values, item, isSigned) {
   const words = (/** @type {Uint8Array} */ bytes) => {
     const view = viewOf(bytes);
     return Array.from({ length: bytes.length >> 1 }, (_, n) => view.getUint16(2 * n, item.isLittle));
   };
-  const [size, start, bits] = words(item.bytes("lutDescriptor"));
+  const [size, start, bits] = words(item.bytes("lutDescriptor").subarray(0, 6));
   const entries = size || 65536;
-  const bytes = item.bytes("lutData");
-  const numbers = bytes.length < 2 * entries ? [...bytes] : words(bytes);
+  const bytes = item.bytes("lutData").subarray(0, 2 * entries);
+  // Bytes may be packed two to a word, but for US.
+  const numbers = bytes.length < 2 * entries && item.kind("lutData") !== "US" ? [...bytes] : words(bytes);
   if (!(bits >= 8 && bits <= 16) || numbers.length < entries) throw new FilmError("has a LUT that is damaged");
   const most = numbers.slice(0, entries).reduce((a, b) => Math.max(a, b), 0);
   const highest = most < 2 ** (bits - 1) ? most : 2 ** bits - 1;
-  const first = start > 32767 && values.some((value) => value < 0) ? start - 65536 : start;
+  const kind = item.kind("lutDescriptor");
+  const isBelow = kind === "SS" || (kind === "" && isSigned) || values.some((value) => value < 0);
+  const first = start > 32767 && isBelow ? start - 65536 : start;
   return {
     values: values.map((v) => Math.min(highest, numbers[Math.min(entries - 1, Math.max(0, toEven(v) - first))])),
     highest,

@@ -12,6 +12,7 @@ const UNDEFINED = 0xffffffff;
 const LONG = ["OB", "OW", "OF", "OD", "OL", "OV", "SQ", "UC", "UN", "UR", "UT", "SV", "UV"]; // PS3.5, 7.1.2
 const MOST_ELEMENTS = 100_000; // a film has about a thousand
 const MOST_INFLATED = 201_000_000;
+const MOST_CHARACTERS = 1024; // of a text; what is shown by has far fewer, and a file may say that it has all of its bytes
 const PREAMBLE = 128;
 const MARK = [0x44, 0x49, 0x43, 0x4d]; // DICM
 // Length or version of the file meta information, at its beginning: files that have lost their preamble.
@@ -51,7 +52,7 @@ const TAGS = {
 };
 
 /** @typedef {keyof typeof TAGS} Name */
-/** @typedef {{ value: Uint8Array, items?: Elements[], pieces?: Uint8Array[] }} Element */
+/** @typedef {{ value: Uint8Array, kind?: string, items?: Elements[], pieces?: Uint8Array[] }} Element `kind`: VR, empty where it isn't said */
 
 /** @param {Uint8Array} file */
 const hasPreamble = (file) => startsWith(file.subarray(PREAMBLE), MARK);
@@ -82,9 +83,18 @@ export class Elements {
     return this.found.get(TAGS[name])?.value ?? new Uint8Array(0);
   }
 
+  /**
+   * The VR that the file says, as "US"; empty where it says none.
+   *
+   * @param {Name} name
+   */
+  kind(name) {
+    return this.found.get(TAGS[name])?.kind ?? "";
+  }
+
   /** @param {Name} name */
   text(name) {
-    return textOf(this.bytes(name))
+    return textOf(this.bytes(name).subarray(0, MOST_CHARACTERS))
       .replace(/[\0 ]+$/, "")
       .trim();
   }
@@ -162,7 +172,7 @@ export class Elements {
         place = this.parseItems(file, begin, length === UNDEFINED ? end : begin + length, items);
         this.found.set(tag, { value: new Uint8Array(0), items });
       } else {
-        this.found.set(tag, { value: file.subarray(begin, begin + length) });
+        this.found.set(tag, { value: file.subarray(begin, begin + length), kind });
         place = begin + length;
       }
     }
@@ -250,7 +260,8 @@ function read(file, isRead) {
   const meta = new Elements(true, true, budget);
   const start = hasPreamble(file) ? PREAMBLE + MARK.length : 0;
   let place = meta.parse(file, start, file.length, (tag) => !tag.startsWith("0002"));
-  const syntax = textOf(meta.found.get("00020010")?.value ?? new Uint8Array(0)).replace(/[\0 ]+$/, "");
+  const stated = meta.found.get("00020010")?.value.subarray(0, MOST_CHARACTERS);
+  const syntax = textOf(stated ?? new Uint8Array(0)).replace(/[\0 ]+$/, "");
   if (syntax !== DEFLATED && !isRead(syntax)) {
     const named = /^[0-9.]{1,64}$/.test(syntax) ? syntax : "unknown";
     throw new FilmError(`has DICOM pixels of transfer syntax ${named}, which isn't read here`);

@@ -17,7 +17,6 @@ const DISTANCE_BITS = [
 ];
 const ORDER = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 const QUICK = 10; // bits of a code that one look tells; longer ones are rare
-const FIXED = Uint8Array.from({ length: 288 }, (_, n) => (n < 144 ? 8 : n < 256 ? 9 : n < 280 ? 7 : 8));
 
 /**
  * The bytes that were deflated, and nothing of what stands behind them. `isRaw`: without zlib's head and checksum.
@@ -66,6 +65,12 @@ class Codes {
     });
   }
 }
+
+// Made once: a block of ten bits may use them for nothing.
+const FIXED_LITERALS = new Codes(
+  Uint8Array.from({ length: 288 }, (_, n) => (n < 144 ? 8 : n < 256 ? 9 : n < 280 ? 7 : 8)),
+);
+const FIXED_DISTANCES = new Codes(new Uint8Array(30).fill(5));
 
 class Inflation {
   /**
@@ -140,7 +145,7 @@ class Inflation {
     const isLast = this.bits(1) === 1;
     const kind = this.bits(2);
     if (kind === 0) this.stored();
-    else if (kind === 1) this.compressed(new Codes(FIXED), new Codes(new Uint8Array(30).fill(5)));
+    else if (kind === 1) this.compressed(FIXED_LITERALS, FIXED_DISTANCES);
     else if (kind === 2) this.dynamic();
     else throw new FilmError(DAMAGED);
     return isLast;

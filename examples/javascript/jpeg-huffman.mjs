@@ -34,12 +34,12 @@ export class ScanBits {
     this.place = place;
     this.held = 0;
     this.count = 0;
-    this.missing = 0; // bytes that were asked for and aren't there
+    this.missing = 0; // bytes that were asked for, since the last restart, and aren't there
   }
 
   /** Up to the next marker, of which any number of bytes 0xff may stand in front, and behind it. */
   restart() {
-    this.held = this.count = 0;
+    this.held = this.count = this.missing = 0;
     const { file } = this;
     while (
       this.place < file.length &&

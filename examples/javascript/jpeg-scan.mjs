@@ -50,6 +50,8 @@ export class Scan {
     this.from = new ScanBits(file, place);
     this.run = 0;
     this.spare = new Int16Array(64);
+    // Four at most, as it is for libjpeg: a head of a few bytes could ask for each block hundreds of times.
+    if (!(segment[0] >= 1 && segment[0] <= 4)) throw new FilmError("is a damaged JPEG file");
     this.components = Array.from({ length: segment[0] }, (_, n) => {
       const [id, numbers] = segment.subarray(1 + 2 * n, 3 + 2 * n);
       const component = frame.components.find((one) => one.id === id);

@@ -219,9 +219,12 @@ def test_dicom(tmp_path: Path, dicom: Callable[..., Any]) -> None:
 def test_what_is_refused_is_named(tmp_path: Path, dicom: Callable[..., Any]) -> None:
     from pydicom.uid import JPEGLosslessSV1, JPEGLSLossless, RLELossless
 
-    from support.dicom_file import encapsulated, written
+    from support.dicom_file import encapsulated, lut, written
 
+    short = lut(list(range(200)), 0, 8)
+    short.LUTDescriptor = [256, 0, 8]
     eight = noise(40, 34)
+    window = written(dicom(eight, WindowCenter="100", WindowWidth="777"))
     png = saved(Image.fromarray(eight), format="PNG")
     jpeg = saved(Image.fromarray(eight), format="JPEG")
     runs = b"".join(bytes((len(run) - 1,)) + run.tobytes() for run in np.array_split(eight.ravel(), 16))
@@ -244,6 +247,8 @@ def test_what_is_refused_is_named(tmp_path: Path, dicom: Callable[..., Any]) -> 
         (written(dicom(eight, Modality="CT")), "modality CT"),
         (written(dicom(eight, NumberOfFrames=2)), "several frames"),
         (written(dicom(eight))[:-40], "cut off"),
+        (window.replace(b"777 ", b"nan "), "a window of width NaN"),
+        (written(dicom(eight, VOILUTSequence=[short])), "has a LUT that is damaged"),
     ):
         path = tmp_path / "film"
         path.write_bytes(content)
@@ -330,11 +335,16 @@ def test_headers_that_would_take_all_time_or_memory_are_refused(tmp_path: Path) 
     start = scans.index(b"\xff\xda")
     (length,) = struct.unpack(">H", scans[start + 2 : start + 4])
     contents.append(scans[:start] + (scans[start : start + 2 + length] + b"\0") * 101 + b"\xff\xd9")
+    of_many = struct.pack(">HB", 6 + 2 * 255, 255) + b"\1\0" * 255 + b"\0\0\0"
+    contents.append(scans[:start] + (b"\xff\xda" + of_many) * 100 + b"\xff\xd9")
 
     grey = bytes((*struct.pack(">II", 32, 32), 8, 0, 0, 0, 0))
     rows = zlib.compress(bytes(33 * 32))
     contents.append(png_of(grey, zlib.compress(bytes(1 << 26))))
     contents.append(png_of(grey, b"no deflated bytes"))
+    blocks = np.zeros((1 << 20, 10), np.uint8)  # each of fixed codes, with nothing but its end in it
+    blocks[:, 1] = 1
+    contents.append(png_of(grey, b"\x78\x01" + np.packbits(blocks, bitorder="little").tobytes()))
     contents.append(png_of(grey[:12] + b"\2", rows))  # there is no such way to interlace
     contents.append(png_of(grey, rows, chunk(b"tRNS", b"\0")))
     contents.append(png_of(grey[:9] + b"\3" + grey[10:], rows))  # colours of a palette that isn't there
@@ -347,6 +357,45 @@ def test_headers_that_would_take_all_time_or_memory_are_refused(tmp_path: Path) 
     for found in in_node(tmp_path, films):
         assert isinstance(found, str), found
         assert re.search("damaged|of more than 100 scans", found), found
+
+
+def test_tables_that_begin_below_zero(tmp_path: Path, dicom: Callable[..., Any]) -> None:
+    """Behind another table, whose values are none below it: its kind says it, or the pixels' sign."""
+    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    from support.dicom_file import lut, written
+
+    contents = []
+    for syntax in (ExplicitVRLittleEndian, ImplicitVRLittleEndian):
+        for kind in (np.uint16, np.int16):
+            for descriptor in ("US", "SS"):
+                pixels = noise(20, 24, most=256, kind=kind)
+                modality = lut(list(range(256)), 0, 16)
+                seen = lut(RANDOM.integers(0, 256, 512).tolist(), 0, 8)
+                first = -200 if descriptor == "SS" else 65336
+                seen.add_new("LUTDescriptor", descriptor, [512, first, 8])
+                tables = {"ModalityLUTSequence": [modality], "VOILUTSequence": [seen]}
+                contents.append(written(dicom(pixels, bits=12, syntax=syntax, **tables)))
+    assert_same(tmp_path, contents, RULES)
+
+
+def test_texts_and_tables_of_dicom_without_end(tmp_path: Path, dicom: Callable[..., Any]) -> None:
+    """Each was looked at to its end, for minutes or with all memory; its beginning is needed."""
+    from support.dicom_file import lut, written
+
+    picture = noise(40, 50)
+    text = dicom(picture)
+    text.add_new("BodyPartExamined", "UT", "X" + " " * (1 << 20) + "X")
+    table = {name: lut(list(range(255, -1, -1)), 0, 8, "OW") for name in ("whole", "longer")}
+    table["longer"].LUTData += bytes(1 << 25)
+    datasets = [text, *(dicom(picture, VOILUTSequence=[item]) for item in table.values())]
+    films = [(tmp_path / str(place), RULES[0]) for place in range(len(datasets))]
+    for (path, _), dataset in zip(films, datasets, strict=True):
+        path.write_bytes(written(dataset))
+    plain, inverted, same = in_node(tmp_path, films)
+    np.testing.assert_array_equal(plain, read_film(written(dicom(picture))))
+    np.testing.assert_array_equal(inverted, 255 - picture)
+    np.testing.assert_array_equal(same, inverted)
 
 
 def test_programs_are_short() -> None:

@@ -35,7 +35,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from support.compressed import jpeg
+from support.compressed import jpeg, lossless_jpeg
 from support.dicom_file import dicom, encapsulated, lut, written
 
 JAVASCRIPT = Path(__file__).resolve().parents[2] / "examples" / "javascript"
@@ -157,7 +157,7 @@ WINDOWS: tuple[dict[str, Any], ...] = ({}, {"WindowCenter": 900, "WindowWidth": 
 def test_jpeg_2000(tmp_path: Path, codecs_folder: Path, syntax: str) -> None:
     """Whole, and at each resolution, of films whose sides no power of two divides."""
     contents = []
-    for bits, signed in ((8, False), (12, False), (12, True), (16, False)):
+    for bits, signed in ((8, False), (8, True), (12, False), (12, True), (16, False), (16, True)):
         for height, width in ((310, 290), (173, 611), (41, 37)):
             values = picture(bits, height, width, signed=signed)
             frame = packed(values, bits, syntax)
@@ -179,6 +179,17 @@ def test_jpeg_lossless(tmp_path: Path, codecs_folder: Path) -> None:
     values = extremes.astype(np.uint16)
     contents.append(film(values, 16, JPEGLossless, packed(values, 16, JPEGLossless, predictor=4)))
     assert_same(tmp_path, codecs_folder, contents)
+
+
+def test_jpeg_lossless_that_restarts(tmp_path: Path, codecs_folder: Path) -> None:
+    """At every marker some bits are looked at that aren't there, and nothing is missing for that."""
+    values = picture(8, 51, 67)
+    frames = [lossless_jpeg(values, rows) for rows in (1, 2, 20)]
+    contents = [film(values, 8, JPEGLosslessSV1, frame) for frame in frames]
+    assert_same(tmp_path, codecs_folder, contents)
+    cut = [film(values, 8, JPEGLosslessSV1, frame[:-300] + b"\xff\xd9") for frame in frames]
+    results = read_in_javascript(tmp_path, codecs_folder, cut)
+    assert [found.get("kind") for found in results] == ["FilmError"] * len(frames)
 
 
 def test_jpeg_ls_and_jpeg_of_12_bits(tmp_path: Path, codecs_folder: Path) -> None:

@@ -21,6 +21,7 @@ type Reaction = Outcome | "crash" | "silence";
 
 /** What workers do with an order; `react` may be put in its place. */
 async function react(order: Order): Promise<Reaction> {
+  if (order.type === "load") return { type: "loaded" };
   if (order.type === "open") return { type: "opened", model: { ...INFO, threads: order.threads } };
   if (order.type === "read") {
     const name = await order.file.text();
@@ -191,8 +192,77 @@ test("a crash costs one film and no request: another worker, which was there bef
     FakeWorker.all.map(({ isEnded }) => isEnded),
     [true, false],
   );
-  const [order] = FakeWorker.all[1]?.orders ?? [];
-  assert.ok(order?.type === "open" && order.threads === 1);
+  const [first, second] = FakeWorker.all[1]?.orders ?? [];
+  assert.ok(first?.type === "load" && second?.type === "open" && second.threads === 1);
+});
+
+test("the page isn't ready before the worker in reserve has its scripts", async () => {
+  let load = () => {};
+  const isLoaded = new Promise<void>((resolve) => (load = resolve));
+  FakeWorker.react = async (order) => {
+    if (order.type === "load") await isLoaded;
+    return react(order);
+  };
+  new Engine((answer) => answers.push(answer)).open("model.onnx", "WASM");
+  await until(() => Boolean(FakeWorker.all[0]?.orders.length));
+  for (let turn = 0; turn < 50; turn++) await new Promise(setImmediate);
+  assert.ok(!has("ready")());
+  load();
+  await until(has("ready"));
+});
+
+test("a film that can't be read, and is asked for again meanwhile, keeps its reason until it is given anew", async () => {
+  const engine = await opened();
+  for (const [id, name] of ["bad", "crashes"].entries()) engine.film(id, new Blob([name]), SETTINGS, "");
+  for (const id of [0, 1]) {
+    await until(() => said().includes(`${id} reading`));
+    engine.again(id, SETTINGS, "a child");
+  }
+  await until(has("failed", 4));
+  const [first, second, ...again] = said().filter((line) => line.includes("failed"));
+  assert.equal(first, "0 failed is damaged or cut off");
+  assert.match(second ?? "", /1 failed brought down/);
+  assert.deepEqual(again, [first, second]);
+  engine.film(0, new Blob(["good"]), SETTINGS, "");
+  await until(has("reported"));
+  assert.equal(said().at(-1), "0 reported good of nobody");
+});
+
+test("an error of the page holds up no film", async () => {
+  const error = mock.method(console, "error", () => undefined);
+  const engine = new Engine((answer) => {
+    answers.push(answer);
+    if ("id" in answer && answer.id === 1) throw new Error("this film can't be drawn");
+  });
+  engine.open("model.onnx", "WASM");
+  for (const id of [1, 2]) engine.film(id, new Blob([`${id}`]), SETTINGS, "");
+  await until(has("reported", 2));
+  assert.deepEqual([has("failed")(), error.mock.callCount()], [false, 3]);
+  error.mock.restore();
+});
+
+test("when a file can't be loaded, nothing is said of the others any more", async () => {
+  let feed = (_: string) => {};
+  const endless = new ReadableStream({
+    start(controller) {
+      feed = (text) => controller.enqueue(new TextEncoder().encode(text));
+    },
+  });
+  const signals: (AbortSignal | undefined)[] = [];
+  const cut = new ReadableStream({ pull: (controller) => controller.error(new TypeError("network error")) });
+  Object.assign(globalThis, {
+    fetch: async (url: URL, init?: RequestInit) => {
+      signals.push(init?.signal ?? undefined);
+      if (url.pathname.endsWith(".onnx")) return new Response(cut);
+      return new Response(url.pathname.includes("ort") ? endless : "1234");
+    },
+  });
+  await opened();
+  assert.deepEqual(answers.at(-1), { type: "broken", message: "model.onnx was cut off while it was loaded" });
+  feed("more");
+  for (let turn = 0; turn < 50; turn++) await new Promise(setImmediate);
+  assert.equal(answers.at(-1)?.type, "broken");
+  assert.ok(signals.length === 4 && signals.every((signal) => signal?.aborted));
 });
 
 test("as many crashes as there may be are survived", async () => {

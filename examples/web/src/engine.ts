@@ -18,7 +18,9 @@ const PARTS = {
 const CODECS = ["openjpegwasm_decode.wasm", "charlswasm_decode.wasm"] as const;
 const MOST_THREADS = 4;
 /** Seconds after which a worker counts as one that hangs. */
-const LIMITS = { open: 600, read: 120, report: 600 } as const;
+const LIMITS = { load: 600, open: 600, read: 120, report: 600 } as const;
+
+const NO_OUTCOME = "the worker doesn't do what it is asked for";
 
 type Job = Extract<Request, { type: "film" | "again" }>;
 
@@ -33,7 +35,7 @@ export class Engine {
   #encoder: Encoder = "WASM";
   #files: ModelFiles | undefined;
   #worker: Remote | undefined;
-  /** It has its scripts already, so that a crash costs no request. */
+  /** It has its scripts already, so that the first crash costs no request. */
   #spare: Remote | undefined;
 
   constructor(onAnswer: (answer: Answer) => void) {
@@ -93,7 +95,12 @@ export class Engine {
     );
     const [wasm, onnx] = [loaded.slice(0, runtimes.length), loaded.slice(runtimes.length)];
     this.#files = { openjpeg, charls, runtimes: wasm, graphs: onnx } as ModelFiles;
-    return this.#openWorker(crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency) : 1);
+    const threads = crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency) : 1;
+    // Nothing may be asked for once the page is ready, nor by the worker in reserve.
+    const inReserve = this.#spare.ask({ type: "load" }, LIMITS.load);
+    const [info, outcome] = await Promise.all([this.#openWorker(threads), inReserve]);
+    if (outcome.type !== "loaded") throw new Error(problemOf(outcome));
+    return info;
   }
 
   #newWorker(): Remote {
@@ -103,7 +110,7 @@ export class Engine {
   async #openWorker(threads: number): Promise<ModelInfo> {
     const outcome = await this.#ask({ type: "open", files: this.#files as ModelFiles, threads });
     if (outcome.type === "opened") return outcome.model;
-    throw new Error(outcome.type === "failed" ? outcome.message : "the worker doesn't do what it is asked for");
+    throw new Error(outcome.type === "failed" ? outcome.message : NO_OUTCOME);
   }
 
   #add(job: Job): void {
@@ -120,7 +127,7 @@ export class Engine {
       try {
         await this.#take(job);
       } catch (error) {
-        this.#say({ type: "failed", id: job.id, message: whatHappened(error) });
+        this.#fail(job, whatHappened(error));
         try {
           await this.#replace();
         } catch (reason) {
@@ -136,24 +143,26 @@ export class Engine {
   async #take(job: Job): Promise<void> {
     const { id, settings, patient } = job;
     if (job.type === "film") {
+      this.#pictures.delete(id); // it may be given anew
       this.#say({ type: "reading", id });
       const read = await this.#ask({ type: "read", file: job.file });
-      if (read.type !== "read") return this.#fail(id, read);
+      if (read.type !== "read") return this.#fail(job, problemOf(read));
       if (this.#isForgotten) return;
       this.#pictures.set(id, read.picture);
       this.#say({ type: "read", id, film: read.film, milliseconds: read.milliseconds });
     }
     const picture = this.#pictures.get(id);
-    if (!picture) return this.#say({ type: "failed", id, message: "was not read; give the film again" });
-    if ("problem" in picture) return this.#say({ type: "failed", id, message: picture.problem });
+    if (!picture) return this.#fail(job, "was not read; give the film again");
+    if ("problem" in picture) return this.#fail(job, picture.problem);
     const found = await this.#ask({ type: "report", picture: picture.pixels, settings, patient });
-    if (found.type !== "reported") return this.#fail(id, found);
+    if (found.type !== "reported") return this.#fail(job, problemOf(found));
     this.#say({ type: "reported", id, reports: found.reports, milliseconds: found.milliseconds, settings });
   }
 
-  #fail(id: number, outcome: Outcome): void {
-    if (outcome.type !== "failed" || outcome.isFatal) throw new Error(outcome.type === "failed" ? outcome.message : "");
-    this.#say({ type: "failed", id, message: outcome.message });
+  #fail({ type, id }: Job, message: string): void {
+    // Asked for again meanwhile, a film that can't be read has no other problem than this.
+    if (type === "film" && !this.#isForgotten && !this.#pictures.has(id)) this.#pictures.set(id, { problem: message });
+    this.#say({ type: "failed", id, message });
   }
 
   #ask(order: Order): Promise<Outcome> {
@@ -162,7 +171,12 @@ export class Engine {
 
   /** Of a film that is still wanted. */
   #say(answer: Answer): void {
-    if (!this.#isForgotten) this.#onAnswer(answer);
+    if (this.#isForgotten) return;
+    try {
+      this.#onAnswer(answer);
+    } catch (error) {
+      console.error(error); // the page's own: the other films go on
+    }
   }
 
   /** With one thread: the scripts of others might have to be asked for. */
@@ -186,6 +200,13 @@ export class Engine {
     const message = error instanceof WorkerLost ? "the program can't be started; load the page anew" : String(error);
     this.#onAnswer({ type: "broken", message: message.replace(/^Error: /, "") });
   }
+}
+
+/** What a worker says of an order that it didn't do. Throws where it can't be asked for more. */
+function problemOf(outcome: Outcome): string {
+  if (outcome.type !== "failed") throw new Error(NO_OUTCOME);
+  if (outcome.isFatal) throw new Error(outcome.message);
+  return outcome.message;
 }
 
 function whatHappened(error: unknown): string {

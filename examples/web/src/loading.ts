@@ -1,13 +1,30 @@
 // Brings the files that reports are made with, all of them before the first film.
 
-/** The files of some addresses. `onProgress` gets bytes; a total of 0 is one that isn't known. */
+/**
+ * The files of some addresses. `onProgress` gets bytes; a total of 0 is one that isn't known. Where one of them can't be
+ * loaded, the others aren't loaded any further.
+ */
 export async function loadFiles(
   addresses: readonly URL[],
   onProgress: (loaded: number, total: number) => void,
 ): Promise<Blob[]> {
+  const stop = new AbortController();
+  try {
+    return await load(addresses, onProgress, stop.signal);
+  } catch (error) {
+    stop.abort();
+    throw error;
+  }
+}
+
+async function load(
+  addresses: readonly URL[],
+  onProgress: (loaded: number, total: number) => void,
+  signal: AbortSignal,
+): Promise<Blob[]> {
   const loaded = addresses.map(() => 0);
   const totals = addresses.map(() => Number.NaN);
-  const responses = await Promise.all(addresses.map(request));
+  const responses = await Promise.all(addresses.map((address) => request(address, signal)));
   return Promise.all(
     responses.map(async ({ body, headers }, place) => {
       // The length of what is sent compressed is none of what arrives.
@@ -15,6 +32,7 @@ export async function loadFiles(
       const counted = body.pipeThrough(
         new TransformStream<Uint8Array, Uint8Array>({
           transform(chunk, controller) {
+            signal.throwIfAborted(); // nothing more is said of it
             loaded[place] = (loaded[place] ?? 0) + chunk.length;
             onProgress(sum(loaded), sum(totals) || 0);
             controller.enqueue(chunk);
@@ -30,10 +48,13 @@ export async function loadFiles(
   );
 }
 
-async function request(address: URL): Promise<{ body: ReadableStream<Uint8Array>; headers: Headers }> {
+async function request(
+  address: URL,
+  signal: AbortSignal,
+): Promise<{ body: ReadableStream<Uint8Array>; headers: Headers }> {
   let response: Response;
   try {
-    response = await fetch(address);
+    response = await fetch(address, { signal });
   } catch (error) {
     throw new Error(`${nameOf(address)} can't be loaded: the server doesn't answer`, { cause: error });
   }

@@ -16,12 +16,15 @@ export interface ModelFiles {
 }
 
 export type Order =
+  /** Loads what opening a model needs of the server, for a worker in reserve. */
+  | { type: "load" }
   | { type: "open"; files: ModelFiles; threads: number }
   | { type: "read"; file: Blob }
   /** `picture`: of a film that was read. */
   | { type: "report"; picture: Uint8Array; settings: Settings; patient: string };
 
 export type Outcome =
+  | { type: "loaded" }
   | { type: "opened"; model: ModelInfo }
   | { type: "read"; film: Film; picture: Picture; milliseconds: number }
   | { type: "reported"; reports: Report[]; milliseconds: number }

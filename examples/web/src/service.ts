@@ -8,9 +8,13 @@ import makeOpenjpeg from "@cornerstonejs/codec-openjpeg/decodewasmjs";
 import { makeCodecs } from "../../javascript/codecs.mjs";
 import { readFilm } from "../../javascript/film.mjs";
 import { fitFilm } from "../../javascript/fit.mjs";
+import { FilmError } from "../../javascript/levels.mjs";
 import { Model, type Runner } from "./model.js";
 import type { Encoder, ModelFiles, Order, Outcome, Picture } from "./protocol.js";
 import type { Film } from "./types.js";
+
+/** As the runtime reads; what is larger would take the page's memory before it is known to be no film. */
+const MOST_BYTES = 2 ** 30;
 
 interface Opened {
   model: Model;
@@ -25,19 +29,23 @@ export interface ScriptedRunner extends Runner {
 /** Answers the orders of the page. `runners`: one for each graph of the model. */
 export function serve(encoder: Encoder, runners: readonly ScriptedRunner[]): void {
   // Loaded now, scripts cost no request when the model is opened, which a worker in reserve may do later on.
-  for (const { script } of runners) import(addressOf(script).href).catch(() => undefined);
+  const loading = Promise.all(runners.map(({ script }) => import(addressOf(script).href)));
+  loading.catch(() => undefined); // said to who asks for it, or for what needs it
   let opened: Opened | undefined;
   self.addEventListener("message", ({ data: order }: MessageEvent<Order>) => {
-    const answered = order.type === "open" ? open(encoder, runners, order) : answer(order, opened as Opened);
-    answered.then(
-      (outcome) => {
-        if ("codecs" in outcome) {
-          opened = outcome;
-          post({ type: "opened", model: outcome.model.info });
-        } else post(outcome);
-      },
-      (error: unknown) => post({ type: "failed", ...blame(error) }),
-    );
+    const outcome = async (): Promise<Outcome> => {
+      if (order.type === "load") {
+        await loading;
+        return { type: "loaded" };
+      }
+      if (order.type !== "open") return answer(order, opened as Opened);
+      opened = await open(encoder, runners, order);
+      return { type: "opened", model: opened.model.info };
+    };
+    // What can't be sent is an error, too: the page waits for an outcome.
+    outcome()
+      .then(post)
+      .catch((error: unknown) => post({ type: "failed", ...blame(error, order) }));
   });
 }
 
@@ -70,9 +78,13 @@ async function compiled(wasm: Blob): Promise<WebAssembly.Module> {
   return WebAssembly.compile(await wasm.arrayBuffer());
 }
 
-async function answer(order: Exclude<Order, { type: "open" }>, { model, codecs }: Opened): Promise<Outcome> {
+async function answer(order: Extract<Order, { type: "read" | "report" }>, { model, codecs }: Opened): Promise<Outcome> {
   const begin = performance.now();
   if (order.type === "read") {
+    const { size } = order.file;
+    if (size > MOST_BYTES) {
+      throw new FilmError(`holds ${size.toLocaleString("en")} bytes, more than any film that is read; reduce it first`);
+    }
     const bytes = new Uint8Array(await order.file.arrayBuffer());
     const film = await readFilm(bytes, model.preprocessing, { codecs, keepsStored: true });
     const picture = fitted(film, model);
@@ -100,14 +112,15 @@ function post(outcome: Outcome): void {
 }
 
 /** What is said of an error, and whether WebAssembly can't go on after it. */
-function blame(error: unknown): { message: string; isFatal: boolean } {
+function blame(error: unknown, { type }: Order): { message: string; isFatal: boolean } {
   const message = messageOf(error);
   // What C++ throws may arrive as a number; an abort or a trap leaves the memory as it was in between.
   const isFatal = !(error instanceof Error) || error instanceof WebAssembly.RuntimeError || /^Aborted/.test(message);
   if (/bad_alloc|allocat|out of memory/i.test(message)) {
-    return { message: "needs more memory than the browser gives; take a smaller beam width or length", isFatal };
+    const remedy = type === "report" ? "take a smaller beam width or length" : "close other pages";
+    return { message: `needs more memory than the browser gives; ${remedy}`, isFatal };
   }
-  return { message: isFatal ? `brought down what writes reports (${message})` : message, isFatal };
+  return { message: isFatal ? `brought down what reads films and writes reports (${message})` : message, isFatal };
 }
 
 function messageOf(error: unknown): string {

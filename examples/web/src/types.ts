@@ -54,8 +54,8 @@ export interface ModelInfo {
   disclaimer: string;
   /** Whether it reads what is known of the patient. */
   readsPatient: boolean;
-  /** `network` may differ: WebGPU for the encoder, where the browser has it and the page was told so. */
   threads: number;
+  /** Where it runs: not always where it was asked to, as a browser may have no WebGPU. */
   encoder: "WASM" | "WebGPU";
   megabytes: number;
 }
