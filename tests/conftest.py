@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--archive-trials", type=int, metavar="N", help="killed runs of each kind; 15, and 2 by Ray, without"
     )
     parser.addoption("--fuzz-seed", type=int, default=0, metavar="SEED", help="which ones")
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach what tests start, whoever runs them.
+
+    A shell lets its background jobs ignore it, and a process that ignores a signal hands that on.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

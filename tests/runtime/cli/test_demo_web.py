@@ -221,7 +221,12 @@ def test_ctrl_c_ends_it(page: Path) -> None:
         assert process.stderr is not None
         url = process.stdout.readline().strip()
         port = int(url.rstrip("/").rpartition(":")[2])
-        with socket.create_connection(("127.0.0.1", port), timeout=20):  # a browser that keeps its connection
-            process.send_signal(signal.SIGINT)
-            assert process.wait(30) == 0
+        try:
+            with socket.create_connection(
+                ("127.0.0.1", port), timeout=20
+            ):  # a browser that keeps its connection
+                process.send_signal(signal.SIGINT)
+                assert process.wait(30) == 0
+        finally:
+            process.kill()  # else leaving this block would wait for it
         assert "Ended." in process.stderr.read()

@@ -254,12 +254,7 @@ def test_search_without_a_report_concerns_its_film_only_and_is_done_once(
 def start(*arguments: object) -> subprocess.Popen[str]:
     """Run `cxrscribe report` in a process of its own, with pipes that stay open."""
     command = [sys.executable, "-m", "cxrscribe", "report", *map(str, arguments)]
-    # A shell lets its background jobs ignore SIGINT, and a process that ignores it hands that on.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        return subprocess.Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    return subprocess.Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True)
 
 
 def answer(process: subprocess.Popen[str], film: Path) -> dict[str, object]:
