@@ -137,8 +137,8 @@ class ReportQueue:
         The future gives the Report, or raises the FilmError that says why there is none. A path or bytes are
         read later; a PIL image or an array has been read when this returns, and may be changed then.
 
-        Raises BusyError when the queue is full or the system gives it no thread, InputError when it is closed,
-        and what `Reporter.report` raises for settings and indications that don't fit.
+        Raises BusyError when the queue is full or the system gives it no thread, InputError when it is
+        closed, and what `Reporter.report` raises for settings and indications that don't fit.
         """
         self._parts.model.require_here()
         ticket = _Ticket(self._parts.wanted(image, settings, indication), 0)
