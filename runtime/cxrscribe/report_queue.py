@@ -260,6 +260,7 @@ class ReportQueue:
                     self._searched.clear()
                     self._numbers = 0
                     scheduler = self._parts.model.schedulers.take(self._slots)
+            self._searched.clear()  # those that were cancelled
             self._parts.model.schedulers.give_back(scheduler)
         except BaseException as error:
             self._end(error)
@@ -373,4 +374,5 @@ class ReportQueue:
         self._answer(
             left, error if isinstance(error, CxrscribeError) else InputError(f"the queue failed: {error}")
         )
+        self._searched.clear()
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -269,6 +269,19 @@ def test_a_reporter_that_is_closed_ends_its_queues(fused_bundle: Path) -> None:
     queue.close()
 
 
+def test_a_queue_that_is_closed_searches_for_nobody(small: Reporter) -> None:
+    queue = small.queue(batch_size=2)
+    futures = [queue.submit(film) for film in films(40)]
+    eventually(lambda: queue.searching > 0)
+    with small._model:  # none of them is done in the meantime
+        for future in futures:
+            future.cancel()
+        threading.Thread(target=queue.close, kwargs={"cancel": True}).start()
+        eventually(lambda: queue._is_closed)
+    queue.close()
+    assert len(queue) == queue.searching == 0
+
+
 def test_requests_are_checked_before_they_are_accepted(small: Reporter) -> None:
     with small.queue() as queue:
         with pytest.raises(SettingsError):
