@@ -76,7 +76,8 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Let it in, and the longest idle one out where there are too many."""
         super().connection_made(transport)
-        transport.set_write_buffer_limits(high=0)  # so that it is known when a client doesn't read
+        # So that it is known when a client does not read; with 0, that of TLS would always wait.
+        transport.set_write_buffer_limits(high=1)
         bounds = self.all
         if len(self.connections) > bounds.limits.connections:
             bounds.metrics.refused_connections += 1
