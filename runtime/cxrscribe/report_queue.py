@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import CancelledError, Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -65,11 +65,19 @@ class _Ticket:
     wanted: Wanted
     left: int
     """Films that haven't been read."""
+    films: list[FilmSource | None] = field(default_factory=list)
+    """Those that no reader has taken yet; None for the others."""
     future: Future[Report] = field(default_factory=Future)
     readings: list[Future[Picture | FilmError]] = field(default_factory=list)
     gathered: Gathered = field(default_factory=Gathered)
     number: int | None = None
     """What the scheduler calls it; None before it gets there."""
+
+    def let_go(self) -> None:
+        """Nobody waits for it: its films aren't kept until a reader comes to them, which can take long."""
+        self.films = [None] * len(self.films)
+        for reading in self.readings:
+            reading.cancel()
 
 
 class ReportQueue:
@@ -137,8 +145,8 @@ class ReportQueue:
         The future gives the Report, or raises the FilmError that says why there is none. A path or bytes are
         read later; a PIL image or an array has been read when this returns, and may be changed then.
 
-        Raises BusyError when the queue is full, InputError when it is closed, and what `Reporter.report`
-        raises for settings and indications that don't fit.
+        Raises BusyError when the queue is full or the system gives it no thread, InputError when it is
+        closed, and what `Reporter.report` raises for settings and indications that don't fit.
         """
         self._parts.model.require_here()
         ticket = _Ticket(self._parts.wanted(image, settings, indication), 0)
@@ -155,14 +163,9 @@ class ReportQueue:
                 raise BusyError(
                     f"the queue is full: {len(self._open)} requests are in it; try again when some are done"
                 )
+            ticket.films = [None if place in here else film for place, film in enumerate(films)]
+            self._let_read(ticket, here)
             self._open.add(ticket)
-            for place, film in enumerate(films):
-                if place in here:
-                    reading: Future[Picture | FilmError] = Future()
-                    reading.set_result(here[place])
-                else:
-                    reading = self._pool.submit(self._read_one, film)
-                ticket.readings.append(reading)
         for reading in ticket.readings:
             reading.add_done_callback(partial(self._when_read, ticket))
         ticket.future.add_done_callback(partial(self._when_done, ticket))
@@ -201,6 +204,28 @@ class ReportQueue:
         if self._is_closed:
             raise InputError("this queue is closed; make another one")
 
+    def _let_read(self, ticket: _Ticket, here: Mapping[int, Picture | FilmError]) -> None:
+        """Have the films of it read, but those that are `here`. Raises BusyError where nobody can."""
+        for place in range(ticket.left):
+            if place in here:
+                reading: Future[Picture | FilmError] = Future()
+                reading.set_result(here[place])
+            else:
+                try:
+                    reading = self._pool.submit(self._read_of, ticket, place)
+                except RuntimeError as error:  # the system has no thread to give
+                    ticket.let_go()
+                    raise BusyError(
+                        f"the queue has no reader for the film ({error}); try again, or end other programs"
+                    ) from None
+            ticket.readings.append(reading)
+
+    def _read_of(self, ticket: _Ticket, place: int) -> Picture | FilmError:
+        film, ticket.films[place] = ticket.films[place], None
+        if film is None:
+            raise CancelledError  # just now: nobody asks what it is
+        return self._read_one(film)
+
     def _read_one(self, film: FilmSource) -> Picture | FilmError:
         started = perf_counter()
         try:
@@ -226,8 +251,7 @@ class ReportQueue:
             self._changed.notify_all()
         if future.cancelled():
             future.set_running_or_notify_cancel()  # whoever waits for several at once hears of it
-            for reading in ticket.readings:
-                reading.cancel()
+            ticket.let_go()
 
     def _run(self) -> None:
         try:
@@ -244,6 +268,7 @@ class ReportQueue:
                     self._searched.clear()
                     self._numbers = 0
                     scheduler = self._parts.model.schedulers.take(self._slots)
+            self._searched.clear()  # those that were cancelled
             self._parts.model.schedulers.give_back(scheduler)
         except BaseException as error:
             self._end(error)
@@ -300,7 +325,9 @@ class ReportQueue:
             self._enqueue(scheduler, batch)
         except Exception as error:
             self._parts.model.require_open()
-            self._answer([ticket for ticket in batch if ticket.number is None], error)
+            if any(ticket.number is not None for ticket in batch):
+                raise  # who has which place in the scheduler, nobody knows
+            self._answer(batch, error)
 
     def _enqueue(self, scheduler: Scheduler, batch: list[_Ticket]) -> None:
         """Encode the films of some requests, and let these wait for a place."""
@@ -328,12 +355,12 @@ class ReportQueue:
             searched.append(ticket)
         if not starts:
             return
-        with self._parts.model:
-            scheduler.enqueue(np.stack(starts), settings, self._stats)
         for ticket in searched:
             ticket.number = self._numbers
             self._searched[self._numbers] = ticket
             self._numbers += 1
+        with self._parts.model:
+            scheduler.enqueue(np.stack(starts), settings, self._stats)
 
     def _step(self, scheduler: Scheduler) -> None:
         if not scheduler.busy:
@@ -363,4 +390,5 @@ class ReportQueue:
         self._answer(
             left, error if isinstance(error, CxrscribeError) else InputError(f"the queue failed: {error}")
         )
+        self._searched.clear()
         self._pool.shutdown(wait=False, cancel_futures=True)

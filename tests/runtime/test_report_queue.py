@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, Future, as_completed, wait
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, as_completed, wait
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ import cxrscribe
 from cxrscribe import BeamSettings, BusyError, DecodingStats, FilmError, InputError, Report, Reporter, Study
 from cxrscribe.errors import DeviceError, SettingsError
 from cxrscribe.films.preprocess import Preprocessing
+from cxrscribe.films.read_ahead import MOST_READERS
 from cxrscribe.search.scheduler import Scheduler
 
 WAIT = 60.0
@@ -267,6 +269,19 @@ def test_a_reporter_that_is_closed_ends_its_queues(fused_bundle: Path) -> None:
     queue.close()
 
 
+def test_a_queue_that_is_closed_searches_for_nobody(small: Reporter) -> None:
+    queue = small.queue(batch_size=2)
+    futures = [queue.submit(film) for film in films(40)]
+    eventually(lambda: queue.searching > 0)
+    with small._model:  # none of them is done in the meantime
+        for future in futures:
+            future.cancel()
+        threading.Thread(target=queue.close, kwargs={"cancel": True}).start()
+        eventually(lambda: queue._is_closed)
+    queue.close()
+    assert len(queue) == queue.searching == 0
+
+
 def test_requests_are_checked_before_they_are_accepted(small: Reporter) -> None:
     with small.queue() as queue:
         with pytest.raises(SettingsError):
@@ -321,3 +336,67 @@ def test_many_threads_ask_at_once(small: Reporter) -> None:
         for thread in threads:
             thread.join(WAIT)
     assert found == [wanted] * 8
+
+
+def test_a_film_that_is_cancelled_is_not_kept_until_a_reader_comes_to_it(
+    small: Reporter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "slow.png"
+    Image.fromarray(films(1)[0]).save(path)
+    gate = Gate(monkeypatch, "slow.png")
+    with small.queue() as queue:
+        for _ in range(MOST_READERS):
+            queue.submit(path)
+        film = bytes(1000)
+        before = sys.getrefcount(film)
+        future = queue.submit(film)
+        assert sys.getrefcount(film) > before
+        assert future.cancel()
+        assert sys.getrefcount(film) == before
+        gate.opened.set()
+
+
+def test_a_request_that_no_thread_can_read_leaves_nothing_behind(
+    small: Reporter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "film.png"
+    Image.fromarray(films(1)[0]).save(path)
+
+    def refuses(_pool: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with small.queue() as queue:
+        with monkeypatch.context() as patched:
+            patched.setattr(ThreadPoolExecutor, "_adjust_thread_count", refuses)
+            with pytest.raises(BusyError, match=r"no reader for the film .can't start new thread"):
+                queue.submit(Study([path, films(1)[0], path]))
+        assert len(queue) == 0
+        assert queue.submit(path).result(WAIT) == small.report(path)
+
+
+def test_no_report_is_of_a_film_whose_search_did_not_begin(
+    small: Reporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = BeamSettings(decoding="sample", samples=2, max_length=8)
+    first, other, later = films(3)
+    wanted = small.report(later, drawn)
+    assert wanted != small.report(first, drawn)
+    owner = type(small._model.schedulers.take(1)._expander)
+
+    def fails(*_arguments: object) -> None:
+        raise DeviceError("out of memory")
+
+    with small.queue() as queue:
+        with monkeypatch.context() as patched, small._model:
+            patched.setattr(owner, "enqueue", fails)
+            queue.submit(first, drawn)
+            eventually(lambda: not queue._read)  # it waits for the network, and those that come now for it
+            futures = [queue.submit(first, drawn), queue.submit(other)]
+            small._model.__exit__()
+            try:
+                for future in futures:
+                    with pytest.raises(DeviceError, match="out of memory"):
+                        future.result(WAIT)
+            finally:
+                small._model.__enter__()
+        assert queue.submit(later, drawn).result(WAIT) == wanted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import os
+import re
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -16,6 +17,7 @@ from cxrscribe.server.problems import RequestError
 TOKEN_VARIABLE: Final = "CXRSCRIBE_TOKEN"
 _SHORTEST_TOKEN: Final = 16
 _LONGEST_TOKEN: Final = 4096
+_HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]@]*)(?::[0-9]*)?", re.ASCII)
 _LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -109,7 +111,8 @@ def read_token(file: Path | None) -> bytes | None:
     Raises InputError, which doesn't show it, for a file that can't be read and a token that isn't one.
     """
     if file is None:
-        given = os.environ.get(TOKEN_VARIABLE)
+        # Processes that read films of strangers have no use for it.
+        given = os.environ.pop(TOKEN_VARIABLE, None)
         return None if given is None else _checked(given.encode("utf-8", "surrogateescape"), TOKEN_VARIABLE)
     try:
         with open_regular(file) as opened:
@@ -129,7 +132,6 @@ def _checked(content: bytes, where: str) -> bytes:
     return token
 
 
-def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host.partition("]")[0] + "]"
-    return host.partition(":")[0]
+def _without_port(host: str) -> str | None:
+    found = _HOST.fullmatch(host)
+    return None if found is None else found[1]

@@ -18,6 +18,11 @@ from cxrscribe.server.problems import RequestError, busy
 LONGEST_HEAD: Final = 16 << 10
 """Bytes of all headers of a request."""
 _FAREWELL_SECONDS: Final = 5.0
+_PIECE: Final = 16 << 10
+_LEAST_CHUNK: Final = 64
+"""Bytes of the chunks of a body, or of what comes of it at a time, on average."""
+_MOST_PIECES: Final = 4096
+"""Of a body that may be smaller."""
 
 
 @dataclass
@@ -34,6 +39,29 @@ class Connections:
         return type("BoundConnection", (Connection,), {"all": self})
 
 
+class _BoundedParser(h11.Connection):
+    """h11's, for bodies in chunks that are worth their while.
+
+    A chunk takes as long to understand as some thousand bytes: in chunks of one byte, a body of a megabyte
+    would take all others half a minute.
+    """
+
+    _pieces = 0
+    _bytes = 0
+
+    def next_event(self) -> Any:
+        """As h11's. Raises RemoteProtocolError where there are too many pieces for so few bytes, too."""
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            self._pieces = self._bytes = 0
+        elif isinstance(event, h11.Data):
+            self._pieces += 1
+            self._bytes += len(event.data)
+            if self._pieces > _MOST_PIECES + self._bytes // _LEAST_CHUNK:
+                raise h11.RemoteProtocolError("the chunks are too small")
+        return event
+
+
 class Connection(H11Protocol):
     """One client's connection: uvicorn's, with bounds that uvicorn leaves to a proxy in front of it."""
 
@@ -41,11 +69,15 @@ class Connection(H11Protocol):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self.conn = _BoundedParser(h11.SERVER, LONGEST_HEAD)
         self._head_timer: asyncio.TimerHandle | None = None
+        self._unread_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Let it in, and the longest idle one out where there are too many."""
         super().connection_made(transport)
+        # So that it is known when a client does not read; with 0, that of TLS would always wait.
+        transport.set_write_buffer_limits(high=1)
         bounds = self.all
         if len(self.connections) > bounds.limits.connections:
             bounds.metrics.refused_connections += 1
@@ -60,10 +92,34 @@ class Connection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""
         self._leave_waiting()
+        self.resume_writing()
         super().connection_lost(exc)
 
+    def pause_writing(self) -> None:
+        """The client reads its answers more slowly than they come: for so long, and no longer.
+
+        Else whoever asks and never reads has a place for good, and the service never comes to its end.
+        """
+        super().pause_writing()
+        limits = self.all.limits
+        seconds = limits.idle_seconds + self.transport.get_write_buffer_size() / limits.body_rate
+        self._unread_timer = self.loop.call_later(seconds, self._answer_is_unread)
+
+    def resume_writing(self) -> None:
+        """All that was to be sent is on its way."""
+        super().resume_writing()
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
+
     def data_received(self, data: bytes) -> None:
-        """Bytes of a request."""
+        """Bytes of a request, piece by piece: what is refused in one costs no time in the others."""
+        for start in range(0, len(data), _PIECE):
+            if self.transport.is_closing():
+                return
+            self._take(data[start : start + _PIECE])
+
+    def _take(self, data: bytes) -> None:
         super().data_received(data)
         if self.conn.their_state is not h11.IDLE:
             self._leave_waiting()
@@ -118,6 +174,11 @@ class Connection(H11Protocol):
             self._refuse(RequestError(408, "head_too_slow", "the headers came too slowly"))
         else:
             self.transport.abort()
+
+    def _answer_is_unread(self) -> None:
+        self._unread_timer = None
+        self.all.metrics.errors["answer_unread"] += 1
+        self.transport.abort()
 
     def _refuse(self, problem: RequestError) -> None:
         """Answer without a request, and close."""

@@ -10,7 +10,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Final
@@ -18,7 +18,7 @@ from typing import Final
 from cxrscribe.printable import printable
 
 _SILENT_SECONDS: Final = 1.0
-_LIBRARIES: Final = ("uvicorn.error", "asyncio")
+_LIBRARIES: Final = ("uvicorn.error", "asyncio", "python_multipart")
 
 Write = Callable[[str], None]
 
@@ -83,5 +83,6 @@ def libraries_log_to(log: Log) -> Iterator[None]:
 
 
 def _to_stderr(line: str) -> None:
-    sys.stderr.write(line)
-    sys.stderr.flush()
+    with suppress(OSError, ValueError):  # nobody reads it any more, or its disk is full: films go on
+        sys.stderr.write(line)
+        sys.stderr.flush()

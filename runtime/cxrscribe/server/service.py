@@ -185,6 +185,7 @@ class Service:
             )
         finally:
             if not waited.done():
+                waited.add_done_callback(_outcome_is_known)  # else asyncio logs it as a defect
                 waited.cancel()
         if waited in done:
             items = waited.result()
@@ -239,6 +240,11 @@ class Service:
             futures = [queue.submit(_noise()) for _ in range(min(reporter.threads, 8))]
         for future in futures:
             future.result()
+
+
+def _outcome_is_known(waited: asyncio.Future[Any]) -> None:
+    if not waited.cancelled():
+        waited.exception()
 
 
 def _noise() -> bytes:

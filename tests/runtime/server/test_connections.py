@@ -133,3 +133,38 @@ def test_requests_in_a_row_on_one_connection_are_answered_in_order(service: Runn
     with service.connect() as client:
         client.sendall((one + b"\r\n") * 3 + one + b"Connection: close\r\n\r\n")
         assert received(client).count(b"HTTP/1.1 200") == 4
+
+
+def test_chunks_of_a_byte_are_refused_before_they_cost_others_their_time(service: Running) -> None:
+    head = b"POST /v1/report HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with service.connect() as client:
+        client.sendall(head + b"1\r\nx\r\n" * 4000)
+        client.settimeout(0.2)
+        with pytest.raises(TimeoutError):  # these may be
+            client.recv(1)
+        client.settimeout(WAIT)
+        client.sendall(b"1\r\nx\r\n" * 1000)
+        assert received(client) == b""
+    eventually(lambda: service.metric("cxrscribe_held_bytes") == 0)
+    with service.connect() as client:
+        large = film()
+        sent = b"".join(
+            b"%x\r\n%b\r\n" % (len(large[at : at + 64]), large[at : at + 64])
+            for at in range(0, len(large), 64)
+        )
+        client.sendall(head + sent + b"0\r\n\r\n")
+        assert client.recv(12) == b"HTTP/1.1 200"
+
+
+def test_a_client_that_never_reads_its_answers_has_no_place_for_good(fused_bundle: Path) -> None:
+    asking = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 2000
+    with running(fused_bundle, limits=Limits(idle_seconds=1)) as started, ExitStack() as stack:
+        for _ in range(2):
+            client = stack.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            client.connect(("127.0.0.1", started.port))
+            client.setblocking(False)
+            client.send(asking)
+        unread = 'cxrscribe_errors_total{reason="answer_unread"} 2'
+        eventually(lambda: unread in started.metrics())
+        eventually(lambda: started.metric("cxrscribe_connections") == 1)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import http.client
+import os
 import shutil
 import socket
 import ssl
@@ -255,6 +257,8 @@ def test_whoever_goes_away_leaves_the_queue(fused_bundle: Path, monkeypatch: pyt
         gate.opened.set()
         assert started.report(film(1)).status == 200
         assert [event["status"] for event in started.events()][:1] == [499]
+        gc.collect()
+        assert not started.events("fault")  # a client that goes away is none
         assert started.metric("cxrscribe_held_bytes") == 0
 
 
@@ -275,6 +279,7 @@ def test_tokens_of_files_and_of_the_environment(tmp_path: Path, monkeypatch: pyt
     assert read_token(None) is None
     monkeypatch.setenv("CXRSCRIBE_TOKEN", "a" * 16)
     assert read_token(None) == b"a" * 16
+    assert "CXRSCRIBE_TOKEN" not in os.environ  # which processes that read films are given
     file = tmp_path / "token"
     file.write_text("b" * 20 + "\n")
     assert read_token(file) == b"b" * 20
@@ -296,7 +301,8 @@ def test_names_of_this_machine_and_pages_of_elsewhere(fused_bundle: Path) -> Non
         def status(**headers: str) -> int:
             return started.ask("GET", "/v1/model", headers=headers).status
 
-        assert status(Host="evil.example") == 421
+        for name in ("evil.example", "[::1].evil.example", "localhost:1@evil.example", "localhost:1:2", ""):
+            assert status(Host=name) == 421
         assert {status(Host=f"{name}:1") for name in ("localhost", "127.0.0.1", "[::1]", "ME.example")} == {
             200
         }

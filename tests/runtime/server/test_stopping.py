@@ -217,3 +217,33 @@ def test_nothing_is_opened_but_the_loopback(tmp_path: Path) -> None:
     assert len(opened) == len(bound) == 1, lines
     assert 'inet_addr("127.0.0.1")' in bound[0]
     assert not [line for line in lines if "connect(" in line and "AF_INET" in line]
+
+
+def test_a_log_that_nobody_reads_any_more_ends_nothing(fused_bundle: Path) -> None:
+    with served("--bundle", fused_bundle, "--device", "cpu", "--warm", 0) as (process, said):
+        process.stderr.close()
+        for _ in range(3):
+            connection = http.client.HTTPConnection(
+                "127.0.0.1", int(said["url"].rpartition(":")[2]), timeout=WAIT
+            )
+            connection.request("POST", "/v1/report", film())
+            assert connection.getresponse().status == 200
+            connection.close()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(WAIT) == 0
+        process.stderr = None
+
+
+def test_nothing_but_the_log_is_on_stderr(fused_bundle: Path) -> None:
+    with served("--bundle", fused_bundle, "--device", "cpu", "--warm", 0) as (process, said):
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", int(said["url"].rpartition(":")[2]), timeout=WAIT
+        )
+        # The parser of forms warns of a sign that it didn't expect.
+        kind = {"Content-Type": "multipart/form-data; boundary=XYZZY"}
+        connection.request("POST", "/v1/report", b"--DOE^JANE", kind)
+        assert connection.getresponse().status == 400
+        connection.close()
+        process.send_signal(signal.SIGTERM)
+        _, stderr = process.communicate(timeout=WAIT)
+    assert [event["event"] for event in events(stderr)] == ["ready", "request", "stopped"]
