@@ -24,7 +24,9 @@ export async function loadFiles(
       try {
         return await new Response(counted).blob();
       } catch (error) {
-        throw new Error(`${nameOf(addresses[place])} was cut off while it was loaded`, { cause: error });
+        throw new Error(`${nameOf(addresses[place])} was cut off while it was loaded; reload the page to try again`, {
+          cause: error,
+        });
       }
     }),
   );
@@ -35,7 +37,9 @@ async function request(address: URL): Promise<{ body: ReadableStream<Uint8Array>
   try {
     response = await fetch(address);
   } catch (error) {
-    throw new Error(`${nameOf(address)} can't be loaded: the server doesn't answer`, { cause: error });
+    throw new Error(`${nameOf(address)} can't be loaded: the server doesn't answer; reload the page to try again`, {
+      cause: error,
+    });
   }
   const { body, headers } = response;
   if (!response.ok || !body)
