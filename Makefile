@@ -34,6 +34,7 @@ ifdef WEBGPU
 	$(ONEFILE) --part search --settings inputs --out "$(PAGE)/search.onnx"
 endif
 	node examples/web/sizes.mjs "$(PAGE)"
+	@echo 'The page is in $(PAGE). To look at it: $(BIN)/cxrscribe demo --web --page "$(PAGE)"'
 
 test: $(VENV)/.dev ## Set up everything and run all tests
 	$(BIN)/python -m pytest

@@ -100,7 +100,9 @@ export async function readFrame(data, smallest, codecs) {
     return wholeFrame(asStored(values, data), width, height, data.isSigned);
   }
   if (head.kind !== "JPEG" || head.bits !== 8) {
-    throw new FilmError(`has JPEG pixels of ${head.bits} bits, where 8 and 12 are read, and 2 to 16 of lossless ones`);
+    throw new FilmError(
+      `has lossy JPEG pixels of ${head.bits} bits, where 8 and 12 can be read; send it uncompressed or lossless`,
+    );
   }
   return jpeg(frame, data, isLossy ? smallest : undefined);
 }

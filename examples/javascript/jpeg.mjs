@@ -59,7 +59,7 @@ export class Jpeg {
       const marker = file[place + 1];
       if (marker === EOI && this.frame) break;
       if (file[place] !== 0xff || place + 4 > file.length)
-        throw new FilmError("is a JPEG file that is damaged or cut off");
+        throw new FilmError("has a JPEG picture that is damaged or cut off");
       const end = place + 2 + view.getUint16(place + 2);
       const segment = file.subarray(place + 4, end);
       place = end;

@@ -236,7 +236,7 @@ def test_what_is_refused_is_named(tmp_path: Path, dicom: Callable[..., Any]) -> 
         (b"GIF89a" + bytes(200), "is no whole PNG, JPEG, DICOM"),
         (png[:-30], "is a PNG file that is cut off"),
         (png[:50] + b"!" + png[51:], "has a wrong checksum"),
-        (jpeg[:400], "is a JPEG file that is damaged or cut off"),
+        (jpeg[:400], "has a JPEG picture that is damaged or cut off"),
         (saved(Image.fromarray(eight), format="JPEG", exif=turned), "is turned by EXIF"),
         (saved(Image.fromarray(noise(8, 40)), format="PNG"), "has 8 x 40 pixels"),
         (b"P5\n40 8\n255\n" + bytes(320), "has 8 x 40 pixels"),

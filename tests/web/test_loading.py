@@ -22,6 +22,8 @@ def test_threads_where_the_page_is_isolated(browser: Browser, demo_page: Path, i
     """Without the headers that isolate it, it has one, and the same words."""
     with served(demo_page, isolated=isolated) as server, opened(browser, server.url) as page:
         assert page.page.evaluate("() => crossOriginIsolated") is isolated
+        said = page.page.locator("#model").inner_text()
+        assert ("isn’t isolated" in said) is not isolated  # for those who host it
         cores = page.page.evaluate("() => navigator.hardwareConcurrency")
         threads = min(4, cores) if isolated else 1
         page.add(FILMS[0])

@@ -42,7 +42,9 @@ async function load(
       try {
         return await new Response(counted).blob();
       } catch (error) {
-        throw new Error(`${nameOf(addresses[place])} was cut off while it was loaded`, { cause: error });
+        throw new Error(`${nameOf(addresses[place])} was cut off while it was loaded; reload the page to try again`, {
+          cause: error,
+        });
       }
     }),
   );
@@ -56,7 +58,9 @@ async function request(
   try {
     response = await fetch(address, { signal });
   } catch (error) {
-    throw new Error(`${nameOf(address)} can't be loaded: the server doesn't answer`, { cause: error });
+    throw new Error(`${nameOf(address)} can't be loaded: the server doesn't answer; reload the page to try again`, {
+      cause: error,
+    });
   }
   const { body, headers } = response;
   if (!response.ok || !body)

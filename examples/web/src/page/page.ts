@@ -157,8 +157,10 @@ export class Page {
 
   #modelInWords(model: ModelInfo): string {
     const threads = model.threads === 1 ? "1 thread" : `${model.threads} threads`;
+    // Who hosts the page sees here whether the headers for threads have come.
+    const alone = crossOriginIsolated ? "" : ", for the page isn’t isolated: that takes headers and HTTPS";
     const instead = this.#encoder === "WebGPU" && model.encoder === "WASM" ? ", for WebGPU can’t be used here" : "";
-    return `Model ${model.name}, ${model.megabytes.toFixed(1)} MB, on ${model.encoder} with ${threads}${instead}.`;
+    return `Model ${model.name}, ${model.megabytes.toFixed(1)} MB, on ${model.encoder} with ${threads}${alone}${instead}.`;
   }
 
   #broken(message: string): void {
