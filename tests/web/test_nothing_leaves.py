@@ -97,3 +97,26 @@ def test_hosts_are_told_the_same_headers() -> None:
     for name, value in HEADERS.items():
         if name not in ("Content-Security-Policy", "Cache-Control", "Cross-Origin-Resource-Policy"):
             assert len(re.findall(rf'{name}(" value=)?:? ?"?{value}\b', page)) >= 4, name
+
+
+def test_crashes_cost_no_request(browser: Browser, demo_page: Path) -> None:
+    """Neither the first nor the second, without any server: workers in reserve were loaded with the page."""
+    with served(demo_page) as server, opened(browser, server.url) as page:
+        page.context.add_init_script(
+            """const workers = [];
+            window.Worker = class extends Worker { constructor(...a) { super(...a); workers.push(this); } };
+            window.crash = (place) => workers[place].dispatchEvent(new Event("error"));"""
+        )
+        page.page.reload()
+        page.wait_until("ready")
+        page.requests.clear()
+        asked = list(server.requests)
+        server.stop()
+        page.context.set_offline(True)
+        for place, film in enumerate(FILMS[:2]):
+            page.page.evaluate("place => crash(place)", place)
+            page.add(film, FILMS[2])  # the second waits for the next worker
+            page.settled()
+        assert page.requests == []
+        assert server.requests == asked
+        assert [page.states()[film.name] for film in FILMS[:3]] == ["failed", "failed", "done"]

@@ -190,13 +190,13 @@ test("a crash costs one film and no request: another worker, which was there bef
   assert.deepEqual([requests, FakeWorker.all.length], [[], workers]);
   assert.deepEqual(
     FakeWorker.all.map(({ isEnded }) => isEnded),
-    [true, false],
+    [true, false, false, false],
   );
   const [first, second] = FakeWorker.all[1]?.orders ?? [];
   assert.ok(first?.type === "load" && second?.type === "open" && second.threads === 1);
 });
 
-test("the page isn't ready before the worker in reserve has its scripts", async () => {
+test("the page isn't ready before the workers in reserve have their scripts", async () => {
   let load = () => {};
   const isLoaded = new Promise<void>((resolve) => (load = resolve));
   FakeWorker.react = async (order) => {
@@ -265,12 +265,18 @@ test("when a file can't be loaded, nothing is said of the others any more", asyn
   assert.ok(signals.length === 4 && signals.every((signal) => signal?.aborted));
 });
 
-test("as many crashes as there may be are survived", async () => {
+test("crashes are survived while workers are in reserve, and none costs a request", async () => {
   const engine = await opened();
+  const workers = FakeWorker.all.length;
   for (const id of [1, 2, 3]) engine.film(id, new Blob(["crashes"]), SETTINGS, "");
   engine.film(4, new Blob(["good"]), SETTINGS, "");
   await until(has("reported"));
   assert.equal(answers.filter(({ type }) => type === "failed").length, 3);
+  engine.film(5, new Blob(["crashes"]), SETTINGS, "");
+  await until(has("broken"));
+  assert.match(JSON.stringify(answers.at(-1)), /load the page anew without them/);
+  assert.equal(FakeWorker.all.length, workers);
+  assert.ok(FakeWorker.all.every(({ isEnded }) => isEnded));
 });
 
 test("an outcome that is fatal ends the worker, too", async () => {
@@ -354,7 +360,7 @@ test("where the browser has WebGPU, its files are loaded; where it fails, the pr
       assert.equal(requests.includes("model.onnx"), isFailing);
       const scripts = FakeWorker.all.filter(({ isEnded }) => !isEnded).map(({ script }) => script.pathname);
       const script = isFailing ? "/worker.js" : "/worker-webgpu.js";
-      assert.deepEqual(scripts, [script, script]);
+      assert.deepEqual(scripts, [script, script, script, script]);
     }
     assert.equal(warn.mock.callCount(), 1);
   } finally {

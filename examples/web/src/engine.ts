@@ -17,6 +17,8 @@ const PARTS = {
 } as const;
 const CODECS = ["openjpegwasm_decode.wasm", "charlswasm_decode.wasm"] as const;
 const MOST_THREADS = 4;
+/** Workers in reserve, and so crashes that are survived: another one would have to be asked for. */
+const SPARES = 3;
 /** Seconds after which a worker counts as one that hangs. */
 const LIMITS = { load: 600, open: 600, read: 120, report: 600 } as const;
 
@@ -35,8 +37,8 @@ export class Engine {
   #encoder: Encoder = "WASM";
   #files: ModelFiles | undefined;
   #worker: Remote | undefined;
-  /** It has its scripts already, so that the first crash costs no request. */
-  #spare: Remote | undefined;
+  /** They have their scripts already, so that a crash costs no request. */
+  #spares: Remote[] = [];
 
   constructor(onAnswer: (answer: Answer) => void) {
     this.#onAnswer = onAnswer;
@@ -86,7 +88,7 @@ export class Engine {
   async #openWith(encoder: Encoder, model: URL): Promise<ModelInfo> {
     this.#encoder = encoder;
     this.#worker = this.#newWorker();
-    this.#spare = this.#newWorker();
+    this.#spares = Array.from({ length: SPARES }, () => this.#newWorker());
     const { runtimes, graphs } = PARTS[encoder];
     const besidePage = [...CODECS, ...runtimes].map((name) => new URL(name, document.baseURI));
     const ofModel = graphs?.map((name) => new URL(name, model)) ?? [model];
@@ -96,10 +98,10 @@ export class Engine {
     const [wasm, onnx] = [loaded.slice(0, runtimes.length), loaded.slice(runtimes.length)];
     this.#files = { openjpeg, charls, runtimes: wasm, graphs: onnx } as ModelFiles;
     const threads = crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency) : 1;
-    // Nothing may be asked for once the page is ready, nor by the worker in reserve.
-    const inReserve = this.#spare.ask({ type: "load" }, LIMITS.load);
-    const [info, outcome] = await Promise.all([this.#openWorker(threads), inReserve]);
-    if (outcome.type !== "loaded") throw new Error(problemOf(outcome));
+    // Nothing may be asked for once the page is ready, nor by the workers in reserve.
+    const inReserve = this.#spares.map((spare) => spare.ask({ type: "load" }, LIMITS.load));
+    const [info, ...outcomes] = await Promise.all([this.#openWorker(threads), ...inReserve]);
+    for (const outcome of outcomes) if (outcome.type !== "loaded") throw new Error(problemOf(outcome));
     return info;
   }
 
@@ -182,15 +184,16 @@ export class Engine {
   /** With one thread: the scripts of others might have to be asked for. */
   async #replace(): Promise<void> {
     this.#worker?.end();
-    this.#worker = this.#spare ?? this.#newWorker();
-    this.#spare = undefined;
+    this.#worker = this.#spares.shift();
+    if (!this.#worker) throw new Error("too many films brought down what reads films; load the page anew without them");
     await this.#openWorker(1);
   }
 
   #end(): void {
     this.#worker?.end();
-    this.#spare?.end();
-    this.#worker = this.#spare = this.#files = undefined;
+    for (const spare of this.#spares) spare.end();
+    this.#spares = [];
+    this.#worker = this.#files = undefined;
   }
 
   #break(error: unknown): void {

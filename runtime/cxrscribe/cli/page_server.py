@@ -132,6 +132,11 @@ class PageRequest(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
 
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """For what is no request for a file, such as another method: with the headers of every answer."""
+        self.close_connection = True  # what else came may be a part of it
+        self._refuse(HTTPStatus(code), message or HTTPStatus(code).phrase)
+
     def version_string(self) -> str:
         """Of this program, in the header Server."""
         return "cxrscribe"

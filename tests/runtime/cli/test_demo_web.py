@@ -145,6 +145,15 @@ def test_it_only_gives(server: PageServer, method: str) -> None:
     assert ask(server, "/", method)[0].status == 501
 
 
+@pytest.mark.parametrize("method", ["POST", "OPTIONS"])
+def test_what_it_does_not_do_is_said_with_all_headers(server: PageServer, method: str) -> None:
+    response, content = ask(server, "/", method)
+    assert response.status == 501
+    assert {name: response.headers[name] for name in HEADERS} == dict(HEADERS)
+    assert response.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert method.encode() in content
+
+
 def test_only_this_machine_can_ask(server: PageServer) -> None:
     assert server.server_address[0] == "127.0.0.1"
 
