@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -117,22 +117,27 @@ class Bench:
             steps.append((seconds - stats.decoder_seconds) / stats.steps)
         return PythonShare(median(shares), median(steps))
 
-    def against_plain_search(self, images: int, in_flight: int) -> tuple[float, int]:
-        """Reports a second over those of the plain numpy search; in how many reports the two differ."""
+    def against_plain_search(self, images: int, batches: Sequence[int]) -> tuple[float, int]:
+        """Reports a second over those of the plain numpy search; in how many reports the two differ.
+
+        That search takes the size of a batch, of `batches`, that is best for it.
+        """
         features = self._model.features(images)
         network = OnnxDecoder(Bundle.open(self._model.bundle), self._reporter.threads)
-        peer = PlainSearch(network, _MAX_OF_REPORTS.beam_width, MAX_LENGTH, in_flight)
+        peers = {
+            str(size): PlainSearch(network, _MAX_OF_REPORTS.beam_width, MAX_LENGTH, size) for size in batches
+        }
         ours = self._reporter.decode_features(features, _MAX_OF_REPORTS)
-        theirs = peer.decode(features)
+        theirs = next(iter(peers.values())).decode(features)
         differing = sum(list(report.tokens) != words for report, words in zip(ours, theirs, strict=True))
         seconds = rounds(
             {
                 "ours": partial(self._reporter.decode_features, features, _MAX_OF_REPORTS),
-                "plain": partial(peer.decode, features),
+                **{name: partial(peer.decode, features) for name, peer in peers.items()},
             },
             self._count,
         )
-        return ratio(seconds, "plain", "ours"), differing
+        return min(ratio(seconds, name, "ours") for name in peers), differing
 
     def wide_beam(self, images: int) -> float:
         """Time at beam width 10 over that at 1, over the same ratio of their products' multiplications."""
@@ -157,7 +162,8 @@ def figures(bench: Bench, images: int) -> Iterator[Goal]:
     one_batch = bench.against_products(Setting(32))
     yield _goal("32 images: decoding time / products alone", one_batch, 1.4, at_most=True)
     stream = bench.against_products(Setting(images))
-    yield _goal(f"{images} images, 32 in flight: decoding time / products", stream, 1.4, at_most=True)
+    name = f"{images} images, {IMAGES_AT_ONCE} in flight: decoding time / products"
+    yield _goal(name, stream, 1.4, at_most=True)
     yield from brief_figures(bench, images)
     yield _goal("beam 10 / beam 1, over their products", bench.wide_beam(32), 1.2, at_most=True)
 
@@ -165,8 +171,9 @@ def figures(bench: Bench, images: int) -> Iterator[Goal]:
 def brief_figures(bench: Bench, images: int) -> Iterator[Goal]:
     """Python's share, and the comparison with plain numpy."""
     yield from shares(bench, images)
-    peer, _ = bench.against_plain_search(images, 32)
-    yield _goal(f"{images} images, 32 in flight: reports a second / plain numpy's", peer, 2.2, at_most=False)
+    peer, _ = bench.against_plain_search(images, (32, IMAGES_AT_ONCE))
+    name = f"{images} images, {IMAGES_AT_ONCE} in flight: reports a second / plain numpy's"
+    yield _goal(name, peer, 2.2, at_most=False)
 
 
 def shares(bench: Bench, images: int) -> Iterator[Goal]:
@@ -174,7 +181,7 @@ def shares(bench: Bench, images: int) -> Iterator[Goal]:
     for size, name, goal in (
         (1, "1 image", 0.1),
         (32, "32 images", 0.02),
-        (images, f"{images} images, 32 in flight", 0.02),
+        (images, f"{images} images, {IMAGES_AT_ONCE} in flight", 0.02),
     ):
         python = bench.python(Setting(size))
         micros = f"{python.step_seconds * 1e6:.0f} us a step"

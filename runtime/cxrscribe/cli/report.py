@@ -42,7 +42,7 @@ _MANY = {ReportRow: "films", StudyRow: "studies"}
 @click.option(
     "--batch-size",
     type=click.IntRange(1, 4096),
-    default=32,
+    default=64,
     show_default=True,
     help="Films or studies at a time.",
 )

@@ -82,9 +82,9 @@ def test_brief_prints_pythons_share_at_every_size_and_precision(
     arguments = [str(tmp_path), "--brief", "--rounds", "1", "--images", "40"]
     found = json.loads(CliRunner().invoke(decoding, [*arguments, "--json"]).stdout)
     names = [figure["name"] for figure in found]
-    sizes = ("1 image", "32 images", "40 images, 32 in flight")
+    sizes = ("1 image", "32 images", "40 images, 64 in flight")
     heads = [f"fp32, {size}: Python's share" for size in sizes]
-    heads += ["40 images, 32 in flight: reports a second / plain numpy's"]
+    heads += ["40 images, 64 in flight: reports a second / plain numpy's"]
     heads += [f"int8, {size}: Python's share" for size in sizes]
     assert all(name.startswith(head) for name, head in zip(names, heads, strict=True))
     assert all(0 < figure["value"] < 1 for figure in found if "share" in figure["name"])

@@ -220,12 +220,11 @@ def test_tensorrt_asked_for_and_missing_says_what_to_install(small_bundle: Path)
 
 @pytest.mark.cuda
 def test_cuda_gives_the_reports_of_the_cpu(small_bundle: Path, films: list) -> None:
-    if not cuda_is_here():
-        pytest.skip("no CUDA here: needs onnxruntime-gpu")
-    with (
-        cxrscribe.load(small_bundle, device="cuda") as cuda,
-        cxrscribe.load(small_bundle, device="cpu") as cpu,
-    ):
+    try:
+        cuda = cxrscribe.load(small_bundle, device="cuda")
+    except DeviceError as error:  # onnxruntime-gpu on a machine without a driver, too
+        pytest.skip(f"no CUDA here: {error}")
+    with cuda, cxrscribe.load(small_bundle, device="cpu") as cpu:
         assert cuda.device == "cuda"
         assert all(_CUDA_NAME in graph.nodes for graph in cuda.placement)
         assert tokens(cuda, films) == tokens(cpu, films)

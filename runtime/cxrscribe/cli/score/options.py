@@ -18,7 +18,7 @@ Command: TypeAlias = Callable[..., Any]
 class WayChoice:
     """By whom and how films are scored, which changes no report."""
 
-    batch_size: int = 32
+    batch_size: int = 64
     workers: int | None = None
     scheduler: str = "processes"
     address: str | None = None
@@ -39,7 +39,7 @@ class WayChoice:
 
 _OPTIONS: Final = (
     click.option(
-        "--batch-size", type=click.IntRange(1, 4096), default=32, show_default=True, help="Films at a time."
+        "--batch-size", type=click.IntRange(1, 4096), default=64, show_default=True, help="Films at a time."
     ),
     click.option(
         "--workers",
