@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from threading import Condition, Thread, current_thread
+from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -46,6 +47,8 @@ class QueueParts:
     """Checks what a request asks for. Raises as `Reporter.report` does."""
     readers: int
     """Threads that read films."""
+    on_read: Callable[[float], None] | None = None
+    """Told how many seconds each film took to read, on the thread that read it."""
 
 
 @dataclass(eq=False)
@@ -108,6 +111,16 @@ class ReportQueue:
         """How many requests were accepted and have no answer yet."""
         return len(self._open)
 
+    @property
+    def searching(self) -> int:
+        """How many of them are searched for, or wait for a place among these."""
+        return len(self._searched)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it takes requests: it is neither closed nor has it failed."""
+        return not self._is_closed and self._failure is None
+
     def submit(
         self, image: Image, settings: BeamSettings | None = None, *, indication: str | None = None
     ) -> Future[Report]:
@@ -124,7 +137,7 @@ class ReportQueue:
         films = [film for film, _ in films_of([(image, None)])]
         ticket.left = len(films)
         here = {  # what its owner may change afterwards
-            place: read_or_error(film, self._parts.read)
+            place: self._read_one(film)
             for place, film in enumerate(films)
             if not isinstance(film, str | Path | bytes)
         }
@@ -140,7 +153,7 @@ class ReportQueue:
                     reading: Future[Picture | FilmError] = Future()
                     reading.set_result(here[place])
                 else:
-                    reading = self._pool.submit(read_or_error, film, self._parts.read)
+                    reading = self._pool.submit(self._read_one, film)
                 ticket.readings.append(reading)
         for reading in ticket.readings:
             reading.add_done_callback(partial(self._when_read, ticket))
@@ -179,6 +192,14 @@ class ReportQueue:
             raise InputError(f"this queue has failed ({self._failure}); make another one") from self._failure
         if self._is_closed:
             raise InputError("this queue is closed; make another one")
+
+    def _read_one(self, film: FilmSource) -> Picture | FilmError:
+        started = perf_counter()
+        try:
+            return read_or_error(film, self._parts.read)
+        finally:
+            if self._parts.on_read is not None:
+                self._parts.on_read(perf_counter() - started)
 
     def _when_read(self, ticket: _Ticket, _: object) -> None:
         """A film of it has been read, on whatever thread."""

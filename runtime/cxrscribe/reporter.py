@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from types import TracebackType
@@ -250,11 +250,13 @@ class Reporter:
         batch_size: int = IMAGES_AT_ONCE,
         most_waiting: int = 1024,
         stats: DecodingStats | None = None,
+        on_read: Callable[[float], None] | None = None,
     ) -> ReportQueue:
         """A queue for a service: films come and go one by one, each report is there as soon as it is done.
 
         `batch_size` images, 1 to 4096, are searched for at a time, and share each call of the network. At
         most `most_waiting` requests, 1 to 1,000,000, are in it. `stats` is the queue's until it is closed.
+        `on_read` is told how many seconds each film took to read, on the thread that read it.
 
             with reporter.queue() as queue:
                 futures = [queue.submit(film) for film in films]
@@ -268,7 +270,7 @@ class Reporter:
         most_waiting = whole_number("most_waiting", most_waiting, 1, _MOST_WAITING)
         self._model.require_open()
         parts = QueueParts(
-            self._model, self._read, self._encode, self._indications, self._wanted, self.threads
+            self._model, self._read, self._encode, self._indications, self._wanted, self.threads, on_read
         )
         return ReportQueue(parts, batch_size, most_waiting, counted)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Iterator, Sequence, Sized
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from dataclasses import dataclass, fields, replace
 from itertools import islice, repeat
 from typing import Any, Final, SupportsIndex
 
@@ -125,6 +125,22 @@ class BeamSettings:
         return {
             each.name: each.default if each.name in own else getattr(self, each.name) for each in fields(self)
         }
+
+    def with_chosen(self, chosen: Mapping[str, Any]) -> BeamSettings:
+        """These settings with what a caller has chosen in place of their own. Raises SettingsError.
+
+        Where another decoding was chosen, what only these settings' own has a use for isn't taken over.
+        """
+        given = dict(chosen)
+        if given.get("decoding", self.decoding) != self.decoding:
+            given = self.of_any_decoding() | given
+        settings = replace(self, **given)
+        if settings.draws and "beam_width" in chosen:
+            raise SettingsError(
+                f"beam_width is {settings.beam_width}, but decoding is {settings.decoding!r}, which has no "
+                "beam; leave one of them out"
+            )
+        return settings
 
     def _refuse_what_is_for_samples(self) -> None:
         for name, unused in _FOR_SAMPLES.items():

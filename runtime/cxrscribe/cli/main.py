@@ -29,6 +29,7 @@ ENTRY_POINT_GROUP: Final = "cxrscribe.commands"
 _OWN: Final = {
     "demo": "cxrscribe.cli.demo:demo",
     "report": "cxrscribe.cli.report:report",
+    "serve": "cxrscribe.cli.serve:serve:serve",  # the last one is the extra that it needs
     "score": "cxrscribe.cli.score.group:score",
     "preprocess": "cxrscribe.cli.preprocess:preprocess",
     "inspect": "cxrscribe.cli.inspect:inspect",

@@ -12,7 +12,6 @@ import click
 
 from cxrscribe.cli.terminal import note
 from cxrscribe.engine import Engine
-from cxrscribe.errors import SettingsError
 
 if TYPE_CHECKING:
     from cxrscribe.reporter import Reporter
@@ -39,21 +38,9 @@ class BeamChoice:
     seed: int | None = None
 
     def over(self, defaults: BeamSettings) -> BeamSettings:
-        """`defaults` with what was chosen in place of theirs. Raises SettingsError.
-
-        Where another decoding was chosen, what only the defaults' own has a use for isn't taken over.
-        """
+        """`defaults` with what was chosen in place of theirs, see `BeamSettings.with_chosen`."""
         chosen = {field.name: getattr(self, field.name) for field in fields(self)}
-        given = {name: value for name, value in chosen.items() if value is not None}
-        if self.decoding not in (None, defaults.decoding):
-            given = defaults.of_any_decoding() | given
-        settings = replace(defaults, **given)
-        if settings.draws and self.beam_width is not None:
-            raise SettingsError(
-                f"beam_width is {self.beam_width}, but decoding is {settings.decoding!r}, which has no beam; "
-                "leave one of them out"
-            )
-        return settings
+        return defaults.with_chosen({name: value for name, value in chosen.items() if value is not None})
 
 
 def load(engine: Engine) -> Reporter:
@@ -104,8 +91,8 @@ def modality_option(command: Command) -> Command:
     )(command)
 
 
-def engine_options(command: Command) -> Command:
-    """Add the options of Engine, one each; the command gets `engine: Engine`."""
+def engine_options(command: Command, *, isolate: str = "compressed") -> Command:
+    """Add the options of Engine, one each; the command gets `engine: Engine`. `isolate`: that one's default."""
 
     @functools.wraps(command)
     def packed(*, bundle: Path | None, **given: Any) -> Any:
@@ -156,7 +143,7 @@ def engine_options(command: Command) -> Command:
         click.option(
             "--isolate",
             type=click.Choice(["none", "compressed", "all"]),
-            default="compressed",
+            default=isolate,
             show_default=True,
             help="Films to decode in processes of their own: no crash of a decoder ends the run. compressed: "
             "DICOM with compressed pixels.",

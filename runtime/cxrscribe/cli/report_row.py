@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from cxrscribe.csv_cells import Cell, csv_text
 from cxrscribe.printable import printable
-from cxrscribe.report import REPORT_FIELDS, Report
+from cxrscribe.report import Report
+from cxrscribe.report_json import report_json
 
 if TYPE_CHECKING:
     from cxrscribe.settings import BeamSettings
@@ -73,19 +74,15 @@ class Row(ABC):
         return None if isinstance(self.outcome, Report) else printable(str(self.outcome))
 
     def to_json(self) -> dict[str, object]:
-        """Report's fields, all null where there is none, plus `names()`, `error` and `disclaimer`.
-
-        Of a model that reads indications, `indication` says whether one was given, and `indication_from`
-        where from; never which. Of a report that was drawn, `settings` says how: it is one of many.
-        """
-        report = self.outcome.to_json() if isinstance(self.outcome, Report) else {}
-        fields = {name: report.get(name) for name in REPORT_FIELDS}
-        more: dict[str, object] = {}
-        if self.reads_indications:
-            more = {"indication": self.indication_from is not None, "indication_from": self.indication_from}
-        if self.settings is not None:
-            more["settings"] = self.settings.to_json()
-        return {**self.names(), "error": self.error, **fields, **more, "disclaimer": self.disclaimer}
+        """`names()`, and the fields that `report_json` has of every report."""
+        fields = report_json(
+            self.outcome,
+            self.disclaimer,
+            reads_indications=self.reads_indications,
+            indication_from=self.indication_from,
+            drawn=self.settings,
+        )
+        return {**self.names(), **fields}
 
     def to_json_line(self) -> str:
         """`to_json` on one line, pure ASCII, without the line's end."""

@@ -1,0 +1,1 @@
+"""Reports over HTTP: what a request may ask for and take, its answer, metrics and log; needs the extra `serve`."""
