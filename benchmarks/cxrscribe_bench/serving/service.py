@@ -64,9 +64,10 @@ class ServedProcess:
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line:
-            process.wait()
-            log.seek(0)
-            raise InputError(f"cxrscribe serve ended before it was ready: {log.read().strip()[-500:]}")
+            with process.stdout, log:
+                process.wait()
+                log.seek(0)
+                raise InputError(f"cxrscribe serve ended before it was ready: {log.read().strip()[-500:]}")
         return cls(process, log, perf_counter() - began, json.loads(line)["url"])
 
     def __enter__(self) -> Self:
