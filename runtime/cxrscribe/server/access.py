@@ -11,7 +11,7 @@ from typing import Final
 
 from cxrscribe.errors import InputError
 from cxrscribe.regular_file import open_regular
-from cxrscribe.server.problems import Problem
+from cxrscribe.server.problems import RequestError
 
 TOKEN_VARIABLE: Final = "CXRSCRIBE_TOKEN"
 _SHORTEST_TOKEN: Final = 16
@@ -31,20 +31,20 @@ class Access:
     """Web pages of elsewhere that may ask: `https://viewer.example`."""
 
     def check_host(self, headers: dict[bytes, bytes]) -> None:
-        """Raise Problem 421 for a name that isn't this machine's.
+        """Raise RequestError 421 for a name that isn't this machine's.
 
         A page of elsewhere can let its own name mean this machine, and then ask as if it were at home.
         """
         host = headers.get(b"host", b"").decode("latin-1").lower()
         if self.hosts is not None and _without_port(host) not in self.hosts:
-            raise Problem(
+            raise RequestError(
                 421, "wrong_host", "the header Host names another machine; --allow-host allows further names"
             )
 
     def allowed_origin(self, headers: dict[bytes, bytes]) -> str | None:
         """The page's origin where it is one of elsewhere that may ask; None for no page, or one of here.
 
-        Raises Problem 403 for any other.
+        Raises RequestError 403 for any other.
         """
         given = headers.get(b"origin")
         if given is None:
@@ -54,15 +54,15 @@ class Access:
             return origin
         if origin.partition("://")[2].lower() == headers.get(b"host", b"").decode("latin-1").lower() != "":
             return None
-        raise Problem(403, "wrong_origin", "a web page of elsewhere asks; --allow-origin allows one")
+        raise RequestError(403, "wrong_origin", "a web page of elsewhere asks; --allow-origin allows one")
 
     def check_token(self, headers: dict[bytes, bytes]) -> None:
-        """Raise Problem 401 unless the token is there, if there has to be one."""
+        """Raise RequestError 401 unless the token is there, if there has to be one."""
         if self.token is None:
             return
         scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
         if scheme.lower() != b"bearer" or not hmac.compare_digest(token.strip(), self.token):
-            raise Problem(
+            raise RequestError(
                 401,
                 "no_token",
                 "the header Authorization: Bearer TOKEN is missing, or has another token",
@@ -81,7 +81,7 @@ def is_loopback(host: str) -> bool:
 
 
 def hosts_of(host: str | None, more: tuple[str, ...]) -> frozenset[str] | None:
-    """The names that a service at `host` answers to, None for a unix socket; with those of `more` beside them.
+    """The names that a service at `host`, None for a unix socket, answers to, and those of `more`.
 
     At an address that others can reach, any name is right unless some are named.
     """

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 from time import perf_counter
 from typing import Any, Final, TypeAlias
 
@@ -19,7 +20,7 @@ from cxrscribe.server.metrics import CONTENT_TYPE as METRICS_TYPE
 from cxrscribe.server.metrics import Gauges, Metrics
 from cxrscribe.server.openapi import description
 from cxrscribe.server.parameters import asked
-from cxrscribe.server.problems import ClientGoneError, Problem, busy
+from cxrscribe.server.problems import ClientGoneError, RequestError, busy
 from cxrscribe.server.service import Service
 
 Message: TypeAlias = MutableMapping[str, Any]
@@ -48,6 +49,9 @@ _OTHER: Final = "other"
 _JSON: Final = "application/json"
 _GONE: Final = 499
 """What is counted and logged where the client went away, as nginx does."""
+# What the log calls a request. A random number for each would have to wait for the search to let it be drawn.
+_PROCESS: Final = secrets.token_hex(4)
+_NUMBERS: Final = count(1)
 _LINGER_SECONDS: Final = 2.0
 _LINGER_BYTES: Final = 16 << 20
 
@@ -60,7 +64,7 @@ class Exchange:
     method: str
     headers: dict[bytes, bytes]
     query: bytes
-    id: str = field(default_factory=lambda: secrets.token_hex(8))
+    id: str = field(default_factory=lambda: f"{_PROCESS}-{next(_NUMBERS):x}")
     began: float = field(default_factory=perf_counter)
     status: int = _GONE
     reason: str | None = None
@@ -129,17 +133,20 @@ class Application:
         except asyncio.CancelledError:  # the time for answers is over
             self.unanswered += 1
             problem = busy("stopping", "the service stops; ask another one")
-        except Problem as error:
+        except RequestError as error:
             problem = error
         except Exception as error:
             self._log.fault(error, "request", id=exchange.id)
-            problem = Problem(500, "defect", "the service failed at this request; its log says where")
+            problem = RequestError(500, "defect", "the service failed at this request; its log says where")
         exchange.reason = problem.reason or problem.code
         if problem.reason is None:  # films are counted where they are known
             self._metrics.errors[problem.code] += 1
         return Answer(problem.status, _dumped(problem.to_json(exchange.id)), headers=problem.headers)
 
     async def _answer(self, exchange: Exchange, body: Body, receive: Receive) -> Answer:
+        if b"transfer-encoding" in exchange.headers and b"content-length" in exchange.headers:
+            # A proxy in front may take the other one, and what follows for another client's request.
+            raise RequestError(400, "two_lengths", "the body has a length and comes in chunks; leave one out")
         self._access.check_host(exchange.headers)
         exchange.origin = self._access.allowed_origin(exchange.headers)
         if exchange.method == "OPTIONS" and exchange.origin is not None and exchange.route in _METHODS:
@@ -147,10 +154,12 @@ class Application:
         if exchange.route not in _OPEN_TO_ALL:
             self._access.check_token(exchange.headers)
         if exchange.route == _OTHER:
-            raise Problem(404, "not_found", f"there is no such address; there are {', '.join(_METHODS)}")
+            raise RequestError(404, "not_found", f"there is no such address; there are {', '.join(_METHODS)}")
         if exchange.method not in _METHODS[exchange.route]:
             allowed = ", ".join(_METHODS[exchange.route])
-            raise Problem(405, "wrong_method", f"this address takes {allowed}", headers={"Allow": allowed})
+            raise RequestError(
+                405, "wrong_method", f"this address takes {allowed}", headers={"Allow": allowed}
+            )
         if exchange.route == REPORT:
             return await self._report(exchange, body, receive)
         return self._read_only(exchange.route)

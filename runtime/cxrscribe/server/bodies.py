@@ -14,7 +14,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
 from cxrscribe.server.limits import MOST_INDICATION_BYTES, MOST_PARTS, HeldBytes, Limits
-from cxrscribe.server.problems import ClientGoneError, Problem, busy
+from cxrscribe.server.problems import ClientGoneError, RequestError, busy
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -53,9 +53,9 @@ class Body:
         """Whether all have."""
 
     async def read(self, headers: dict[bytes, bytes]) -> Films:
-        """All of it. Raises Problem 400, 408, 413, 415 or 503, and ClientGoneError."""
+        """All of it. Raises RequestError 400, 408, 413, 415 or 503, and ClientGoneError."""
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-            raise Problem(415, "content_encoding", "the body is encoded; send the film as it is")
+            raise RequestError(415, "content_encoding", "the body is encoded; send the film as it is")
         length = headers.get(b"content-length")
         if length is not None and int(length) > self._limits.body_bytes:
             raise self._too_large()
@@ -66,7 +66,7 @@ class Body:
         await self._read_into(content.write)
         film = content.getvalue()
         if not film:
-            raise Problem(400, "no_film", "the body is empty; send a film")
+            raise RequestError(400, "no_film", "the body is empty; send a film")
         return Films([film], [_file_name(headers.get(b"content-disposition", b""))])
 
     def release(self) -> None:
@@ -95,7 +95,7 @@ class Body:
                 async with asyncio.timeout(until - monotonic()):
                     message = await self._receive()
             except TimeoutError:
-                raise Problem(
+                raise RequestError(
                     408, "body_too_slow", "the body came too slowly; send it at once, or a smaller film"
                 ) from None
             if message["type"] != "http.request":
@@ -114,16 +114,18 @@ class Body:
             form = _Form(boundary)
             await self._read_into(form.parser.write)
         except FormParserError:
-            raise Problem(
+            raise RequestError(
                 400,
                 "not_a_form",
                 "the body isn't multipart/form-data with the boundary that its header names",
             ) from None
         return form.films()
 
-    def _too_large(self) -> Problem:
+    def _too_large(self) -> RequestError:
         most = self._limits.body_bytes / 1e6
-        return Problem(413, "too_large", f"the body has more than {most:.0f} MB; send fewer or smaller films")
+        return RequestError(
+            413, "too_large", f"the body has more than {most:.0f} MB; send fewer or smaller films"
+        )
 
 
 class _Form:
@@ -148,11 +150,13 @@ class _Form:
         self._begin()
 
     def films(self) -> Films:
-        """What the parts hold. Raises Problem 400 where the form has no end, or no film."""
+        """What the parts hold. Raises RequestError 400 where the form has no end, or no film."""
         if not self._is_whole:
-            raise Problem(400, "not_a_form", "the form was cut off; send all of its parts, and its end")
+            raise RequestError(400, "not_a_form", "the form was cut off; send all of its parts, and its end")
         if not self._found.films:
-            raise Problem(400, "no_film", "the form has no file; send each film as a part with a file name")
+            raise RequestError(
+                400, "no_film", "the form has no file; send each film as a part with a file name"
+            )
         return self._found
 
     def _begin(self) -> None:
@@ -177,11 +181,11 @@ class _Form:
         kind = self._headers_found.get(b"content-type", b"text/plain").lower()
         if options.get(b"name") == INDICATION.encode():
             if self._found.indication is not None:
-                raise Problem(
+                raise RequestError(
                     400, "wrong_part", "the form has two parts named indication; send one for all films"
                 )
         elif b"filename" not in options and kind.startswith(b"text/plain"):
-            raise Problem(
+            raise RequestError(
                 400,
                 "wrong_part",
                 "the form has a text that isn't named indication; give films a file name, and settings in "
@@ -190,12 +194,16 @@ class _Form:
         else:
             self._is_film = True
             if len(self._found.films) == MOST_PARTS:
-                raise Problem(413, "too_many_films", f"the form has more than {MOST_PARTS} films; send fewer")
+                raise RequestError(
+                    413, "too_many_films", f"the form has more than {MOST_PARTS} films; send fewer"
+                )
             self._found.names.append(_file_name(disposition))
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         if not self._is_film and self._content.tell() + end - start > MOST_INDICATION_BYTES:
-            raise Problem(413, "too_large", f"the indication has more than {MOST_INDICATION_BYTES} bytes")
+            raise RequestError(
+                413, "too_large", f"the indication has more than {MOST_INDICATION_BYTES} bytes"
+            )
         self._content.write(memoryview(data)[start:end])
 
     def _end_part(self) -> None:
@@ -206,7 +214,7 @@ class _Form:
             try:
                 self._found.indication = content.decode("utf-8")
             except UnicodeDecodeError:
-                raise Problem(400, "wrong_part", "the indication isn't UTF-8") from None
+                raise RequestError(400, "wrong_part", "the indication isn't UTF-8") from None
         self._content = BytesIO()
 
     def _end(self) -> None:

@@ -13,7 +13,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from cxrscribe.server.limits import Limits
 from cxrscribe.server.metrics import Metrics
-from cxrscribe.server.problems import Problem, busy
+from cxrscribe.server.problems import RequestError, busy
 
 LONGEST_HEAD: Final = 16 << 10
 """Bytes of all headers of a request."""
@@ -88,7 +88,7 @@ class Connection(H11Protocol):
         if self.cycle is not None and not self.cycle.response_complete:  # in the midst of a body, say
             self.transport.close()
             return
-        self._refuse(Problem(400, "not_http", "this isn't a request of HTTP/1.1"))
+        self._refuse(RequestError(400, "not_http", "this isn't a request of HTTP/1.1"))
 
     def leave(self) -> None:
         """Make room for another one."""
@@ -115,11 +115,11 @@ class Connection(H11Protocol):
         self.all.metrics.errors["head_too_slow"] += 1
         if self.conn.trailing_data[0]:
             self.all.metrics.requests["other", "other", 408] += 1
-            self._refuse(Problem(408, "head_too_slow", "the headers came too slowly"))
+            self._refuse(RequestError(408, "head_too_slow", "the headers came too slowly"))
         else:
             self.transport.abort()
 
-    def _refuse(self, problem: Problem) -> None:
+    def _refuse(self, problem: RequestError) -> None:
         """Answer without a request, and close."""
         content = json.dumps(problem.to_json("")).encode("ascii")
         headers = {

@@ -22,7 +22,7 @@ MOST_PARTS: Final = 64
 
 @dataclass(frozen=True)
 class Limits:
-    """Sizes in bytes, times in seconds. Raises InputError where one isn't above 0, or a number isn't whole."""
+    """Sizes in bytes, times in seconds. Raises InputError where one isn't above 0, or not whole."""
 
     body_bytes: int = 64 * MEGABYTE
     """Of the body of one request, whatever it holds."""

@@ -32,9 +32,12 @@ from cxrscribe.server.service import Service
 if TYPE_CHECKING:
     from cxrscribe.reporter import Reporter
 
+_ACCEPTED_AT_ONCE: Final = 128
+"""Connections that asyncio takes before it hands out the first of them, and so before any is refused."""
 _BACKLOG: Final = 1024
-_FILES_BESIDE: Final = 128
-"""That are open beside connections: pipes of the processes that read films, the model's files."""
+"""Connections that the system keeps until they are taken."""
+_FILES_BESIDE: Final = 128 + 4 * _ACCEPTED_AT_ONCE
+"""That may be open beside connections: those that are being taken, pipes of the processes that read films."""
 # `timeout` and terminals send one signal twice: to a process, and to its group.
 _ECHO_SECONDS: Final = 0.5
 
@@ -167,7 +170,7 @@ class Listening:
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            backlog=_BACKLOG,
+            backlog=_ACCEPTED_AT_ONCE,
             timeout_keep_alive=math.ceil(limits.idle_seconds),
             timeout_graceful_shutdown=math.ceil(limits.grace),
             h11_max_incomplete_event_size=LONGEST_HEAD,
@@ -231,6 +234,12 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._stop = stop
         self._asked: float | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, with room for many that come at once."""
+        await super().startup(sockets)
+        for each in sockets or ():
+            each.listen(_BACKLOG)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

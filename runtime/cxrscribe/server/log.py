@@ -12,10 +12,12 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Final
 
 from cxrscribe.printable import printable
 
+_SILENT_SECONDS: Final = 1.0
 _LIBRARIES: Final = ("uvicorn.error", "asyncio")
 
 Write = Callable[[str], None]
@@ -50,10 +52,18 @@ class _Faults(logging.Handler):
     def __init__(self, log: Log) -> None:
         super().__init__(logging.ERROR)
         self._log = log
+        self._last: tuple[str, float] = ("", 0.0)
+        self._left_out = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """One line."""
-        self._log.fault(record.exc_info[1] if record.exc_info else None, record.name)
+        """One line; of those of one kind that come in a row, one a second."""
+        error = record.exc_info[1] if record.exc_info else None
+        kind, now = f"{record.name} {type(error).__name__}", monotonic()
+        if self._last[0] == kind and now < self._last[1] + _SILENT_SECONDS:
+            self._left_out += 1
+            return
+        self._log.fault(error, record.name, left_out=self._left_out)
+        self._last, self._left_out = (kind, now), 0
 
 
 @contextmanager

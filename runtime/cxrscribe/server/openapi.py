@@ -40,8 +40,8 @@ def description(settings: BeamSettings, limits: Limits) -> dict[str, Any]:
             "title": "cxrscribe",
             "version": __version__,
             "summary": "Chest X-ray in, FINDINGS paragraph out.",
-            "description": "Every report is a draft made by a program: not for diagnostic use, to be reviewed "
-            "by a radiologist. Each answer has the disclaimer that has to go with it.",
+            "description": "Every report is a draft made by a program: not for diagnostic use, to be "
+            "reviewed by a radiologist. Each answer has the disclaimer that has to go with it.",
         },
         "security": [{}, {"token": []}],
         "paths": {
@@ -88,8 +88,8 @@ def _report(settings: BeamSettings, limits: Limits) -> dict[str, Any]:
         "parameters": openapi_parameters(settings.to_json()),
         "requestBody": {
             "required": True,
-            "description": f"A film, or a form of films, of at most {limits.body_bytes} bytes. Any content type: "
-            "what a file is, its first bytes say.",
+            "description": f"A film, or a form of films, of at most {limits.body_bytes} bytes. Any content "
+            "type: what a file is, its first bytes say.",
             "content": {
                 "application/octet-stream": {},
                 "image/png": {},
@@ -111,8 +111,8 @@ def _report(settings: BeamSettings, limits: Limits) -> dict[str, Any]:
         },
         "responses": {
             "200": {
-                "description": "The report of a film or study; of a form, an array: one item a film, in order, "
-                "its report or its `error`.",
+                "description": "The report of a film or study; of a form, an array: one item a film, in "
+                "order, its report or its `error`.",
                 "content": _json(
                     {
                         "oneOf": [

@@ -1,4 +1,4 @@
-"""What the address of a request may say: the settings of the search by their names, and what gets a report."""
+"""What the address of a request may say: settings of the search by name, and what gets a report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 
 from cxrscribe.errors import SettingsError
 from cxrscribe.server.limits import MOST_HYPOTHESES, MOST_STEPS
-from cxrscribe.server.problems import Problem
+from cxrscribe.server.problems import RequestError
 from cxrscribe.settings import (
     DECODINGS,
     LEAST_TEMPERATURE,
@@ -45,7 +45,7 @@ class Parameter:
     """Whether it may be there several times."""
 
     def value(self, text: str) -> int | float | str:
-        """What `text` says. Raises Problem 400."""
+        """What `text` says. Raises RequestError 400."""
         if self.kind == "integer" and _WHOLE.fullmatch(text):
             value: int | float | str = int(text)
         elif self.kind == "number" and _DECIMAL.fullmatch(text):
@@ -126,13 +126,13 @@ class Asked:
 
 
 def asked(query: bytes, defaults: BeamSettings) -> Asked:
-    """What the query of an address asks for. Raises Problem 400; no message repeats a name or a value of it."""
+    """What the query of an address asks for. Raises RequestError 400, which repeats no name of it."""
     chosen = _chosen(query)
     by_study = chosen.pop(BY.name, FILM) == STUDY
     try:
         return Asked(defaults.with_chosen(chosen), by_study)
     except SettingsError as error:
-        raise Problem(400, "wrong_settings", str(error)) from None
+        raise RequestError(400, "wrong_settings", str(error)) from None
 
 
 def _chosen(query: bytes) -> dict[str, Any]:
@@ -168,11 +168,11 @@ def _pairs(query: bytes) -> list[tuple[str, str]]:
         raise _wrong("the query isn't name=value&name=value in UTF-8; see /openapi.json") from None
 
 
-def _wrong(message: str) -> Problem:
-    return Problem(400, "wrong_parameter", message)
+def _wrong(message: str) -> RequestError:
+    return RequestError(400, "wrong_parameter", message)
 
 
-def _unknown(name: str) -> Problem:
+def _unknown(name: str) -> RequestError:
     if name in ("indication", "indications"):
         return _wrong(
             "an indication is in the address, where others can read it; send it as a part of a "

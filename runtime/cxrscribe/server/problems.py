@@ -12,7 +12,7 @@ RETRY_SECONDS: Final = 1
 """What a client is told to wait for when there is no room: a report takes less."""
 
 
-class Problem(Exception):
+class RequestError(Exception):
     """Ends a request. Neither code nor message holds what a client sent that could be a patient's."""
 
     def __init__(
@@ -42,19 +42,19 @@ class ClientGoneError(Exception):
     """Nobody waits for the answer any more."""
 
 
-def busy(code: str, message: str) -> Problem:
+def busy(code: str, message: str) -> RequestError:
     """503: try again soon."""
-    return Problem(503, code, message, headers={"Retry-After": str(RETRY_SECONDS)})
+    return RequestError(503, code, message, headers={"Retry-After": str(RETRY_SECONDS)})
 
 
-def film_problem(error: FilmError) -> Problem:
+def film_problem(error: FilmError) -> RequestError:
     """422 for a film that can't be read; 503 where this machine is short of something for the moment."""
     if error.reason == Reason.OUT_OF_RESOURCES:
-        return Problem(
+        return RequestError(
             503,
             "out_of_resources",
             str(error),
             headers={"Retry-After": str(RETRY_SECONDS)},
             reason=error.reason,
         )
-    return Problem(422, "film_error", str(error), reason=error.reason)
+    return RequestError(422, "film_error", str(error), reason=error.reason)

@@ -17,7 +17,7 @@ from cxrscribe.server.bodies import Films
 from cxrscribe.server.limits import Limits
 from cxrscribe.server.metrics import Gauges, Metrics
 from cxrscribe.server.parameters import Asked
-from cxrscribe.server.problems import ClientGoneError, Problem, busy, film_problem
+from cxrscribe.server.problems import ClientGoneError, RequestError, busy, film_problem
 from cxrscribe.study import Study
 from cxrscribe.version import __version__
 
@@ -89,11 +89,11 @@ class Service:
 
     @property
     def reporter(self) -> Reporter:
-        """The model. Raises Problem 503 while it isn't there, or no longer works."""
+        """The model. Raises RequestError 503 while it isn't there, or no longer works."""
         if self._reporter is None or self._queue is None:
             raise busy("loading", "the model is being loaded; try again soon")
         if not self._queue.is_open:
-            raise Problem(503, "failed", "the model has failed; the service has to be started again")
+            raise RequestError(503, "failed", "the model has failed; the service has to be started again")
         return self._reporter
 
     def gauges(self) -> Gauges:
@@ -131,7 +131,7 @@ class Service:
     async def reports(self, films: Films, asked: Asked, gone: asyncio.Future[None]) -> Any:
         """The JSON of the answer: one report, or an array of them.
 
-        `gone` is done when the client has gone away. Raises Problem, and ClientGoneError.
+        `gone` is done when the client has gone away. Raises RequestError, and ClientGoneError.
         """
         if asked.by_study:
             images: Sequence[bytes | Study] = [Study(films.films)]
@@ -167,7 +167,7 @@ class Service:
             if isinstance(error, BusyError):
                 raise busy("full", "the queue is full; try again soon") from None
             if isinstance(error, SettingsError):
-                raise Problem(400, "wrong_settings", str(error)) from None
+                raise RequestError(400, "wrong_settings", str(error)) from None
             if isinstance(error, InputError):  # it was closed, or has failed, just now
                 raise busy("stopping", "the service stops; ask another one") from None
             raise
@@ -194,7 +194,7 @@ class Service:
             return [item for item in items if isinstance(item, Report | FilmError)]
         if gone in done:
             raise ClientGoneError
-        raise Problem(
+        raise RequestError(
             504, "too_late", f"there was no report within {self._limits.deadline:g} seconds; try again later"
         )
 
