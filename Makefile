@@ -13,7 +13,7 @@ unexport PYTHONHOME
 # The oldest Pillow that the runtime takes, and the last one before the order of its two passes changed.
 PILLOWS ?= 10.3.0 12.3.0
 
-.PHONY: help demo test test-fast test-runtime test-pillow test-store test-ray test-deploy test-arm64 lint lean bench demo-model real-text-model clean
+.PHONY: help demo test test-fast test-runtime test-pillow test-store test-ray test-deploy one-program test-arm64 lint lean bench demo-model real-text-model clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -45,8 +45,8 @@ test-ray: $(VENV)-ray/.ray ## Run the tests of Ray Data, which is half a gigabyt
 test-deploy: $(VENV)/.dev $(VENV)-deploy/.tools ## Lint the files of examples/deploy, and go through the container's steps by hand
 	DEPLOY_TOOLS=$(abspath $(VENV)-deploy/bin) $(BIN)/python -m pytest tests/deploy
 
-one-program: $(VENV)/.lean $(VENV)-program/.built ## Build cxrscribe as one file that needs no Python, and try it: build/program/cxrscribe
-	$(BIN)/python examples/deploy/try_program.py build/program/cxrscribe
+one-program: $(VENV)/.dev $(VENV)-program/.built ## Build cxrscribe as one file that needs no Python, and try it: build/program/cxrscribe
+	$(BIN)/python -m cxrscribe_bench.scripts.one_program build/program/cxrscribe
 
 test-arm64: $(VENV)/.lean ## Run the demo and the tests marked `arm64` on an ARM64 Python under QEMU
 	tests/arm64/run.sh build/arm64 $(BIN)/python
@@ -102,11 +102,13 @@ $(VENV)-deploy/.tools: $(BIN)/python
 
 # An environment of its own: what is in it gets into the program. PyInstaller is a tool that builds it; its bootloader's
 # licence (GPL with an exception) lets the program have any licence.
-$(VENV)-program/.built: $(BIN)/python pyproject.toml constraints.txt $(wildcard examples/deploy/*.spec examples/deploy/*.py)
+$(VENV)-program/.built: $(BIN)/python pyproject.toml constraints.txt $(wildcard examples/deploy/*) $(shell find runtime -name '*.py')
 	$(BIN)/python -m venv $(VENV)-program
-	$(VENV)-program/bin/python -m pip --quiet install --constraint constraints.txt '.[cpu,dicom,serve]' 'pyinstaller==6.22.3'
-	$(VENV)-program/bin/python -m PyInstaller --noconfirm --log-level WARN --distpath build/program --workpath build/program/work \
-	  examples/deploy/cxrscribe.spec
+	$(VENV)-program/bin/python -m pip --quiet install 'pyinstaller==6.22.3'
+	rm -rf build/program
+	PYTHON=$(abspath $(VENV)-program/bin/python) sh examples/deploy/build.sh . build/program/environment
+	PYTHONPATH=build/program/environment/packages $(VENV)-program/bin/python -m PyInstaller --noconfirm --log-level WARN \
+	  --distpath build/program --workpath build/program/work examples/deploy/cxrscribe.spec
 	touch $@
 
 $(VENV)/.runtime: $(BIN)/python pyproject.toml constraints.txt

@@ -3,7 +3,9 @@
 #
 #   build.sh CHECKOUT FOLDER      fills FOLDER/packages and FOLDER/cache; the Containerfile runs it as root
 set -eu
-checkout=$1 folder=$2
+checkout=$(cd "$1" && pwd)
+mkdir -p "$2"
+folder=$(cd "$2" && pwd)
 python=${PYTHON:-python3}
 unset PYTHONDONTWRITEBYTECODE
 

@@ -18,6 +18,7 @@ from typing import IO, Any, Final, Self
 from cxrscribe.errors import InputError
 
 HOST: Final = "127.0.0.1"
+CXRSCRIBE: Final = (sys.executable, "-m", "cxrscribe")
 _STOP_SECONDS: Final = 120.0
 """After which a service that was asked to end is killed."""
 
@@ -50,12 +51,14 @@ class ServedProcess:
         self._log = log
 
     @classmethod
-    def start(cls, bundle: Path, folder: Path, options: Sequence[str] = ()) -> Self:
+    def start(
+        cls, bundle: Path, folder: Path, options: Sequence[str] = (), program: Sequence[str] = CXRSCRIBE
+    ) -> Self:
         """Start it at a free port; `options` are further ones of `cxrscribe serve`. The log goes to `folder`.
 
-        Raises InputError when it ends before it is ready.
+        `program` is the command that is `cxrscribe`. Raises InputError when it ends before it is ready.
         """
-        command = [sys.executable, "-m", "cxrscribe", "serve", "--bundle", str(bundle)]
+        command = [*program, "serve", "--bundle", str(bundle)]
         began = perf_counter()
         log = (folder / "serve.log").open("w+", encoding="utf-8")
         process = subprocess.Popen(
@@ -107,11 +110,13 @@ class ServedProcess:
 
 
 @contextmanager
-def served(bundle: Path, options: Sequence[str] = ()) -> Iterator[ServedProcess]:
+def served(
+    bundle: Path, options: Sequence[str] = (), program: Sequence[str] = CXRSCRIBE
+) -> Iterator[ServedProcess]:
     """A service with a log of its own, until the block ends."""
     with (
         TemporaryDirectory(prefix="cxrscribe-bench-") as folder,
-        ServedProcess.start(bundle, Path(folder), options) as service,
+        ServedProcess.start(bundle, Path(folder), options, program) as service,
     ):
         yield service
 
