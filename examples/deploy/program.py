@@ -1,7 +1,7 @@
 """What the one program runs: the command line, or one of the processes that it starts for itself.
 
-cxrscribe reads films in processes of their own, `python -P -m cxrscribe.films.worker`. Here there is no python: the
-program takes the same arguments.
+cxrscribe reads films in processes of their own, `python -P -m cxrscribe.films.worker`. Here there is no
+python: the program takes the same arguments.
 """
 
 import runpy

@@ -4,10 +4,10 @@
     python slim.py SITE_PACKAGES            e.g. .venv/lib/python3.11/site-packages
     python slim.py SITE_PACKAGES --dry-run  say what would go
 
-For an image or a device that only runs `cxrscribe report`, `serve`, `score` and the like: what trains, exports and
-converts models is taken out of the libraries, and so is what only a person who programs with them needs. Nothing
-but Python's standard library is used. Run it once, on an environment that nothing else uses; to get anything back,
-install it anew.
+For an image or a device that only runs `cxrscribe report`, `serve`, `score` and the like: what trains,
+exports and converts models goes, and so does what only who programs with the libraries needs. Nothing but
+Python's standard library is used. Run it once, on an environment that nothing else uses; to get anything
+back, install it anew.
 """
 
 from __future__ import annotations
@@ -47,13 +47,24 @@ RULES = (
     Rule("the engine once more, for programs in C", ("onnxruntime/capi/libonnxruntime.so*",)),
     Rule(
         "onnxruntime's tools that make models",
-        tuple(f"onnxruntime/{name}" for name in ("transformers", "quantization", "tools", "datasets", "backend")),
+        tuple(
+            f"onnxruntime/{name}" for name in ("transformers", "quantization", "tools", "datasets", "backend")
+        ),
     ),
-    Rule("tests", ("*/tests", "*/*/tests", "*/*/*/tests", "numpy/_core/_simd.*.so", "pydicom/data/test_files")),
+    Rule(
+        "tests", ("*/tests", "*/*/tests", "*/*/*/tests", "numpy/_core/_simd.*.so", "pydicom/data/test_files")
+    ),
     Rule("types", ("**/*.pyi", "**/*.pxd", "numpy/typing/mypy_plugin.py")),
     Rule(
         "numpy for who compiles with it",
-        ("numpy/f2py", "numpy/distutils", "numpy/_core/include", "numpy/_core/lib", "numpy/random/lib", "**/*.a"),
+        (
+            "numpy/f2py",
+            "numpy/distutils",
+            "numpy/_core/include",
+            "numpy/_core/lib",
+            "numpy/random/lib",
+            "**/*.a",
+        ),
     ),
     Rule(
         "Pillow's formats and fonts that no film has",
@@ -65,8 +76,10 @@ RULES = (
     Rule("what only onnxruntime's tools import", ("google", "flatbuffers", "protobuf-*", "flatbuffers-*")),
     Rule(
         "what installs packages",
-        ("pip", "pip-*.dist-info", "setuptools", "setuptools-*.dist-info", "pkg_resources", "_distutils_hack")
-        + ("distutils-precedence.pth", "wheel", "wheel-*.dist-info"),
+        (
+            *("pip", "pip-*.dist-info", "setuptools", "setuptools-*.dist-info", "pkg_resources"),
+            *("_distutils_hack", "distutils-precedence.pth", "wheel", "wheel-*.dist-info"),
+        ),
     ),
 )
 
@@ -118,7 +131,11 @@ def _goes(path: Path, going: set[Path]) -> bool:
 
 def megabytes(path: Path) -> float:
     """Of a file, or of all files below a folder."""
-    files = (file for file in path.rglob("*") if file.is_file() and not file.is_symlink()) if path.is_dir() else (path,)
+    files = (
+        (file for file in path.rglob("*") if file.is_file() and not file.is_symlink())
+        if path.is_dir()
+        else (path,)
+    )
     return sum(file.lstat().st_size for file in files) / 1e6
 
 
@@ -138,7 +155,9 @@ def main() -> int:
     arguments = parser.parse_args()
     site: Path = arguments.site
     if not (site / "onnxruntime").is_dir() or not (site / "numpy").is_dir():
-        print(f"{site} has no numpy and onnxruntime; give the site-packages of an environment", file=sys.stderr)
+        print(
+            f"{site} has no numpy and onnxruntime; give the site-packages of an environment", file=sys.stderr
+        )
         return 2
     before = megabytes(site)
     going: set[Path] = set()

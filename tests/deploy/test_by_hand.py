@@ -20,7 +20,9 @@ from support.deploy_files import DEPLOY, Containerfile
 
 CHECKOUT = DEPLOY.parents[1]
 FOLDER = "/opt/cxrscribe"
-READ_ONLY = "mount --make-rprivate / && mount -o remount,bind,ro / && mount -o bind,ro {folder} {folder} && exec "
+READ_ONLY = (
+    "mount --make-rprivate / && mount -o remount,bind,ro / && mount -o bind,ro {folder} {folder} && exec "
+)
 NOBODY = "setpriv --reuid {user} --regid {group} --clear-groups --bounding-set=-all --no-new-privs "
 
 pytestmark = [

@@ -1,4 +1,4 @@
-"""The files of examples/deploy: linters and checkers find nothing, and what they say to the program it takes."""
+"""The files of examples/deploy: linters find nothing, and the program takes what they give it."""
 
 from __future__ import annotations
 

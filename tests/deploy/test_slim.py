@@ -22,9 +22,9 @@ from support.compressed import jpeg, jpeg_2000
 from support.deploy_files import DEPLOY
 
 PACKAGES = (
-    "numpy pillow onnxruntime protobuf flatbuffers packaging click pydicom imagecodecs uvicorn h11 "
-    "python-multipart"
-).split()
+    *("numpy", "pillow", "onnxruntime", "protobuf", "flatbuffers", "packaging", "click"),
+    *("pydicom", "imagecodecs", "uvicorn", "h11", "python-multipart"),
+)
 PIXELS = np.random.default_rng(0).integers(0, 200, (64, 80), np.uint8)
 
 
@@ -110,12 +110,11 @@ def _rle(dataset: Any) -> bytes:
 
 
 def reports(site: Path, films: Path, home: Path) -> Iterator[str]:
+    report = [sys.executable, "-S", "-P", "-B", "-m", "cxrscribe", "report", "--json"]
     for isolation in ("none", "all"):
+        command = [*report, "--isolate", isolation, "--bundle", str(cxrscribe.demo_bundle())]
         done = subprocess.run(
-            # fmt: off
-            [sys.executable, "-S", "-P", "-B", "-m", "cxrscribe", "report", "--json", "--isolate", isolation,
-             "--bundle", str(cxrscribe.demo_bundle()), *map(str, [*cxrscribe.demo_films(), *sorted(films.iterdir())])],
-            # fmt: on
+            [*command, *map(str, [*cxrscribe.demo_films(), *sorted(films.iterdir())])],
             env={**os.environ, "PYTHONPATH": str(site)},
             cwd=home,
             capture_output=True,
@@ -133,7 +132,8 @@ def test_reports_and_errors_are_equal(site: Path, films: Path, tmp_path: Path) -
         [sys.executable, "-I", DEPLOY / "slim.py", site], capture_output=True, text=True, check=True
     )
     assert list(reports(site, films, tmp_path)) == before
-    assert before[0].count('"error": null') == len(cxrscribe.demo_films()) + 2 + len(dicom_films())  # the readable ones were read
+    readable = len(cxrscribe.demo_films()) + 2 + len(dicom_films())
+    assert before[0].count('"error": null') == readable
     assert slim().megabytes(site) < size
     assert f"{size:.1f} MB before" in done.stdout
     assert not list(site.glob("onnxruntime/capi/libonnxruntime.so*"))

@@ -4,8 +4,8 @@
     python -m cxrscribe_bench.scripts.serving --part soak --seconds 3600
 
 The parts: `load`, clients in a closed loop, beside `report` and `report_stream` on the same films in the same
-run; `stop`, SIGTERM under load, and what was accepted and answered; `garbage`, `half` and `connections`, while
-an honest client asks for reports; `soak`, memory over time. All parts but the last one where none is named.
+run; `stop`, SIGTERM under load, and what was accepted and answered; `garbage`, `half` and `connections`,
+while an honest client asks for reports; `soak`, memory over time. All but the last one where none is named.
 """
 
 from __future__ import annotations

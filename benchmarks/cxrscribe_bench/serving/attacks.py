@@ -90,13 +90,13 @@ class Attacked:
 
 async def garbage(port: int, film: bytes, tries: int, seed: int = 0) -> Attacked:
     """Bytes that are no request, requests that make no sense, and films that are none."""
-    random = Random(seed)  # noqa: S311 (no secret)
+    random = Random(seed)
     return await _attacked(port, [_garbage(random, film) for _ in range(tries)], half=False)
 
 
 async def half_requests(port: int, film: bytes, tries: int, *, hold: bool, seed: int = 0) -> Attacked:
     """Requests that end somewhere. `hold`: the client then waits until the service has had enough of it."""
-    random = Random(seed)  # noqa: S311 (no secret)
+    random = Random(seed)
     whole = film_request(film)
     head = whole.index(b"\r\n\r\n")
     cuts = [random.randrange(0, head if number % 2 else len(whole)) for number in range(tries)]

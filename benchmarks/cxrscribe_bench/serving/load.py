@@ -1,4 +1,4 @@
-"""Clients in a closed loop: each asks again when it has its answer. Beside it, the same films without HTTP."""
+"""Clients in a closed loop: each asks again when it has its answer. And the same films without HTTP."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -134,9 +133,9 @@ def _status(process: int) -> dict[str, int]:
 def _children(process: int) -> list[int]:
     found: list[int] = []
     tasks = Path(f"/proc/{process}/task")
-    for task in os.listdir(tasks) if tasks.is_dir() else ():
+    for task in tasks.iterdir() if tasks.is_dir() else ():
         try:
-            own = [int(child) for child in (tasks / task / "children").read_text(encoding="ascii").split()]
+            own = [int(child) for child in (task / "children").read_text(encoding="ascii").split()]
         except OSError:  # it has ended
             continue
         for child in own:

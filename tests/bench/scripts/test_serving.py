@@ -35,7 +35,9 @@ def run(bundle: Path, films: list[str], *arguments: str) -> Any:
 
 def test_load_is_answered_with_the_same_words(small_bundle: Path, films: list[str]) -> None:
     load = run(
-        small_bundle, films, *"--part load --clients 1 --clients 3 --requests 8 --rounds 2".split()
+        small_bundle,
+        films,
+        *["--part", "load", "--clients", "1", "--clients", "3", "--requests", "8", "--rounds", "2"],
     )["load"]
     assert load["stream_rate"] > 0
     assert 0 < load["single_film_p50_ms"] <= load["single_film_p99_ms"]
@@ -59,7 +61,9 @@ def test_nothing_that_was_accepted_is_lost_when_it_stops(small_bundle: Path, fil
 
 def test_attackers_are_refused_and_others_served(small_bundle: Path, films: list[str]) -> None:
     found = run(
-        small_bundle, films, *"--part garbage --part half --no-hold --tries 60 --rounds 1".split()
+        small_bundle,
+        films,
+        *["--part", "garbage", "--part", "half", "--no-hold", "--tries", "60", "--rounds", "1"],
     )
     garbage, half = found["garbage"], found["half"]
     assert sum(garbage["answers"].values()) == garbage["tries"] == 60
@@ -74,7 +78,16 @@ def test_a_crowd_keeps_nobody_out(small_bundle: Path, films: list[str]) -> None:
     found = run(
         small_bundle,
         films,
-        *"--part connections --connections 60 --serve-option --most-connections --serve-option 8".split(),
+        *[
+            "--part",
+            "connections",
+            "--connections",
+            "60",
+            "--serve-option",
+            "--most-connections",
+            "--serve-option",
+            "8",
+        ],
     )["connections"]
     assert found["bounded"]["made"] == found["all_let_in"]["made"] == 60
     assert found["bounded"]["open_when_all_were_made"] <= 8
