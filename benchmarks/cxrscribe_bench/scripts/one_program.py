@@ -60,8 +60,9 @@ def main(program: Path) -> None:
     require(code == 0, f"ends with {code} when it is asked to")
     size, times = program.stat().st_size / 1e6, min(started) / min(packaged)
     click.echo(
-        f"{program.name} {__version__}: {size:.1f} MB, started {first:.2f} s, a report "
-        f"{min(started):.2f} s ({times:.2f} times the package's), ready to serve in {service.start_seconds:.2f} s"
+        f"{program.name} {__version__}: {size:.1f} MB, first start {first:.2f} s, a report "
+        f"{min(started):.2f} s ({times:.2f} times the package's), "
+        f"ready to serve in {service.start_seconds:.2f} s"
     )
 
 

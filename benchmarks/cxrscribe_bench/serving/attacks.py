@@ -15,6 +15,7 @@ from cxrscribe_bench.serving.client import Client, ask_once, film_request, reque
 from cxrscribe_bench.serving.service import Memory, ServedProcess
 
 _AT_ONCE = 32
+_LAST = b"Connection: close"
 _READY = request("GET", "/health/ready")
 
 
@@ -185,7 +186,7 @@ async def _attacked(port: int, contents: Sequence[bytes], *, half: bool, hold: b
                 if not hold:
                     found.answers["left"] += 1
                     return
-                if not half:
+                if not half and _LAST not in content:
                     client.finish()
                 came = await client.until_closed()
             except OSError:
@@ -209,9 +210,9 @@ def _garbage(random: Random, film: bytes) -> bytes:
         b"POST /v1/report HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n" + noise,
         b"GET /" + b"a" * random.randrange(1, 1 << 17) + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 5000 + b"\r\n",
-        film_request(noise),
-        film_request(film[: random.randrange(1, len(film))]),
-        film_request(_damaged(random, film)),
+        _only(film_request(noise)),
+        _only(film_request(film[: random.randrange(1, len(film))])),
+        _only(film_request(_damaged(random, film))),
         film_request(film, "?beam_width=x"),
         film_request(film, "?beam_width=100000"),
         film_request(film, "?" + noise[:50].hex() + "=1"),
@@ -219,6 +220,11 @@ def _garbage(random: Random, film: bytes) -> bytes:
         request("DELETE", "/v1/report", noise),
     ]
     return random.choice(lines)
+
+
+def _only(content: bytes) -> bytes:
+    """The request, after whose answer the service is to close the connection."""
+    return content.replace(b"\r\n\r\n", b"\r\n" + _LAST + b"\r\n\r\n", 1)
 
 
 def _damaged(random: Random, film: bytes) -> bytes:

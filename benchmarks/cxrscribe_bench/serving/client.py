@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from cxrscribe_bench.serving.service import HOST
+
+_PATIENCE: Final = 60.0
 
 
 @dataclass(frozen=True)
@@ -95,9 +97,10 @@ class Client:
 
 
 async def ask_once(port: int, content: bytes) -> Answer:
-    """Over a connection of its own."""
-    client = await Client.connect(port)
-    try:
-        return await client.ask(content)
-    finally:
-        client.close()
+    """Over a connection of its own. Raises OSError or EOFError, also where nothing comes for a minute."""
+    async with asyncio.timeout(_PATIENCE):
+        client = await Client.connect(port)
+        try:
+            return await client.ask(content)
+        finally:
+            client.close()
