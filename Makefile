@@ -10,16 +10,30 @@ PIP := $(BIN)/python -m pip --quiet
 unexport PYTHONPATH
 unexport PYTHONHOME
 
+# `make web`: the folder of the page, and how its model's weights are stored. The demo's words are the same in half.
+PAGE ?= build/web
+WEIGHTS ?= $(if $(BUNDLE),fp32,fp16)
+
 # The oldest Pillow that the runtime takes, and the last one before the order of its two passes changed.
 PILLOWS ?= 10.3.0 12.3.0
 
-.PHONY: help demo test test-fast test-runtime test-pillow test-store test-ray test-deploy one-program test-arm64 lint lean bench demo-model real-text-model clean
+.PHONY: help demo web test test-web test-fast test-runtime test-pillow test-store test-ray test-deploy one-program test-arm64 lint lean bench demo-model real-text-model clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 demo: $(VENV)/.lean ## Set up the lean runtime and write reports for the sample films
 	$(BIN)/cxrscribe demo
+
+web: $(VENV)/.onefile examples/web/node_modules/.installed ## Build the page for browsers: make web [BUNDLE=folder] [PRECISION=int8] [WEIGHTS=fp16] [WEBGPU=yes]
+	npm --prefix examples/web run --silent build -- "$(abspath $(PAGE))" $(if $(WEBGPU),--webgpu)
+	$(ONEFILE) --input film --settings inputs --out "$(PAGE)/model.onnx"
+	rm -f "$(PAGE)/encoder.onnx" "$(PAGE)/search.onnx"
+ifdef WEBGPU
+	$(ONEFILE) --part encoder --out "$(PAGE)/encoder.onnx"
+	$(ONEFILE) --part search --settings inputs --out "$(PAGE)/search.onnx"
+endif
+	node examples/web/sizes.mjs "$(PAGE)"
 
 test: $(VENV)/.dev ## Set up everything and run all tests
 	$(BIN)/python -m pytest
@@ -29,6 +43,12 @@ test-fast: $(VENV)/.dev ## Run the tests that take no more than a few seconds ea
 
 test-runtime: $(VENV)/.runtime ## Run the fast tests of the runtime alone, on any Python: make test-runtime VENV=.venv-3.14 PYTHON=python3.14
 	$(BIN)/python -m pytest -m "not slow" tests/runtime
+
+test-web: $(VENV)/.dev examples/web/node_modules/.installed ## Lint, types and unit tests of the page for browsers, and the page in Chromium
+	npm --prefix examples/web run --silent lint
+	npm --prefix examples/web run --silent types
+	npm --prefix examples/web run --silent test
+	$(BIN)/python -m pytest tests/web
 
 test-pillow: $(VENV)/.dev ## Hold the definition of the pixels under other releases of Pillow: make test-pillow PILLOWS=12.0.0
 	for version in $(PILLOWS); do \
@@ -70,7 +90,9 @@ real-text-model: $(VENV)/.dev ## Train a model of real language: make real-text-
 	PATH="$(abspath $(BIN)):$$PATH" SEED="$(SEED)" bash train/real-text-model/make.sh "$(REPORTS)" $(if $(SPLIT),"$(SPLIT)")
 
 clean: ## Remove the virtual environment and what tools leave behind
-	rm -rf $(VENV) $(VENV)-store $(VENV)-ray $(VENV)-deploy $(VENV)-program build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
+	rm -rf $(VENV) $(VENV)-store $(VENV)-ray $(VENV)-deploy $(VENV)-program build dist examples/web/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
+
+ONEFILE = $(BIN)/cxrscribe onefile $(if $(BUNDLE),"$(BUNDLE)") --weights $(WEIGHTS) $(if $(PRECISION),--precision $(PRECISION)) --overwrite
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed: install it, or say make PYTHON=/path/to/python3.11" >&2; exit 1; }
@@ -82,7 +104,16 @@ $(VENV)/.lean: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	touch $@ $(VENV)/.lean $(VENV)/.onefile
+
+$(VENV)/.onefile: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) install --constraint constraints.txt --editable '.[onefile]'
 	touch $@ $(VENV)/.lean
+
+examples/web/node_modules/.installed: examples/web/package.json
+	@command -v npm > /dev/null || { echo "npm is needed, which comes with Node 20 or newer" >&2; exit 1; }
+	npm --prefix examples/web run --silent setup
+	touch $@
 
 # An environment of its own: what it depends on quarrels with others.
 $(VENV)-store/.moto: $(BIN)/python

@@ -9,19 +9,21 @@ import { readFile } from "node:fs/promises";
 import process from "node:process";
 import { parseArgs } from "node:util";
 
+import { PatientText } from "../javascript/patient.mjs";
+import { reportsOf } from "../javascript/reports.mjs";
 import { readFilm } from "./film.mjs";
 import { metadataOf, openOptimized } from "./onefile.mjs";
-import { readable } from "./words.mjs";
 
 const USAGE = `usage: node report.mjs report.onnx FILM [OPTION VALUE]...
   FILM is PNG, JPEG, DICOM or an 8-bit PGM
   --beam-width K, --max-length N, --min-length N, --length-penalty A   settings; else the file's own
   --n-best N          print up to N reports, best first
-  --patient FILE      a JSON array of numbers: what is known of the patient, for models that read it
+  --indication TEXT   what is known of the patient, for models that read it
+  --patient FILE      the same as a JSON array of the numbers that the model makes of a text
   --optimized FOLDER  open the model as it was optimized for this machine, which is kept in FOLDER`;
 const SETTINGS = ["beam_width", "max_length", "min_length", "length_penalty"];
 const METADATA = ["vocabulary", "settings", "preprocessing", "disclaimer"];
-const OPTIONS = ["n-best", "patient", "optimized", ...SETTINGS.map((name) => name.replace("_", "-"))];
+const OPTIONS = ["n-best", "indication", "patient", "optimized", ...SETTINGS.map((name) => name.replace("_", "-"))];
 
 async function main() {
   const { model, film, given } = command();
@@ -59,18 +61,15 @@ async function main() {
     }
     feeds[name] = isWhole ? new Tensor("int64", [BigInt(value)], []) : new Tensor("float32", [value], []);
   }
-  if (inputs.has("patient")) feeds.patient = await patient(given.patient, metadata, Tensor);
-  else if (given.patient) throw new Error(`${model} takes no numbers of a patient, or has none as an input`);
+  if (inputs.has("patient")) feeds.patient = await patient(given, metadata, Tensor);
+  else if (given.indication || given.patient)
+    throw new Error(`${model} reads nothing of a patient, or has no input for it`);
 
-  const { tokens, lengths, scores, finished } = await session.run(feeds);
-  if (scores.data[0] === -Infinity) throw new Error(`the model found no report for ${film}`);
-  // tokens [1, K, T], best first; int64 numbers come as BigInt.
-  const [, beams, longest] = tokens.dims;
-  if (tokens.data.some((id) => id < 0n || id >= words.length)) throw new Error(`the vocabulary of ${model} is damaged: make the file anew`);
-  for (let k = 0; k < Math.min(given["n-best"] ?? 1, beams) && scores.data[k] !== -Infinity; k++) {
-    const ids = tokens.data.subarray(k * longest, k * longest + Number(lengths.data[k]));
-    console.log(readable(Array.from(ids, (id) => words[Number(id)])));
-    console.log(`score ${scores.data[k].toFixed(2)}, ${finished.data[k] ? "finished" : "cut off"}`);
+  const reports = reportsOf(await session.run(feeds), words, model);
+  if (reports.length === 0) throw new Error(`the model found no report for ${film}`);
+  for (const { text, score, isFinished } of reports.slice(0, given["n-best"] ?? 1)) {
+    console.log(text);
+    console.log(`score ${score.toFixed(2)}, ${isFinished ? "finished" : "cut off"}`);
   }
   console.log(metadata.disclaimer);
 }
@@ -90,22 +89,23 @@ function command() {
   return { model: positionals[0], film: positionals[1], given: values };
 }
 
-/** float32 [1, P]: the numbers of a file, which `Reporter.encode_indications` makes of a text; zeros: nothing is known. */
-async function patient(path, metadata, Tensor) {
-  const size = JSON.parse(metadata.architecture).context.patient_size;
-  let numbers = new Array(size).fill(0);
-  if (path) {
-    try {
-      numbers = [JSON.parse(await readFile(path, "utf8"))].flat(2);
-    } catch (error) {
-      throw new Error(`${path} can't be read as JSON: ${error.message}`, { cause: error });
-    }
-    if (!numbers.every((number) => Number.isFinite(Math.fround(number)) && typeof number === "number")) {
-      throw new Error(`${path} has something in it that is no number`);
-    }
+/** float32 [1, P] of a text, or of a file of numbers as `Reporter.encode_indications` makes them; zeros: nothing is known. */
+async function patient({ indication = "", patient: path }, metadata, Tensor) {
+  const text = new PatientText(metadata.patient_text);
+  if (path === undefined) return new Tensor("float32", text.encode(indication), [1, text.size]);
+  if (indication) throw new Error("--indication and --patient say the same; give one of them");
+  let numbers;
+  try {
+    numbers = [JSON.parse(await readFile(path, "utf8"))].flat(2);
+  } catch (error) {
+    throw new Error(`${path} can't be read as JSON: ${error.message}`, { cause: error });
   }
-  if (numbers.length !== size) throw new Error(`${path} has ${numbers.length} numbers; the model takes ${size}`);
-  return new Tensor("float32", numbers, [1, size]);
+  if (!numbers.every((number) => Number.isFinite(Math.fround(number)) && typeof number === "number")) {
+    throw new Error(`${path} has something in it that is no number`);
+  }
+  if (numbers.length !== text.size)
+    throw new Error(`${path} has ${numbers.length} numbers; the model takes ${text.size}`);
+  return new Tensor("float32", numbers, [1, text.size]);
 }
 
 main().catch((error) => {

@@ -243,13 +243,19 @@ def test_node_gives_what_is_known_of_the_patient(
             (known,) = reporter.encode_indications([text])
             numbers.write_text(json.dumps(known.tolist()), encoding="utf-8")
             given = ("--patient", numbers) if text else ()
-            done = run("node", "report.mjs", patient_onnx, film, *given, folder=node_folder)
             best = reporter.report(film, indication=text or None)
             finished = "finished" if best.finished else "cut off"
-            assert (done.returncode, done.stderr) == (0, "")
-            assert done.stdout == f"{best.text}\nscore {best.score:.2f}, {finished}\n{reporter.disclaimer}\n"
+            for told in (given, ("--indication", text)):
+                done = run("node", "report.mjs", patient_onnx, film, *told, folder=node_folder)
+                assert (done.returncode, done.stderr) == (0, "")
+                assert (
+                    done.stdout == f"{best.text}\nscore {best.score:.2f}, {finished}\n{reporter.disclaimer}\n"
+                )
             scores.append(best.score)
     assert len(set(scores)) == 3
+    both = ("--indication", "Cough.", "--patient", numbers)
+    done = run("node", "report.mjs", patient_onnx, film, *both, folder=node_folder)
+    assert done.stderr == "Error: --indication and --patient say the same; give one of them\n"
     for content, problem in (
         ("[1, 2, 3]", "has 3 numbers; the model takes 4"),
         ('["1", 2, 3, 4]', "has something in it that is no number"),
@@ -319,7 +325,7 @@ def test_node_joins_words_of_every_language_as_the_runtime_does() -> None:
     node = shutil.which("node")
     if node is None:
         skip_or_fail("no node on this machine, which joins the words")
-    module = json.dumps((NODE / "words.mjs").as_uri())
+    module = json.dumps((NODE.with_name("javascript") / "words.mjs").as_uri())
     program = f"import {{ readable }} from {module};"
     program += f"console.log(JSON.stringify({json.dumps(PARAGRAPHS)}.map((words) => readable(words))));"
     command = [node, "--input-type=module", "-e", program]

@@ -146,6 +146,25 @@ def test_a_bad_film_is_its_own_error(small: Reporter, tmp_path: Path) -> None:
         assert isinstance(good.result(WAIT), Report)
 
 
+def test_a_queue_says_what_is_in_it_and_how_long_films_took(small: Reporter, tmp_path: Path) -> None:
+    Image.fromarray(films(1)[0]).save(tmp_path / "film.png")
+    seconds: list[float] = []
+    queue = small.queue(on_read=seconds.append)
+    assert queue.is_open
+    queue.submit(tmp_path / "film.png").result(WAIT)
+    queue.submit(films(1)[0]).result(WAIT)
+    assert isinstance(queue.submit(tmp_path / "none.png").exception(WAIT), FilmError)
+    assert len(seconds) == 3
+    assert all(0 < each < WAIT for each in seconds)
+    assert (queue.searching, len(queue)) == (0, 0)
+    long = queue.submit(films(1)[0], BeamSettings(max_length=4096, min_length=4096))
+    eventually(lambda: queue.searching == 1)
+    long.cancel()
+    eventually(lambda: queue.searching == 0)
+    queue.close()
+    assert not queue.is_open
+
+
 def test_a_study_has_one_report_and_says_which_films_it_is_without(small: Reporter) -> None:
     pictures = films(2)
     study = Study([pictures[0], b"no film", pictures[1]])

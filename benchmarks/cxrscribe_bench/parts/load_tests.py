@@ -58,7 +58,7 @@ class LoadTests:
             reply = worker.call("run", scenario, source, settings, self.logs / "loadgen", expected)
             run: ScenarioRun = reply.value
             rates = {f"{tried.rate:.4g}": tried.verdict for tried in run.tried}
-            self.ledger.scenarios.append(replace(run.result, tried_rates=rates))
+            self.ledger.scenarios.append(replace(run.result, precision=precision, tried_rates=rates))
             self.ledger.checks.append(_check(run, precision))
 
 

@@ -1,4 +1,4 @@
-// What the page, the worker that reads films and the engine say to each other.
+// What the page and the engine say to each other.
 
 /** A film as grey levels, as the model reads it: black 0, white 255, row after row from the top. */
 export interface Film {
@@ -60,7 +60,7 @@ export interface ModelInfo {
   megabytes: number;
 }
 
-/** What the worker is asked for. Films are taken in the order in which they come. */
+/** What the engine is asked for. Films are taken in the order in which they come. */
 export type Request =
   | { type: "open"; model: string; encoder: "WASM" | "WebGPU" }
   | { type: "film"; id: number; file: Blob; settings: Settings; patient: string }
@@ -69,8 +69,9 @@ export type Request =
   /** Drops a film: it isn't read, or its report isn't made, if that can still be. */
   | { type: "forget"; id: number };
 
-/** What the worker says. */
+/** What the engine says. */
 export type Answer =
+  /** Bytes; `total` is 0 where the server doesn't tell, as of what it compresses. */
   | { type: "loading"; loaded: number; total: number }
   | { type: "ready"; model: ModelInfo }
   /** No model: nothing can be done but to load the page anew. */

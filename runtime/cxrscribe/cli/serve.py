@@ -53,7 +53,7 @@ from cxrscribe.errors import InputError
 @click.option(
     "--batch-size",
     type=click.IntRange(1, 4096),
-    default=32,
+    default=64,
     show_default=True,
     metavar="N",
     help="Films or studies that are searched for at a time.",

@@ -30,7 +30,7 @@ class Limits:
     """Of all bodies that are in memory, from the first byte of each until its answer."""
     waiting: int = 256
     """Films and studies that were accepted and have no answer yet."""
-    searched: int = 32
+    searched: int = 64
     """Of these, how many are searched for at a time."""
     connections: int = 512
     """At a time. The one that has been without a request for longest makes room for a new one."""

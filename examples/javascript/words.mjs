@@ -1,9 +1,13 @@
 const GLUED = [".", ",", ";", ":", "、", "%", "°"];
-const UNSPACED = /^[\u3005-\u3007\u3041-\u3096\u30a1-\u30fa\u30fc-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u{20000}-\u{3ffff}]/u;
+/** @type {Record<string, string>} */
+const OWN_SIGNS = { ".": "。", ",": "，" };
+const UNSPACED =
+  /^[\u3005-\u3007\u3041-\u3096\u30a1-\u30fa\u30fc-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u{20000}-\u{3ffff}]/u;
 
 /**
  * A paragraph: sentences start with a capital, punctuation joins the word before it. Chinese and Japanese have no blanks
  * between characters, and a comma and a full stop of their own.
+ * @param {string[]} words
  */
 export function readable(words) {
   let text = "";
@@ -14,7 +18,7 @@ export function readable(words) {
     let before = ""; // the last word, signs left out
     sentence.forEach((word, place) => {
       if (GLUED.includes(word) && text) {
-        text += unspaced ? ({ ".": "。", ",": "，" }[word] ?? word) : word;
+        text += (unspaced && OWN_SIGNS[word]) || word;
         return;
       }
       const beside = UNSPACED.test(word) || (place && UNSPACED.test(before)) || text.endsWith("。");
@@ -26,7 +30,10 @@ export function readable(words) {
   return text;
 }
 
-/** With a capital, where the first letter has one that stands for the same letter. */
+/**
+ * With a capital, where the first letter has one that stands for the same letter.
+ * @param {string} word
+ */
 function capitalized(word) {
   const [first = "", ...rest] = word;
   const capital = first.toUpperCase();
