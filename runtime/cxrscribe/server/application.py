@@ -206,7 +206,7 @@ class Application:
         if exchange.origin is not None:
             headers |= {"Access-Control-Allow-Origin": exchange.origin, "Vary": "Origin"}
         is_early = not body.is_whole and _has_body(exchange.headers)
-        if is_early:  # what is left of the body isn't wanted
+        if is_early or self._service.is_stopping:  # the rest of the body, or a next request, isn't wanted
             headers["Connection"] = "close"
         if answer.status == 204:
             del headers["Content-Length"], headers["Content-Type"]

@@ -337,6 +337,14 @@ def test_program_that_is_no_python_says_so(monkeypatch: pytest.MonkeyPatch) -> N
     assert PREPROCESSING.read(compressed(), Isolation("none")).shape == (24, 32)
 
 
+def test_program_that_runs_modules_as_python_does_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    module.end_processes()
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setattr(sys, decoder_process.RUNS_MODULES, True, raising=False)
+    assert PREPROCESSING.read(compressed()).shape == (24, 32)
+    module.end_processes()
+
+
 def test_what_may_stand_in_the_path_of_modules(monkeypatch: pytest.MonkeyPatch) -> None:
     module.end_processes()
     monkeypatch.setattr(sys, "path", [*sys.path, Path("notebooks")])

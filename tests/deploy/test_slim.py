@@ -1,0 +1,176 @@
+"""A slim environment writes the same reports, of every kind of film, and the same errors."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import cxrscribe
+from support.compressed import jpeg, jpeg_2000
+from support.deploy_files import DEPLOY
+
+PACKAGES = (
+    *("numpy", "pillow", "onnxruntime", "protobuf", "flatbuffers", "packaging", "click"),
+    *("pydicom", "imagecodecs", "uvicorn", "h11", "python-multipart"),
+)
+PIXELS = np.random.default_rng(0).integers(0, 200, (64, 80), np.uint8)
+
+
+def slim() -> ModuleType:
+    spec = spec_from_file_location("slim", DEPLOY / "slim.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules["slim"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site-packages of an environment that has cxrscribe alone."""
+    site = tmp_path_factory.mktemp("environment") / "site-packages"
+    for name in PACKAGES:
+        try:
+            found = distribution(name)
+        except PackageNotFoundError:
+            continue
+        for file in found.files or ():
+            source = Path(str(found.locate_file(file)))
+            if ".." not in file.parts and "__pycache__" not in file.parts and source.is_file():
+                (site / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, site / file)
+    for room in ("cxrscribe", "cxrscribe_train", "cxrscribe_export", "cxrscribe_models", "cxrscribe_bench"):
+        spec = find_spec(room)
+        assert spec is not None
+        (folder,) = spec.submodule_search_locations or ()
+        shutil.copytree(folder, site / room, ignore=shutil.ignore_patterns("__pycache__"))
+    return site
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A film of every kind that is read, and some that aren't."""
+    folder = tmp_path_factory.mktemp("films")
+    picture = Image.fromarray(PIXELS)
+    picture.save(folder / "grey.png")
+    picture.convert("RGB").save(folder / "colour.jpg")
+    for name in ("film.webp", "film.tiff", "film.bmp"):  # refused, and by the same words
+        picture.save(folder / name)
+    (folder / "cut.png").write_bytes((folder / "grey.png").read_bytes()[:200])
+    for name, content in dicom_films().items():
+        (folder / f"{name}.dcm").write_bytes(content)
+    return folder
+
+
+def dicom_films() -> dict[str, bytes]:
+    imagecodecs = pytest.importorskip("imagecodecs", reason="needs the extra dicom")
+    from pydicom import uid
+
+    from support.dicom_file import dicom, encapsulated, written
+
+    deep, colour = PIXELS.astype(np.uint16) << 4, np.stack([PIXELS, PIXELS // 2, PIXELS // 3], -1)
+    return {
+        "plain": written(dicom(deep, 12)),
+        "jpeg": encapsulated(jpeg(PIXELS), PIXELS, uid.JPEGBaseline8Bit),
+        "jpeg_2000": encapsulated(jpeg_2000(PIXELS), PIXELS, uid.JPEG2000Lossless),
+        "jpeg_2000_colour": encapsulated(jpeg_2000(colour, mct=0), colour, uid.JPEG2000Lossless),
+        "jpeg_ls": encapsulated(bytes(imagecodecs.jpegls_encode(PIXELS)), PIXELS, uid.JPEGLSLossless),
+        "jpeg_lossless": encapsulated(
+            bytes(imagecodecs.ljpeg_encode(deep, bitspersample=12)),
+            deep,
+            uid.JPEGLosslessSV1,
+            BitsStored=12,
+            HighBit=11,
+        ),
+        "rle": _rle(dicom(PIXELS)),
+        "rle_colour": _rle(dicom(colour)),
+    }
+
+
+def _rle(dataset: Any) -> bytes:
+    from pydicom.uid import RLELossless
+
+    from support.dicom_file import written
+
+    dataset.compress(RLELossless, encoding_plugin="pydicom", generate_instance_uid=False)
+    return written(dataset)
+
+
+def reports(site: Path, films: Path, home: Path) -> Iterator[str]:
+    report = [sys.executable, "-S", "-P", "-B", "-m", "cxrscribe", "report", "--json"]
+    for isolation in ("none", "all"):
+        command = [*report, "--isolate", isolation, "--bundle", str(cxrscribe.demo_bundle())]
+        done = subprocess.run(
+            [*command, *map(str, [*cxrscribe.demo_films(), *sorted(films.iterdir())])],
+            env={**os.environ, "PYTHONPATH": str(site)},
+            cwd=home,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 1, done.stderr  # some can't be read
+        yield done.stdout + done.stderr
+
+
+def test_reports_and_errors_are_equal(site: Path, films: Path, tmp_path: Path) -> None:
+    before = list(reports(site, films, tmp_path))
+    size = slim().megabytes(site)
+    done = subprocess.run(
+        [sys.executable, "-I", DEPLOY / "slim.py", site], capture_output=True, text=True, check=True
+    )
+    assert list(reports(site, films, tmp_path)) == before
+    readable = len(cxrscribe.demo_films()) + 2 + len(dicom_films())
+    assert before[0].count('"error": null') == readable
+    assert slim().megabytes(site) < size
+    assert f"{size:.1f} MB before" in done.stdout
+    assert not list(site.glob("onnxruntime/capi/libonnxruntime.so*"))
+    served = "import cxrscribe.server.listening"
+    if find_spec("uvicorn"):
+        subprocess.run(
+            [sys.executable, "-S", "-P", "-B", "-c", served], env={"PYTHONPATH": str(site)}, check=True
+        )
+
+
+def test_a_dry_run_takes_nothing(tmp_path: Path) -> None:
+    for name in ("onnxruntime/capi/libonnxruntime.so.1", "numpy/tests/test_a.py", "numpy/core.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x" * 1_000_000)
+    command = [sys.executable, "-I", str(DEPLOY / "slim.py"), str(tmp_path)]
+    said = subprocess.run([*command, "--dry-run"], capture_output=True, text=True, check=True).stdout
+    assert "    1.0 MB  the engine once more" in said
+    assert slim().megabytes(tmp_path) == 3
+    subprocess.run(command, capture_output=True, check=True)
+    assert slim().megabytes(tmp_path) == 1
+
+
+def test_what_is_no_environment_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "tests").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-I", DEPLOY / "slim.py", tmp_path], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "has no numpy and onnxruntime" in done.stderr
+    assert (tmp_path / "tests").is_dir()
+
+
+@pytest.mark.skipif(sys.platform != "linux" or sys.maxsize < 2**32, reason="reads ELF files of 64 bits")
+def test_libraries_that_a_module_asks_for_are_found() -> None:
+    from PIL import _imaging
+
+    names = slim().needed_libraries(Path(_imaging.__file__))
+    assert any(name.startswith("libjpeg") for name in names)
+    assert "libc.so.6" in names
+    assert slim().needed_libraries(Path(__file__)) == []
