@@ -258,7 +258,10 @@ test("when a file can't be loaded, nothing is said of the others any more", asyn
     },
   });
   await opened();
-  assert.deepEqual(answers.at(-1), { type: "broken", message: "model.onnx was cut off while it was loaded" });
+  assert.deepEqual(answers.at(-1), {
+    type: "broken",
+    message: "model.onnx was cut off while it was loaded; reload the page to try again",
+  });
   feed("more");
   for (let turn = 0; turn < 50; turn++) await new Promise(setImmediate);
   assert.equal(answers.at(-1)?.type, "broken");
