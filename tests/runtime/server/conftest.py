@@ -12,21 +12,21 @@ from cxrscribe import Reporter
 from support.http_service import Running, running
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def service(fused_bundle: Path) -> Iterator[Running]:
     """One that has room for all that tests ask."""
     with running(fused_bundle) as started:
         yield started
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def reporter(fused_bundle: Path) -> Iterator[Reporter]:
     """The same model, asked without HTTP."""
     with cxrscribe.load(fused_bundle, device="cpu") as loaded:
         yield loaded
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def context_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One whose model reads what is known of a patient."""
     pytest.importorskip("onnx", reason="needs onnx, which has no release for this Python")
