@@ -17,7 +17,8 @@ from cxrscribe.films.isolation import Isolation
 from cxrscribe.films.rules import FILM_MODALITIES, FilmRules
 from cxrscribe.indications import Indications
 from cxrscribe.networks.opening import open_networks
-from cxrscribe.reporter import OpenedBundle, Reporter
+from cxrscribe.opened_bundle import OpenedBundle
+from cxrscribe.reporter import Reporter
 from cxrscribe.sessions.cache import open_cache
 from cxrscribe.sessions.cache_folder import default_folder
 from cxrscribe.sessions.factory import SessionFactory, thread_count

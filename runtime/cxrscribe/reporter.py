@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Never, Self, TypeAlias, TypeVar
 
@@ -13,24 +13,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cxrscribe.arguments import MOST_AT_ONCE, none_or, several, shown, whole_number
-from cxrscribe.bundle.manifest import Manifest
 from cxrscribe.disclaimer import with_disclaimer
 from cxrscribe.errors import FilmError, InputError, SettingsError
 from cxrscribe.film_requests import FilmRequests
 from cxrscribe.films.film import film_name
-from cxrscribe.films.isolation import Isolation
 from cxrscribe.films.levels import Picture
 from cxrscribe.films.read_ahead import film_feed, read_batches
-from cxrscribe.films.rules import FILM_MODALITIES
 from cxrscribe.indications import Indication, Indications
-from cxrscribe.networks.encoder import Encoder
+from cxrscribe.opened_bundle import OpenedBundle
 from cxrscribe.report import Report
 from cxrscribe.search.constraints import banned_ids
 from cxrscribe.search.decoding import ReportOrError, raising, search_in_order
-from cxrscribe.search.expander import Decoder
 from cxrscribe.search.requests import FeatureMatrix, FeatureRows, RequestSource, feature_matrix
 from cxrscribe.search.scheduler import IMAGES_AT_ONCE, Schedulers
-from cxrscribe.sessions.session import Placement
 from cxrscribe.settings import BeamSettings, settings_of_each, settings_of_stream
 from cxrscribe.shared_model import SharedModel, Stream
 from cxrscribe.stats import DecodingStats
@@ -39,12 +34,8 @@ from cxrscribe.vocabulary import Vocabulary
 from cxrscribe.wanted import Wanted
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cxrscribe.films.film import FilmSource, Pixels
-    from cxrscribe.patient_text import PatientText
     from cxrscribe.report_queue import ReportQueue
-    from cxrscribe.tuning.choice import Choice
 
 _MOST_WAITING: Final = 1_000_000
 
@@ -53,37 +44,6 @@ Images = TypeVar("Images", bound=Iterable[Image])
 
 Settings: TypeAlias = BeamSettings | Sequence[BeamSettings]
 SettingsStream: TypeAlias = BeamSettings | Iterable[BeamSettings]
-
-
-@dataclass(frozen=True)
-class OpenedBundle:
-    """A bundle that has been opened on a device: what a Reporter is made of."""
-
-    manifest: Manifest
-    encoder: Encoder
-    decoder: Decoder
-    device: str
-    """Name of the one that was chosen."""
-    precision: str
-    """Of encoder and decoder, as `PrecisionPair` names it."""
-    threads: int
-    placement: tuple[Placement, ...]
-    """Of each graph."""
-    strict: bool = False
-    isolation: Isolation = field(default_factory=Isolation)
-    """Which films are decoded in processes of their own."""
-    modalities: tuple[str, ...] = FILM_MODALITIES
-    """Which modalities of DICOM are read; empty for all."""
-    folder: Path | None = None
-    """Where the bundle is; None for one that isn't in a folder."""
-    patient_text: PatientText | None = None
-    """How the model reads what is known of a patient; None where it sees the film alone."""
-    indication_from_dicom: str | None = None
-    """Keyword of the attribute of DICOM films that says it; None for none."""
-    engines: tuple[str, str] = ("", "")
-    """What runs encoder and decoder, at which precision: `openvino int8`, `cpu fp32`."""
-    choice: Choice | None = None
-    """How device and precision were chosen; None where they were given."""
 
 
 class Reporter:
