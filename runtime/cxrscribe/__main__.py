@@ -16,7 +16,9 @@ def start() -> NoReturn:
         if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
             signal.signal(signal.SIGTERM, _interrupt)
         from cxrscribe.cli.main import main
+        from cxrscribe.freed_memory import share_freed_memory
 
+        share_freed_memory()
         main(prog_name="cxrscribe")
         code = 0
     except KeyboardInterrupt:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 
 from cxrscribe.errors import BundleError, InputError
 
+# Not by importlib.resources, which brings a megabyte for packages in archives: this one never is in one.
+_PACKAGE = Path(__file__).parent
 _REMEDY = "install cxrscribe from its wheel, unpacked"
 
 
@@ -33,4 +34,4 @@ def demo_films() -> list[Path]:
 
 
 def _folder(name: str) -> Path:
-    return Path(str(files("cxrscribe"))) / "demo" / name
+    return _PACKAGE / "demo" / name

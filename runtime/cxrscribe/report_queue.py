@@ -2,82 +2,32 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import CancelledError, Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from threading import Condition, Thread, current_thread
+from threading import Condition, RLock, Thread, current_thread
 from time import perf_counter
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from cxrscribe.errors import BusyError, CxrscribeError, FilmError, InputError
-from cxrscribe.film_requests import Encode
 from cxrscribe.films.isolation import Decoding
 from cxrscribe.films.levels import Picture
 from cxrscribe.films.read_ahead import MOST_READERS, read_or_error
-from cxrscribe.indications import Indications
-from cxrscribe.networks.encoder import FILMS_AT_ONCE
+from cxrscribe.queue_encoding import QueueEncoding
+from cxrscribe.queue_ticket import QueueParts, Ticket
 from cxrscribe.report import Report
 from cxrscribe.search.scheduler import Finished, Scheduler
 from cxrscribe.settings import BeamSettings
-from cxrscribe.shared_model import SharedModel
 from cxrscribe.stats import DecodingStats
 from cxrscribe.study import Image, films_of
-from cxrscribe.wanted import Gathered, Wanted
 
 if TYPE_CHECKING:
     from cxrscribe.films.film import FilmSource
-
-_STEPS_PATIENT: Final = 12
-"""Steps that the searches under way make before a film that is alone is encoded.
-
-Measured with 16 clients in a closed loop, ResNet-101 in int8: of 1,300 to 1,500 ms for 99 % of the answers,
-1,000 to 1,150 were left, and of the median of 470 to 540 ms 390 to 400.
-"""
-
-
-@dataclass(frozen=True)
-class QueueParts:
-    """What a queue has of the reporter that made it."""
-
-    model: SharedModel
-    read: Callable[[FilmSource], Picture]
-    encode: Encode
-    indications: Indications
-    wanted: Callable[[Image, BeamSettings | None, str | None], Wanted]
-    """Checks what a request asks for. Raises as `Reporter.report` does."""
-    readers: int
-    """Threads that read films."""
-    on_read: Callable[[float], None] | None = None
-    """Told how many seconds each film took to read, on the thread that read it."""
-
-
-@dataclass(eq=False)
-class _Ticket:
-    """A request that was accepted, until its report is there."""
-
-    wanted: Wanted
-    left: int
-    """Films that haven't been read."""
-    films: list[FilmSource | None] = field(default_factory=list)
-    """Those that no reader has taken yet; None for the others."""
-    future: Future[Report] = field(default_factory=Future)
-    readings: list[Future[Picture | FilmError]] = field(default_factory=list)
-    gathered: Gathered = field(default_factory=Gathered)
-    number: int | None = None
-    """What the scheduler calls it; None before it gets there."""
-
-    def let_go(self) -> None:
-        """Nobody waits for it: its films aren't kept until a reader comes to them, which can take long."""
-        self.films = [None] * len(self.films)
-        for reading in self.readings:
-            reading.cancel()
 
 
 class ReportQueue:
@@ -92,8 +42,9 @@ class ReportQueue:
     to be read or its search under way, and lets the next one have its place. The words are those of
     `Reporter.report`, whoever else is searched for.
 
-    A film is read as soon as a reader is free. What can't be read is the FilmError of its own future. When
-    the network fails, the requests that it was working on have that error, and the others go on.
+    A film is read as soon as a reader is free, and encoded while others are searched for. What can't be read
+    is the FilmError of its own future. When a network fails, the requests that it was working on have that
+    error, and the others go on.
 
     Made by `Reporter.queue`. Closing it lets nothing more in and waits for all that was accepted; a `with`
     block that ends by an exception cancels it instead.
@@ -105,21 +56,21 @@ class ReportQueue:
         self._slots = slots
         self._most = most
         self._stats = stats
-        self._changed = Condition()  # guards all that follows but what only the thread uses
-        self._open: set[_Ticket] = set()
-        self._read: deque[_Ticket] = deque()  # all of whose films are there
-        self._cancelled: list[_Ticket] = []
+        lock = RLock()  # guards all that follows but what only the thread uses
+        self._changed = Condition(lock)
+        self._open: set[Ticket] = set()
+        self._cancelled: list[Ticket] = []
         self._is_closed = False
         self._failure: BaseException | None = None
-        self._searched: dict[int, _Ticket] = {}  # by number; the thread's own, as is the next one
+        self._searched: dict[int, Ticket] = {}  # by number; the thread's own, as is the next one
         self._numbers = 0
-        self._patience = _STEPS_PATIENT  # steps that are left to wait for more films
         self._decoding = Decoding()
         self._pool = ThreadPoolExecutor(
             min(parts.readers, MOST_READERS),
             thread_name_prefix="cxrscribe-film",
             initializer=self._decoding.take_part,
         )
+        self._encoding = QueueEncoding(parts, stats, lock, self._changed, self._answer, self._end)
         self._thread = Thread(target=self._run, name="cxrscribe-queue", daemon=True)
         self._thread.start()
 
@@ -149,7 +100,7 @@ class ReportQueue:
         closed, and what `Reporter.report` raises for settings and indications that don't fit.
         """
         self._parts.model.require_here()
-        ticket = _Ticket(self._parts.wanted(image, settings, indication), 0)
+        ticket = Ticket(self._parts.wanted(image, settings, indication), 0)
         films = [film for film, _ in films_of([(image, None)])]
         ticket.left = len(films)
         here = {  # what its owner may change afterwards
@@ -188,6 +139,7 @@ class ReportQueue:
             self._decoding.give_up()
         if self._thread is not current_thread():  # a future's callback may close it
             self._thread.join()
+            self._encoding.join()
             self._pool.shutdown(wait=True)
 
     def __enter__(self) -> Self:
@@ -204,7 +156,7 @@ class ReportQueue:
         if self._is_closed:
             raise InputError("this queue is closed; make another one")
 
-    def _let_read(self, ticket: _Ticket, here: Mapping[int, Picture | FilmError]) -> None:
+    def _let_read(self, ticket: Ticket, here: Mapping[int, Picture | FilmError]) -> None:
         """Have the films of it read, but those that are `here`. Raises BusyError where nobody can."""
         for place in range(ticket.left):
             if place in here:
@@ -220,7 +172,7 @@ class ReportQueue:
                     ) from None
             ticket.readings.append(reading)
 
-    def _read_of(self, ticket: _Ticket, place: int) -> Picture | FilmError:
+    def _read_of(self, ticket: Ticket, place: int) -> Picture | FilmError:
         film, ticket.films[place] = ticket.films[place], None
         if film is None:
             raise CancelledError  # just now: nobody asks what it is
@@ -234,21 +186,21 @@ class ReportQueue:
             if self._parts.on_read is not None:
                 self._parts.on_read(perf_counter() - started)
 
-    def _when_read(self, ticket: _Ticket, _: object) -> None:
+    def _when_read(self, ticket: Ticket, _: object) -> None:
         """A film of it has been read, on whatever thread."""
         with self._changed:
             ticket.left -= 1
             if ticket.left == 0:
-                self._read.append(ticket)
-                self._changed.notify_all()
+                self._encoding.add(ticket)
 
-    def _when_done(self, ticket: _Ticket, future: Future[Report]) -> None:
+    def _when_done(self, ticket: Ticket, future: Future[Report]) -> None:
         """It has its answer, or was cancelled, on whatever thread."""
         with self._changed:
             self._open.discard(ticket)
             if future.cancelled():
                 self._cancelled.append(ticket)
-            self._changed.notify_all()
+            if future.cancelled() or not self._open:
+                self._changed.notify()
         if future.cancelled():
             future.set_running_or_notify_cancel()  # whoever waits for several at once hears of it
             ticket.let_go()
@@ -268,26 +220,35 @@ class ReportQueue:
                     self._searched.clear()
                     self._numbers = 0
                     scheduler = self._parts.model.schedulers.take(self._slots)
-            self._searched.clear()  # those that were cancelled
-            self._parts.model.schedulers.give_back(scheduler)
+            with self._changed:
+                self._encoding.end()
+            if self._failure is None:
+                self._parts.model.schedulers.give_back(scheduler)
         except BaseException as error:
             self._end(error)
+        finally:
+            self._searched.clear()  # those that were cancelled
 
     def _wait(self, scheduler: Scheduler) -> bool:
         """Until there is something to do; False once it is closed and everything is answered."""
         with self._changed:
+            self._encoding.before_step(is_searching=scheduler.busy)
             self._changed.wait_for(
                 lambda: (
-                    scheduler.busy or self._read or self._cancelled or (self._is_closed and not self._open)
+                    scheduler.busy
+                    or self._encoding.has_starts
+                    or self._cancelled
+                    or self._failure
+                    or (self._is_closed and not self._open)
                 )
             )
-            return bool(self._open) or not self._is_closed
+            return self._failure is None and (bool(self._open) or not self._is_closed)
 
     def _let_go(self, scheduler: Scheduler) -> None:
         """Take out what was cancelled."""
         with self._changed:
             cancelled, self._cancelled = self._cancelled, []
-        waiting: list[_Ticket] = []
+        waiting: list[Ticket] = []
         for ticket in cancelled:
             number = ticket.number
             if number is None or self._searched.get(number) is not ticket:
@@ -301,66 +262,23 @@ class ReportQueue:
                 self._cancelled += waiting
 
     def _admit(self, scheduler: Scheduler) -> None:
-        """Encode films that have been read, if there is room: a few, for who is searched for waits meanwhile.
-
-        One film alone waits some steps for others: together they take less of the encoder's time.
-        """
+        """Let what has been encoded wait for a place, if there is room."""
         if not scheduler.has_room:
             return
-        batch: list[_Ticket] = []
-        films = 0
         with self._changed:
-            if self._searched and len(self._read) < FILMS_AT_ONCE and self._patience > 0:
-                self._patience -= bool(self._read)
-                return
-            while self._read and films < FILMS_AT_ONCE:
-                ticket = self._read.popleft()
-                if not ticket.future.done():
-                    batch.append(ticket)
-                    films += len(ticket.readings)
-        self._patience = _STEPS_PATIENT
-        if not batch:
-            return
-        try:
-            self._enqueue(scheduler, batch)
-        except Exception as error:
-            self._parts.model.require_open()
-            if any(ticket.number is not None for ticket in batch):
-                raise  # who has which place in the scheduler, nobody knows
-            self._answer(batch, error)
-
-    def _enqueue(self, scheduler: Scheduler, batch: list[_Ticket]) -> None:
-        """Encode the films of some requests, and let these wait for a place."""
-        read: list[tuple[_Ticket, list[Picture | FilmError]]] = []
-        for ticket in batch:
-            try:
-                read.append((ticket, [reading.result() for reading in ticket.readings]))
-            except BaseException as error:  # no FilmError: of this request alone, whatever it is
-                self._answer([ticket], error)
-            ticket.readings.clear()
-        pictures = [film.pixels for _, films in read for film in films if not isinstance(film, FilmError)]
-        self._stats.films += sum(len(films) for _, films in read)
-        self._stats.film_errors += sum(len(films) for _, films in read) - len(pictures)
-        features = iter(self._parts.encode(pictures, self._stats))
-        starts, settings, searched = [], [], []
-        for ticket, films in read:
-            for film in films:
-                ticket.gathered.add(film, features)
-            unread = ticket.gathered.error()
-            if unread is not None:
-                self._answer([ticket], unread)
-                continue
-            starts.append(ticket.gathered.start(ticket.wanted, self._parts.indications))
-            settings.append(ticket.wanted.settings)
-            searched.append(ticket)
+            starts = [(ticket, start) for ticket, start in self._encoding.take() if not ticket.future.done()]
         if not starts:
             return
-        for ticket in searched:
+        for ticket, _ in starts:
             ticket.number = self._numbers
             self._searched[self._numbers] = ticket
             self._numbers += 1
         with self._parts.model:
-            scheduler.enqueue(np.stack(starts), settings, self._stats)
+            scheduler.enqueue(
+                np.stack([start for _, start in starts]),
+                [ticket.wanted.settings for ticket, _ in starts],
+                self._stats,
+            )
 
     def _step(self, scheduler: Scheduler) -> None:
         if not scheduler.busy:
@@ -376,7 +294,7 @@ class ReportQueue:
                 with suppress(InvalidStateError):  # it was cancelled just now
                     ticket.future.set_result(item)
 
-    def _answer(self, tickets: Iterable[_Ticket], error: BaseException) -> None:
+    def _answer(self, tickets: Iterable[Ticket], error: BaseException) -> None:
         """Give these requests an error in place of a report."""
         for ticket in list(tickets):
             with suppress(InvalidStateError):
@@ -385,10 +303,11 @@ class ReportQueue:
     def _end(self, error: BaseException) -> None:
         """Nothing goes on from here: everybody is told."""
         with self._changed:
-            self._failure = error
+            self._failure = self._failure or error
             left = list(self._open)
+            self._encoding.end()
+            self._changed.notify()
         self._answer(
             left, error if isinstance(error, CxrscribeError) else InputError(f"the queue failed: {error}")
         )
-        self._searched.clear()
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -223,7 +223,8 @@ class Reporter:
                 for future in concurrent.futures.as_completed(futures):
                     print(future.result().text)
         """
-        from cxrscribe.report_queue import QueueParts, ReportQueue  # few callers need one
+        from cxrscribe.queue_ticket import QueueParts
+        from cxrscribe.report_queue import ReportQueue  # few callers need one
 
         counted = self._counted(stats)
         batch_size = whole_number("batch_size", batch_size, 1, MOST_AT_ONCE)
@@ -390,7 +391,7 @@ class Reporter:
         """Features float32 [N, F] of preprocessed films, each uint8 [H, W]."""
         size = (self.manifest.preprocessing.height, self.manifest.preprocessing.width)
         pictures = np.stack(films) if films else np.empty((0, *size), np.uint8)
-        with self._model, stats.timed("encode"):
+        with self._model.encoding, stats.timed("encode"):
             return self._model.encoder.encode(pictures)
 
     def _indication_of(self, image: Image, text: Indication, told: bool) -> Indication:

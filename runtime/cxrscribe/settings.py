@@ -131,6 +131,8 @@ class BeamSettings:
 
         Where another decoding was chosen, what only these settings' own has a use for isn't taken over.
         """
+        if not chosen:
+            return self
         given = dict(chosen)
         if given.get("decoding", self.decoding) != self.decoding:
             given = self.of_any_decoding() | given

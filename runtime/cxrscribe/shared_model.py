@@ -14,14 +14,36 @@ from cxrscribe.search.scheduler import Schedulers
 Item = TypeVar("Item")
 
 
-class SharedModel:
-    """A reporter's networks. Calls take turns with them, each by entering; they are gone once it is closed.
+class _Turn:
+    """With one of the networks of a model that is open."""
 
-    Raises InputError wherever they are used after that, or in a process that was forked off since.
+    def __init__(self, model: SharedModel) -> None:
+        self._model = model
+        self.lock = RLock()
+
+    def __enter__(self) -> None:
+        self._model.require_here()  # the lock may be a thread's that isn't here
+        self.lock.acquire()
+        try:
+            self._model.require_open()
+        except InputError:
+            self.lock.release()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self.lock.release()
+
+
+class SharedModel:
+    """A reporter's networks, which calls take turns with; they are gone once it is closed.
+
+    Who enters it has the turn with the decoder, who enters `encoding` with the encoder; who needs both takes
+    them in this order. Raises InputError wherever they are used after it was closed, or in a process that was
+    forked off since it was loaded.
     """
 
     def __init__(self, encoder: Encoder, schedulers: Schedulers) -> None:
-        self._turn = RLock()
+        self._searching, self.encoding = _Turn(self), _Turn(self)
         self._parts: tuple[Encoder, Schedulers] | None = (encoder, schedulers)
         self._owner = Owner()
 
@@ -52,22 +74,16 @@ class SharedModel:
         return self._parts
 
     def close(self) -> None:
-        """Free the networks, once whoever has the turn is done."""
+        """Free the networks, once who has a turn is done."""
         self.require_here()
-        with self._turn:
+        with self._searching.lock, self.encoding.lock:
             self._parts = None
 
     def __enter__(self) -> None:
-        self.require_here()  # the lock may be a thread's that isn't here
-        self._turn.acquire()
-        try:
-            self.require_open()
-        except InputError:
-            self._turn.release()
-            raise
+        self._searching.__enter__()
 
     def __exit__(self, *_: object) -> None:
-        self._turn.release()
+        self._searching.lock.release()
 
 
 class Stream(Iterator[Item]):

@@ -20,7 +20,7 @@ def test_installation_without_demo_says_what_is_missing(
 
 
 def test_demo_is_found_inside_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "files", lambda package: tmp_path)
+    monkeypatch.setattr(demo, "_PACKAGE", tmp_path)
     (tmp_path / "demo" / "bundle").mkdir(parents=True)
     (tmp_path / "demo" / "films").mkdir()
     for name in ("b.png", "a.png", "notes.txt"):

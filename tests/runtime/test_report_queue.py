@@ -271,9 +271,9 @@ def test_a_reporter_that_is_closed_ends_its_queues(fused_bundle: Path) -> None:
 
 def test_a_queue_that_is_closed_searches_for_nobody(small: Reporter) -> None:
     queue = small.queue(batch_size=2)
-    futures = [queue.submit(film) for film in films(40)]
-    eventually(lambda: queue.searching > 0)
     with small._model:  # none of them is done in the meantime
+        futures = [queue.submit(film) for film in films(40)]
+        eventually(lambda: queue.searching > 0)
         for future in futures:
             future.cancel()
         threading.Thread(target=queue.close, kwargs={"cancel": True}).start()
@@ -291,6 +291,15 @@ def test_requests_are_checked_before_they_are_accepted(small: Reporter) -> None:
         assert len(queue) == 0
     with pytest.raises(InputError, match="most_waiting"):
         small.queue(most_waiting=0)
+
+
+def test_films_are_encoded_while_others_are_searched_for(small: Reporter) -> None:
+    wanted = small.report_batch(films(3))
+    with small.queue() as queue:
+        with small._model:  # as a search that takes long
+            futures = [queue.submit(film) for film in films(3)]
+            eventually(lambda: queue.searching > 0 and queue.searching + len(queue._encoding._starts) == 3)
+        assert [future.result(WAIT) for future in futures] == wanted
 
 
 def test_it_serves_asyncio_and_cancelling_there_frees_the_place(small: Reporter) -> None:
@@ -390,8 +399,9 @@ def test_no_report_is_of_a_film_whose_search_did_not_begin(
         with monkeypatch.context() as patched, small._model:
             patched.setattr(owner, "enqueue", fails)
             queue.submit(first, drawn)
-            eventually(lambda: not queue._read)  # it waits for the network, and those that come now for it
+            eventually(lambda: queue.searching == 1)  # it waits for the network
             futures = [queue.submit(first, drawn), queue.submit(other)]
+            eventually(lambda: len(queue._encoding._starts) == 2)
             small._model.__exit__()
             try:
                 for future in futures:

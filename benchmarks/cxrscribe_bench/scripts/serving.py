@@ -33,6 +33,7 @@ DRAWN: Final = 32
 """Films that are drawn where none are given."""
 STREAM: Final = 64
 """Images at a time, as `report_stream` has them unless told otherwise."""
+_ISOLATED: Final = "report_stream, isolated"
 _RLIMIT_BESIDE: Final = 256
 
 
@@ -56,15 +57,25 @@ class Plan:
 
 
 def load_part(
-    plan: Plan, reporter: cxrscribe.Reporter, clients: Sequence[int], requests: int, count: int
+    plan: Plan,
+    reporter: cxrscribe.Reporter,
+    isolating: cxrscribe.Reporter,
+    clients: Sequence[int],
+    requests: int,
+    count: int,
 ) -> dict[str, object]:
-    """Rates and latencies; each ratio is the median of the rounds' own."""
+    """Rates and latencies; each ratio is the median of the rounds' own.
+
+    `isolating`: reads each film in a process of its own, as the service does and `report_stream` as a rule
+    doesn't.
+    """
     few = max(2, requests // 8)
     found: dict[str, list[Served]] = {}
     with served(plan.bundle, plan.serve()) as service:
         ways: dict[str, Callable[[], Served]] = {
             "report": lambda: one_by_one(reporter, plan.films, few),
             "report_stream": lambda: streamed(reporter, plan.films, STREAM, requests),
+            _ISOLATED: lambda: streamed(isolating, plan.films, STREAM, requests),
         }
         for number in clients:
             wanted = few if number == 1 else max(requests, 4 * number)
@@ -84,6 +95,7 @@ def load_part(
         "single_film_p50_ms": _median(found["report"], lambda it: it.milliseconds(50)),
         "single_film_p99_ms": _median(found["report"], lambda it: it.milliseconds(99)),
         "stream_rate": _median(found["report_stream"], lambda it: it.rate),
+        "isolated_stream_rate": _median(found[_ISOLATED], lambda it: it.rate),
         "clients": {str(number): _of_clients(found, number) for number in clients},
         "memory_after": memory,
     }
@@ -99,6 +111,7 @@ def _of_clients(found: Mapping[str, list[Served]], number: int) -> dict[str, obj
     return {
         "rate": _median(rounds, lambda it: it.rate),
         "over_stream": _ratio(rounds, found["report_stream"]),
+        "over_isolated_stream": _ratio(rounds, found[_ISOLATED]),
         "over_stream_of_as_many": _ratio(rounds, found[_stream(number)]),
         "p50_ms": _median(rounds, lambda it: it.milliseconds(50)),
         "p99_ms": _median(rounds, lambda it: it.milliseconds(99)),
@@ -221,7 +234,11 @@ def main(
         texts = tuple(reporter.report(film).text for film in contents)
         plan = Plan(bundle, contents, texts, precision, threads, options)
         if "load" in chosen:
-            results["load"] = load_part(plan, reporter, clients, requests, count)
+            isolation = cxrscribe.Isolation("all")
+            with cxrscribe.load(
+                bundle, precision=precision, device="cpu", threads=threads, isolation=isolation
+            ) as isolating:
+                results["load"] = load_part(plan, reporter, isolating, clients, requests, count)
     others: dict[str, Callable[[], dict[str, object]]] = {
         "stop": lambda: stop_part(plan, 16, load_seconds),
         "garbage": lambda: garbage_part(plan, tries),

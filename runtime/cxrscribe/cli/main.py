@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import entry_points
 from typing import Any, Final, NoReturn
 
 import click
@@ -66,11 +65,19 @@ class CommandSource:
 
 def command_sources() -> dict[str, CommandSource]:
     """All commands by name: the runtime's own first, then those that entry points announce, by name."""
+    from importlib.metadata import entry_points  # which brings 2 MB, and `report` doesn't need it
+
     sources = {name: CommandSource(name, *value.split(":")) for name, value in _OWN.items()}
     for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name):
         extra = point.extras[0] if point.extras else None
         sources.setdefault(point.name, CommandSource(point.name, point.module, point.attr, extra))
     return sources
+
+
+def command_source(name: str) -> CommandSource | None:
+    """The command of that name; None where there is none."""
+    own = _OWN.get(name)
+    return command_sources().get(name) if own is None else CommandSource(name, *own.split(":"))
 
 
 class CommandLine(click.Group):
@@ -82,7 +89,7 @@ class CommandLine(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name; one that can't be imported becomes one that says why."""
-        source = command_sources().get(cmd_name)
+        source = command_source(cmd_name)
         if source is None:
             return None
         try:
@@ -120,7 +127,7 @@ class CommandLine(click.Group):
         except CxrscribeError as error:
             _fail(ctx, error)
         except ModuleNotFoundError as error:
-            source = command_sources().get(ctx.invoked_subcommand or "")
+            source = command_source(ctx.invoked_subcommand or "")
             missing = source.missing(error) if source else None
             if missing is None:
                 raise

@@ -9,7 +9,6 @@ import struct
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -195,6 +194,8 @@ def _by_gdcm(dataset: Dataset, frame: bytes) -> Values:
         ) from None
     dataset.add_new("PixelData", "OB", encapsulate([frame], has_bot=False))
     dataset["PixelData"].is_undefined_length = True
+    from tempfile import TemporaryDirectory
+
     with TemporaryDirectory(prefix="cxrscribe-") as folder:
         path = Path(folder) / "film.dcm"
         dataset.save_as(path, enforce_file_format=True)

@@ -15,16 +15,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from threading import local
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from cxrscribe.arguments import shown
 from cxrscribe.errors import FilmError, InputError, Reason
-from cxrscribe.films.decoder_process import DecoderProcess, FilmLimits, ProcessLostError
 from cxrscribe.films.dicom import is_dicom, transfer_syntax
 from cxrscribe.films.frames import NATIVE_SYNTAXES
 from cxrscribe.films.levels import Picture
 from cxrscribe.forks import ForkSafeLock
 from cxrscribe.json_object import finite_number
+
+if TYPE_CHECKING:
+    from cxrscribe.films.decoder_process import DecoderProcess, FilmLimits
 
 Answer = TypeVar("Answer")
 
@@ -144,11 +146,16 @@ def study_uid_isolated(film: bytes | Path, isolation: Isolation) -> str:
 
 
 def _limits(isolation: Isolation) -> FilmLimits:
+    from cxrscribe.films.decoder_process import FilmLimits
+
     return FilmLimits(isolation.cpu_seconds, isolation.wall_seconds, isolation.memory_bytes)
 
 
 def _answered(ask: Callable[[DecoderProcess], Answer]) -> Answer:
     """What a process says; where one that had films before is lost, a new one is asked once more."""
+    # What starts processes brings a megabyte and a half, which most programs never need.
+    from cxrscribe.films.decoder_process import DecoderProcess, ProcessLostError
+
     reused = _idle_process()
     if reused is not None:
         try:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import h11
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from cxrscribe.server.limits import Limits
@@ -23,6 +24,8 @@ _LEAST_CHUNK: Final = 64
 """Bytes of the chunks of a body, or of what comes of it at a time, on average."""
 _MOST_PIECES: Final = 4096
 """Of a body that may be smaller."""
+_MOST_UNTAKEN: Final = 1 << 20
+"""Bytes of a body that have come, and that nobody has taken yet."""
 
 
 @dataclass
@@ -48,12 +51,21 @@ class _BoundedParser(h11.Connection):
 
     _pieces = 0
     _bytes = 0
+    _is_in_chunks = True
+
+    @property
+    def takes_any_piece(self) -> bool:
+        """Whether what comes next takes no longer to understand the more it is: it is of a body, whose length
+        the headers said.
+        """
+        return self.their_state is h11.SEND_BODY and not self._is_in_chunks
 
     def next_event(self) -> Any:
         """As h11's. Raises RemoteProtocolError where there are too many pieces for so few bytes, too."""
         event = super().next_event()
         if isinstance(event, h11.Request):
             self._pieces = self._bytes = 0
+            self._is_in_chunks = any(name == b"transfer-encoding" for name, _ in event.headers)
         elif isinstance(event, h11.Data):
             self._pieces += 1
             self._bytes += len(event.data)
@@ -62,10 +74,55 @@ class _BoundedParser(h11.Connection):
         return event
 
 
+class _Gathering:
+    """A transport that sends in one what is written in one go: the head of an answer, and its body."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._written: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Send it with what else is written before the loop goes on."""
+        if not self._written:
+            self._loop.call_soon(self._send)
+        self._written.append(data)
+
+    def close(self) -> None:
+        """Send what was written, and close."""
+        self._send()
+        self._transport.close()
+
+    def _send(self) -> None:
+        data = b"".join(self._written)
+        self._written.clear()
+        if data:
+            self._transport.write(data)
+
+
+class _Flow(FlowControl):
+    """Goes on reading a body that comes faster than it is taken, up to a bound that most films are below."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection.transport)
+        self._connection = connection
+
+    def pause_reading(self) -> None:
+        """Read no further, unless it is for a body of which little is there."""
+        cycle = self._connection.cycle
+        if cycle is not None and cycle.more_body and len(cycle.body) <= _MOST_UNTAKEN:
+            return
+        super().pause_reading()
+
+
 class Connection(H11Protocol):
     """One client's connection: uvicorn's, with bounds that uvicorn leaves to a proxy in front of it."""
 
     all: Connections
+    conn: _BoundedParser
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -75,7 +132,9 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Let it in, and the longest idle one out where there are too many."""
+        transport = _Gathering(transport, self.loop)  # type: ignore[assignment]
         super().connection_made(transport)
+        self.flow = _Flow(self)
         # So that it is known when a client does not read; with 0, that of TLS would always wait.
         transport.set_write_buffer_limits(high=1)
         bounds = self.all
@@ -114,10 +173,11 @@ class Connection(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of a request, piece by piece: what is refused in one costs no time in the others."""
-        for start in range(0, len(data), _PIECE):
-            if self.transport.is_closing():
-                return
-            self._take(data[start : start + _PIECE])
+        start = 0
+        while start < len(data) and not self.transport.is_closing():
+            end = len(data) if self.conn.takes_any_piece else start + _PIECE
+            self._take(data[start:end])
+            start = end
 
     def _take(self, data: bytes) -> None:
         super().data_received(data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
@@ -178,22 +179,37 @@ class Service:
         self, futures: list[Future[Report]], gone: asyncio.Future[None]
     ) -> list[Report | FilmError]:
         """Each one's outcome. Whatever ends this takes the others out of the queue."""
-        waited = asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
+        loop = asyncio.get_running_loop()
+        over: asyncio.Future[None] = loop.create_future()
+        left = len(futures)
+
+        def end(_: object = None) -> None:
+            if not over.done():
+                over.set_result(None)
+
+        def count() -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                end()
+
+        def count_there(_: Future[Report]) -> None:
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(count)
+
+        for future in futures:
+            future.add_done_callback(count_there)
+        gone.add_done_callback(end)
+        late = loop.call_later(self._limits.deadline, end)
         try:
-            done, _ = await asyncio.wait(
-                (waited, gone), timeout=self._limits.deadline, return_when=asyncio.FIRST_COMPLETED
-            )
+            await over
         finally:
-            if not waited.done():
-                waited.add_done_callback(_outcome_is_known)  # else asyncio logs it as a defect
-                waited.cancel()
-        if waited in done:
-            items = waited.result()
-            for item in items:
-                if isinstance(item, BaseException) and not isinstance(item, FilmError):
-                    raise item  # of the network: a defect
-            return [item for item in items if isinstance(item, Report | FilmError)]
-        if gone in done:
+            late.cancel()
+            for future in futures:
+                future.cancel()
+        if left == 0:
+            return [_item(future) for future in futures]
+        if gone.done():
             raise ClientGoneError
         raise RequestError(
             504, "too_late", f"there was no report within {self._limits.deadline:g} seconds; try again later"
@@ -242,9 +258,14 @@ class Service:
             future.result()
 
 
-def _outcome_is_known(waited: asyncio.Future[Any]) -> None:
-    if not waited.cancelled():
-        waited.exception()
+def _item(future: Future[Report]) -> Report | FilmError:
+    """Its outcome. Raises what isn't the film's fault: a defect, of the network say."""
+    error = future.exception()
+    if error is None:
+        return future.result()
+    if isinstance(error, FilmError):
+        return error
+    raise error
 
 
 def _noise() -> bytes:

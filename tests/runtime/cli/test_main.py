@@ -24,7 +24,7 @@ Run = Callable[..., Result]
 def announce(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Announce a command as a higher package does: `announce("name", callback, extra)`."""
     points: list[EntryPoint] = []
-    monkeypatch.setattr(command_line, "entry_points", lambda group: points)
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: points)
 
     def announce(name: str, callback: Callable[[], None] | None, extra: str | None = None) -> None:
         module = f"cxrscribe_test_{name}"
@@ -188,3 +188,13 @@ def test_machine_that_has_no_more_is_exit_code_2(
     assert (result.exit_code, result.stdout) == (2, "")
     assert said in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_a_command_of_its_own_reads_no_entry_points() -> None:
+    code = (
+        "import sys; from cxrscribe.cli.main import main\n"
+        "main(['report', '--help'], standalone_mode=False)\n"
+        "print(sorted({'importlib.metadata', 'subprocess', 'tempfile', 'zipfile'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -85,14 +85,14 @@ def test_file_that_goes_between_its_first_bytes_and_the_rest_is_that_films_error
 ) -> None:
     film = tmp_path / "film.dcm"
     film.write_bytes(compressed())
-    reads = module.DecoderProcess.read
+    reads = decoder_process.DecoderProcess.read
 
-    def late(self: module.DecoderProcess, film: bytes | Path, *more: object) -> object:
+    def late(self: decoder_process.DecoderProcess, film: bytes | Path, *more: object) -> object:
         assert isinstance(film, Path)
         film.unlink()
         return reads(self, film, *more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module.DecoderProcess, "read", late)
+    monkeypatch.setattr(decoder_process.DecoderProcess, "read", late)
     with pytest.raises(FilmError, match=r"film.dcm: file does not exist"):
         PREPROCESSING.read(film)
 
