@@ -3,8 +3,8 @@
     git worktree add ../before v0.1
     python -m cxrscribe_bench.scripts.one_report --before ../before/runtime [--bundle BUNDLE --precision int8]
 
-Fresh processes of both, in turn, with the cache of each: time, processor time and peak memory, as medians, and
-the median of each round's ratio.
+Fresh processes of both, in turn, with the cache of each: time, processor time and peak memory, as medians,
+and the median of each round's ratio.
 """
 
 from __future__ import annotations
