@@ -201,7 +201,7 @@ class DocumentMaker:
 
 
 def finding_of(text: str) -> str:
-    """What a document says for a report's text. Spaces at the end of a value are no part of it (PS3.5, 6.2)."""
+    """What a document says for a report's text; spaces at the end are no part of a value (PS3.5, 6.2)."""
     return (PREFIX + printable(text)).rstrip(" ")
 
 
