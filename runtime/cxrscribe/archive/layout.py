@@ -9,6 +9,7 @@ PLAN: Final = "plan.json"
 PLAN_FOLDER: Final = "plan"
 PARTS_FOLDER: Final = "parts"
 RETRY_FOLDER: Final = "retry"
+SR_FOLDER: Final = "sr"
 ATTEMPTS_FOLDER: Final = "attempts"
 ENVIRONMENTS_FOLDER: Final = "environments"
 BROKEN_FOLDER: Final = "broken"
@@ -19,6 +20,7 @@ FOLDERS: Final = (
     PLAN_FOLDER,
     PARTS_FOLDER,
     RETRY_FOLDER,
+    SR_FOLDER,
     ATTEMPTS_FOLDER,
     ENVIRONMENTS_FOLDER,
     BROKEN_FOLDER,
@@ -41,6 +43,14 @@ def part_file(generation: int, shard: int, suffix: str) -> str:
     if generation:
         return f"{generation_folder(generation)}/{name}"
     return f"{PARTS_FOLDER}/{shard // _PARTS_A_FOLDER:03}/{name}"
+
+
+def sr_file(generation: int, shard: int) -> str:
+    """The structured reports of a shard's films, in runs that make any."""
+    name = f"sr-{shard:06}.tar"
+    if generation:
+        return f"{generation_folder(generation)}/{name}"
+    return f"{SR_FOLDER}/{shard // _PARTS_A_FOLDER:03}/{name}"
 
 
 def generation_folder(generation: int) -> str:

@@ -126,7 +126,7 @@ def test_broken_part_is_put_aside_and_scored_anew(run: Run, archive: Path) -> No
     broken = run("score", "verify", "out", "--drop-broken")
     assert broken.exit_code == 2
     assert "part-000001.jsonl.gz is damaged" in broken.stderr
-    assert "put aside: 1 parts" in broken.stdout
+    assert "put aside: 1 files" in broken.stdout
     score(run, "--run", "out")
     assert part.read_bytes() == whole
 
