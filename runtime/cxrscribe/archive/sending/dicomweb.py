@@ -47,6 +47,8 @@ _WHO_ASKS: Final = frozenset({401, 403, 407})
 _TAG_STORED, _TAG_FAILED = "00081199", "00081198"
 _TAG_INSTANCE, _TAG_REASON = "00081155", "00081197"
 _TAG_UID: Final = "00080018"
+_NOBODYS: Final = "2.25.112233445566778899"
+"""A UID that no study has."""
 _OUT_OF_RESOURCES: Final = range(0xA700, 0xA800)
 _CLASS_NOT_SUPPORTED: Final = 0x0122
 
@@ -78,7 +80,14 @@ class DicomWeb:
         self._timeout = timeout
 
     def open(self) -> DicomWebLink:
-        return DicomWebLink(self.name, GuardedSession(self._credentials, self._context, self._timeout))
+        """Connect. Raises TransientError, DestinationError."""
+        link = DicomWebLink(self.name, GuardedSession(self._credentials, self._context, self._timeout))
+        try:
+            link.check()
+        except BaseException:
+            link.close()
+            raise
+        return link
 
 
 def checked_url(url: str, *, plain: bool = False) -> str:
@@ -180,6 +189,11 @@ class DicomWebLink:
         self._client.set_http_retry_params(retry=False)
         self._can_query = True
         self._can_retrieve = True
+
+    def check(self) -> None:
+        """Find out whether the service is there and lets us in, before anything is sent."""
+        with suppress(StatusError):  # of a service that can't be queried, which may store all the same
+            self._ask(lambda: self._client.search_for_studies(limit=1, search_filters={"StudyInstanceUID": _NOBODYS}))
 
     def look_up(self, document: Document) -> Presence:
         there = self._lists(document, False)

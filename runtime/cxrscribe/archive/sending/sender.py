@@ -48,6 +48,15 @@ class SendReceipt:
     """Why it is left for another time."""
 
 
+def check_has_documents(run: Run) -> None:
+    """Raise InputError for a run that makes no structured reports."""
+    first = next(iter(scored_shards(run)), None)
+    if first is not None and not run.place.has(layout.sr_file(first.generation, first.shard)):
+        raise InputError(
+            f"{run.place.url} was begun without --sr and has no structured reports; begin another run with it"
+        )
+
+
 def scored_shards(run: Run) -> list[ShardKey]:
     """The shards of all generations that have their part and so their documents, in order."""
     return [
