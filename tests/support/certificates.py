@@ -26,15 +26,17 @@ class Certificate:
         return context
 
 
-def self_signed(folder: Path, name: str, *, password: str | None = None) -> Certificate:
-    """A certificate for localhost that vouches for itself."""
+def self_signed(
+    folder: Path, name: str, *, password: str | None = None, hosts: str = "DNS:localhost,IP:127.0.0.1"
+) -> Certificate:
+    """A certificate for these hosts that vouches for itself."""
     if shutil.which("openssl") is None:
         skip_or_fail("openssl isn't installed")
     made = Certificate(folder / f"{name}.crt", folder / f"{name}.key")
     secret = ["-nodes"] if password is None else ["-passout", f"pass:{password}"]
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-days", "1",
-         "-subj", f"/CN={name}", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", *secret,
+         "-subj", f"/CN={name}", "-addext", f"subjectAltName={hosts}", *secret,
          "-keyout", str(made.key), "-out", str(made.certificate)],
         check=True,
         capture_output=True,

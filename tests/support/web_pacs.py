@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -129,6 +130,7 @@ def web_pacs(context: ssl.SSLContext | None = None) -> Iterator[WebPacs]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
             self._serve()
@@ -175,10 +177,13 @@ def web_pacs(context: ssl.SSLContext | None = None) -> Iterator[WebPacs]:
     scheme = "http" if context is None else "https"
     pacs.url = f"{scheme}://localhost:{server.server_port}/dicom-web"
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(2e-4)  # client and service are threads that wait for each other all the time
     thread.start()
     try:
         yield pacs
     finally:
+        sys.setswitchinterval(before)
         pacs.ended.set()
         server.shutdown()
         server.server_close()

@@ -138,7 +138,7 @@ class AssociationLink:
             max_pdu=to.max_pdu,
             ext_neg=[build_role(BasicTextSRStorage, scu_role=True, scp_role=True)],
             tls_args=None if to.context is None else (to.context, to.host),
-            evt_handlers=[(evt.EVT_C_STORE, self._take)],
+            evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once), (evt.EVT_C_STORE, self._take)],
         )
         if not made.is_established:
             raise self._not_established(made)
@@ -258,7 +258,7 @@ class AssociationLink:
             association.release()
 
     def _next(self) -> int:
-        """The number of a message: 1 to 65,535, over and over."""
+        """The number of the message that is sent next: 1 to 65,535, over and over."""
         self._number = self._number % 65_535 + 1
         return self._number
 
@@ -312,6 +312,13 @@ class AssociationLink:
         except OSError:
             return None
         return None
+
+
+def _send_at_once(event: Any) -> None:
+    """Let no packet wait for the acknowledgement of the one before, which may come 40 ms later."""
+    opened = event.assoc.dul.socket
+    if opened is not None and opened.socket is not None:
+        opened.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _identifier(document: Document) -> Dataset:

@@ -6,6 +6,7 @@ dicomweb-client makes the requests. What comes back is not believed: `GuardedSes
 from __future__ import annotations
 
 import json
+import logging
 import re
 import ssl
 from collections.abc import Callable, Mapping, Sequence
@@ -185,6 +186,8 @@ class DicomWebLink:
     def __init__(self, url: str, session: GuardedSession) -> None:
         self._session = session
         # Larger bodies would be sent in chunks, which not every service takes.
+        # It logs each error that passes through it, and Python shows what nobody takes.
+        logging.getLogger("retrying").addHandler(logging.NullHandler())
         self._client = DICOMwebClient(url, session=session, permissive_uid=True, chunk_size=1 << 40)
         self._client.set_http_retry_params(retry=False)
         self._can_query = True

@@ -107,10 +107,10 @@ def send_shards(
     waiting: SimpleQueue[ShardKey] = SimpleQueue()
     for key in (*keys[start:], *keys[:start]):
         waiting.put(key)
-    stop = Event()
+    stop, connected = Event(), Event()
     ended: SimpleQueue[SendReceipt | Exception | None] = SimpleQueue()
     workers = [
-        _Worker(run, destination, ledger, records, patience, waiting, ended, stop)
+        _Worker(run, destination, ledger, records, patience, waiting, ended, stop, connected)
         for _ in range(min(connections, len(keys)))
     ]
     threads = [Thread(target=each.work, name="cxrscribe-send", daemon=True) for each in workers]
@@ -131,6 +131,8 @@ def send_shards(
             else:
                 yield found
                 breaker.count(found)
+        while not waiting.empty():
+            yield SendReceipt(waiting.get(), None, "the PACS takes fewer connections than that")
     finally:
         stop.set()
         for thread in threads:
@@ -177,6 +179,8 @@ class _Worker:
     waiting: SimpleQueue[ShardKey]
     ended: SimpleQueue[SendReceipt | Exception | None]
     stop: Event
+    connected: Event
+    """Set once any of them is: a PACS may take fewer connections than there are workers."""
 
     def work(self) -> None:
         """Send shards until there are none, or the command ends."""
@@ -189,10 +193,14 @@ class _Worker:
                     break
                 try:
                     link = link or self._open()
+                    self.connected.set()
                     record = self._send(link, key)
                     self.ledger.write(record)
                     self.ended.put(SendReceipt(key, record))
                 except TransientError as error:
+                    if link is None and self.connected.is_set():
+                        self.waiting.put(key)
+                        break
                     self.ended.put(SendReceipt(key, None, str(error)))
                     if link is not None:
                         link.reset()
