@@ -90,7 +90,7 @@ def node_pacs(
     syntaxes: tuple[str, ...] = (ExplicitVRLittleEndian,),
     most: int = 10,
 ) -> Iterator[NodePacs]:
-    """`title`: the only one that it answers to. `callers`: whom it lets in. `most`: associations at a time."""
+    """`title`: the only one it answers to. `callers`: whom it lets in. `most`: associations at a time."""
     node = NodePacs()
     entity = AE(title or "NODE")
     entity.require_called_aet = title is not None
@@ -105,9 +105,7 @@ def node_pacs(
         (evt.EVT_C_GET, node.get),
         (evt.EVT_ESTABLISHED, node.count),
     ]
-    server = entity.start_server(
-        ("127.0.0.1", 0), block=False, evt_handlers=handlers, ssl_context=context
-    )
+    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers, ssl_context=context)
     node.port = server.socket.getsockname()[1]
     before = sys.getswitchinterval()
     sys.setswitchinterval(2e-4)  # threads that wait for each other all the time

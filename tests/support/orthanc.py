@@ -51,11 +51,7 @@ class Orthanc:
 
     def tags(self, instance: str) -> dict[str, Any]:
         """Of the instance with this UID, which it has once."""
-        (name,) = [
-            each["ID"]
-            for each in self._lookup(instance)
-            if each["Type"] == "Instance"
-        ]
+        (name,) = [each["ID"] for each in self._lookup(instance) if each["Type"] == "Instance"]
         tags: dict[str, Any] = self.ask(f"/instances/{name}/simplified-tags")
         return tags
 

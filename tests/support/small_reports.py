@@ -57,7 +57,7 @@ def small_report(number: int, text: str = "The heart is not enlarged.", patient:
 
 
 def pretend_scored(run: Run, reports: dict[int, bytes] | None = None) -> list[str]:
-    """Give a run its parts, empty, and a report for each film; the UIDs of these. `reports`: others by row."""
+    """Give a run empty parts, and a report for each film; the UIDs of these. `reports`: others, by row."""
     generation = run.generation()
     uids = []
     for shard in generation.shards:

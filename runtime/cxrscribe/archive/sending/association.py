@@ -9,19 +9,21 @@ import re
 import socket
 import ssl
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE, _config, build_role, evt
-from pynetdicom.association import Association
-from pynetdicom.sop_class import (
+from pydicom.uid import (
     BasicTextSRStorage,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
     Verification,
 )
+from pynetdicom import AE, _config, build_role, evt
+from pynetdicom.association import Association
 
 from cxrscribe.archive.sending.destination import (
     Answers,
@@ -110,7 +112,7 @@ class AssociationLink:
         self._association: Association | None = None
         self._can_find = False
         self._can_get = False
-        self._got: Dataset | None = None
+        self._got: list[Dataset] = []
         self._number = 0
 
     def associate(self) -> Association:
@@ -191,7 +193,7 @@ class AssociationLink:
         association = self.associate()
         if not self._can_get:
             return None
-        self._got = None
+        self._got.clear()
         statuses = association.send_c_get(
             _identifier(document), StudyRootQueryRetrieveInformationModelGet, msg_id=self._next()
         )
@@ -202,22 +204,21 @@ class AssociationLink:
                 raise TransientError("the PACS didn't end its answer to a C-GET")
             if code not in _PENDING and code != _SUCCESS:
                 return None
-        got, self._got = self._got, None
-        return got if got is not None and str(got.get("SOPInstanceUID")) == document.instance else None
+        named = (each for each in self._got if str(each.get("SOPInstanceUID")) == document.instance)
+        return next(named, None)
 
     def _take(self, event: Any) -> int:
         """Keep what the PACS sends for a C-GET."""
-        try:
-            self._got = event.dataset
-        except Exception:  # it came over the network, and may be anything
-            self._got = None
+        with suppress(Exception):  # it came over the network, and may be anything
+            self._got.append(event.dataset)
+            del self._got[:-_MOST_MATCHES]
         return _SUCCESS
 
     def store(self, documents: Sequence[Document]) -> Answers:
         """Those sent before the association broke have their answers, the others none."""
-        taken = set()
-        refused = {}
-        later = {}
+        taken: set[str] = set()
+        refused: dict[str, Refused] = {}
+        later: dict[str, str] = {}
         for document in documents:
             association = self.associate()
             try:
@@ -274,14 +275,14 @@ class AssociationLink:
         """Why there is no association."""
         primitive = made.acceptor.primitive
         result, source, reason = (
-            getattr(primitive, name, None) for name in ("result", "result_source", "diagnostic")
+            int(getattr(primitive, name, None) or 0) for name in ("result", "result_source", "diagnostic")
         )
         if made.is_rejected and result == _PERMANENT:
             why = _REMEDIES.get((source, reason), f"source {source}, reason {reason}")
             return DestinationError(f"the PACS rejects the association: {why}")
         if made.is_rejected:
             return TransientError("the PACS rejects the association for now")
-        if primitive is not None and result == 0:
+        if primitive is not None and getattr(primitive, "result", None) == 0:
             return DestinationError(
                 f"the PACS takes no Basic Text SR; let it take SOP class {BasicTextSRStorage} from "
                 f"{self._to.calling}"

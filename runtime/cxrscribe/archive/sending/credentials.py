@@ -28,8 +28,10 @@ _AUTHORIZATION: Final = "authorization"
 _NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _VALUE: Final = re.compile(r"[!-~]([ !-~]*[!-~])?")
 _OURS: Final = frozenset(
-    "accept accept-encoding connection content-encoding content-length content-type host te trailer "
-    "transfer-encoding upgrade".split()  # noqa: SIM905
+    """
+    accept accept-encoding connection content-encoding content-length content-type host te trailer
+    transfer-encoding upgrade
+    """.split()
 )
 """Headers on which the exchange itself hangs."""
 
@@ -95,8 +97,8 @@ def tls_context(
             context.load_cert_chain(certificate, key, password=password or "")
         except (OSError, ssl.SSLError, ValueError) as error:
             raise InputError(
-                f"--client-certificate {certificate} and its key can't be used ({_why(error)}); give PEM files that "
-                f"belong together, and the password of the key, if it has one, in {KEY_PASSWORD}"
+                f"--client-certificate {certificate} and its key can't be used ({_why(error)}); give PEM "
+                f"files that belong together, and the password of the key, if it has one, in {KEY_PASSWORD}"
             ) from None
     return context
 
@@ -144,6 +146,8 @@ def _headers(text: str, path: Path) -> dict[str, str]:
         if not colon or not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
             raise InputError(f"line {number} of the headers file {path} isn't NAME: VALUE in ASCII")
         if name.lower() in _OURS or name.lower() in map(str.lower, found):
-            raise InputError(f"line {number} of the headers file {path} has a header that may not be given here")
+            raise InputError(
+                f"line {number} of the headers file {path} has a header that may not be given here"
+            )
         found[name] = value
     return found

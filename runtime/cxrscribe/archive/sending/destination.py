@@ -59,7 +59,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Answers:
-    """What a PACS said to documents, each under its instance UID. Those that are in neither it passed over."""
+    """What a PACS said to documents, under their instance UIDs. Those that are nowhere it passed over."""
 
     taken: frozenset[str]
     refused: Mapping[str, Refused]
@@ -89,8 +89,9 @@ class Link(Protocol):
 class Destination(Protocol):
     """A PACS, as a user names it."""
 
-    name: str
-    """By which what it has acknowledged is remembered; no secret is in it."""
+    @property
+    def name(self) -> str:
+        """By which what it has acknowledged is remembered; no secret is in it."""
 
     def open(self) -> Link:
         """Connect. Raises TransientError, DestinationError."""

@@ -69,7 +69,13 @@ class DicomWeb:
     """A Destination."""
 
     def __init__(
-        self, url: str, credentials: Credentials, context: ssl.SSLContext, timeout: float, *, plain: bool = False
+        self,
+        url: str,
+        credentials: Credentials,
+        context: ssl.SSLContext,
+        timeout: float,
+        *,
+        plain: bool = False,
     ) -> None:
         """`url`: of the DICOMweb service, to which `/studies` is added; `plain`: without TLS, wherever it is.
 
@@ -100,7 +106,13 @@ def checked_url(url: str, *, plain: bool = False) -> str:
         raise InputError("--dicomweb is no URL; give https://HOST/PATH") from None
     if parts.username is not None or parts.password is not None:
         raise InputError("--dicomweb has a user or password in it; give them by the environment")
-    if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment or not url.isascii():
+    if (
+        parts.scheme not in ("http", "https")
+        or not host
+        or parts.query
+        or parts.fragment
+        or not url.isascii()
+    ):
         raise InputError("--dicomweb is no URL of a DICOMweb service; give https://HOST/PATH")
     if parts.scheme == "http" and not plain and not is_loopback(host):
         raise InputError(
@@ -128,18 +140,24 @@ class GuardedSession(requests.Session):
         self.answered = b""
         """The body of the last answer to a POST, which dicomweb-client doesn't see."""
 
-    def request(self, method: str | bytes, url: str | bytes, *_: Any, **named: Any) -> requests.Response:
+    def request(self, method: Any, url: Any, *_: Any, **named: Any) -> requests.Response:
         """As requests has it. Raises TransientError, DestinationError, StatusError."""
         headers = {name: value for name, value in named.get("headers", {}).items() if name != "Host"}
         is_post = method == "POST"
         if is_post:
             headers["Accept"] = _JSON
             _check_parts(named["data"], headers["Content-Type"], self.parts)
-        given = {"params": named.get("params"), "data": named.get("data"), "headers": headers}
         until = monotonic() + 2 * self._timeout
         try:
             response = super().request(
-                method, url, **given, timeout=self._timeout, allow_redirects=False, stream=True
+                method,
+                url,
+                params=named.get("params"),
+                data=named.get("data"),
+                headers=headers,
+                timeout=self._timeout,
+                allow_redirects=False,
+                stream=True,
             )
             try:
                 body = _read(response, until)
@@ -196,7 +214,11 @@ class DicomWebLink:
     def check(self) -> None:
         """Find out whether the service is there and lets us in, before anything is sent."""
         with suppress(StatusError):  # of a service that can't be queried, which may store all the same
-            self._ask(lambda: self._client.search_for_studies(limit=1, search_filters={"StudyInstanceUID": _NOBODYS}))
+            self._ask(
+                lambda: self._client.search_for_studies(
+                    limit=1, search_filters={"StudyInstanceUID": _NOBODYS}
+                )
+            )
 
     def look_up(self, document: Document) -> Presence:
         there = self._lists(document, False)

@@ -1,4 +1,4 @@
-"""What a PACS has acknowledged, in `sent/`: a file for each shard, made once it is known of all its documents.
+"""What a PACS has acknowledged, in `sent/`: a file for each shard, made when it is known of all documents.
 
 A file is made create-if-absent and never changed. Nothing of a patient is in it: rows, UIDs of documents, and
 what the PACS said. Of two senders that finish one shard, the first one's file counts.
@@ -18,7 +18,9 @@ from cxrscribe.errors import InputError
 from cxrscribe.json_object import JsonObject, parse_json_object
 
 _SCHEMA: Final = 1
-_NAME: Final = re.compile(r"(?P<folder>.*)/(?P<generation>[0-9]+)/[0-9]+/(?P<shard>[0-9]{6,})\.(?P<number>[0-9]+)\.json")
+_NAME: Final = re.compile(
+    r"(?P<folder>.*)/(?P<generation>[0-9]+)/[0-9]+/(?P<shard>[0-9]{6,})\.(?P<number>[0-9]+)\.json"
+)
 
 
 @dataclass(frozen=True, order=True)

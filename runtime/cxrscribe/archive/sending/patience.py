@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass
 from typing import Final
@@ -26,5 +27,5 @@ class Patience:
         """
         if tried >= self.tries or (asked or 0.0) > _LONGEST_ASKED:
             return None
-        own = min(self.longest, self.first * 2 ** (tried - 1))
+        own = min(self.longest, self.first * math.pow(2, tried - 1))
         return max(asked or 0.0, own * random.uniform(0.5, 1.0))

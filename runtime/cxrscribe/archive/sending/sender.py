@@ -60,9 +60,7 @@ def check_has_documents(run: Run) -> None:
 def scored_shards(run: Run) -> list[ShardKey]:
     """The shards of all generations that have their part and so their documents, in order."""
     return [
-        ShardKey(generation.number, shard)
-        for generation in run.generations()
-        for shard in generation.done()
+        ShardKey(generation.number, shard) for generation in run.generations() for shard in generation.done()
     ]
 
 
@@ -75,9 +73,7 @@ def shards_to_send(
     scored: Sequence[ShardKey], records: Mapping[ShardKey, SentShard], *, retry_refused: bool = False
 ) -> list[ShardKey]:
     """Those of `scored` of which nothing is known, and with `retry_refused` those with refused documents."""
-    return [
-        key for key in scored if key not in records or (retry_refused and records[key].refused)
-    ]
+    return [key for key in scored if key not in records or (retry_refused and records[key].refused)]
 
 
 def count_documents(run: Run, key: ShardKey) -> int:
@@ -236,7 +232,9 @@ class _Worker:
         known = self.records.get(key)
         if known is not None:
             if known.tar_sha256 != digest:
-                raise InputError(f"{self.run.place.locate(name)} isn't the tar that was sent; bring that one back")
+                raise InputError(
+                    f"{self.run.place.locate(name)} isn't the tar that was sent; bring that one back"
+                )
             wanted = {refusal.row for refusal in known.refused}
             members = [(row, file) for row, file in members if row in wanted]
         documents, contradicting = read_documents(members, self.run.place.locate(name))
@@ -258,14 +256,13 @@ def _record(
     """What became of a shard; `known`: before its refused documents were sent once more."""
     counts = dict.fromkeys(Settled, 0)
     refusals = [
-        Refusal(row, "", ANOTHER_DOCUMENT, "another document of the shard has its UID") for row in contradicting
+        Refusal(row, "", ANOTHER_DOCUMENT, "another document of the shard has its UID")
+        for row in contradicting
     ]
     for document in documents:
         fate = settling.fates[document.instance]
         if isinstance(fate, Refused):
-            refusals += [
-                Refusal(row, document.instance, fate.status, fate.message) for row in document.rows
-            ]
+            refusals += [Refusal(row, document.instance, fate.status, fate.message) for row in document.rows]
         else:
             counts[fate] += len(document.rows)
     sent = counts[Settled.SENT] + counts[Settled.SENT_UNCONFIRMED]

@@ -84,9 +84,7 @@ _FILE: Final = click.Path(path_type=Path, dir_okay=False)
     metavar="BYTES",
     help="Longest PDU that we take, with --dicom. [default: 16382]",
 )
-def send(
-    path: str, retry_refused: bool, dry_run: bool, as_json: bool, connections: int, **pacs: Any
-) -> None:
+def send(path: str, retry_refused: bool, dry_run: bool, as_json: bool, connections: int, **pacs: Any) -> None:
     """Send the structured reports of RUN, which was scored with --sr, to a PACS, each once.
 
     A document is asked for before it is sent, and afterwards to confirm that it is there. What the PACS has
@@ -126,9 +124,7 @@ def send(
             say(f"{count:,} documents of {len(keys):,} shards are to be sent to {destination.name}")
         return
     left = {}
-    with closing(
-        send_shards(run, destination, ledger, keys, records, connections=connections)
-    ) as receipts:
+    with closing(send_shards(run, destination, ledger, keys, records, connections=connections)) as receipts:
         for receipt in progress(receipts, len(keys), "Sending"):
             if receipt.record is None:
                 left[receipt.key] = receipt.left
@@ -146,10 +142,8 @@ def send(
 
 def sent_lines(sent: Sent) -> list[str]:
     """What a PACS has of a run."""
-    lines = [
-        f"{sent.documents:,} documents = {sent.sent:,} sent + {sent.found:,} there already + "
-        f"{sent.refused:,} refused: {sent.destination}"
-    ]
+    outcome = f"{sent.sent:,} sent + {sent.found:,} there already + {sent.refused:,} refused"
+    lines = [f"{sent.documents:,} documents = {outcome}: {sent.destination}"]
     if sent.unconfirmed:
         lines.append(
             f"{sent.unconfirmed:,} of those sent are confirmed by the answer alone: the PACS can't be asked"

@@ -22,7 +22,6 @@ from support.certificates import self_signed
 from support.node_pacs import FIND, GET, NodePacs, node_pacs
 from support.small_reports import small_report, uid
 
-
 # pynetdicom doesn't close the socket of a connection that failed.
 LEFT_OPEN = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
@@ -269,7 +268,9 @@ def test_titles_that_are_none_are_refused(title: str) -> None:
         Dicom("localhost", 104, "CXRSCRIBE", title, 60)
 
 
-@pytest.mark.parametrize("address", ["", "localhost", "localhost:", ":104", "localhost:0", "a:65536", "a b:1", "::1"])
+@pytest.mark.parametrize(
+    "address", ["", "localhost", "localhost:", ":104", "localhost:0", "a:65536", "a b:1", "::1"]
+)
 def test_addresses_that_are_none_are_refused(address: str) -> None:
     with pytest.raises(InputError, match="give HOST:PORT"):
         parse_address(address)

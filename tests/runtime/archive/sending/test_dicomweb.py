@@ -69,7 +69,11 @@ def test_other_document_of_one_uid_is_noticed_and_left_alone(run: Run, pacs: Web
     code, found = sent(run, pacs)
     assert (code, found["sent"]) == (1, 24)
     (refused,) = found["refused"]
-    assert (refused["row"], refused["status"], refused["sop_instance_uid"]) == (7, "another_document", uid(3, 7))
+    assert (refused["row"], refused["status"], refused["sop_instance_uid"]) == (
+        7,
+        "another_document",
+        uid(3, 7),
+    )
     assert uid(3, 7) not in pacs.arrivals
 
 
@@ -333,7 +337,9 @@ def test_netrc_and_proxies_of_the_environment_are_not_used(
 def test_nothing_of_a_patient_is_told(run: Run, pacs: WebPacs) -> None:
     pacs.stored = {uid(3, 7): small_report(7, "Another text.")}
     pacs.trick = lambda request: (
-        Answer(400, body=b"Doe^Jane P5") if request.method == "POST" and uid(3, 5) in request.documents() else None
+        Answer(400, body=b"Doe^Jane P5")
+        if request.method == "POST" and uid(3, 5) in request.documents()
+        else None
     )
     result = send(run, "--dicomweb", pacs.url)
     told = [run.place.read(name) for name in run.place.names(layout.SENT_FOLDER)]
@@ -380,7 +386,9 @@ def test_equal_films_of_a_shard_have_one_document(begin: Begin, archive: Path, p
     assert len(pacs.arrivals) == 23
 
 
-def test_shards_that_are_not_scored_are_not_sent_and_counted(begin: Begin, archive: Path, pacs: WebPacs) -> None:
+def test_shards_that_are_not_scored_are_not_sent_and_counted(
+    begin: Begin, archive: Path, pacs: WebPacs
+) -> None:
     run = begin(archive)
     pretend_scored(run)
     run.place.remove(run.generation().part(1))
@@ -430,7 +438,7 @@ def test_status_says_what_was_sent(run: Run, pacs: WebPacs) -> None:
     sent(run, pacs)
     with web_pacs() as second:
         sent(run, second)
-        for path in [name for name in run.place.names("parts")]:
+        for path in run.place.names("parts"):
             run.place.remove(path)  # which are none that status could read
         result = CliRunner().invoke(main, ["score", "status", run.place.url])
         assert f"25 documents = 24 sent + 0 there already + 1 refused: {pacs.url}" in result.stdout

@@ -82,7 +82,9 @@ def test_other_document_of_one_uid_is_noticed_and_left_alone(
         assert process.returncode == code, said
     (ledger,) = ledgers(run.place, run.run_id)
     (*records,) = ledger.records().values()
-    assert [(each.row, each.status) for record in records for each in record.refused] == [(7, "another_document")]
+    assert [(each.row, each.status) for record in records for each in record.refused] == [
+        (7, "another_document")
+    ]
     assert sum(record.found for record in records) == 24
     assert pacs.tags(uid(3, 7))["ContentSequence"][0]["TextValue"] == "Another text."
 
