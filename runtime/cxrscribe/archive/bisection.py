@@ -14,6 +14,8 @@ from cxrscribe.archive.plan import PlannedFilm
 from cxrscribe.archive.quarantine import FAULTS, FaultError, QuarantinedError
 from cxrscribe.archive.rows.row import Row, film_row
 from cxrscribe.archive.run import Run
+from cxrscribe.archive.stream import Made
+from cxrscribe.archive.structured_reports import document_of
 from cxrscribe.engine import Engine
 from cxrscribe.errors import InputError, Reason
 
@@ -32,7 +34,7 @@ _MESSAGES: Final = {
 
 def isolated_rows(
     run: Run, shard: int, films: Sequence[PlannedFilm], engine: Engine, film_seconds: float = FILM_SECONDS
-) -> Iterator[Row | FaultError]:
+) -> Iterator[Made | FaultError]:
     """The rows of these films of a shard, in order.
 
     If they can't be scored for now, the last thing is a FaultError.
@@ -80,7 +82,7 @@ class _Trial:
             },
         )
 
-    def rows(self) -> Iterator[Row | FaultError]:
+    def rows(self) -> Iterator[Made | FaultError]:
         """What it has got done until it ended, by itself or not."""
         self._wait_until_ready()
         while self._left:
@@ -95,7 +97,7 @@ class _Trial:
             yield (
                 FAULTS[said.text("kind")](said.text("fault"))
                 if "fault" in said.names()
-                else Row.from_json(said.object("row"))
+                else Made(Row.from_json(said.object("row")), document_of(said))
             )
 
     def _wait_until_ready(self) -> None:
@@ -119,8 +121,8 @@ class _Trial:
             self._child.let_end()
 
 
-def _given_up(run: Run, shard: int, film: PlannedFilm, reason: Reason) -> Row:
+def _given_up(run: Run, shard: int, film: PlannedFilm, reason: Reason) -> Made:
     identity = run.identity
     error = QuarantinedError(reason, _MESSAGES[reason])
     told = identity.indications.told(error)
-    return film_row(shard, film, None, error, identity.disclaimer, identity.choice, run.names, told)
+    return Made(film_row(shard, film, None, error, identity.disclaimer, identity.choice, run.names, told))

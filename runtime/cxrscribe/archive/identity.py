@@ -95,6 +95,8 @@ class Identity:
     plan: str
     """sha256 of plan.json, which holds those of all its files."""
     indications: GivenIndications = GivenIndications()
+    sr: bool = False
+    """Whether reports are made structured reports too. It stands beside `choice`, for rows stay the same."""
 
     def __post_init__(self) -> None:
         if self.format not in SUFFIXES:
@@ -111,8 +113,9 @@ class Identity:
         return environment_digest(self.versions)
 
     def to_json(self) -> dict[str, object]:
-        """The fields as JSON values; `indications` only where any are given."""
+        """The fields as JSON values; `indications` only where any are given, `sr` where any are made."""
         given = {"indications": asdict(self.indications)} if self.indications else {}
+        made = {"sr": True} if self.sr else {}
         return {
             "bundle": self.bundle,
             "device": self.device,
@@ -129,6 +132,7 @@ class Identity:
             "sources": list(self.sources),
             "plan": self.plan,
             **given,
+            **made,
         }
 
     @classmethod
@@ -155,6 +159,7 @@ class Identity:
             sources=fields.texts("sources"),
             plan=fields.text("plan"),
             indications=given,
+            sr="sr" in fields.names() and fields.boolean("sr"),
         )
 
     def differences(self, other: Identity) -> list[Difference]:
@@ -195,8 +200,12 @@ def identity_of(
     sources: tuple[str, ...],
     plan: str,
     table: str | None = None,
+    *,
+    sr: bool = False,
 ) -> Identity:
     """What a run over a plan with this reporter is made with; `table`: sha256 of that of its indications.
+
+    `sr`: whether structured reports are made.
 
     Raises InputError when its bundle has changed, or it is no reporter.
     """
@@ -218,6 +227,7 @@ def identity_of(
         sources=sources,
         plan=plan,
         indications=GivenIndications(table, reporter.indication_from_dicom),
+        sr=sr,
     )
 
 

@@ -54,6 +54,12 @@ def metrics(status: Status) -> Iterator[str]:
     for reason, count in status.reasons.items():
         yield f'{_PREFIX}_films_quarantined{{reason="{reason}"}} {count}'
     yield from _metric("films_duplicate", "Films with the content of an earlier one.", status.duplicates)
+    if status.sr_documents is not None and status.sr_not_possible is not None:
+        yield from _metric("sr_documents", "Structured reports.", status.sr_documents)
+        yield f"# HELP {_PREFIX}_sr_not_possible Films whose report can be no structured one, by reason."
+        yield f"# TYPE {_PREFIX}_sr_not_possible gauge"
+        for reason, count in status.sr_not_possible.items():
+            yield f'{_PREFIX}_sr_not_possible{{reason="{reason}"}} {count}'
     yield from _metric("bytes_read", "Bytes of the films that are done.", status.bytes)
     yield from _metric("shards_planned", "Shards of the run.", status.shards)
     yield from _metric("shards_done", "Shards that have their part.", status.shards_done)

@@ -51,8 +51,16 @@ class OutOfResourcesError(FaultError):
     remedy = "let it have more"
 
 
+class OtherDocumentsError(FaultError):
+    """A shard's structured reports are there without its part, and are others than would be made now."""
+
+    kind = "documents"
+    what = "structured reports are there that are others than these"
+    remedy = "unless someone else is scoring the shard, remove that file: nothing says what it was made of"
+
+
 FAULTS: Final[dict[str, type[FaultError]]] = {
-    each.kind: each for each in (StorageFaultError, OutOfResourcesError)
+    each.kind: each for each in (StorageFaultError, OutOfResourcesError, OtherDocumentsError)
 }
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -31,7 +32,7 @@ from cxrscribe.archive.rows.row import RowChoice
 from cxrscribe.archive.sources.listing import Sources, source_names
 from cxrscribe.archive.text_table import TextTable
 from cxrscribe.bundle.precision_pair import FASTEST
-from cxrscribe.errors import InputError
+from cxrscribe.errors import InputError, MissingExtraError
 from cxrscribe.json_object import JsonObject, parse_json_object
 from cxrscribe.sessions.device import AUTO
 from cxrscribe.settings import settings_of_each
@@ -123,6 +124,7 @@ class Run:
             known.sources,
             known.plan,
             known.indications.table,  # which is compared when it is opened
+            sr=known.sr,
         )
         self.check_identity(now, accept_runtime=accept_runtime)
 
@@ -207,6 +209,7 @@ def begin_run(
     choice: RowChoice | None = None,
     key_file: str | os.PathLike[str] | None = None,
     indications: str | os.PathLike[str] | None = None,
+    sr: bool | None = None,
     accept_runtime: bool = False,
     stdin: Iterable[bytes] = (),
 ) -> Run:
@@ -217,10 +220,12 @@ def begin_run(
     and for a new one 1,000 films a shard, `jsonl`, and RowChoice(). `key_file`: a key, to have hashes for
     names in the rows. `indications`: a table of what is known of each film's patient, a CSV file or its URL,
     for models that read it; None for that of the run that is there. Rows say whether there was a text.
+    `sr`: whether each report of a DICOM film is made a structured report too, which repeats what the film
+    says of patient and study; None for what the run does, and for a new one none.
 
     Raises InputError when a run is there that was begun with anything else, when there is no film, when
     the place can't keep a run, or the table is none or names no film; SettingsError when the model reads no
-    indication; MissingExtraError when the format's extra isn't installed.
+    indication; MissingExtraError when the format's extra isn't installed, or `dicom` for structured reports.
     """
     arguments.several("sources", sources, "folders, films and lists")
     sources = [arguments.text("a source", source) for source in sources]
@@ -231,6 +236,7 @@ def begin_run(
     arguments.none_or(RowChoice, "choice", choice)
     (settings,) = settings_of_each(settings, 1)
     accept_runtime = arguments.flag("accept_runtime", accept_runtime)
+    sr = None if sr is None else arguments.flag("sr", sr)
     place = place_at(path)
     there = _read(place)
     table = None
@@ -255,17 +261,21 @@ def begin_run(
         source_names(sources) or plan.sources,
         plan.sha256,
         _table_sha256(table, there),
+        sr=bool(there and there.identity.sr) if sr is None else sr,
     )
     found = None
     if there is None:
         check_format(chosen.format)
+        if chosen.sr:
+            _require_dicom()
         if table is not None:
             shards = (plan.read_shard(place, shard) for shard in range(len(plan.shards)))
             found = coverage(table, plan.root, shards)
         document = {
             "schema": _SCHEMA,
             "run": chosen.run_id,
-            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            # As clocks show it here: structured reports have it as date and time of their content.
+            "started": datetime.now(UTC).astimezone().isoformat(timespec="seconds"),
             "identity": chosen.to_json(),
         }
         if table is not None:
@@ -281,6 +291,12 @@ def begin_run(
     if table is not None:
         vars(run)["table"] = table  # which it needn't open again
     return run
+
+
+def _require_dicom() -> None:
+    """Raise MissingExtraError where no film's header could be read, so that no structured report is made."""
+    if find_spec("pydicom") is None:
+        raise MissingExtraError("structured reports", "dicom")
 
 
 def _table_place(indications: str | os.PathLike[str]) -> str:

@@ -13,13 +13,16 @@ from dataclasses import asdict, dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from cxrscribe.archive import layout
 from cxrscribe.archive.attempts import ISOLATED_FROM, begin_attempt, take_back_attempt
 from cxrscribe.archive.bisection import isolated_rows
 from cxrscribe.archive.generation import Generation
-from cxrscribe.archive.quarantine import Breaker, FaultError
+from cxrscribe.archive.quarantine import Breaker, FaultError, OtherDocumentsError
+from cxrscribe.archive.rows.document_counts import DocumentCounts
 from cxrscribe.archive.rows.part import PartHeader, PartMaker, part_header
 from cxrscribe.archive.run import Run, environment_here, open_run
 from cxrscribe.archive.stream import Group, RowStream
+from cxrscribe.archive.structured_reports import packed
 from cxrscribe.arguments import MOST_AT_ONCE, flag, none_or, several, whole_number
 from cxrscribe.engine import Engine
 from cxrscribe.errors import CxrscribeError
@@ -56,6 +59,12 @@ class Receipt:
     """Whether the shard was left open, for its films can't be scored for now."""
     fault: str = ""
     """Why it was left open."""
+    sr_documents: int = 0
+    """Structured reports, in runs that make them."""
+    sr_not_possible: Mapping[str, int] = field(default_factory=dict)
+    """Films with a report that can have no structured one, for each reason."""
+    sr_left_out: int = 0
+    """Values of films' patients and studies that weren't valid, and are empty in structured reports."""
 
     @property
     def quarantined(self) -> int:
@@ -69,7 +78,7 @@ class Receipt:
     @classmethod
     def from_json(cls, fields: JsonObject) -> Receipt:
         """Read what `to_json` gave. Raises the document's error."""
-        reasons = fields.object("reasons")
+        reasons, not_possible = fields.object("reasons"), fields.object("sr_not_possible")
         return fields.make(
             cls,
             generation=fields.integer("generation"),
@@ -83,6 +92,9 @@ class Receipt:
             agrees=fields.boolean("agrees"),
             left=fields.boolean("left"),
             fault=fields.text("fault"),
+            sr_documents=fields.integer("sr_documents"),
+            sr_not_possible={name: not_possible.integer(name) for name in not_possible.names()},
+            sr_left_out=fields.integer("sr_left_out"),
         )
 
 
@@ -193,7 +205,12 @@ class _Scorer:
             self._run.identity.disclaimer,
         )
         planned = [film.row for film in group.films]
-        header, content = maker.make(group.rows, planned, self._run.identity.format)
+        documents = None
+        if self._run.identity.sr:
+            tar, documents = packed(planned, group.documents)
+            if fault := self._put_documents(group.shard, tar):
+                return self._left(group.shard, fault)
+        header, content = maker.make(group.rows, planned, self._run.identity.format, documents)
         name = self._generation.part(group.shard)
         committed = self._run.place.create(name, content)
         there = header if committed else part_header(self._run.place, name)
@@ -203,7 +220,21 @@ class _Scorer:
             header,
             self._attempts.pop(group.shard),
             committed=committed,
-            agrees=there.rows_sha256 == header.rows_sha256,
+            agrees=(there.rows_sha256, there.sr) == (header.rows_sha256, header.sr),
+        )
+
+    def _put_documents(self, shard: int, tar: bytes) -> OtherDocumentsError | None:
+        """Put a shard's structured reports in place, before its part; a fault where others are there.
+
+        Where the part is there too, someone has been quicker, and theirs count.
+        """
+        place = self._run.place
+        name = layout.sr_file(self._generation.number, shard)
+        if place.create(name, tar) or place.read(name) == tar or self._generation.is_done(shard):
+            return None
+        return OtherDocumentsError(
+            f"{name}: whoever made it died before its part was there, and had another kind of processor, or "
+            "the file was changed"
         )
 
     def _passed_over(self, shard: int) -> Receipt:
@@ -224,6 +255,7 @@ class _Scorer:
 
 
 def _receipt(header: PartHeader, attempt: int, *, committed: bool = False, agrees: bool = True) -> Receipt:
+    documents = header.sr or DocumentCounts(0)
     return Receipt(
         header.generation,
         header.shard,
@@ -234,4 +266,7 @@ def _receipt(header: PartHeader, attempt: int, *, committed: bool = False, agree
         attempt,
         committed,
         agrees,
+        sr_documents=documents.documents,
+        sr_not_possible=documents.not_possible,
+        sr_left_out=documents.left_out,
     )

@@ -56,6 +56,12 @@ class Status:
     """None until there are two parts."""
     told: int | None = None
     """Films whose report was written with an indication; None in runs that give none."""
+    sr_documents: int | None = None
+    """Structured reports; None in runs that make none, as the two that follow."""
+    sr_not_possible: Mapping[str, int] | None = None
+    """Films with a report that can have no structured one, for each reason."""
+    sr_left_out: int | None = None
+    """Values of films' patients and studies that weren't valid, and are empty in structured reports."""
 
     @property
     def quarantined(self) -> int:
@@ -81,7 +87,8 @@ class Watch:
         run = self._run
         generations = run.generations()
         reasons: Counter[str] = Counter()
-        done = shards_done = duplicates = size = begun = redone = told = 0
+        not_possible: Counter[str] = Counter()
+        done = shards_done = duplicates = size = begun = redone = told = documents = left_out = 0
         finished: list[tuple[float, int]] = []
         for generation in generations:
             parts = generation.done()
@@ -97,6 +104,10 @@ class Watch:
                     finished.append((self._times[name], header.films))
                 reasons.update(header.reasons)
                 told += header.told or 0
+                if header.sr is not None:
+                    documents += header.sr.documents
+                    not_possible.update(header.sr.not_possible)
+                    left_out += header.sr.left_out
             attempts = _attempts(run, generation.number)
             begun += sum(shard not in parts for shard in attempts)
             redone += sum(attempt > 1 for attempt in attempts.values())
@@ -113,6 +124,9 @@ class Watch:
             shards_redone=redone,
             pace=pace(sorted(finished), run.place.modified(layout.RUN), run.plan.films - done),
             told=told if run.identity.indications else None,
+            sr_documents=documents if run.identity.sr else None,
+            sr_not_possible=dict(sorted(not_possible.items())) if run.identity.sr else None,
+            sr_left_out=left_out if run.identity.sr else None,
         )
 
     def _header(self, name: str) -> PartHeader:

@@ -20,6 +20,13 @@ from cxrscribe.archive.quarantine import FaultError, QuarantinedError, fault_of,
 from cxrscribe.archive.rows.row import Content, Row, film_row
 from cxrscribe.archive.run import Run
 from cxrscribe.archive.sources.reading import FETCHED_AHEAD, FilmReader
+from cxrscribe.archive.structured_reports import (
+    Source,
+    StructuredReport,
+    maker_of,
+    source_of,
+    structured_report,
+)
 from cxrscribe.errors import FilmError
 from cxrscribe.films.dicom import is_dicom, silence_pydicom
 from cxrscribe.films.quiet import quiet_libraries
@@ -35,16 +42,26 @@ _EMPTY: Final[_Place] = (b"", None)
 """Where there is nothing to score."""
 
 
+@dataclass(frozen=True)
+class Made:
+    """A row, and in runs that make them the structured report of its report."""
+
+    row: Row
+    document: StructuredReport | None = None
+
+
 @dataclass(eq=False)
 class Group:
     """Films of one shard that are scored together."""
 
     shard: int
     films: Sequence[PlannedFilm]
-    ready: Iterable[Row | FaultError] | None = None
+    ready: Iterable[Made | FaultError] | None = None
     """Their rows, where someone else makes them."""
     rows: dict[int, Row] = field(default_factory=dict)
     """Those that have come out, by number."""
+    documents: dict[int, StructuredReport] = field(default_factory=dict)
+    """In runs that make structured reports: of rows that have a report, by number."""
     is_left: bool = False
     """Whether a fault came out, so that nothing else will."""
 
@@ -54,6 +71,8 @@ class _Scored:
     """A film that the stream gives a report or an error for."""
 
     content: Content
+    source: Source | None
+    """What it has for a structured report, where any are made."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +81,10 @@ class _SameAs:
 
     row: int
     content: Content
+    source: Source | None
 
 
-_Found: TypeAlias = _Scored | _SameAs | QuarantinedError | FaultError | Row | None
+_Found: TypeAlias = _Scored | _SameAs | QuarantinedError | FaultError | Made | None
 
 
 class RowStream:
@@ -80,6 +100,7 @@ class RowStream:
         self._table = run.table
         self._reporter = reporter
         self._score_duplicates = score_duplicates
+        self._documents = maker_of(run)
         self._places: deque[tuple[Group, PlannedFilm | None, _Found]] = deque()
         """What has taken a place in the stream and hasn't come out."""
 
@@ -114,12 +135,15 @@ class RowStream:
                 if film is None or found is None:
                     yield group, None
                     continue
-                row = self._row(group, film, found, outcome)
-                if isinstance(row, FaultError):
+                made = self._made(group, film, found, outcome)
+                if isinstance(made, FaultError):
                     group.is_left = True
-                else:
-                    group.rows[row.row] = row
-                yield group, row
+                    yield group, made
+                    continue
+                group.rows[made.row.row] = made.row
+                if made.document is not None:
+                    group.documents[made.row.row] = made.document
+                yield group, made.row
 
     def _films(self, groups: Iterable[Group]) -> Iterator[_Place]:
         """What takes the places in the stream, one by one."""
@@ -133,7 +157,7 @@ class RowStream:
                 else:
                     yield from self._here(group, reader)
 
-    def _elsewhere(self, group: Group, ready: Iterable[Row | FaultError]) -> Iterator[_Place]:
+    def _elsewhere(self, group: Group, ready: Iterable[Made | FaultError]) -> Iterator[_Place]:
         for film, row in zip(group.films, ready, strict=False):  # a fault ends them early
             self._places.append((group, film, row))
             yield _EMPTY
@@ -148,11 +172,10 @@ class RowStream:
             reader.expect(group.films[place : place + FETCHED_AHEAD])
             try:
                 bytes_read = reader.read(film, group.films[place + 1 :] or group.films[:place])
-            except (QuarantinedError, FaultError) as error:
-                found = error.with_traceback(None)
-            else:
                 text = self._text(film)
                 found = self._found(film, bytes_read, text, first_of)
+            except (QuarantinedError, FaultError) as error:
+                found = error.with_traceback(None)
             self._places.append((group, film, found))
             yield (bytes_read, text) if isinstance(found, _Scored) else _EMPTY
             if isinstance(found, FaultError):
@@ -170,17 +193,41 @@ class RowStream:
         digest = hashlib.sha256(bytes_read).digest()
         uid = sop_instance_uid(bytes_read) if self._run.identity.choice.dicom_uids else None
         content = Content(digest, uid)
+        source = None
+        if self._documents is not None:
+            source = source_of(bytes_read, digest, self._reporter.isolation)
         first = first_of.setdefault((digest, text), film.row)
-        return _Scored(content) if first == film.row or self._score_duplicates else _SameAs(first, content)
+        if first == film.row or self._score_duplicates:
+            return _Scored(content, source)
+        return _SameAs(first, content, source)
+
+    def _made(
+        self,
+        group: Group,
+        film: PlannedFilm,
+        found: _Scored | _SameAs | QuarantinedError | FaultError | Made,
+        outcome: Report | FilmError,
+    ) -> Made | FaultError:
+        if isinstance(found, Made):
+            return found
+        row = self._row(group, film, found, outcome)
+        if isinstance(row, FaultError):
+            return row
+        document = None
+        if row.report is not None and self._documents is not None:
+            assert isinstance(found, _Scored | _SameAs)
+            assert found.source is not None
+            document = structured_report(self._documents, found.source, row.report.text)
+        return Made(row, document)
 
     def _row(
         self,
         group: Group,
         film: PlannedFilm,
-        found: _Scored | _SameAs | QuarantinedError | FaultError | Row,
+        found: _Scored | _SameAs | QuarantinedError | FaultError,
         outcome: Report | FilmError,
     ) -> Row | FaultError:
-        if isinstance(found, Row | FaultError):
+        if isinstance(found, FaultError):
             return found
         if isinstance(found, _Scored) and isinstance(outcome, FilmError) and (fault := fault_of(outcome)):
             return fault

@@ -10,6 +10,7 @@ from cxrscribe.archive.child import Parent
 from cxrscribe.archive.rows.row import Row
 from cxrscribe.archive.run import run_of
 from cxrscribe.archive.stream import Group, RowStream
+from cxrscribe.archive.structured_reports import document_json
 from cxrscribe.engine import Engine
 from cxrscribe.errors import CxrscribeError
 
@@ -35,7 +36,7 @@ def main() -> None:
     with reporter:
         for _, row in RowStream(run, reporter).rows([group], request.integer("batch_size", 1)):
             if isinstance(row, Row):
-                parent.say({"row": row.to_json()})
+                parent.say({"row": row.to_json(), **document_json(group.documents.get(row.row))})
             elif row is not None:
                 parent.say({"fault": str(row), "kind": row.kind})
 

@@ -32,6 +32,7 @@ from cxrscribe.archive.rows.row import OK, QUARANTINED, Row
 from cxrscribe.archive.run import Run, known_environments
 from cxrscribe.archive.sources.reading import FilmReader
 from cxrscribe.archive.stream import Group, RowStream
+from cxrscribe.archive.structured_reports import Reported, check_documents
 from cxrscribe.arguments import whole_number
 from cxrscribe.errors import InputError
 from cxrscribe.json_object import JsonObject
@@ -58,12 +59,16 @@ class Verdict:
     missing_shards: int = 0
     duplicates: int = 0
     """Films whose content an earlier film of their shard has."""
+    sr_documents: int | None = None
+    """Structured reports, each that of its film's report; None in runs that make none."""
+    sr_not_possible: dict[str, int] | None = None
+    """Films with a report that can have no structured one, for each reason; None in runs that make none."""
     unfinished_files: int = 0
     """Left by processes that were killed; they disturb nothing."""
     problems: list[str] = field(default_factory=list)
     """What is broken: a sentence each."""
     damaged: list[str] = field(default_factory=list)
-    """Parts that can't be read, or don't hold what they should."""
+    """Parts that can't be read or don't hold what they should, and files of structured reports that don't."""
     fingerprint: str = ""
     """Of all rows: the same for the same run, whoever scored it."""
 
@@ -86,6 +91,8 @@ class Verdict:
 def verify(run: Run) -> Verdict:
     """Check every file of a run: plan, parts, rows. Raises InputError when the plan is damaged."""
     verdict = Verdict(planned=run.plan.films)
+    if run.identity.sr:
+        verdict.sr_documents, verdict.sr_not_possible = 0, {}
     environments = known_environments(run)
     generations = run.generations()
     done = [generation.done() for generation in generations]
@@ -145,12 +152,37 @@ def _checked(
         verdict.problems.append(str(error))
         verdict.damaged.append(name)
         return None
+    if header.sr is not None:
+        _check_documents(verdict, run, generation, header, lines)
     if header.environment not in environments:
         verdict.problems.append(
             f"{name} was made by software that the run doesn't know ({header.environment}); "
             f"bring {layout.ENVIRONMENTS_FOLDER}/ back"
         )
     return header, lines
+
+
+def _check_documents(
+    verdict: Verdict, run: Run, generation: Generation, header: PartHeader, lines: Sequence[_Line]
+) -> None:
+    """Count a shard's structured reports; where they aren't what they should be, the verdict says why."""
+    counts = header.sr
+    assert counts is not None
+    assert verdict.sr_documents is not None
+    assert verdict.sr_not_possible is not None
+    reports = {line.row: line.report for line in lines if line.report is not None}
+    try:
+        check_documents(run, generation, header.shard, counts, reports)
+    except InputError as error:
+        verdict.problems.append(str(error))
+        verdict.damaged.append(generation.part(header.shard))
+        tar = layout.sr_file(generation.number, header.shard)
+        if run.place.has(tar):
+            verdict.damaged.append(tar)
+        return
+    verdict.sr_documents += counts.documents
+    for reason, count in counts.not_possible.items():
+        verdict.sr_not_possible[reason] = verdict.sr_not_possible.get(reason, 0) + count
 
 
 def _count_equal_names(verdict: Verdict, ids: bytearray) -> None:
@@ -168,7 +200,7 @@ def _count_equal_names(verdict: Verdict, ids: bytearray) -> None:
 
 
 def drop_broken(run: Run, verdict: Verdict) -> None:
-    """Put the damaged parts aside, so that their shards are scored anew."""
+    """Put the damaged files aside, so that their shards are scored anew."""
     for name in verdict.damaged:
         sha256 = hashlib.sha256(run.place.read(name)).hexdigest()
         run.place.set_aside(name, layout.broken_file(name, sha256))
@@ -182,6 +214,8 @@ class _Line:
     reason: str | None
     film_id: bytes
     told: bool | None
+    report: Reported | None = None
+    """Of rows with a report, in runs that make structured ones."""
 
 
 def _check_header(
@@ -193,6 +227,11 @@ def _check_header(
     if (header.run, header.generation, header.shard, header.disclaimer) != expected:
         raise InputError(
             f"{name} is of another run or shard; `cxrscribe score verify --drop-broken` puts it aside"
+        )
+    if (header.sr is not None) != run.identity.sr:
+        raise InputError(
+            f"{name} says of structured reports what parts of this run don't; `cxrscribe score verify "
+            "--drop-broken` puts it aside"
         )
     if len(films) != header.films:
         raise InputError(f"{name} has {header.films} rows for {len(films)} films")
@@ -221,7 +260,10 @@ def _checked_lines(
         told = row.boolean("indication") if "indication" in row.names() else None
         if (told is not None) != bool(run.identity.indications):
             raise InputError(f"{name}: row {film.row} says of an indication what rows of this run don't")
-        found.append(_Line(film.row, reason, film_id, told))
+        report = None
+        if run.identity.sr and reason is None:
+            report = Reported(row.text("content_sha256"), row.text("text"))
+        found.append(_Line(film.row, reason, film_id, told, report))
     if Counter(line.reason for line in found if line.reason is not None) != header.reasons:
         raise InputError(f"{name} has other films in quarantine than its header says")
     if told_count(line.told for line in found) != header.told:
@@ -249,7 +291,12 @@ def _look_for_others(verdict: Verdict, run: Run, generation: Generation, known: 
     folder = layout.generation_folder(generation.number) if generation.number else layout.PARTS_FOLDER
     allowed = {layout.retry_file(generation.number)} if generation.number else set()
     markers = f"{folder}/{layout.ATTEMPTS_FOLDER}/"
-    for name in run.place.names(folder):
+    names = run.place.names(folder)
+    if generation.number == 0:
+        names += run.place.names(layout.SR_FOLDER)
+    if run.identity.sr:  # also of a shard whose part isn't there yet
+        allowed |= {layout.sr_file(generation.number, shard) for shard in generation.shards}
+    for name in names:
         if is_unfinished(name):
             verdict.unfinished_files += 1
         elif name not in known and name not in allowed and not name.startswith(markers):

@@ -143,6 +143,14 @@ def study_uid_isolated(film: bytes | Path, isolation: Isolation) -> str:
     return _answered(lambda process: process.study_uid(film, _limits(isolation)))
 
 
+def identifiers_isolated(start: bytes, isolation: Isolation) -> Mapping[int, bytes]:
+    """What `identifiers_of` finds in how a DICOM file begins, which is read in a process of its own.
+
+    Raises FilmError as `read_isolated`.
+    """
+    return _answered(lambda process: process.identifiers(start, _limits(isolation)))
+
+
 def _limits(isolation: Isolation) -> FilmLimits:
     return FilmLimits(isolation.cpu_seconds, isolation.wall_seconds, isolation.memory_bytes)
 

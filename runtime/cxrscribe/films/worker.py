@@ -2,9 +2,9 @@
 
 `decoder_process` starts it and talks to it through pipes. It says that it is ready, and then takes one film
 at a time: a line of JSON that says what to do, then the bytes of the film, or none where the line has its
-path; back come a line of JSON, and the fitted picture or nothing. Asked for `study_uid`, it reads a DICOM
-file's header only. It ends when its input does, or at an empty line, and takes the folder for its temporary
-files with it.
+path; back come a line of JSON, and the fitted picture or nothing. Asked for `study_uid` or `identifiers`, it
+reads a DICOM file's header only. It ends when its input does, or at an empty line, and takes the folder for
+its temporary files with it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any, BinaryIO
 from cxrscribe.errors import FilmError, MissingExtraError, Reason
 from cxrscribe.films.decoder_process import FOLDER_VARIABLE, READY
 from cxrscribe.films.film import open_source
+from cxrscribe.films.identifiers import identifiers_of
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.films.study_uid import study_uid_of
 from cxrscribe.json_object import JsonObject
@@ -63,6 +64,9 @@ def _answer(request: dict[str, Any], content: bytes | None, replies: BinaryIO) -
         film = Path(request["path"]) if content is None else content
         if "study_uid" in request:
             reply = {"study_uid": study_uid_of(film)}
+        elif "identifiers" in request:
+            assert isinstance(film, bytes)
+            reply = {"identifiers": {tag: value.hex() for tag, value in identifiers_of(film).items()}}
         else:
             preprocessing = Preprocessing.from_json(JsonObject(request["preprocessing"], "the request"))
             picture = preprocessing.picture(open_source(film), tuple(request["modalities"]), request["text"])

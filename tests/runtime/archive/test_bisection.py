@@ -14,7 +14,7 @@ import pytest
 from cxrscribe.archive import Run, open_run, score_shards
 from cxrscribe.archive.attempts import begin_attempt
 from cxrscribe.archive.bisection import isolated_rows
-from cxrscribe.archive.rows.row import Row
+from cxrscribe.archive.stream import Made
 from cxrscribe.archive.verify import newest_rows, verify
 from cxrscribe.engine import Engine
 from cxrscribe.errors import InputError, Reason
@@ -39,7 +39,7 @@ def test_one_film_that_kills_costs_itself_only(
     armed("os.abort()")
     run = begin(archive)
     found = list(isolated_rows(run, 0, run.generation().films_of(0), Engine.of(reporter)))
-    rows = [row for row in found if isinstance(row, Row)]
+    rows = [made.row for made in found if isinstance(made, Made)]
     assert [row.row for row in rows] == list(range(10))
     assert [row.row for row in rows if row.reason is Reason.KILLED_THE_READER] == [KILLER]
     assert [row.row for row in rows if row.report is None] == [KILLER]
@@ -53,9 +53,9 @@ def test_film_that_hangs_is_given_up_after_its_time(
     run = begin(archive)
     films = run.generation().films_of(0)[KILLER - 1 : KILLER + 1]
     first, second = isolated_rows(run, 0, films, Engine.of(reporter), film_seconds=8)
-    assert isinstance(first, Row)
-    assert isinstance(second, Row)
-    assert (first.reason, second.reason) == (None, Reason.TIMED_OUT)
+    assert isinstance(first, Made)
+    assert isinstance(second, Made)
+    assert (first.row.reason, second.row.reason) == (None, Reason.TIMED_OUT)
 
 
 def test_third_attempt_is_made_in_processes_of_their_own(
@@ -95,7 +95,7 @@ def test_processes_that_score_films_by_themselves_leave_no_folder(
     run = begin(archive)
     engine = replace(Engine.of(reporter), isolate="all")
     found = isolated_rows(run, 0, run.generation().films_of(0), engine)
-    assert isinstance(next(found), Row)
+    assert isinstance(next(found), Made)
     assert list(folders.iterdir())  # the decoders'
     if stopped:
         found.close()  # type: ignore[attr-defined]

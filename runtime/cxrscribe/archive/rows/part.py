@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cxrscribe.archive.places.place import Place
+from cxrscribe.archive.rows.document_counts import DocumentCounts
 from cxrscribe.archive.rows.row import Row
 from cxrscribe.errors import InputError, Reason
 from cxrscribe.json_object import JsonObject
@@ -64,6 +65,8 @@ class PartHeader:
     disclaimer: str
     told: int | None = None
     """Films whose report was written with an indication; None in runs that give none."""
+    sr: DocumentCounts | None = None
+    """Of the structured reports; None in runs that make none."""
 
     @property
     def quarantined(self) -> int:
@@ -77,6 +80,7 @@ class PartHeader:
 
     def _fields(self) -> dict[str, object]:
         told = {} if self.told is None else {"told": self.told}
+        documents = {} if self.sr is None else {"sr": self.sr.to_json()}
         return {
             "schema": _SCHEMA,
             "run": self.run,
@@ -91,6 +95,7 @@ class PartHeader:
             "processor": self.processor,
             "disclaimer": self.disclaimer,
             **told,
+            **documents,
         }
 
     @classmethod
@@ -116,6 +121,7 @@ class PartHeader:
             processor=fields.text("processor"),
             disclaimer=fields.text("disclaimer"),
             told=fields.integer("told") if "told" in fields.names() else None,
+            sr=DocumentCounts.from_json(fields.object("sr")) if "sr" in fields.names() else None,
         )
         if digest != header.to_json()[_DIGEST_OF_HEADER]:
             raise InputError(f"{fields.place}: its header isn't what was written")
@@ -148,11 +154,16 @@ class PartMaker:
     disclaimer: str
 
     def make(
-        self, made: Mapping[int, Row], planned: Sequence[int], format_name: str
+        self,
+        made: Mapping[int, Row],
+        planned: Sequence[int],
+        format_name: str,
+        sr: DocumentCounts | None = None,
     ) -> tuple[PartHeader, bytes]:
         """The header, and the file's content in this format, `jsonl` or `parquet`.
 
-        `made`: rows by number. Raises ValueError unless they are those that are `planned`, MissingExtraError.
+        `made`: rows by number; `sr`: see `PartHeader`. Raises ValueError unless the rows are those that are
+        `planned`, MissingExtraError.
         """
         rows = [made[number] for number in planned if number in made]
         if len(rows) != len(planned) or len(made) != len(planned):
@@ -175,6 +186,7 @@ class PartMaker:
             processor=self.processor,
             disclaimer=self.disclaimer,
             told=told_count(row.indication for row in rows),
+            sr=sr,
         )
         if format_name == PARQUET:
             from cxrscribe.archive.rows.parquet import write_parquet

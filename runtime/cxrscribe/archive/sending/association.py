@@ -303,7 +303,7 @@ class AssociationLink:
         except ssl.SSLCertVerificationError as error:
             return DestinationError(
                 f"the certificate of the PACS is not to be believed ({remark(error.verify_message)}); give "
-                "the certificates of its authority with --ca, and the name that stands in it"
+                "certificates of its authority with --ca, and the name that stands in it"
             )
         except ssl.SSLError as error:
             return DestinationError(

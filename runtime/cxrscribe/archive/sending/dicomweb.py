@@ -278,7 +278,8 @@ class DicomWebLink:
         except StatusError as error:
             if error.status in (_NOT_THERE, 405, 501):
                 raise DestinationError(
-                    f"the PACS has no STOW-RS service there (HTTP {error.status}); check the path of --dicomweb"
+                    f"the PACS has no STOW-RS service there (HTTP {error.status}); check the path of "
+                    "--dicomweb"
                 ) from None
             answers = _answers(documents, error.body, all_taken=False)
             if answers is not None:
@@ -424,8 +425,8 @@ def _fault(error: requests.RequestException) -> Exception:
     for each in causes:
         if isinstance(each, ssl.SSLCertVerificationError):
             return DestinationError(
-                f"the certificate of the PACS is not to be believed ({remark(each.verify_message)}); give the "
-                "certificates of its authority with --ca, and the name that stands in it"
+                f"the certificate of the PACS is not to be believed ({remark(each.verify_message)}); give "
+                "the certificates of its authority with --ca, and the name that stands in it"
             )
         if isinstance(each, ssl.SSLError) and "ALERT" in str(each.reason or ""):
             return DestinationError(

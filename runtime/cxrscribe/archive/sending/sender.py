@@ -50,8 +50,7 @@ class SendReceipt:
 
 def check_has_documents(run: Run) -> None:
     """Raise InputError for a run that makes no structured reports."""
-    first = next(iter(scored_shards(run)), None)
-    if first is not None and not run.place.has(layout.sr_file(first.generation, first.shard)):
+    if not run.identity.sr:
         raise InputError(
             f"{run.place.url} was begun without --sr and has no structured reports; begin another run with it"
         )

@@ -20,7 +20,7 @@ from cxrscribe.cli.options import (
 )
 from cxrscribe.cli.score.bar import ScoreBar
 from cxrscribe.cli.score.options import WayChoice, way_options
-from cxrscribe.cli.score.summary import exit_code, outcome
+from cxrscribe.cli.score.summary import documents, exit_code, outcome
 from cxrscribe.cli.terminal import note, say
 from cxrscribe.engine import Engine
 from cxrscribe.errors import InputError, Reason
@@ -82,6 +82,12 @@ RUN: Final = click.STRING  # click.Path would take a slash out of s3://
     show_default=True,
     help="What rows call a film: its path, or a keyed hash of it, which names nobody.",
 )
+@click.option(
+    "--sr",
+    is_flag=True,
+    help="Make each report of a DICOM film a DICOM structured report too, for a PACS: a draft, not verified. "
+    "They are in RUN/sr, and repeat what the film says of patient and study.",
+)
 @KEY_OPTION
 @TABLE_OPTION
 @click.option("--plan-only", is_flag=True, help="List and freeze the films, and score none of them.")
@@ -97,6 +103,7 @@ def films(
     token_log_probs: bool,
     dicom_uids: bool,
     film_names: str,
+    sr: bool,
     key: Path | None,
     indications: str | None,
     plan_only: bool,
@@ -139,6 +146,7 @@ def films(
             choice=RowChoice(token_log_probs, dicom_uids) if token_log_probs or dicom_uids else None,
             key_file=key,
             indications=indications,
+            sr=sr or None,
             accept_runtime=way.accept == "runtime",
             stdin=stdin_lines(),
         )
@@ -233,6 +241,10 @@ def _score(run: Run, generation: Generation, reporter: Reporter, engine: Engine,
         say(f"{status.duplicates:,} films have the bytes of another one of their shard")
     if status.told is not None:
         say(f"{status.told:,} reports were written with an indication, {status.ok - status.told:,} without")
+    if status.sr_documents is not None:
+        say(documents(status.sr_documents, status.sr_not_possible or {}))
+        if status.sr_left_out:
+            note(f"{status.sr_left_out:,} values of patient or study weren't valid, and are empty there")
     return exit_code(status.quarantined, status.done, left, way.max_quarantined)
 
 

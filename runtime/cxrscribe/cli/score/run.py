@@ -12,15 +12,17 @@ from cxrscribe.cli.options import engine_options, load
 from cxrscribe.cli.score.bar import progress_line
 from cxrscribe.cli.score.films import KEY_OPTION, RUN, TABLE_OPTION
 from cxrscribe.cli.score.send import sent_lines
-from cxrscribe.cli.score.summary import counts, duration, exit_code, outcome
+from cxrscribe.cli.score.summary import counts, documents, duration, exit_code, outcome
 from cxrscribe.cli.terminal import note, say, say_json
 from cxrscribe.engine import Engine
 
 if TYPE_CHECKING:
     from cxrscribe.archive.status import Status
-    from cxrscribe.archive.verify import Comparison
+    from cxrscribe.archive.verify import Comparison, Verdict
 
 _SHOWN_PROBLEMS = 20
+_OPTIONAL = frozenset({"told", "sr_documents", "sr_not_possible", "sr_left_out"})
+"""Fields that are None in runs that have no such thing."""
 
 
 @click.command(short_help="Show how far a run is.")
@@ -52,6 +54,8 @@ def status(path: str, as_json: bool) -> None:
         say(f"films with the bytes of another one of their shard: {found.duplicates:,}")
     if found.told is not None:
         say(f"reports written with an indication: {found.told:,}")
+    if found.sr_documents is not None:
+        say(documents(found.sr_documents, found.sr_not_possible or {}))
     if found.retries:
         say(f"retries: {found.retries}")
     if found.pace is not None:
@@ -61,9 +65,10 @@ def status(path: str, as_json: bool) -> None:
         say(*sent_lines(each))
 
 
-def _fields(found: Status) -> dict[str, object]:
-    """As ever of runs that give no indications."""
-    return {name: value for name, value in asdict(found).items() if name != "told" or value is not None}
+def _fields(found: Status | Verdict) -> dict[str, object]:
+    """As ever of runs that give no indications and make no structured reports."""
+    fields = {**asdict(found), "reasons": dict(found.reasons)}  # `asdict` makes something else of a Counter
+    return {name: value for name, value in fields.items() if name not in _OPTIONAL or value is not None}
 
 
 @click.command(short_help="Check that no film of a run is lost, twice, or changed.")
@@ -99,7 +104,8 @@ def verify(
     indications: str | None,
     engine: Engine,
 ) -> None:
-    """Check every part of RUN against its plan: each film has one row, and each row is what was written.
+    """Check every part of RUN against its plan: each film has one row, and each row is what was written. Of a
+    run with --sr: each report of a film that can have one has its structured report.
 
     The fingerprint stands for all rows: it is the same whoever scored the films, and however often they were
     killed. The options of the model are for --sample.
@@ -122,10 +128,12 @@ def verify(
     if drop_broken:
         checks.drop_broken(run, verdict)
     if as_json:
-        say_json({**asdict(verdict), "quarantined": verdict.quarantined, "missing": verdict.missing})
+        say_json({**_fields(verdict), "quarantined": verdict.quarantined, "missing": verdict.missing})
     else:
         say(f"planned {verdict.planned:,} = {outcome(verdict.ok, verdict.reasons, verdict.missing)}")
         say(f"repeated {verdict.repeated:,}; fingerprint {verdict.fingerprint}")
+        if verdict.sr_documents is not None:
+            say(documents(verdict.sr_documents, verdict.sr_not_possible or {}))
         _say_more(comparisons, len(verdict.damaged) if drop_broken else 0)
     for problem in problems[:_SHOWN_PROBLEMS]:
         note(f"Error: {problem}")
@@ -195,4 +203,4 @@ def _say_more(comparisons: list[tuple[str, Comparison]], dropped: int) -> None:
     for how, comparison in comparisons:
         say(f"{how}: {comparison.compared:,} films, {len(comparison.problems):,} differ")
     if dropped:
-        say(f"put aside: {dropped:,} parts; give the command that scored the run again")
+        say(f"put aside: {dropped:,} files; give the command that scored the run again")

@@ -18,6 +18,12 @@ def outcome(ok: int, reasons: Mapping[str, int], missing: int) -> str:
     return f"{ok:,} ok + {quarantined:,} quarantined{why} + {missing:,} missing"
 
 
+def documents(made: int, not_possible: Mapping[str, int]) -> str:
+    """One line of what became of structured reports."""
+    line = f"{made:,} structured reports"
+    return f"{line}; not possible for {counts(not_possible)}" if not_possible else line
+
+
 def exit_code(quarantined: int, done: int, missing: int, allowed_share: float = 0.0) -> int:
     """0 where all films are done and few enough have no report; 1 otherwise."""
     return 0 if missing == 0 and quarantined <= allowed_share * done else 1

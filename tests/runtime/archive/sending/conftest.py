@@ -21,7 +21,7 @@ Begin = Callable[..., Run]
 @pytest.fixture
 def run(begin: Begin, archive: Path) -> Run:
     """25 films in three shards, each with a structured report."""
-    run = begin(archive)
+    run = begin(archive, sr=True)
     pretend_scored(run)
     return run
 

@@ -377,7 +377,7 @@ def test_run_goes_to_two_places(run: Run, pacs: WebPacs) -> None:
 
 
 def test_equal_films_of_a_shard_have_one_document(begin: Begin, archive: Path, pacs: WebPacs) -> None:
-    run = begin(archive)
+    run = begin(archive, sr=True)
     pretend_scored(run, {3: small_report(2), 5: small_report(4, "Another text.")})
     code, found = sent(run, pacs)
     assert (code, found["documents"], found["sent"]) == (1, 25, 24)
@@ -389,7 +389,7 @@ def test_equal_films_of_a_shard_have_one_document(begin: Begin, archive: Path, p
 def test_shards_that_are_not_scored_are_not_sent_and_counted(
     begin: Begin, archive: Path, pacs: WebPacs
 ) -> None:
-    run = begin(archive)
+    run = begin(archive, sr=True)
     pretend_scored(run)
     run.place.remove(run.generation().part(1))
     code, found = sent(run, pacs)

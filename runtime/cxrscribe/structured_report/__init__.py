@@ -1,0 +1,1 @@
+"""Reports as DICOM structured reports: drafts that stand beside the film in a PACS."""
