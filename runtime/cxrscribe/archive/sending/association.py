@@ -14,16 +14,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pydicom.dataset import Dataset
-from pydicom.uid import (
-    BasicTextSRStorage,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
+from pydicom.uid import BasicTextSRStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import AE, _config, build_role, evt
+from pynetdicom.association import Association
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # it makes them when it is imported
     StudyRootQueryRetrieveInformationModelFind,
     StudyRootQueryRetrieveInformationModelGet,
     Verification,
 )
-from pynetdicom import AE, _config, build_role, evt
-from pynetdicom.association import Association
 
 from cxrscribe.archive.sending.destination import (
     Answers,

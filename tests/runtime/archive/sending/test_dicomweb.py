@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from cxrscribe.archive import Run, layout
+from cxrscribe.archive import Run, layout, sr_tar
+from cxrscribe.archive.generation import write_retry
 from cxrscribe.archive.sending import dicomweb
 from cxrscribe.archive.sending.ledger import Ledger, ledgers
 from cxrscribe.cli.main import main
-from cxrscribe.errors import InputError
+from cxrscribe.errors import InputError, Reason
 from support.certificates import self_signed
 from support.small_reports import pretend_scored, small_report, uid
 from support.web_pacs import Answer, Request, WebPacs, web_pacs
@@ -419,8 +420,6 @@ def test_tar_that_is_another_one_is_not_sent_again(run: Run, pacs: WebPacs) -> N
     assert sent(run, pacs)[0] == 1
     name = layout.sr_file(0, 1)
     run.place.remove(name)
-    from cxrscribe.archive import sr_tar
-
     run.place.create(name, sr_tar.pack([(17, small_report(99))]))
     result = send(run, "--dicomweb", pacs.url, "--retry-refused")
     assert result.exit_code == 2
@@ -476,3 +475,36 @@ def test_certificate_of_another_host_is_not_believed(run: Run, tmp_path: Path) -
         result = send(run, "--dicomweb", pacs.url, "--ca", str(service.certificate))
         assert result.exit_code == 2
         assert "is not to be believed" in result.stderr
+
+
+def test_documents_of_a_retry_are_sent_too(begin: Begin, archive: Path, pacs: WebPacs) -> None:
+    run = begin(archive, sr=True)
+    pretend_scored(run)
+    name = layout.sr_file(0, 0)
+    members = sr_tar.unpack(run.place.read(name), name)
+    run.place.remove(name)
+    run.place.create(name, sr_tar.pack([each for each in members if each[0] != 3]))
+    assert sent(run, pacs)[1]["sent"] == 24
+    write_retry(run.place, 1, {0: {3: Reason.MISSING}})
+    assert sent(run, pacs)[0] == 1  # the retry isn't done
+    run.place.create(layout.sr_file(1, 0), sr_tar.pack([(3, small_report(3))]))
+    run.place.create(run.generation(1).part(0), b"")
+    code, found = sent(run, pacs)
+    assert (code, found["sent"]) == (0, 25)
+    assert pacs.arrivals == once(run)
+
+
+def test_document_that_would_end_its_part_of_a_request_is_refused(
+    begin: Begin, archive: Path, pacs: WebPacs
+) -> None:
+    run = begin(archive, sr=True)
+    pretend_scored(run)
+    sent(run, pacs)
+    post = next(each for each in pacs.requests if each.method == "POST")
+    mark = post.headers["content-type"].partition('boundary="')[2].partition('"')[0]
+    evil = f"\r\n--{mark}\r\nContent-Type: application/dicom\r\n\r\nanother document"
+    other = begin(archive, path=Path(f"{run.place.url}-other"), shard_films=25, sr=True)
+    pretend_scored(other, {row: small_report(100 + row, evil if row == 5 else "") for row in range(25)})
+    code, found = sent(other, pacs)
+    assert (code, found["sent"]) == (1, 24)
+    assert [(each["row"], each["status"]) for each in found["refused"]] == [(5, "400")]
