@@ -40,6 +40,8 @@ MOST_BYTES: Final = 4 << 20
 _MOST_ANSWER: Final = 16 << 20
 _PIECE: Final = 1 << 16
 _JSON: Final = "application/dicom+json"
+_SOME_REFUSED: Final = 202
+"""Of STOW-RS; 200 is success, 409 that all were refused."""
 _NOT_THERE: Final = 404
 _NO_SERVICE: Final = frozenset({400, 405, 406, 415, 501})
 """Answers to a query or retrieval of a service that has none, or not such ones."""
@@ -137,6 +139,7 @@ class GuardedSession(requests.Session):
         self._timeout = timeout
         self.parts = 0
         """Documents in the request that is made next."""
+        self.answered_status = 0
         self.answered = b""
         """The body of the last answer to a POST, which dicomweb-client doesn't see."""
 
@@ -167,7 +170,7 @@ class GuardedSession(requests.Session):
             raise _fault(error) from None
         _check_status(response, body)
         if is_post:
-            self.answered, body = body, b""
+            self.answered_status, self.answered, body = response.status_code, body, b""
         response._content = body  # what `content` gives, once all is read
         if response.headers.get("Content-Type", "").startswith("application/dicom;") or (
             response.headers.get("Content-Type") == "application/dicom"
@@ -281,15 +284,22 @@ class DicomWebLink:
                     f"the PACS has no STOW-RS service there (HTTP {error.status}); check the path of "
                     "--dicomweb"
                 ) from None
-            answers = _answers(documents, error.body, all_taken=False)
+            answers = _answers(documents, error.body)
             if answers is not None:
                 return [answers]
             if len(documents) > 1:
                 return [each for document in documents for each in self._posted([document])]
             refused = Refused(str(error.status), "the PACS refused the request")
             return [Answers(frozenset(), {documents[0].instance: refused}, {})]
-        answers = _answers(documents, self._session.answered, all_taken=True)
-        return [answers or Answers(frozenset(document.instance for document in documents), {}, {})]
+        answers = _answers(documents, self._session.answered)
+        if answers is not None:
+            return [answers]
+        if self._session.answered_status != _SOME_REFUSED:
+            return [Answers(frozenset(document.instance for document in documents), {}, {})]
+        if len(documents) == 1:
+            refused = Refused(str(_SOME_REFUSED), "the PACS refused the document")
+            return [Answers(frozenset(), {documents[0].instance: refused}, {})]
+        return []  # which of them it was, can be asked
 
     def _ask(self, ask: Callable[[], Answer]) -> Answer:
         """What dicomweb-client makes of an answer. What it can't make anything of is a TransientError."""
@@ -310,7 +320,7 @@ class DicomWebLink:
         self._session.close()
 
 
-def _answers(documents: Sequence[Document], body: bytes, *, all_taken: bool) -> Answers | None:
+def _answers(documents: Sequence[Document], body: bytes) -> Answers | None:
     """What a STOW-RS answer says of documents; None where it says nothing of any of them."""
     try:
         (fields,) = _items(json.loads(body))

@@ -130,8 +130,11 @@ def send_shards(
             yield SendReceipt(waiting.get(), None, "the PACS takes fewer connections than that")
     finally:
         stop.set()
-        for thread in threads:
+        for worker, thread in zip(workers, threads, strict=True):
             thread.join(_SECONDS_TO_END)
+            if thread.is_alive():  # it waits for an answer
+                worker.cut()
+                thread.join(_SECONDS_TO_END)
 
 
 @dataclass
@@ -162,7 +165,7 @@ class _Breaker:
             )
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Worker:
     """One connection, and what it takes from the queue of shards."""
 
@@ -176,10 +179,10 @@ class _Worker:
     stop: Event
     connected: Event
     """Set once any of them is: a PACS may take fewer connections than there are workers."""
+    link: Link | None = None
 
     def work(self) -> None:
         """Send shards until there are none, or the command ends."""
-        link: Link | None = None
         try:
             while not self.stop.is_set():
                 try:
@@ -187,27 +190,33 @@ class _Worker:
                 except Empty:
                     break
                 try:
-                    link = link or self._open()
+                    self.link = self.link or self._open()
                     self.connected.set()
-                    record = self._send(link, key)
+                    record = self._send(self.link, key)
                     self.ledger.write(record)
                     self.ended.put(SendReceipt(key, record))
                 except TransientError as error:
-                    if link is None and self.connected.is_set():
+                    if self.link is None and self.connected.is_set():
                         self.waiting.put(key)
                         break
                     self.ended.put(SendReceipt(key, None, str(error)))
-                    if link is not None:
-                        link.reset()
+                    if self.link is not None:
+                        self.link.reset()
         except StoppedError:
             pass
         except Exception as error:  # which the command raises
             self.ended.put(error)
         finally:
-            if link is not None:
+            if self.link is not None:
                 with suppress(Exception):  # it is over, whatever the other side does
-                    link.close()
+                    self.link.close()
             self.ended.put(None)
+
+    def cut(self) -> None:
+        """End the connection while it is waited for, from another thread."""
+        if self.link is not None:
+            with suppress(Exception):
+                self.link.reset()
 
     def _open(self) -> Link:
         """Raises TransientError, DestinationError, StoppedError."""

@@ -7,9 +7,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("dicomweb_client", reason="the extra send isn't installed")
-pytest.importorskip("pynetdicom", reason="the extra send isn't installed")
-
 from cxrscribe.archive import Run
 from cxrscribe.archive.sending import patience, sender
 from support.small_reports import pretend_scored

@@ -1,5 +1,6 @@
 """Which PACS is meant, and what may be said of it."""
 
+# ruff: noqa: E402 (nothing here can be imported without the extra)
 from __future__ import annotations
 
 import subprocess
@@ -9,6 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+REASON = "the extra send isn't installed"
+pytest.importorskip("dicomweb_client", reason=REASON)
+pytest.importorskip("pynetdicom", reason=REASON)
+
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -1,5 +1,6 @@
 """A real PACS: documents of 2,000 drawn films by each way, the sender killed at random and started again."""
 
+# ruff: noqa: E402 (nothing here can be imported without the extra)
 from __future__ import annotations
 
 import os
@@ -13,6 +14,11 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+
+REASON = "the extra send isn't installed"
+pytest.importorskip("dicomweb_client", reason=REASON)
+pytest.importorskip("pynetdicom", reason=REASON)
+
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
