@@ -4,6 +4,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -187,6 +192,27 @@ def test_node_that_does_not_answer_is_not_waited_for(run: Run) -> None:
         node.trick = hang
         assert sent(run, node, "--timeout", "0.7")[0] == 0
         assert set(node.arrivals) == set(once(run))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is no SIGINT to send")
+def test_interrupted_command_does_not_wait_for_the_node(run: Run) -> None:
+    with node_pacs() as node:
+
+        def hang(event: Any, instance: str, number: int) -> None:
+            node.ended.wait(300)
+
+        node.trick = hang
+        command = [sys.executable, "-m", "cxrscribe", "score", "send", run.place.url, "--dicom", node.address]
+        process = subprocess.Popen(
+            [*command, "--timeout", "600"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        while node.stores == 0:
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=150)
+        assert process.returncode == 130, said
+        assert b"Traceback" not in said
 
 
 @pytest.mark.parametrize("status", [0x0122, 0x0124])
