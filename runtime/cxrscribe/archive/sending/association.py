@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pydicom.dataset import Dataset
 from pydicom.uid import BasicTextSRStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -131,16 +131,19 @@ class AssociationLink:
             Verification,
         ):
             entity.add_requested_context(service, syntaxes)
+        tls = None if to.context is None else _Wrapping(to.context)
         made = entity.associate(
             self._address(),
             to.port,
             ae_title=to.called,
             max_pdu=to.max_pdu,
             ext_neg=[build_role(BasicTextSRStorage, scu_role=True, scp_role=True)],
-            tls_args=None if to.context is None else (to.context, to.host),
+            tls_args=None if tls is None else (cast(ssl.SSLContext, tls), to.host),
             evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once), (evt.EVT_C_STORE, self._take)],
         )
         if not made.is_established:
+            if tls is not None:
+                tls.close()
             raise self._not_established(made)
         accepted = {str(each.abstract_syntax): each for each in made.accepted_contexts}
         storage = accepted.get(BasicTextSRStorage)
@@ -311,6 +314,22 @@ class AssociationLink:
         except OSError:
             return None
         return None
+
+
+class _Wrapping:
+    """A context that knows its sockets: pynetdicom leaves open those whose handshake fails."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        self._made: list[ssl.SSLSocket] = []
+
+    def wrap_socket(self, *args: Any, **named: Any) -> ssl.SSLSocket:
+        self._made.append(self._context.wrap_socket(*args, **named))
+        return self._made[-1]
+
+    def close(self) -> None:
+        for each in self._made:
+            each.close()
 
 
 def _send_at_once(event: Any) -> None:

@@ -105,8 +105,8 @@ def send_shards(
     stop, connected = Event(), Event()
     ended: SimpleQueue[SendReceipt | Exception | None] = SimpleQueue()
     workers = [
-        _Worker(run, destination, ledger, records, patience, waiting, ended, stop, connected)
-        for _ in range(min(connections, len(keys)))
+        _Worker(run, destination, ledger, records, patience, waiting, ended, stop, connected, number == 0)
+        for number in range(min(connections, len(keys)))
     ]
     threads = [Thread(target=each.work, name="cxrscribe-send", daemon=True) for each in workers]
     breaker = _Breaker()
@@ -178,12 +178,17 @@ class _Worker:
     ended: SimpleQueue[SendReceipt | Exception | None]
     stop: Event
     connected: Event
-    """Set once any of them is: a PACS may take fewer connections than there are workers."""
+    """Set once the first of them is, or has ended. The others wait for it: a PACS may take fewer connections
+    than there are workers, and one that takes none need not refuse them all.
+    """
+    is_first: bool
     link: Link | None = None
 
     def work(self) -> None:
         """Send shards until there are none, or the command ends."""
         try:
+            while not (self.is_first or self.connected.wait(_LOOK_SECONDS) or self.stop.is_set()):
+                pass
             while not self.stop.is_set():
                 try:
                     key = self.waiting.get_nowait()
@@ -196,7 +201,7 @@ class _Worker:
                     self.ledger.write(record)
                     self.ended.put(SendReceipt(key, record))
                 except TransientError as error:
-                    if self.link is None and self.connected.is_set():
+                    if self.link is None and not self.is_first:
                         self.waiting.put(key)
                         break
                     self.ended.put(SendReceipt(key, None, str(error)))
@@ -210,6 +215,7 @@ class _Worker:
             if self.link is not None:
                 with suppress(Exception):  # it is over, whatever the other side does
                     self.link.close()
+            self.connected.set()
             self.ended.put(None)
 
     def cut(self) -> None:

@@ -35,6 +35,7 @@ def send(run: Run, *options: str) -> Result:
 
 def sent(run: Run, pacs: WebPacs, *options: str) -> tuple[int, dict[str, Any]]:
     result = send(run, "--dicomweb", pacs.url, "--json", *options)
+    assert result.stdout, result.stderr
     return result.exit_code, json.loads(result.stdout)
 
 
