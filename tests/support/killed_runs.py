@@ -29,7 +29,7 @@ class KilledRun:
     chance: random.Random
     kills: int = 0
     parts: dict[str, tuple[int, bytes]] = field(default_factory=dict)
-    """Inode and content of each part, as it was when it was first seen."""
+    """Inode and content of each part and file of structured reports, as it was when it was first seen."""
     replaced: list[str] = field(default_factory=list)
     options: tuple[object, ...] = ()
     """Of the command, besides."""
@@ -80,7 +80,8 @@ class KilledRun:
         time.sleep(self.chance.uniform(0.0, 0.03))
 
     def _names(self) -> list[Path]:
-        return [path for path in (self.path / "parts").rglob("part-*") if path.is_file()]
+        found = [*(self.path / "parts").rglob("part-*"), *(self.path / "sr").rglob("sr-*")]
+        return [path for path in found if path.is_file()]
 
     def _look(self) -> None:
         for path in self._names():

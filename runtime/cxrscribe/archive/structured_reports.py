@@ -24,13 +24,12 @@ from cxrscribe.films.dicom import is_dicom
 from cxrscribe.films.identifiers import read_identifiers
 from cxrscribe.films.isolation import Isolation
 from cxrscribe.json_object import JsonObject
-from cxrscribe.printable import printable
 from cxrscribe.structured_report.attributes import NotPossible, NotPossibleError
 from cxrscribe.structured_report.document import (
-    PREFIX,
     Document,
     DocumentMaker,
     SourceFilm,
+    finding_of,
     instance_uid,
     read_document,
     series_uid,
@@ -60,7 +59,7 @@ def maker_of(run: Run) -> DocumentMaker | None:
 def source_of(content: bytes, sha256: bytes, isolation: Isolation) -> Source:
     """What a film has for a structured report. Raises OutOfResourcesError."""
     if not is_dicom(content):
-        return NotPossible.NOT_DICOM
+        return SourceFilm(None, sha256)
     try:
         return SourceFilm(read_identifiers(content, isolation), sha256)
     except FilmError as error:
@@ -153,5 +152,5 @@ def _is_of(run_id: str, document: bytes, report: Reported) -> bool:
     return (
         found.uid == instance_uid(run_id, [(film, sha256) for film in found.films], report.text)
         and found.series == series_uid(run_id, found.study)
-        and found.finding == PREFIX + printable(report.text)
+        and found.finding == finding_of(report.text)
     )

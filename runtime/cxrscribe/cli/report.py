@@ -18,12 +18,14 @@ from cxrscribe.cli.films import FilmArguments, stdin_lines
 from cxrscribe.cli.indications import FILM, NOTHING_TOLD, Told, read_told
 from cxrscribe.cli.options import BeamChoice, beam_options, engine_options, load, sample_options
 from cxrscribe.cli.progress import progress
+from cxrscribe.cli.report_documents import ReportDocuments
 from cxrscribe.cli.report_file import EarlierRow, Existing, ReportFile, open_report_file
 from cxrscribe.cli.report_row import ReportRow, Row, StudyRow
 from cxrscribe.cli.studies import FOLDER, naming_from, studies_of, study_rows
 from cxrscribe.cli.terminal import note, say, say_json_text
 from cxrscribe.engine import Engine
 from cxrscribe.errors import InputError
+from cxrscribe.printable import printable
 from cxrscribe.report import Report
 
 if TYPE_CHECKING:
@@ -71,8 +73,15 @@ _MANY = {ReportRow: "films", StudyRow: "studies"}
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line on stdout.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write a .jsonl or .csv file.")
+@click.option(
+    "--sr",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Write each report as a DICOM structured report too, a draft. PATH is a file if it ends with .dcm, "
+    "for one film or study, else a folder. It repeats what the film says of patient and study.",
+)
 @click.option("--resume", is_flag=True, help="Go on with --out: skip the films that it holds.")
-@click.option("--overwrite", is_flag=True, help="Replace --out if it exists.")
+@click.option("--overwrite", is_flag=True, help="Replace --out and --sr if they exist.")
 def report(
     films: tuple[str, ...],
     engine: Engine,
@@ -84,6 +93,7 @@ def report(
     indications_file: str | None,
     as_json: bool,
     out: Path | None,
+    sr: Path | None,
     resume: bool,
     overwrite: bool,
 ) -> None:
@@ -99,11 +109,15 @@ def report(
     With --by study, JSON and CSV have study, films, and left_out in the place of film: left_out are films
     that can't be read, of a study of which others can. Paths from stdin are then read to their end first.
 
-    Exit code: 0 all films done; 1 some failed; 2 none could be done. With --resume, what --out holds counts.
+    --sr takes DICOM films: one without the identifiers that a structured report needs is an error that names
+    it, though its report is printed. With SOURCE_DATE_EPOCH set the same command writes the same bytes.
+
+    Exit code: 0 all films done; 1 some failed, or have no structured report; 2 none could be done. With
+    --resume, what --out holds counts.
     """
     from cxrscribe.search.constraints import banned_ids  # brings numpy, which the help doesn't need
 
-    existing = _existing(out, resume, overwrite)
+    existing = _existing(out, sr, resume, overwrite)
     if by == _IMAGE and study_from is not None:
         raise InputError("--study-from is for --by study; give that too")
     told = read_told(indication, indications_file, engine.indication_from_dicom, by_study=by == _STUDY)
@@ -113,6 +127,7 @@ def report(
     banned_ids(settings, reporter.vocabulary)  # a wrong word must not cost the file that --overwrite replaces
     if told:
         reporter.encode_indications(())  # a model that reads none says so before anything is written
+    documents = ReportDocuments(sr, reporter, settings, overwrite) if sr else None
     kind: type[Row] = StudyRow if by == _STUDY else ReportRow
     shows_progress = bool(out) or not sys.stdout.isatty()  # reports that scroll by show it themselves
     with reporter, open_report_file(out, existing, kind) if out else nullcontext() as file:
@@ -128,6 +143,8 @@ def report(
                 study for study in studies_of(naming(list(found))) if _bytes_of(study.name) not in done
             ]
             rows, length = study_rows(reporter, studies, settings, batch_size, told), len(studies)
+        if documents is not None:
+            documents.expect(length, _MANY[kind])
         if shows_progress:
             rows = progress(rows, length, "reports")
         outcome = _Outcome.of(earlier)
@@ -136,6 +153,8 @@ def report(
         for row in chain(rows, unmatched_rows(reporter, found, done, kind, settings)):
             outcome.add(row)
             untold += isinstance(row.outcome, Report) and not row.indication_from
+            if documents is not None and (why := documents.write(row)):  # before the row says that it is done
+                note(f"Error: {printable(why)}")
             _emit(row, file, as_json)
     unused = 0 if done else told.unused()
     if unused:
@@ -157,7 +176,10 @@ def report(
                 f"{failed} of them failed in an earlier run and were not tried again; remove their rows, "
                 "or give another --out, to try them"
             )
-    click.get_current_context().exit(outcome.exit_code)
+    if documents is not None:
+        note(f"{documents.written} structured reports in {sr}; {documents.failed} reports have none")
+    code = outcome.exit_code
+    click.get_current_context().exit(1 if code == 0 and documents and documents.failed else code)
 
 
 def _films(found: FilmArguments, done: frozenset[bytes]) -> tuple[Iterator[str], int | None]:
@@ -248,10 +270,10 @@ class _Outcome:
         return 1 if self.done else 2
 
 
-def _existing(out: Path | None, resume: bool, overwrite: bool) -> Existing:
+def _existing(out: Path | None, sr: Path | None, resume: bool, overwrite: bool) -> Existing:
     if resume and overwrite:
         raise InputError("--resume and --overwrite contradict each other; give one")
-    if out is None and (resume or overwrite):
+    if out is None and (resume or (overwrite and sr is None)):
         raise InputError(f"{'--resume' if resume else '--overwrite'} is for --out; give --out FILE too")
     if resume:
         return Existing.RESUME

@@ -55,7 +55,8 @@ _CONTEXT: Final = "HAS OBS CONTEXT"
 class SourceFilm:
     """A film that a report was written for."""
 
-    identifiers: Identifiers
+    identifiers: Identifiers | None
+    """None of a file that is no DICOM."""
     sha256: bytes
     """Of its file: two films may bear one SOPInstanceUID."""
 
@@ -98,7 +99,7 @@ class DocumentMaker:
             text,
         )
         images = _once((each.sop_class, each.sop_instance) for each in found)
-        finding = PREFIX + printable(text)
+        finding = finding_of(text)
         is_ascii = self.disclaimer.isascii() and finding.isascii()
         is_ascii = is_ascii and all(value.isascii() for value in first.values.values())
         parts = {
@@ -199,6 +200,11 @@ class DocumentMaker:
         return _container(_code("59776-5", "LN", "Findings"), [finding])
 
 
+def finding_of(text: str) -> str:
+    """What a document says for a report's text; spaces at the end are no part of a value (PS3.5, 6.2)."""
+    return (PREFIX + printable(text)).rstrip(" ")
+
+
 def instance_uid(identity: str, films: Iterable[tuple[str, bytes]], text: str) -> str:
     """SOPInstanceUID of a document; `films`: SOPInstanceUID and sha256 of the file of each.
 
@@ -263,10 +269,12 @@ def _sequence(item: bytes, tag: int) -> Element:
     return {each.tag: each for each in elements(item)}[tag]
 
 
-def _of_one_study(found: Sequence[Identifiers]) -> list[FilmAttributes]:
+def _of_one_study(found: Sequence[Identifiers | None]) -> list[FilmAttributes]:
     """Raises NotPossibleError, which says which film it is about."""
     films: list[FilmAttributes] = []
     for place, each in enumerate(found):
+        if each is None:
+            raise NotPossibleError(NotPossible.NOT_DICOM, place)
         try:
             films.append(film_attributes(each))
         except NotPossibleError as error:

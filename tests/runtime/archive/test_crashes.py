@@ -9,9 +9,13 @@ from pathlib import Path
 import pytest
 
 from cxrscribe.archive import Run, open_run, score_shards
+from cxrscribe.archive.layout import sr_file
+from cxrscribe.archive.sr_tar import unpack
 from cxrscribe.archive.verify import verify
 from cxrscribe.reporter import Reporter
+from cxrscribe.structured_report.document import read_document
 from support.archive_films import small_film
+from support.identified_film import identified_film
 from support.killed_runs import KilledRun
 
 FILMS = 48
@@ -63,3 +67,34 @@ def test_killed_runs_lose_nothing_and_repeat_nothing(
         assert verdict.fingerprint == fingerprint
         assert run.replaced == []
     assert kills > 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("sys.platform == 'win32'", reason="Windows has no process groups to kill")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_killed_runs_have_every_structured_report_once(
+    tmp_path: Path, begin: object, reporter: Reporter, workers: int
+) -> None:
+    folder = tmp_path / "dicoms"
+    folder.mkdir()
+    for number in range(24):
+        content = identified_film(number, SOPInstanceUID=f"1.2.3.{number}")
+        (folder / f"{number:03}.dcm").write_bytes(content[:600] if number % 10 == 3 else content)
+    whole: Run = begin(folder, shard_films=3, sr=True)  # type: ignore[operator]
+    list(score_shards(whole, whole.generation().missing(), reporter))
+    kills = 0
+    for trial in range(4):
+        path = tmp_path / f"killed-{trial}"
+        run = KilledRun(folder, path, workers, random.Random(trial), options=("--sr",))
+        verdict = run.score()
+        kills += run.kills
+        assert (verdict.missing, verdict.problems, verdict.sr_documents) == (0, [], 21)
+        assert run.replaced == []
+        assert _uids(open_run(path)) == _uids(whole)
+    assert kills > 0
+
+
+def _uids(run: Run) -> list[str]:
+    """SOPInstanceUIDs of all documents, in order."""
+    names = [sr_file(0, shard) for shard in run.generation().shards]
+    return [read_document(each).uid for name in names for _, each in unpack(run.place.read(name), name)]

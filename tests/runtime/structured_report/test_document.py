@@ -23,6 +23,7 @@ from cxrscribe.structured_report.document import (
     Document,
     DocumentMaker,
     SourceFilm,
+    finding_of,
     instance_uid,
     read_document,
     series_uid,
@@ -304,6 +305,13 @@ def test_any_bytes_of_a_name_give_a_document_that_reads(value: bytes, terms: byt
     read_back = read(document)
     assert str(read_back.PatientName) == str(read_back.ReferringPhysicianName)
     assert ("PatientName" in document.left_out) <= (str(read_back.PatientName) == "")
+
+
+@pytest.mark.parametrize("text", ["", "The lungs are clear. ", "  "])
+def test_spaces_at_the_end_are_padding(text: str) -> None:
+    document = made(identified_film(), text)
+    assert read_document(document.content).finding == finding_of(text)
+    assert finding_of(text) == str(read(document).ContentSequence[7].ContentSequence[0].TextValue)
 
 
 def test_damaged_documents_are_refused() -> None:

@@ -266,10 +266,10 @@ def test_certificates_are_checked(run: Run, tmp_path: Path) -> None:
     service = self_signed(tmp_path, "service")
     client = self_signed(tmp_path, "client")
     with node_pacs(context=service.server(clients=client.certificate)) as node:
-        result = send(run, node.address, "--tls")
+        result = send(run, node.address, "--tls", "--timeout", "5")
         assert result.exit_code == 2
         assert "is not to be believed" in result.stderr
-        ca = ("--tls", "--ca", str(service.certificate))
+        ca = ("--tls", "--timeout", "5", "--ca", str(service.certificate))
         result = send(run, node.address, *ca)
         assert result.exit_code == 2
         assert "--client-certificate" in result.stderr
