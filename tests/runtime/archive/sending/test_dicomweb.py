@@ -134,6 +134,19 @@ def test_what_is_refused_is_listed_and_sent_again_only_when_asked(run: Run, pacs
     assert pacs.arrivals == once(run)
 
 
+def test_pacs_that_refuses_everything_stops_the_command(
+    run: Run, pacs: WebPacs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cxrscribe.archive.sending.sender.REFUSED_IN_A_ROW", 20)
+    pacs.trick = lambda request: Answer(400) if request.method == "POST" else None
+    result = send(run, "--dicomweb", pacs.url)
+    assert result.exit_code == 2
+    assert "the PACS refused the last 20 documents (status 400" in result.stderr
+    pacs.trick = lambda request: None
+    code, found = sent(run, pacs, "--retry-refused")
+    assert (code, found["sent"], found["documents"]) == (0, 25, 25)
+
+
 def test_request_refused_as_a_whole_is_sent_document_by_document(run: Run, pacs: WebPacs) -> None:
     def refuse(request: Request) -> Answer | None:
         is_bad = request.method == "POST" and uid(3, 5) in request.documents()
