@@ -144,7 +144,7 @@ $(VENV)-program/.built: $(BIN)/python pyproject.toml constraints.txt $(wildcard 
 	touch $@
 
 $(VENV)/.runtime: $(BIN)/python pyproject.toml constraints.txt
-	$(PIP) install --constraint constraints.txt --editable '.[cpu,dicom,serve,parquet,store,onefile]' pytest hypothesis \
+	$(PIP) install --constraint constraints.txt --editable '.[cpu,dicom,serve,parquet,store,send,onefile]' pytest hypothesis \
 	  prometheus-client openapi-spec-validator \
 	  pylibjpeg pylibjpeg-openjpeg python-gdcm
 	touch $@

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Final
 
 RUN: Final = "run.json"
@@ -10,6 +11,7 @@ PLAN_FOLDER: Final = "plan"
 PARTS_FOLDER: Final = "parts"
 RETRY_FOLDER: Final = "retry"
 SR_FOLDER: Final = "sr"
+SENT_FOLDER: Final = "sent"
 ATTEMPTS_FOLDER: Final = "attempts"
 ENVIRONMENTS_FOLDER: Final = "environments"
 BROKEN_FOLDER: Final = "broken"
@@ -21,6 +23,7 @@ FOLDERS: Final = (
     PARTS_FOLDER,
     RETRY_FOLDER,
     SR_FOLDER,
+    SENT_FOLDER,
     ATTEMPTS_FOLDER,
     ENVIRONMENTS_FOLDER,
     BROKEN_FOLDER,
@@ -82,3 +85,20 @@ def broken_file(name: str, sha256: str) -> str:
 def events_file(writer: str) -> str:
     """What one process says of the shards that it has done."""
     return f"{EVENTS_FOLDER}/{writer}.jsonl"
+
+
+def sent_folder(destination: str) -> str:
+    """What a PACS has acknowledged. Its digest is in it: an address may have signs that no folder has."""
+    return f"{SENT_FOLDER}/{sha256(destination.encode('utf-8')).hexdigest()[:_DIGITS_OF_DIGEST]}"
+
+
+def destination_file(folder: str) -> str:
+    """Which PACS a folder of `sent_folder` is about."""
+    return f"{folder}/destination.json"
+
+
+def sent_file(folder: str, generation: int, shard: int, number: int) -> str:
+    """What became of a shard's documents; the highest number counts: 1, and one more each time that those
+    that were refused are tried again.
+    """
+    return f"{folder}/{generation}/{shard // _PARTS_A_FOLDER:03}/{shard:06}.{number}.json"

@@ -9,6 +9,7 @@ import click
 
 from cxrscribe.cli.score.films import films, retry
 from cxrscribe.cli.score.run import compact, export, status, verify
+from cxrscribe.cli.score.send import send
 
 _FILMS: Final = "films of an archive"
 """The name of the command that scores: no word, so that no folder has it."""
@@ -43,5 +44,5 @@ def score() -> None:
 
 
 score.add_command(films, _FILMS)
-for command in (status, verify, retry, export, compact):
+for command in (status, verify, retry, export, compact, send):
     score.add_command(command)

@@ -11,6 +11,7 @@ import click
 from cxrscribe.cli.options import engine_options, load
 from cxrscribe.cli.score.bar import progress_line
 from cxrscribe.cli.score.films import KEY_OPTION, RUN, TABLE_OPTION
+from cxrscribe.cli.score.send import sent_lines
 from cxrscribe.cli.score.summary import counts, documents, duration, exit_code, outcome
 from cxrscribe.cli.terminal import note, say, say_json
 from cxrscribe.engine import Engine
@@ -33,12 +34,15 @@ def status(path: str, as_json: bool) -> None:
     Any machine that sees the folder can tell, also while the run goes on.
     """
     from cxrscribe.archive.run import open_run
+    from cxrscribe.archive.sending.ledger import Sent, ledgers
     from cxrscribe.archive.status import Watch
 
     run = open_run(path)
     found = Watch(run).look()
+    sent = [Sent.of(each.destination, each.records().values()) for each in ledgers(run.place, run.run_id)]
     if as_json:
-        say_json({"run": run.run_id, "started": run.started, **_fields(found)})
+        known = {"sent": [asdict(each) for each in sent]} if sent else {}
+        say_json({"run": run.run_id, "started": run.started, **_fields(found), **known})
         return
     say(progress_line(found))
     say(f"shards: {found.shards_done:,} of {found.shards:,}, {found.open_attempts:,} begun and not done")
@@ -57,6 +61,8 @@ def status(path: str, as_json: bool) -> None:
     if found.pace is not None:
         say(f"films a second: {found.pace.recent:.1f} lately, {found.pace.overall:.1f} since {run.started}")
         say(f"left: {duration(found.pace.seconds_left)}")
+    for each in sent:
+        say(*sent_lines(each))
 
 
 def _fields(found: Status | Verdict) -> dict[str, object]:

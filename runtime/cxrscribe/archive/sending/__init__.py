@@ -1,0 +1,1 @@
+"""A run's structured reports into a PACS: each once, confirmed, and what was refused listed by row."""

@@ -1,0 +1,355 @@
+"""A PACS that speaks DICOM: documents by C-STORE, asked for by C-FIND, compared by C-GET.
+
+One association has them all, where the PACS offers them; pynetdicom speaks for us.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from pydicom.dataset import Dataset
+from pydicom.uid import BasicTextSRStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import AE, _config, build_role, evt
+from pynetdicom.association import Association
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # it makes them when it is imported
+    StudyRootQueryRetrieveInformationModelFind,
+    StudyRootQueryRetrieveInformationModelGet,
+    Verification,
+)
+
+from cxrscribe.archive.sending.destination import (
+    Answers,
+    DestinationError,
+    Presence,
+    Refused,
+    TransientError,
+    remark,
+)
+from cxrscribe.archive.sending.document import Document, is_same
+from cxrscribe.errors import InputError
+
+LEAST_PDU, MOST_PDU = 4096, 131_072
+DEFAULT_PDU: Final = 16_382
+
+_LONGEST_TITLE: Final = 16
+_TITLE: Final = re.compile(r"[ -\[\]-~]*[!-\[\]-~][ -\[\]-~]*")
+"""PS3.5, AE: no backslash, no controls, not spaces alone."""
+_SUCCESS: Final = 0x0000
+_WARNINGS: Final = frozenset({0xB000, 0xB006, 0xB007})
+"""Stored, with elements that were changed or left out."""
+_PENDING: Final = frozenset({0xFF00, 0xFF01})
+_OUT_OF_RESOURCES: Final = range(0xA700, 0xA800)
+_CLASS_NOT_SUPPORTED, _NOT_AUTHORIZED = 0x0122, 0x0124
+_MOST_MATCHES: Final = 16
+_PERMANENT: Final = 1
+"""Result of a rejected association (PS3.8, 9.3.4); 2 is transient."""
+_REMEDIES: Final = {
+    (1, 2): "it doesn't know the application context",
+    (1, 3): "it doesn't know the calling AE title; give the one that it has been told with --calling",
+    (1, 7): "it has another AE title; give that one with --called",
+    (2, 2): "it speaks another version of the protocol",
+}
+"""By source and reason."""
+
+
+@dataclass(frozen=True)
+class Dicom:
+    """A Destination."""
+
+    host: str
+    port: int
+    calling: str
+    called: str
+    timeout: float
+    max_pdu: int = DEFAULT_PDU
+    context: ssl.SSLContext | None = None
+    """Of TLS."""
+
+    def __post_init__(self) -> None:
+        for option, title in (("--calling", self.calling), ("--called", self.called)):
+            if len(title) > _LONGEST_TITLE or not _TITLE.fullmatch(title):
+                raise InputError(
+                    f"{option} {title!r} is no AE title; give 1 to {_LONGEST_TITLE} characters of ASCII, "
+                    "without backslash"
+                )
+
+    @property
+    def name(self) -> str:
+        """By which what it has acknowledged is remembered."""
+        host = f"[{self.host}]" if ":" in self.host else self.host.lower()
+        return f"dicom://{self.called.strip()}@{host}:{self.port}"
+
+    def open(self) -> AssociationLink:
+        """Connect. Raises TransientError, DestinationError."""
+        link = AssociationLink(self)
+        link.associate()
+        return link
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Host and port of `HOST:PORT`, or `[ADDRESS]:PORT`. Raises InputError."""
+    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})", text)
+    if found is None or not 0 < int(found[3]) < 65_536:
+        raise InputError(f"--dicom is {text!r}; give HOST:PORT: pacs.example:11112")
+    return found[1] or found[2], int(found[3])
+
+
+class AssociationLink:
+    """A Link: one association, in which all is sent, made anew where it broke."""
+
+    def __init__(self, destination: Dicom) -> None:
+        # What is asked for and found has patients in it, and whoever switches logs on may not think of it.
+        _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
+        self._to = destination
+        self._association: Association | None = None
+        self._can_find = False
+        self._can_get = False
+        self._got: list[Dataset] = []
+        self._number = 0
+
+    def associate(self) -> Association:
+        """The association, a new one where there is none. Raises TransientError, DestinationError."""
+        known = self._association
+        if known is not None and known.is_established:
+            return known
+        self.reset()
+        to = self._to
+        entity = AE(to.calling)
+        entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = to.timeout
+        entity.connection_timeout = to.timeout
+        syntaxes = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
+        for service in (
+            BasicTextSRStorage,
+            StudyRootQueryRetrieveInformationModelFind,
+            StudyRootQueryRetrieveInformationModelGet,
+            Verification,
+        ):
+            entity.add_requested_context(service, syntaxes)
+        tls = None if to.context is None else _Wrapping(to.context)
+        made = entity.associate(
+            self._address(),
+            to.port,
+            ae_title=to.called,
+            max_pdu=to.max_pdu,
+            ext_neg=[build_role(BasicTextSRStorage, scu_role=True, scp_role=True)],
+            tls_args=None if tls is None else (cast(ssl.SSLContext, tls), to.host),
+            evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once), (evt.EVT_C_STORE, self._take)],
+        )
+        if not made.is_established:
+            if tls is not None:
+                tls.close()
+            raise self._not_established(made)
+        accepted = {str(each.abstract_syntax): each for each in made.accepted_contexts}
+        storage = accepted.get(BasicTextSRStorage)
+        self._association = made
+        if storage is None or not storage.as_scu:
+            self.close()
+            raise DestinationError(
+                f"the PACS takes no Basic Text SR; let it take SOP class {BasicTextSRStorage} from "
+                f"{to.calling}"
+            )
+        self._can_find = StudyRootQueryRetrieveInformationModelFind in accepted
+        self._can_get = StudyRootQueryRetrieveInformationModelGet in accepted and bool(storage.as_scp)
+        return made
+
+    def look_up(self, document: Document) -> Presence:
+        there = self.shows(document)
+        if not there:
+            return Presence.UNKNOWN if there is None else Presence.ABSENT
+        other = self._retrieve(document)
+        if other is None:
+            return Presence.UNREAD
+        return Presence.SAME if is_same(document, other) else Presence.OTHER
+
+    def shows(self, document: Document) -> bool | None:
+        association = self.associate()
+        if not self._can_find:
+            return None
+        found = False
+        statuses = association.send_c_find(
+            _identifier(document), StudyRootQueryRetrieveInformationModelFind, msg_id=self._next()
+        )
+        for count, (status, identifier) in enumerate(statuses):
+            code = _code(status)
+            if code is None or count > _MOST_MATCHES:
+                self.reset()
+                raise TransientError("the PACS didn't end its answer to a C-FIND")
+            if code in _PENDING:
+                found = found or str(getattr(identifier, "SOPInstanceUID", "")) == document.instance
+            elif code in _OUT_OF_RESOURCES:
+                raise TransientError(f"the PACS has no room for a C-FIND (0x{code:04X})")
+            elif code != _SUCCESS:
+                self._can_find = False
+                return None
+        return found
+
+    def _retrieve(self, document: Document) -> Dataset | None:
+        """What the PACS has under the UID; None where it doesn't hand it out."""
+        association = self.associate()
+        if not self._can_get:
+            return None
+        self._got.clear()
+        statuses = association.send_c_get(
+            _identifier(document), StudyRootQueryRetrieveInformationModelGet, msg_id=self._next()
+        )
+        for count, (status, _) in enumerate(statuses):
+            code = _code(status)
+            if code is None or count > _MOST_MATCHES:
+                self.reset()
+                raise TransientError("the PACS didn't end its answer to a C-GET")
+            if code not in _PENDING and code != _SUCCESS:
+                return None
+        named = (each for each in self._got if str(each.get("SOPInstanceUID")) == document.instance)
+        return next(named, None)
+
+    def _take(self, event: Any) -> int:
+        """Keep what the PACS sends for a C-GET."""
+        with suppress(Exception):  # it came over the network, and may be anything
+            self._got.append(event.dataset)
+            del self._got[:-_MOST_MATCHES]
+        return _SUCCESS
+
+    def store(self, documents: Sequence[Document]) -> Answers:
+        """Those sent before the association broke have their answers, the others none."""
+        taken: set[str] = set()
+        refused: dict[str, Refused] = {}
+        later: dict[str, str] = {}
+        for document in documents:
+            association = self.associate()
+            try:
+                status = association.send_c_store(document.dataset(), msg_id=self._next())
+            except (RuntimeError, ValueError):
+                status = Dataset()  # it ended in between
+            code = _code(status)
+            if code is None:
+                self.reset()
+                if not taken and not refused and not later:
+                    raise TransientError("the PACS didn't answer a C-STORE")
+                break
+            shown = f"0x{code:04X}"
+            if code == _SUCCESS or code in _WARNINGS:
+                taken.add(document.instance)
+            elif code in _OUT_OF_RESOURCES:
+                later[document.instance] = shown
+                break  # the next ones would fare no better
+            elif code in (_CLASS_NOT_SUPPORTED, _NOT_AUTHORIZED):
+                raise DestinationError(
+                    f"the PACS takes no Basic Text SR from {self._to.calling} (status {shown}); let it take "
+                    f"SOP class {BasicTextSRStorage} from that AE title"
+                )
+            else:
+                refused[document.instance] = Refused(shown, "the PACS refused the document")
+        return Answers(frozenset(taken), refused, later)
+
+    def reset(self) -> None:
+        """End what is there of an association, so that the next request makes a new one."""
+        association, self._association = self._association, None
+        if association is not None and association.is_established:
+            association.abort()
+
+    def close(self) -> None:
+        """Release the association."""
+        association, self._association = self._association, None
+        if association is not None and association.is_established:
+            association.release()
+
+    def _next(self) -> int:
+        """The number of the message that is sent next: 1 to 65,535, over and over."""
+        self._number = self._number % 65_535 + 1
+        return self._number
+
+    def _address(self) -> str:
+        """Of the host. Raises TransientError where the name isn't known."""
+        try:
+            found = socket.getaddrinfo(self._to.host, self._to.port, type=socket.SOCK_STREAM)
+        except OSError:
+            raise TransientError(f"there is no address of {self._to.host}") from None
+        return str(found[0][4][0])
+
+    def _not_established(self, made: Association) -> Exception:
+        """Why there is no association."""
+        primitive = made.acceptor.primitive
+        result, source, reason = (
+            int(getattr(primitive, name, None) or 0) for name in ("result", "result_source", "diagnostic")
+        )
+        if made.is_rejected and result == _PERMANENT:
+            why = _REMEDIES.get((source, reason), f"source {source}, reason {reason}")
+            return DestinationError(f"the PACS rejects the association: {why}")
+        if made.is_rejected:
+            return TransientError("the PACS rejects the association for now")
+        if primitive is not None and getattr(primitive, "result", None) == 0:
+            return DestinationError(
+                f"the PACS takes no Basic Text SR; let it take SOP class {BasicTextSRStorage} from "
+                f"{self._to.calling}"
+            )
+        return self._tls_problem() or TransientError("there is no connection to the PACS")
+
+    def _tls_problem(self) -> DestinationError | None:
+        """What is wrong with the certificates, if anything: pynetdicom says only that it failed."""
+        if self._to.context is None:
+            return None
+        try:
+            with (
+                socket.create_connection((self._to.host, self._to.port), self._to.timeout) as opened,
+                self._to.context.wrap_socket(opened, server_hostname=self._to.host) as wrapped,
+            ):
+                wrapped.settimeout(1)
+                wrapped.recv(1)  # where a certificate of ours is refused, that is said after the handshake
+        except ssl.SSLCertVerificationError as error:
+            return DestinationError(
+                f"the certificate of the PACS is not to be believed ({remark(error.verify_message)}); give "
+                "certificates of its authority with --ca, and the name that stands in it"
+            )
+        except ssl.SSLError as error:
+            return DestinationError(
+                f"the PACS refuses the TLS connection ({remark(error.reason)}); it may speak none at this "
+                "port, or want a --client-certificate"
+            )
+        except OSError:
+            return None
+        return None
+
+
+class _Wrapping:
+    """A context that knows its sockets: pynetdicom leaves open those whose handshake fails."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        self._made: list[ssl.SSLSocket] = []
+
+    def wrap_socket(self, *args: Any, **named: Any) -> ssl.SSLSocket:
+        self._made.append(self._context.wrap_socket(*args, **named))
+        return self._made[-1]
+
+    def close(self) -> None:
+        for each in self._made:
+            each.close()
+
+
+def _send_at_once(event: Any) -> None:
+    """Let no packet wait for the acknowledgement of the one before, which may come 40 ms later."""
+    opened = event.assoc.dul.socket
+    if opened is not None and opened.socket is not None:
+        opened.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _identifier(document: Document) -> Dataset:
+    """What asks for one instance, and nothing of the patient."""
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel = "IMAGE"
+    identifier.StudyInstanceUID = document.study
+    identifier.SeriesInstanceUID = document.series
+    identifier.SOPInstanceUID = document.instance
+    return identifier
+
+
+def _code(status: Dataset) -> int | None:
+    """None where no answer came, or none that can be understood."""
+    value = status.get("Status")
+    return value if isinstance(value, int) else None
