@@ -17,7 +17,7 @@ WEIGHTS ?= $(if $(BUNDLE),fp32,fp16)
 # The oldest Pillow that the runtime takes, and the last one before the order of its two passes changed.
 PILLOWS ?= 10.3.0 12.3.0
 
-.PHONY: help demo web test test-web test-fast test-runtime test-pillow test-store test-ray test-deploy one-program test-arm64 lint lean bench demo-model real-text-model clean
+.PHONY: help demo web test test-web test-fast test-runtime test-pillow test-store test-ray test-deploy one-program test-arm64 lint lean bench demo-model edge-model real-text-model clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -86,6 +86,9 @@ bench: $(VENV)/.dev ## Run the micro-benchmarks
 
 demo-model: $(VENV)/.dev ## Train the embedded demo bundle anew (about 40 minutes on two cores)
 	PATH="$(abspath $(BIN)):$$PATH" bash train/demo-model/make.sh
+
+edge-model: $(VENV)/.dev ## Train a model for small devices on the same drawings (about an hour on two cores): build/edge-model/bundle
+	PATH="$(abspath $(BIN)):$$PATH" bash train/edge-model/make.sh
 
 real-text-model: $(VENV)/.dev ## Train a model of real language: make real-text-model REPORTS=NLMCXR_reports.tgz
 	PATH="$(abspath $(BIN)):$$PATH" SEED="$(SEED)" bash train/real-text-model/make.sh "$(REPORTS)" $(if $(SPLIT),"$(SPLIT)")

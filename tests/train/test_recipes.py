@@ -28,7 +28,8 @@ def commands(script: Path) -> list[str]:
 
 
 def test_there_are_recipes() -> None:
-    assert {script.parent.name for script in SCRIPTS} == {"demo-model", "real-text-model"}
+    found = {script.parent.name for script in SCRIPTS}
+    assert found == {"demo-model", "drawn-model", "edge-model", "real-text-model"}
     assert all(commands(script) for script in SCRIPTS)
 
 
