@@ -87,7 +87,10 @@ def identifiers_of(start: bytes) -> Identifiers:
                 raw = dataset.get_item(tag) if tag in dataset else None
                 value = None if raw is None else raw.value
                 if isinstance(raw, RawDataElement) and isinstance(value, bytes) and len(value) < raw.length:
-                    raise FilmError("is a DICOM file that is cut off in its header", Reason.TRUNCATED)
+                    raise FilmError(
+                        "is a DICOM file whose header is cut off, or too long; fetch it again",
+                        Reason.TRUNCATED,
+                    )
                 if tag == SPECIFIC_CHARACTER_SET and value is not None:  # pydicom has to understand this one
                     value = (value if isinstance(value, str) else "\\".join(value)).encode("utf-8")
                 if isinstance(value, bytes):

@@ -44,7 +44,9 @@ def test_valid_values_are_taken_over() -> None:
         ("SOPClassUID", NotPossible.NO_CLASS),
     ],
 )
-@pytest.mark.parametrize("value", [b"", b"1.2.03", b"1..2", b"1.2.a", b"a name", b"1." + b"2" * 63])
+@pytest.mark.parametrize(
+    "value", [b"", b"1.2.03", b"1..2", b"1.2.a", b"a name", b"1." + b"2" * 63, b"0.0", b"9.9"]
+)
 def test_uids_are_needed(name: str, reason: NotPossible, value: bytes) -> None:
     tags = {
         "StudyInstanceUID": identifiers.STUDY_INSTANCE_UID,
