@@ -119,7 +119,7 @@ def _type_2(found: Identifiers) -> tuple[dict[int, str], tuple[str, ...]]:
             text = decoded(raw, terms if is_text else ())
         if text is not None:
             text = text.rstrip(_PADDING) if is_text else text.strip(_PADDING)
-        if text and not is_valid(text):
+        if not is_valid(text) if text else raw.strip(b"\0 "):  # escapes alone are no value either
             text = None
         values[tag] = text or ""
         if text is None:

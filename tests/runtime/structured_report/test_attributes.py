@@ -77,6 +77,7 @@ def test_uids_are_needed(name: str, reason: NotPossible, value: bytes) -> None:
         (identifiers.PATIENT_NAME, b"One\\Two", "PatientName"),
         (identifiers.PATIENT_NAME, b"M\xfcller", "PatientName"),
         (identifiers.PATIENT_ID, b"1\r\n2", "PatientID"),
+        (identifiers.PATIENT_ID, b"\x1b(B ", "PatientID"),
         (identifiers.PATIENT_BIRTH_DATE, b"68", "PatientBirthDate"),
         (identifiers.PATIENT_SEX, b"Q", "PatientSex"),
         (identifiers.STUDY_ID, b"\x1b[31m", "StudyID"),
