@@ -15,7 +15,6 @@ from datetime import datetime
 from typing import Final, TypeAlias
 
 from cxrscribe.archive import layout, sr_tar
-from cxrscribe.archive.generation import Generation
 from cxrscribe.archive.quarantine import OutOfResourcesError, fault_of
 from cxrscribe.archive.rows.document_counts import DocumentCounts
 from cxrscribe.archive.run import Run
@@ -123,14 +122,12 @@ class Reported:
 
 
 def check_documents(
-    run: Run, generation: Generation, shard: int, counts: DocumentCounts, rows: Mapping[int, Reported]
+    run_id: str, content: bytes, name: str, counts: DocumentCounts, rows: Mapping[int, Reported]
 ) -> None:
     """Raise InputError unless a shard's tar is what its part says, with the documents of its rows' reports.
 
-    `rows`: those with a report, by number.
+    `name`: the tar's. `rows`: those with a report, by number.
     """
-    name = layout.sr_file(generation.number, shard)
-    content = run.place.read(name)
     documents = sr_tar.unpack(content, name)
     if hashlib.sha256(content).hexdigest() != counts.sha256:
         raise InputError(f"{name} isn't the one that the shard's part was made with; {_REMEDY}")
@@ -138,7 +135,7 @@ def check_documents(
     if len(documents) != counts.documents or expected != len(rows):
         raise InputError(f"{name} has {len(documents)} structured reports for {len(rows)} reports; {_REMEDY}")
     for row, document in documents:
-        if row not in rows or not _is_of(run.run_id, document, rows[row]):
+        if row not in rows or not _is_of(run_id, document, rows[row]):
             raise InputError(f"{name} has another structured report than that of row {row}; {_REMEDY}")
 
 

@@ -171,14 +171,20 @@ def _check_documents(
     assert verdict.sr_documents is not None
     assert verdict.sr_not_possible is not None
     reports = {line.row: line.report for line in lines if line.report is not None}
+    part, tar = generation.part(header.shard), layout.sr_file(generation.number, header.shard)
     try:
-        check_documents(run, generation, header.shard, counts, reports)
+        content = run.place.read(tar)
+    except InputError as error:  # one that is there may be good
+        verdict.problems.append(str(error))
+        if not run.place.has(tar):
+            verdict.damaged.append(part)
+        return
+    try:
+        check_documents(run.run_id, content, tar, counts, reports)
     except InputError as error:
         verdict.problems.append(str(error))
-        verdict.damaged.append(generation.part(header.shard))
-        tar = layout.sr_file(generation.number, header.shard)
-        if run.place.has(tar):
-            verdict.damaged.append(tar)
+        # The tar first: a part without one is found again by whoever goes on, a tar without its part isn't.
+        verdict.damaged += [tar, part]
         return
     verdict.sr_documents += counts.documents
     for reason, count in counts.not_possible.items():

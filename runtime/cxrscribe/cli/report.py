@@ -127,7 +127,7 @@ def report(
     banned_ids(settings, reporter.vocabulary)  # a wrong word must not cost the file that --overwrite replaces
     if told:
         reporter.encode_indications(())  # a model that reads none says so before anything is written
-    documents = ReportDocuments(sr, reporter, settings, overwrite) if sr else None
+    documents = ReportDocuments(sr, reporter, settings, overwrite, resume) if sr else None
     kind: type[Row] = StudyRow if by == _STUDY else ReportRow
     shows_progress = bool(out) or not sys.stdout.isatty()  # reports that scroll by show it themselves
     with reporter, open_report_file(out, existing, kind) if out else nullcontext() as file:

@@ -41,6 +41,8 @@ class ReportDocuments:
     reporter: Reporter
     settings: BeamSettings
     overwrite: bool
+    resume: bool = False
+    """Whether a file that is there may be that of an earlier call, whose films aren't reported again."""
     written: int = 0
     failed: int = 0
     """Reports that have none."""
@@ -48,7 +50,7 @@ class ReportDocuments:
     def __post_init__(self) -> None:
         if find_spec("pydicom") is None:
             raise MissingExtraError("structured reports", "dicom")
-        if self.is_file and self.path.exists() and not self.overwrite:
+        if self.is_file and self.path.exists() and not (self.overwrite or self.resume):
             raise InputError(f"{self.path} exists; give --overwrite to replace it, or another name")
         if not self.is_file and self.path.exists() and not self.path.is_dir():
             raise InputError(
@@ -65,7 +67,7 @@ class ReportDocuments:
 
         `many`: what they are of.
         """
-        if self.is_file and count != 1:
+        if self.is_file and count != 1 and not (self.resume and count == 0):
             there = "any number of" if count is None else str(count)
             raise InputError(
                 f"{self.path} can have one structured report, and there are {there} {many}; give --sr a "
@@ -82,6 +84,8 @@ class ReportDocuments:
         if not isinstance(row.outcome, Report):
             return None
         films = _films(row)
+        if self.is_file and any(_is_same(self.path, film) for film in films):
+            raise InputError(f"{self.path} is the film; give --sr another name")
         try:
             document = self._maker.make([self._source(film) for film in films], row.outcome.text)
         except NotPossibleError as error:
@@ -159,6 +163,14 @@ def _films(row: Row) -> Sequence[str]:
     return [film for film in row.films if film not in row.left_out]
 
 
+def _is_same(path: Path, film: str) -> bool:
+    """Whether they are one file, by whatever names."""
+    try:
+        return path.samefile(film)
+    except (OSError, ValueError):
+        return False
+
+
 def _put(path: Path, content: bytes, overwrite: bool) -> None:
     """Write a file that only its owner may read, whole or not at all. Raises InputError.
 
@@ -169,7 +181,7 @@ def _put(path: Path, content: bytes, overwrite: bool) -> None:
         if path.exists() and not overwrite:
             if path.read_bytes() == content:
                 return
-            raise InputError(f"{path} exists; give --overwrite to replace it, or --sr another folder")
+            raise InputError(f"{path} exists; give --overwrite to replace it, or --sr another place")
         try:
             with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 file.write(content)

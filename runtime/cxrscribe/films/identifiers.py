@@ -74,6 +74,7 @@ def identifiers_of(start: bytes) -> Identifiers:
     Raises MissingExtraError without the extra `dicom`.
     """
     try:
+        from pydicom.dataelem import RawDataElement
         from pydicom.filereader import read_partial
     except ModuleNotFoundError:
         raise MissingExtraError("reading DICOM", "dicom") from None
@@ -83,7 +84,13 @@ def identifiers_of(start: bytes) -> Identifiers:
             dataset = read_partial(header_start(start, _HEADER_BYTES), _is_past, specific_tags=list(TAGS))
             found = {}
             for tag in TAGS:
-                value = dataset.get_item(tag).value if tag in dataset else None
+                raw = dataset.get_item(tag) if tag in dataset else None
+                value = None if raw is None else raw.value
+                if isinstance(raw, RawDataElement) and isinstance(value, bytes) and len(value) < raw.length:
+                    raise FilmError(
+                        "is a DICOM file whose header is cut off, or too long; fetch it again",
+                        Reason.TRUNCATED,
+                    )
                 if tag == SPECIFIC_CHARACTER_SET and value is not None:  # pydicom has to understand this one
                     value = (value if isinstance(value, str) else "\\".join(value)).encode("utf-8")
                 if isinstance(value, bytes):

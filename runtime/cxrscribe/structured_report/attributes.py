@@ -19,7 +19,8 @@ from cxrscribe.films import identifiers
 from cxrscribe.films.identifiers import MOST_VALUE_BYTES, Identifiers
 from cxrscribe.structured_report.character_sets import decoded
 
-_UID: Final = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")  # PS3.5, 9.1
+# PS3.5, 9.1; of the three roots there are, 0 is nobody's who names DICOM objects, and many a placeholder's.
+_UID: Final = re.compile(r"[12](\.(0|[1-9][0-9]*))+")
 _LONGEST_UID: Final = 64
 _DATE: Final = re.compile(r"[0-9]{8}")
 _TIME: Final = re.compile(r"([01][0-9]|2[0-3])([0-5][0-9]([0-5][0-9](\.[0-9]{1,6})?|60)?)?")
@@ -118,7 +119,7 @@ def _type_2(found: Identifiers) -> tuple[dict[int, str], tuple[str, ...]]:
             text = decoded(raw, terms if is_text else ())
         if text is not None:
             text = text.rstrip(_PADDING) if is_text else text.strip(_PADDING)
-        if text and not is_valid(text):
+        if not is_valid(text) if text else raw.strip(b"\0 "):  # escapes alone are no value either
             text = None
         values[tag] = text or ""
         if text is None:

@@ -7,7 +7,7 @@ place would have it stand in a second document as if it were the patient's name.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,8 +34,6 @@ _RIGHT: Final = {
     "": None,
 }
 """What bytes from 80 on are at the beginning of a value, by the number of the first term."""
-_SEVERAL_BYTES: Final = ("149", "58", "87", "159")
-"""Numbers of sets that only escapes reach."""
 _TERM: Final = re.compile(r"ISO[_ -](?:2022[_ -])?IR[_ -]([0-9]+)")
 """A term, also as many devices misspell it."""
 
@@ -63,6 +61,26 @@ _RIGHT_ESCAPES: Final = {
     b"$)C": "euc_kr",
     b"$)A": "gb2312",
 }
+_ESCAPES: Final[dict[str, tuple[bytes, ...]]] = {
+    "100": (b"-A",),
+    "101": (b"-B",),
+    "109": (b"-C",),
+    "110": (b"-D",),
+    "144": (b"-L",),
+    "127": (b"-G",),
+    "126": (b"-F",),
+    "138": (b"-H",),
+    "148": (b"-M",),
+    "203": (b"-b",),
+    "166": (b"-T",),
+    "13": (b")I", b"(J"),
+    "87": (b"$B", b"(J"),
+    "159": (b"$(D", b"(J"),
+    "149": (b"$)C",),
+    "58": (b"$)A",),
+}
+"""Those that a term brings, by its number. A film that has others is not read as if it had the term."""
+_ASCII: Final = b"(B"
 _PAIRED: Final = frozenset({"euc_kr", "gb2312"})
 _ESCAPE: Final = 0x1B
 _LONGEST_ESCAPE: Final = 3
@@ -83,14 +101,16 @@ def decoded(value: bytes, terms: Sequence[str]) -> str | None:
         first, *others = [_number(term) for term in terms] or [""]
         if first not in _RIGHT:  # only escapes reach it: it stands behind ASCII
             first, others = "6", [first, *others]
-        known = all(number in _RIGHT or number in _SEVERAL_BYTES for number in others)
-        return _Decoder(_RIGHT[first]).characters(value) if known else None
+        if not all(number in _RIGHT or number in _ESCAPES for number in others):
+            return None
+        escapes = frozenset(sign for number in (first, *others) for sign in _ESCAPES.get(number, ()))
+        return _Decoder(_RIGHT[first], escapes | {_ASCII}).characters(value)
     except (UnicodeDecodeError, LookupError, _UnknownTermError):
         return None
 
 
 class _UnknownTermError(Exception):
-    """A character set that the standard doesn't have, or a byte that stands for nothing."""
+    """A character set that the standard doesn't have, or a byte or escape that stands for nothing."""
 
 
 def _number(term: str) -> str:
@@ -106,6 +126,8 @@ class _Decoder:
 
     first: str | None
     """What bytes from 80 on are at its beginning."""
+    escapes: Set[bytes]
+    """Those that it may have."""
 
     def characters(self, value: bytes) -> str:
         found: list[str] = []
@@ -115,7 +137,7 @@ class _Decoder:
         while place < len(value):
             byte = value[place]
             if byte == _ESCAPE:
-                sign = _escape(value[place + 1 : place + 1 + _LONGEST_ESCAPE])
+                sign = self._escape(value[place + 1 : place + 1 + _LONGEST_ESCAPE])
                 if sign in _LEFT_ESCAPES:
                     left, entered = _LEFT_ESCAPES[sign], place
                 else:
@@ -144,13 +166,12 @@ class _Decoder:
             raise _UnknownTermError
         return "".join(found)
 
-
-def _escape(following: bytes) -> bytes:
-    """The escape that these bytes begin with. Raises _UnknownTermError."""
-    for size in range(2, _LONGEST_ESCAPE + 1):
-        if following[:size] in _LEFT_ESCAPES or following[:size] in _RIGHT_ESCAPES:
-            return following[:size]
-    raise _UnknownTermError
+    def _escape(self, following: bytes) -> bytes:
+        """The escape that these bytes begin with. Raises _UnknownTermError."""
+        for size in range(2, _LONGEST_ESCAPE + 1):
+            if following[:size] in self.escapes:
+                return following[:size]
+        raise _UnknownTermError
 
 
 def _left(taken: bytes, coded: str | None) -> str:

@@ -47,6 +47,7 @@ _REFERENCED_SERIES: Final = 0x0008_1115
 _REFERENCED_SOPS: Final = 0x0008_1199
 _REFERENCED_INSTANCE: Final = 0x0008_1155
 _CONCEPT_NAME: Final = 0x0040_A043
+_STORAGE_CLASSES: Final = "1.2.840.10008.5.1.4.1.1."
 _CONTAINS: Final = "CONTAINS"
 _CONTEXT: Final = "HAS OBS CONTEXT"
 
@@ -122,7 +123,7 @@ class DocumentMaker:
     @cached_property
     def _fixed(self) -> dict[int, bytes]:
         """Elements that all documents have in common, by tag."""
-        day, time = self.made.strftime("%Y%m%d"), self.made.strftime("%H%M%S")
+        day, time = f"{self.made.year:04}{self.made:%m%d}", f"{self.made:%H%M%S}"
         found = [
             (0x0008_0016, "UI", SOP_CLASS),
             (0x0008_0023, "DA", day),
@@ -272,6 +273,7 @@ def _sequence(item: bytes, tag: int) -> Element:
 def _of_one_study(found: Sequence[Identifiers | None]) -> list[FilmAttributes]:
     """Raises NotPossibleError, which says which film it is about."""
     films: list[FilmAttributes] = []
+    patients = []
     for place, each in enumerate(found):
         if each is None:
             raise NotPossibleError(NotPossible.NOT_DICOM, place)
@@ -281,7 +283,9 @@ def _of_one_study(found: Sequence[Identifiers | None]) -> list[FilmAttributes]:
             raise NotPossibleError(error.reason, place) from None
         if films[-1].study != films[0].study:
             raise NotPossibleError(NotPossible.SEVERAL_STUDIES, place)
-        if films[-1].values[identifiers.PATIENT_ID] != films[0].values[identifiers.PATIENT_ID]:
+        # Of IDs that aren't valid the bytes have to be the same.
+        patients.append(films[-1].values[identifiers.PATIENT_ID] or each.get(identifiers.PATIENT_ID, b""))
+        if patients[-1] != patients[0]:
             raise NotPossibleError(NotPossible.SEVERAL_PATIENTS, place)
     return films
 
@@ -331,7 +335,9 @@ def _code_item(relationship: str, concept: bytes, code: bytes) -> bytes:
 def _image_item(sop_class: str, sop_instance: str) -> bytes:
     source = _code("121112", "DCM", "Source of Measurement")
     sops = sequence(_REFERENCED_SOPS, [_reference(sop_class, sop_instance)])
-    return _item("INFERRED FROM", "IMAGE", source, {_REFERENCED_SOPS: sops})
+    # Of a maker's own class no reader can know that it is one of images; some then refuse the document.
+    kind = "IMAGE" if sop_class.startswith(_STORAGE_CLASSES) else "COMPOSITE"
+    return _item("INFERRED FROM", kind, source, {_REFERENCED_SOPS: sops})
 
 
 def _container(heading: bytes, items: Sequence[bytes]) -> bytes:

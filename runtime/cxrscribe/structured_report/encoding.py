@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 EXPLICIT_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1"
 
@@ -61,8 +60,7 @@ def file(sop_class: str, sop_instance: str, implementation: str, version: str, d
     return _PREAMBLE + element(_META_LENGTH, "UL", struct.pack("<I", len(meta))) + meta + dataset
 
 
-@dataclass(frozen=True)
-class Element:
+class Element(NamedTuple):
     """An element that was read."""
 
     tag: int

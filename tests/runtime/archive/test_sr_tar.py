@@ -77,6 +77,14 @@ def test_links_and_other_names_are_none_of_ours() -> None:
             unpack(packed.getvalue(), "a.tar")
 
 
+@pytest.mark.parametrize("size", [b"-0000000777", b"77777777777", b"           "])
+def test_sizes_that_lie_take_no_memory_and_no_end_of_time(size: bytes) -> None:
+    content = bytearray(pack([(5, b"five"), (6, b"six")]))
+    content[124:135] = size
+    with pytest.raises(InputError, match="damaged"):
+        unpack(bytes(content), "a.tar")
+
+
 def test_where_tars_are() -> None:
     assert sr_file(0, 1234) == "sr/001/sr-001234.tar"
     assert sr_file(2, 1234) == "retry/2/sr-001234.tar"

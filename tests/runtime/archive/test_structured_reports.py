@@ -268,6 +268,36 @@ def test_damaged_tars_are_named_put_aside_and_made_anew(
     assert verify(run).problems == []
 
 
+def test_tar_that_cannot_be_read_costs_no_part(begin: Begin, dicoms: Path, reporter: Reporter) -> None:
+    run = begin(dicoms, sr=True)
+    score(run, reporter)
+    path = Path(run.place.url) / sr_file(0, 0)
+    whole = path.read_bytes()
+    path.unlink()
+    path.mkdir()  # for whom no rights forbid to read, as on a disk that fails
+    verdict = verify(run)
+    assert ["can't be read" in problem for problem in verdict.problems] == [True]
+    drop_broken(run, verdict)
+    assert run.place.has(run.generation().part(0))
+    path.rmdir()
+    path.write_bytes(whole)
+    assert verify(run).problems == []
+
+
+def test_putting_aside_may_be_interrupted(begin: Begin, dicoms: Path, reporter: Reporter) -> None:
+    run = begin(dicoms, sr=True)
+    score(run, reporter)
+    path = Path(run.place.url) / sr_file(0, 0)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    verdict = verify(run)
+    drop_broken(run, replace(verdict, damaged=verdict.damaged[:1]))  # killed behind the first
+    drop_broken(run, verify(run))
+    (receipt,) = score(run, reporter)
+    assert receipt.committed
+    assert path.read_bytes() == whole
+
+
 def test_documents_of_other_films_are_found_without_their_digest(
     begin: Begin, dicoms: Path, reporter: Reporter
 ) -> None:
@@ -285,11 +315,9 @@ def test_documents_of_other_films_are_found_without_their_digest(
     own = documents.pop(2)
     for row, other in ((2, documents[3]), (2, own.replace(b"DRAFT", b"FINAL")), (2, b"nothing"), (6, own)):
         content = pack(sorted({**documents, row: other}.items()))
-        run.place.remove(sr_file(0, 0))
-        run.place.create(sr_file(0, 0), content)
         counts = DocumentCounts(6, NOT_POSSIBLE, 1, hashlib.sha256(content).hexdigest())
         with pytest.raises(InputError, match="another structured report"):
-            check_documents(run, run.generation(), 0, counts, rows)
+            check_documents(run.run_id, content, sr_file(0, 0), counts, rows)
 
 
 def test_foreign_files_are_named(begin: Begin, dicoms: Path, reporter: Reporter, tmp_path: Path) -> None:

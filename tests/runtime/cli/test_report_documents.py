@@ -122,6 +122,34 @@ def test_a_file_is_for_one_report_and_is_not_replaced(
     assert "is no folder" in run("report", dicoms, "--bundle", small_bundle, "--sr", "file").stderr
 
 
+def test_film_itself_is_never_replaced(run: Run, small_bundle: Path, dicoms: Path, tmp_path: Path) -> None:
+    film = dicoms / "a.dcm"
+    (tmp_path / "link.dcm").hardlink_to(film)
+    before = film.read_bytes()
+    for name in (film, tmp_path / "link.dcm"):
+        result = run("report", film, "--bundle", small_bundle, "--sr", name, "--overwrite")
+        assert result.exit_code == 2
+        assert "is the film; give --sr another name" in result.stderr
+    assert film.read_bytes() == before
+
+
+def test_file_of_a_film_that_is_done_stays_with_resume(
+    run: Run, small_bundle: Path, dicoms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ("report", dicoms / "a.dcm", "--bundle", small_bundle, "--sr", "one.dcm", "--out", "out.jsonl")
+    assert run(*options).exit_code == 0
+    found = (tmp_path / "one.dcm").read_bytes()
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000001")
+    result = run(*options, "--resume")
+    assert result.exit_code == 0, result.stderr
+    assert "0 structured reports in one.dcm" in result.stderr
+    (tmp_path / "out.jsonl").write_bytes(b"")  # as if its row hadn't been written
+    result = run(*options, "--resume")
+    assert result.exit_code == 2
+    assert "one.dcm exists" in result.stderr
+    assert (tmp_path / "one.dcm").read_bytes() == found
+
+
 def test_films_of_a_study_are_all_in_one(run: Run, small_bundle: Path, dicoms: Path, tmp_path: Path) -> None:
     options = ("--bundle", small_bundle, "--by", "study", "--study-from", "dicom", "--sr")
     result = run("report", dicoms, *options, "out")

@@ -83,6 +83,27 @@ def test_pixels_are_not_needed_and_other_files_are_refused() -> None:
         assert caught.value.reason == Reason.UNSUPPORTED
 
 
+@pytest.mark.parametrize("before", [0, 1 << 20], ids=["file", "first MB"])
+def test_no_value_is_half_of_what_the_film_says(before: int) -> None:
+    content = identified_film(StudyID="STUDY-17")
+    place = content.index(b"\x20\x00\x0d\x00")
+    whole = read_identifiers(content)
+    group_20 = content[place:]
+    for cut in range(120):  # behind so many bytes of the group
+        if before:
+            private = b"\x19\x00\x10\x00LO\4\0DRAW\x19\x00\x01\x10OB\0\0"
+            size = before - place - len(private) - 4 - cut
+            start = content[:place] + private + size.to_bytes(4, "little") + bytes(size) + group_20
+            assert start.index(group_20) == before - cut
+        else:
+            start = content[:place] + group_20[:cut]
+        try:
+            found = read_identifiers(start)
+        except FilmError:
+            continue
+        assert found.items() <= whole.items()
+
+
 def test_without_the_extra_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pydicom.filereader", None)
     with pytest.raises(MissingExtraError, match="dicom"):

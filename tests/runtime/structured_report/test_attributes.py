@@ -44,7 +44,9 @@ def test_valid_values_are_taken_over() -> None:
         ("SOPClassUID", NotPossible.NO_CLASS),
     ],
 )
-@pytest.mark.parametrize("value", [b"", b"1.2.03", b"1..2", b"1.2.a", b"a name", b"1." + b"2" * 63])
+@pytest.mark.parametrize(
+    "value", [b"", b"1.2.03", b"1..2", b"1.2.a", b"a name", b"1." + b"2" * 63, b"0.0", b"9.9"]
+)
 def test_uids_are_needed(name: str, reason: NotPossible, value: bytes) -> None:
     tags = {
         "StudyInstanceUID": identifiers.STUDY_INSTANCE_UID,
@@ -75,6 +77,7 @@ def test_uids_are_needed(name: str, reason: NotPossible, value: bytes) -> None:
         (identifiers.PATIENT_NAME, b"One\\Two", "PatientName"),
         (identifiers.PATIENT_NAME, b"M\xfcller", "PatientName"),
         (identifiers.PATIENT_ID, b"1\r\n2", "PatientID"),
+        (identifiers.PATIENT_ID, b"\x1b(B ", "PatientID"),
         (identifiers.PATIENT_BIRTH_DATE, b"68", "PatientBirthDate"),
         (identifiers.PATIENT_SEX, b"Q", "PatientSex"),
         (identifiers.STUDY_ID, b"\x1b[31m", "StudyID"),

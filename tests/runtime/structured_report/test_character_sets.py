@@ -113,6 +113,10 @@ def test_a_set_that_is_not_left_again_is_forgiven_at_the_end_alone() -> None:
         (b"Yamada=\x1b$B\x7f\x7f\x1b(B", JAPANESE),
         (b"a\x1b", JAPANESE),
         (b"a\x1b(Q", JAPANESE),
+        (b"Yamada=\x1b$B;3ED\x1b(B", ()),  # escapes of sets that the film doesn't have
+        (b"Yamada=\x1b$B;3ED\x1b(B", ("ISO_IR 100",)),
+        (b"Yamada=\x1b$B;3ED\x1b(B", ("", "ISO 2022 IR 149")),
+        (b"1\x1b$)C", JAPANESE),
         (b"\x1b$)C\xfb", ("", "ISO 2022 IR 149")),
     ],
 )

@@ -230,6 +230,41 @@ def test_films_that_do_not_belong_together_have_none(attributes: dict[str, str],
     assert (caught.value.reason, caught.value.place) == (reason, 1)
 
 
+def test_patients_whose_ids_are_not_valid_are_told_apart() -> None:
+    film = source(identified_film())
+    first, second = (
+        SourceFilm(dict(film.identifiers) | {identifiers.PATIENT_ID: value}, film.sha256)
+        for value in (b"M\xfcller 1", b"M\xfcller 2")
+    )
+    assert MAKER.make([first, first], TEXT).left_out == ("PatientID",)
+    with pytest.raises(NotPossibleError) as caught:
+        MAKER.make([first, second], TEXT)
+    assert caught.value.reason == NotPossible.SEVERAL_PATIENTS
+
+
+@pytest.mark.parametrize(
+    ("sop_class", "kind"),
+    [("1.2.840.10008.5.1.4.1.1.7", "IMAGE"), ("1.2.392.200036.9125.1.1.2", "COMPOSITE")],
+)
+def test_films_of_a_makers_own_class_have_documents_that_every_reader_takes(
+    sop_class: str, kind: str, tmp_path: Path
+) -> None:
+    film = source(identified_film())
+    found = dict(film.identifiers) | {identifiers.SOP_CLASS_UID: sop_class.encode()}
+    document = MAKER.make([SourceFilm(found, film.sha256)], TEXT)
+    finding = read(document).ContentSequence[7].ContentSequence[0]
+    assert finding.ContentSequence[0].ValueType == kind
+    assert validated(document, tmp_path) == []
+    assert TEXT in dumped(document, tmp_path)
+
+
+@pytest.mark.parametrize("year", [1, 385, 2026])
+def test_years_have_four_digits(year: int) -> None:
+    maker = DocumentMaker("a" * 64, "b" * 64, datetime(year, 1, 2, 3, 4, 5), "")  # noqa: DTZ001 (as written)
+    found = read(made(identified_film(), maker=maker))
+    assert (found.ContentDate, found.ContentTime) == (f"{year:04}0102", "030405")
+
+
 @pytest.mark.parametrize(
     ("terms", "name"),
     [
