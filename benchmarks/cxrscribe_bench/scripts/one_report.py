@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from time import perf_counter
 from typing import Final
 
 import click
@@ -26,6 +25,17 @@ import cxrscribe
 from cxrscribe.errors import InputError
 
 NAMES: Final = ("seconds", "processor_seconds", "peak_mb")
+_LAUNCHER: Final = """
+import json, os, sys, time
+began = time.perf_counter()
+silent = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+process = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=silent)
+_, status, used = os.wait4(process, 0)
+seconds = time.perf_counter() - began
+print(json.dumps([seconds, used.ru_utime + used.ru_stime, used.ru_maxrss]))
+sys.exit(1 if status else 0)
+"""
+"""A small process that starts another: what `wait4` gives as its peak counts the one that started it, too."""
 
 
 @dataclass(frozen=True)
@@ -35,29 +45,26 @@ class Taken:
     seconds: float
     processor_seconds: float
     peak_mb: float
-    """Peak in RAM (VmHWM)."""
+    """Peak in RAM."""
 
 
 def report_once(runtime: Path, options: list[str], cache: Path) -> Taken:
     """A report by the package that is in this folder. Raises InputError where there is none."""
     command = [sys.executable, "-m", "cxrscribe", "report", *options]
-    began = perf_counter()
-    with subprocess.Popen(
-        command,
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", _LAUNCHER, *command],
         env={**os.environ, "PYTHONPATH": str(runtime), "XDG_CACHE_HOME": str(cache)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    ) as process:
-        assert process.stderr is not None
-        said = process.stderr.read().decode("utf-8", "replace")
-        _, status, used = os.wait4(process.pid, 0)
-        seconds = perf_counter() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        last = (said.strip().splitlines() or ["nothing was said"])[-1]
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["nothing was said"])[-1]
         raise InputError(f"the package in {runtime} made no report: {last}")
+    seconds, processor_seconds, peak = json.loads(done.stdout)
     kilobyte = 1 if sys.platform == "darwin" else 1024
-    return Taken(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * kilobyte / 1e6)
+    return Taken(seconds, processor_seconds, peak * kilobyte / 1e6)
 
 
 def compared(now: list[Taken], before: list[Taken]) -> dict[str, object]:

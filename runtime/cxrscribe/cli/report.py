@@ -273,8 +273,10 @@ class _Outcome:
 def _existing(out: Path | None, sr: Path | None, resume: bool, overwrite: bool) -> Existing:
     if resume and overwrite:
         raise InputError("--resume and --overwrite contradict each other; give one")
-    if out is None and (resume or (overwrite and sr is None)):
-        raise InputError(f"{'--resume' if resume else '--overwrite'} is for --out; give --out FILE too")
+    if out is None and resume:
+        raise InputError("--resume is for --out; give --out FILE too")
+    if out is None and sr is None and overwrite:
+        raise InputError("--overwrite is for --out and --sr; give one of them too")
     if resume:
         return Existing.RESUME
     return Existing.OVERWRITE if overwrite else Existing.REFUSE

@@ -153,6 +153,7 @@ def test_without_bundle_the_demo_bundle_is_used_and_named(
         (["--out", "reports.xls"], "unknown suffix '.xls'; give a name in .jsonl or .csv"),
         (["--out", "no/such/reports.csv"], "can't be written"),
         (["--resume"], "--resume is for --out"),
+        (["--overwrite"], "--overwrite is for --out and --sr"),
         (["--out", "reports.csv", "--resume", "--overwrite"], "contradict"),
     ],
 )

@@ -132,15 +132,22 @@ class AssociationLink:
         ):
             entity.add_requested_context(service, syntaxes)
         tls = None if to.context is None else _Wrapping(to.context)
-        made = entity.associate(
-            self._address(),
-            to.port,
-            ae_title=to.called,
-            max_pdu=to.max_pdu,
-            ext_neg=[build_role(BasicTextSRStorage, scu_role=True, scp_role=True)],
-            tls_args=None if tls is None else (cast(ssl.SSLContext, tls), to.host),
-            evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once), (evt.EVT_C_STORE, self._take)],
-        )
+        made: Association | None = None
+        for address in self._addresses():
+            with suppress(OSError):  # of a kind of address that this machine doesn't have
+                made = entity.associate(
+                    address,
+                    to.port,
+                    ae_title=to.called,
+                    max_pdu=to.max_pdu,
+                    ext_neg=[build_role(BasicTextSRStorage, scu_role=True, scp_role=True)],
+                    tls_args=None if tls is None else (cast(ssl.SSLContext, tls), to.host),
+                    evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once), (evt.EVT_C_STORE, self._take)],
+                )
+                if made.acceptor.primitive is not None:
+                    break  # something has answered there
+        if made is None:
+            raise TransientError("there is no connection to the PACS")
         if not made.is_established:
             if tls is not None:
                 tls.close()
@@ -264,13 +271,13 @@ class AssociationLink:
         self._number = self._number % 65_535 + 1
         return self._number
 
-    def _address(self) -> str:
-        """Of the host. Raises TransientError where the name isn't known."""
+    def _addresses(self) -> list[str]:
+        """Of the host, which may listen at one of them only. Raises TransientError where none is known."""
         try:
             found = socket.getaddrinfo(self._to.host, self._to.port, type=socket.SOCK_STREAM)
         except OSError:
             raise TransientError(f"there is no address of {self._to.host}") from None
-        return str(found[0][4][0])
+        return list(dict.fromkeys(str(each[4][0]) for each in found))
 
     def _not_established(self, made: Association) -> Exception:
         """Why there is no association."""

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
+from time import monotonic
 from typing import Final
 
 from cxrscribe.archive import layout, sr_tar
@@ -130,11 +131,18 @@ def send_shards(
             yield SendReceipt(waiting.get(), None, "the PACS takes fewer connections than that")
     finally:
         stop.set()
+        _join(threads)
         for worker, thread in zip(workers, threads, strict=True):
-            thread.join(_SECONDS_TO_END)
             if thread.is_alive():  # it waits for an answer
                 worker.cut()
-                thread.join(_SECONDS_TO_END)
+        _join(threads)
+
+
+def _join(threads: Sequence[Thread]) -> None:
+    """Wait for all of them, together no longer than for one."""
+    until = monotonic() + _SECONDS_TO_END
+    for thread in threads:
+        thread.join(max(0.0, until - monotonic()))
 
 
 @dataclass

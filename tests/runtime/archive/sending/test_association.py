@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -262,6 +263,21 @@ def test_nobody_listens(run: Run) -> None:
     assert "there is no connection to the PACS" in result.stderr
 
 
+def test_host_with_an_address_that_nobody_listens_at_is_found_at_the_next(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = socket.getaddrinfo
+
+    def two(host: str, *more: Any, **named: Any) -> list[Any]:
+        hosts = ("127.0.0.2", "127.0.0.1") if host == "localhost" else (host,)
+        return [each for one in hosts for each in known(one, *more, **named)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", two)
+    with node_pacs() as node:
+        assert sent(run, node)[0] == 0
+        assert node.associations == 1
+
+
 def test_certificates_are_checked(run: Run, tmp_path: Path) -> None:
     service = self_signed(tmp_path, "service")
     client = self_signed(tmp_path, "client")
@@ -281,6 +297,8 @@ def test_tls_towards_a_node_that_has_none_is_named(run: Run) -> None:
     with node_pacs() as node:
         result = send(run, node.address, "--tls", "--timeout", "2")
         assert result.exit_code == 2
+        assert "refuses the TLS connection" in result.stderr
+        assert "it may speak none at this port" in result.stderr
 
 
 def test_dry_run_connects_and_sends_nothing(run: Run) -> None:
