@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, cast
 
 from pydicom.dataset import Dataset
@@ -333,10 +334,25 @@ class _Wrapping:
 
 
 def _send_at_once(event: Any) -> None:
-    """Let no packet wait for the acknowledgement of the one before, which may come 40 ms later."""
+    """Let no packet wait for the acknowledgement of the one before, ours nor theirs: it may come 40 ms later.
+
+    dcmtk, and Orthanc with it, send the head of a PDU and its body by two writes, and so wait in each answer
+    for us to acknowledge the head.
+    """
     opened = event.assoc.dul.socket
-    if opened is not None and opened.socket is not None:
-        opened.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if opened is None or opened.socket is None:
+        return
+    opened.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if hasattr(socket, "TCP_QUICKACK"):
+        opened.recv = partial(_acknowledging, opened, opened.recv)
+
+
+def _acknowledging(opened: Any, read: Callable[[int], bytearray], size: int) -> bytearray:
+    """What `read` gives, acknowledged now; Linux forgets after a while that it was asked to do so."""
+    content = read(size)
+    with suppress(OSError, AttributeError):  # it may have ended meanwhile
+        opened.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+    return content
 
 
 def _identifier(document: Document) -> Dataset:
