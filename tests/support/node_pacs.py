@@ -35,6 +35,9 @@ class NodePacs:
     trick: Callable[[Any, str, int], int | None] = lambda event, instance, number: None
     """The status of a C-STORE instead of the proper one, by UID and number of the request."""
     find_status: int = 0x0000
+    finds: list[list[str]] = field(default_factory=list)
+    """The UIDs of each C-FIND."""
+    knows_lists: bool = True
     ended: Event = field(default_factory=Event)
 
     @property
@@ -63,14 +66,18 @@ class NodePacs:
         self.stored.setdefault(instance, file.getvalue())
 
     def find(self, event: Any) -> Iterator[tuple[int, Dataset | None]]:
-        asked = str(event.identifier.SOPInstanceUID)
-        if self.find_status:
-            yield self.find_status, None
-        elif asked in self.stored:
-            found = Dataset()
-            found.QueryRetrieveLevel = "IMAGE"
-            found.SOPInstanceUID = asked
-            yield 0xFF00, found
+        values = event.identifier["SOPInstanceUID"].value
+        uids = [values] if isinstance(values, str) else list(values)
+        self.finds.append(uids)
+        if self.find_status or (len(uids) > 1 and not self.knows_lists):
+            yield self.find_status or 0xA900, None
+            return
+        for asked in uids:
+            if asked in self.stored:
+                found = Dataset()
+                found.QueryRetrieveLevel = "IMAGE"
+                found.SOPInstanceUID = asked
+                yield 0xFF00, found
 
     def get(self, event: Any) -> Iterator[Any]:
         asked = str(event.identifier.SOPInstanceUID)

@@ -66,6 +66,8 @@ class WebPacs:
     lock: Any = field(default_factory=Lock)
     hidden: set[str] = field(default_factory=set)
     """Stored, and not listed."""
+    knows_lists: bool = True
+    """Of UIDs in a query; else it takes the first for the only one."""
 
     def answer(self, request: Request) -> Answer:
         return self.trick(request) or self.proper(request)
@@ -106,7 +108,9 @@ class WebPacs:
         return Answer(200, {"Content-Type": kind}, body)
 
     def _search(self, request: Request, parts: list[str]) -> Answer:
-        asked = request.query.get("SOPInstanceUID", [])
+        asked = ",".join(request.query.get("SOPInstanceUID", [])).split(",")
+        if not self.knows_lists:
+            asked = asked[:1]
         found = [each for each in asked if each in self.stored and each not in self.hidden]
         if not found:
             return Answer(204)

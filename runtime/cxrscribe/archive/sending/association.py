@@ -163,32 +163,45 @@ class AssociationLink:
         there = self.shows(document)
         if not there:
             return Presence.UNKNOWN if there is None else Presence.ABSENT
+        return self.compare(document)
+
+    def compare(self, document: Document) -> Presence:
         other = self._retrieve(document)
         if other is None:
             return Presence.UNREAD
         return Presence.SAME if is_same(document, other) else Presence.OTHER
 
     def shows(self, document: Document) -> bool | None:
+        found = self._find([document])
+        if found is None:
+            self._can_find = False
+            return None
+        return document.instance in found
+
+    def listed(self, documents: Sequence[Document]) -> frozenset[str] | None:
+        return self._find(documents)
+
+    def _find(self, documents: Sequence[Document]) -> frozenset[str] | None:
+        """The UIDs that a C-FIND finds; None where the PACS can't be asked."""
         association = self.associate()
         if not self._can_find:
             return None
-        found = False
+        found = set()
         statuses = association.send_c_find(
-            _identifier(document), StudyRootQueryRetrieveInformationModelFind, msg_id=self._next()
+            _identifier(documents), StudyRootQueryRetrieveInformationModelFind, msg_id=self._next()
         )
         for count, (status, identifier) in enumerate(statuses):
             code = _code(status)
-            if code is None or count > _MOST_MATCHES:
+            if code is None or count > len(documents) + _MOST_MATCHES:
                 self.reset()
                 raise TransientError("the PACS didn't end its answer to a C-FIND")
             if code in _PENDING:
-                found = found or str(getattr(identifier, "SOPInstanceUID", "")) == document.instance
+                found.add(str(getattr(identifier, "SOPInstanceUID", "")))
             elif code in _OUT_OF_RESOURCES:
                 raise TransientError(f"the PACS has no room for a C-FIND (0x{code:04X})")
             elif code != _SUCCESS:
-                self._can_find = False
                 return None
-        return found
+        return frozenset(found)
 
     def _retrieve(self, document: Document) -> Dataset | None:
         """What the PACS has under the UID; None where it doesn't hand it out."""
@@ -197,7 +210,7 @@ class AssociationLink:
             return None
         self._got.clear()
         statuses = association.send_c_get(
-            _identifier(document), StudyRootQueryRetrieveInformationModelGet, msg_id=self._next()
+            _identifier([document]), StudyRootQueryRetrieveInformationModelGet, msg_id=self._next()
         )
         for count, (status, _) in enumerate(statuses):
             code = _code(status)
@@ -355,13 +368,14 @@ def _acknowledging(opened: Any, read: Callable[[int], bytearray], size: int) -> 
     return content
 
 
-def _identifier(document: Document) -> Dataset:
-    """What asks for one instance, and nothing of the patient."""
+def _identifier(documents: Sequence[Document]) -> Dataset:
+    """What asks for instances, and nothing of the patient."""
     identifier = Dataset()
     identifier.QueryRetrieveLevel = "IMAGE"
-    identifier.StudyInstanceUID = document.study
-    identifier.SeriesInstanceUID = document.series
-    identifier.SOPInstanceUID = document.instance
+    # Each once, and one of them as a single value.
+    identifier.StudyInstanceUID = list(dict.fromkeys(each.study for each in documents))
+    identifier.SeriesInstanceUID = list(dict.fromkeys(each.series for each in documents))
+    identifier.SOPInstanceUID = list(dict.fromkeys(each.instance for each in documents))
     return identifier
 
 

@@ -227,6 +227,9 @@ class DicomWebLink:
         there = self._lists(document, False)
         if not there:
             return Presence.UNKNOWN if there is None else Presence.ABSENT
+        return self.compare(document)
+
+    def compare(self, document: Document) -> Presence:
         if not self._can_retrieve:
             return Presence.UNREAD
         try:
@@ -240,6 +243,20 @@ class DicomWebLink:
 
     def shows(self, document: Document) -> bool | None:
         return self._lists(document, None)
+
+    def listed(self, documents: Sequence[Document]) -> frozenset[str] | None:
+        if not self._can_query:
+            return None
+        uids = ",".join(document.instance for document in documents)
+        try:
+            found = self._ask(
+                lambda: self._client.search_for_instances(
+                    limit=len(documents) + 1, search_filters={"SOPInstanceUID": uids}
+                )
+            )
+        except StatusError:
+            return None
+        return frozenset(str(uid) for each in _items(found) for uid in _values(each, _TAG_UID))
 
     def _lists(self, document: Document, not_found: bool | None) -> bool | None:
         """`not_found`: what 404 means, which stands for nothing found, or for no such service."""
