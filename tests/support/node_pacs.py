@@ -38,6 +38,8 @@ class NodePacs:
     finds: list[list[str]] = field(default_factory=list)
     """The UIDs of each C-FIND."""
     knows_lists: bool = True
+    finds_at_least: int = 0
+    """Matches of each C-FIND, which are of no use."""
     ended: Event = field(default_factory=Event)
 
     @property
@@ -72,6 +74,10 @@ class NodePacs:
         if self.find_status or (len(uids) > 1 and not self.knows_lists):
             yield self.find_status or 0xA900, None
             return
+        for number in range(self.finds_at_least):
+            found = Dataset()
+            found.SOPInstanceUID = f"1.2.{number}"
+            yield 0xFF00, found
         for asked in uids:
             if asked in self.stored:
                 found = Dataset()

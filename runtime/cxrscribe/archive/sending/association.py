@@ -24,6 +24,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # it makes the
     Verification,
 )
 
+from cxrscribe.archive.sending.checkpoint import stand_still
 from cxrscribe.archive.sending.destination import (
     Answers,
     DestinationError,
@@ -48,6 +49,8 @@ _PENDING: Final = frozenset({0xFF00, 0xFF01})
 _OUT_OF_RESOURCES: Final = range(0xA700, 0xA800)
 _CLASS_NOT_SUPPORTED, _NOT_AUTHORIZED = 0x0122, 0x0124
 _MOST_MATCHES: Final = 16
+_MOST_ANSWER: Final = 16 << 20
+_QUICK_ACKNOWLEDGEMENT: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)
 _PERMANENT: Final = 1
 """Result of a rejected association (PS3.8, 9.3.4); 2 is transient."""
 _REMEDIES: Final = {
@@ -113,6 +116,8 @@ class AssociationLink:
         self._can_get = False
         self._got: list[Dataset] = []
         self._number = 0
+        self._received = 0
+        """Bytes of the answer that is awaited."""
 
     def associate(self) -> Association:
         """The association, a new one where there is none. Raises TransientError, DestinationError."""
@@ -140,7 +145,7 @@ class AssociationLink:
             max_pdu=to.max_pdu,
             ext_neg=[build_role(BasicTextSRStorage, scu_role=True, scp_role=True)],
             tls_args=None if tls is None else (cast(ssl.SSLContext, tls), to.host),
-            evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once), (evt.EVT_C_STORE, self._take)],
+            evt_handlers=[(evt.EVT_CONN_OPEN, self._opened), (evt.EVT_C_STORE, self._take)],
         )
         if not made.is_established:
             if tls is not None:
@@ -273,8 +278,34 @@ class AssociationLink:
         if association is not None and association.is_established:
             association.release()
 
+    def _opened(self, event: Any) -> None:
+        """Let no packet of ours or theirs wait for the acknowledgement of the one before, 40 ms at times.
+
+        dcmtk, and Orthanc with it, send the head of a PDU and its body by two writes, and so wait in each
+        answer for us to acknowledge the head. pynetdicom reads the socket here alone.
+        """
+        opened = event.assoc.dul.socket
+        if opened is not None and opened.socket is not None:
+            opened.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            opened.recv = partial(self._read, opened, opened.recv)
+        stand_still(event.assoc)
+
+    def _read(self, opened: Any, read: Callable[[int], bytearray], size: int) -> bytearray:
+        """What `read` gives, acknowledged now. Raises OSError, which ends the association, where an answer is
+        too long: pynetdicom would gather it in memory.
+        """
+        self._received += size
+        if self._received > _MOST_ANSWER:
+            raise OSError(f"an answer of more than {_MOST_ANSWER:,} bytes")
+        content = read(size)
+        if _QUICK_ACKNOWLEDGEMENT is not None:  # which Linux forgets after a while
+            with suppress(OSError, AttributeError):  # it may have ended meanwhile
+                opened.socket.setsockopt(socket.IPPROTO_TCP, _QUICK_ACKNOWLEDGEMENT, 1)
+        return content
+
     def _next(self) -> int:
         """The number of the message that is sent next: 1 to 65,535, over and over."""
+        self._received = 0
         self._number = self._number % 65_535 + 1
         return self._number
 
@@ -344,28 +375,6 @@ class _Wrapping:
     def close(self) -> None:
         for each in self._made:
             each.close()
-
-
-def _send_at_once(event: Any) -> None:
-    """Let no packet wait for the acknowledgement of the one before, ours nor theirs: it may come 40 ms later.
-
-    dcmtk, and Orthanc with it, send the head of a PDU and its body by two writes, and so wait in each answer
-    for us to acknowledge the head.
-    """
-    opened = event.assoc.dul.socket
-    if opened is None or opened.socket is None:
-        return
-    opened.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if hasattr(socket, "TCP_QUICKACK"):
-        opened.recv = partial(_acknowledging, opened, opened.recv)
-
-
-def _acknowledging(opened: Any, read: Callable[[int], bytearray], size: int) -> bytearray:
-    """What `read` gives, acknowledged now; Linux forgets after a while that it was asked to do so."""
-    content = read(size)
-    with suppress(OSError, AttributeError):  # it may have ended meanwhile
-        opened.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-    return content
 
 
 def _identifier(documents: Sequence[Document]) -> Dataset:

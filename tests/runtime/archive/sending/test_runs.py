@@ -3,6 +3,8 @@
 # ruff: noqa: E402 (nothing here can be imported without the extra)
 from __future__ import annotations
 
+import errno
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -17,12 +19,13 @@ from click.testing import CliRunner
 
 from cxrscribe.archive import Run, layout, sr_tar
 from cxrscribe.archive.generation import write_retry
-from cxrscribe.archive.sending.ledger import Ledger, ledgers
+from cxrscribe.archive.sending.ledger import Ledger, SentShard, ShardKey, ledgers
+from cxrscribe.archive.verify import verify
 from cxrscribe.cli.main import main
 from cxrscribe.errors import InputError, Reason
 from support.send_command import once, send, sent
 from support.small_reports import pretend_scored, small_report, uid
-from support.web_pacs import WebPacs, web_pacs
+from support.web_pacs import Answer, WebPacs, web_pacs
 
 Begin = Callable[..., Run]
 
@@ -127,3 +130,73 @@ def test_dry_run_sends_nothing(run: Run, pacs: WebPacs) -> None:
     assert (result.exit_code, pacs.counts("POST"), pacs.stored) == (0, 0, {})
     assert f"25 documents of 3 shards are to be sent to {pacs.url}" in result.stdout
     assert run.place.names(layout.SENT_FOLDER) == []
+
+
+def records_of(run: Run) -> list[str]:
+    return [name for name in run.place.names(layout.SENT_FOLDER) if "destination" not in name]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b'{"schema": 2}', b"null", b"[" * 100_000])
+def test_damaged_record_is_named_and_can_be_removed(run: Run, pacs: WebPacs, content: bytes) -> None:
+    sent(run, pacs)
+    name = records_of(run)[1]
+    run.place.remove(name)
+    run.place.create(name, content)
+    result = send(run, "--dicomweb", pacs.url)
+    assert result.exit_code == 2
+    assert run.place.locate(name) in result.stderr
+    assert "remove it: the next `score send` asks for the documents of its shard again" in result.stderr
+    assert any(run.place.locate(name) in each for each in verify(run).problems)
+    run.place.remove(name)
+    assert sent(run, pacs)[0] == 0
+    assert pacs.arrivals == once(run)
+
+
+def test_folder_of_another_pacs_is_named(run: Run, pacs: WebPacs) -> None:
+    sent(run, pacs)
+    name = layout.destination_file(layout.sent_folder(pacs.url))
+    run.place.remove(name)
+    run.place.create(name, b'{"schema": 1, "destination": "https://elsewhere.example"}')
+    with pytest.raises(InputError, match="is of another PACS"):
+        list(ledgers(run.place, run.run_id))
+    run.place.remove(name)
+    assert list(ledgers(run.place, run.run_id)) == []
+
+
+def test_what_is_remembered_is_none_of_the_problems_of_a_run(scored: Run) -> None:
+    before = verify(scored)
+    Ledger(scored.place, scored.run_id, "https://pacs.example").write(
+        SentShard(ShardKey(0, 0), scored.run_id, "0" * 64, 0, 0, 0, 0, 0, ())
+    )
+    assert verify(scored) == before
+
+
+def test_no_room_to_remember_ends_the_command_and_loses_nothing(
+    run: Run, pacs: WebPacs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(type(run.place)):  # type: ignore[misc]
+        def create(self, name: str, content: bytes) -> bool:
+            with self._writing(name):
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cxrscribe.archive.places.folder.Folder.create", Full.create)
+        result = send(run, "--dicomweb", pacs.url)
+        assert result.exit_code == 2
+        assert "No space left on device" in result.stderr
+        assert "Traceback" not in result.output
+    code, found = sent(run, pacs)
+    assert (code, found["sent"] + found["found"]) == (0, 25)
+    assert found["found"] >= 10
+    assert pacs.arrivals == once(run)
+
+
+def test_clock_that_jumps_changes_nothing(run: Run, pacs: WebPacs, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = itertools.count(4e9, -1e6)
+    monkeypatch.setattr("cxrscribe.archive.sending.guarded_session.time", lambda: next(times))
+    monkeypatch.setattr("time.time", lambda: next(times))
+    pacs.trick = lambda request: (
+        Answer(429, {"Retry-After": "Fri, 01 Jan 2021 00:00:00 GMT"}) if request.number == 2 else None
+    )
+    assert sent(run, pacs)[0] == 0
+    assert pacs.arrivals == once(run)

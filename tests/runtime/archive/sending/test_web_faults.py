@@ -155,9 +155,7 @@ def test_lists_spare_queries(begin: Begin, archive: Path, pacs: WebPacs) -> None
 
 
 def test_service_that_no_longer_lets_in_keeps_what_it_has(run: Run, pacs: WebPacs) -> None:
-    pacs.trick = lambda request: (
-        Answer(401) if pacs.counts("POST") > 1 and request.method == "POST" else None
-    )
+    pacs.trick = lambda request: Answer(401) if pacs.counts("POST") > 1 and request.method == "POST" else None
     result = send(run, "--dicomweb", pacs.url)
     assert result.exit_code == 2
     assert "doesn't let this sender in (HTTP 401)" in result.stderr
