@@ -284,6 +284,7 @@ class AssociationLink:
         dcmtk, and Orthanc with it, send the head of a PDU and its body by two writes, and so wait in each
         answer for us to acknowledge the head. pynetdicom reads the socket here alone.
         """
+        self._received = 0
         opened = event.assoc.dul.socket
         if opened is not None and opened.socket is not None:
             opened.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
