@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -35,6 +35,13 @@ class NodePacs:
     trick: Callable[[Any, str, int], int | None] = lambda event, instance, number: None
     """The status of a C-STORE instead of the proper one, by UID and number of the request."""
     find_status: int = 0x0000
+    finds: list[list[str]] = field(default_factory=list)
+    """The UIDs of each C-FIND."""
+    failing: Container[int] = ()
+    """Which C-FINDs fail, from 1."""
+    knows_lists: bool = True
+    finds_at_least: int = 0
+    """Matches of each C-FIND, which are of no use."""
     ended: Event = field(default_factory=Event)
 
     @property
@@ -63,14 +70,25 @@ class NodePacs:
         self.stored.setdefault(instance, file.getvalue())
 
     def find(self, event: Any) -> Iterator[tuple[int, Dataset | None]]:
-        asked = str(event.identifier.SOPInstanceUID)
-        if self.find_status:
-            yield self.find_status, None
-        elif asked in self.stored:
+        values = event.identifier["SOPInstanceUID"].value
+        uids = [values] if isinstance(values, str) else list(values)
+        self.finds.append(uids)
+        if len(self.finds) in self.failing:
+            yield 0xC001, None
+            return
+        if self.find_status or (len(uids) > 1 and not self.knows_lists):
+            yield self.find_status or 0xA900, None
+            return
+        for number in range(self.finds_at_least):
             found = Dataset()
-            found.QueryRetrieveLevel = "IMAGE"
-            found.SOPInstanceUID = asked
+            found.SOPInstanceUID = f"1.2.{number}"
             yield 0xFF00, found
+        for asked in uids:
+            if asked in self.stored:
+                found = Dataset()
+                found.QueryRetrieveLevel = "IMAGE"
+                found.SOPInstanceUID = asked
+                yield 0xFF00, found
 
     def get(self, event: Any) -> Iterator[Any]:
         asked = str(event.identifier.SOPInstanceUID)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -21,10 +22,13 @@ _PLUGINS = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 _PATIENCE = 120.0
 
 
-@dataclass(frozen=True)
+@dataclass
 class Orthanc:
     http: int
     dicom: int
+    program: str
+    folder: Path
+    process: subprocess.Popen[bytes] | None = None
 
     @property
     def web(self) -> str:
@@ -55,6 +59,35 @@ class Orthanc:
         tags: dict[str, Any] = self.ask(f"/instances/{name}/simplified-tags")
         return tags
 
+    def count(self) -> int:
+        """How many instances it has."""
+        return int(self.ask("/statistics")["CountInstances"])
+
+    def begin(self) -> None:
+        """Start it, with what it had before, and wait until it answers."""
+        log = self.folder / "orthanc.log"
+        with log.open("ab") as output:
+            command = [self.program, str(self.folder / "orthanc.json")]
+            self.process = subprocess.Popen(command, stdout=output, stderr=output)
+        ends = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                self.ask("/system")
+                return
+            except OSError:
+                assert self.process.poll() is None, log.read_text()
+                assert time.monotonic() < ends, log.read_text()
+                time.sleep(0.1)
+
+    def end(self, how: signal.Signals = signal.SIGTERM) -> None:
+        if self.process is not None:
+            self.process.send_signal(how)
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
     def _lookup(self, instance: str) -> Any:
         url = f"http://localhost:{self.http}/tools/lookup"
         with urllib.request.urlopen(url, data=instance.encode("ascii"), timeout=_PATIENCE) as answer:
@@ -66,7 +99,7 @@ def orthanc(folder: Path) -> Iterator[Orthanc]:
     program = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin:/usr/local/sbin")
     if program is None or not _PLUGINS.exists():
         skip_or_fail("Orthanc and its DICOMweb plug-in aren't installed (Debian: orthanc, orthanc-dicomweb)")
-    made = Orthanc(*_free_ports(2))
+    made = Orthanc(*_free_ports(2), program, folder)
     configuration = {
         "Name": "test",
         "StorageDirectory": str(folder / "orthanc"),
@@ -86,27 +119,11 @@ def orthanc(folder: Path) -> Iterator[Orthanc]:
         "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
     }
     (folder / "orthanc.json").write_text(json.dumps(configuration))
-    log = folder / "orthanc.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen([program, str(folder / "orthanc.json")], stdout=output, stderr=output)
     try:
-        ends = time.monotonic() + _PATIENCE
-        while True:
-            try:
-                made.ask("/system")
-                break
-            except OSError:
-                assert process.poll() is None, log.read_text()
-                assert time.monotonic() < ends, log.read_text()
-                time.sleep(0.1)
+        made.begin()
         yield made
     finally:
-        process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        made.end()
 
 
 def _free_ports(count: int) -> list[int]:

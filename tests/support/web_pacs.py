@@ -31,6 +31,8 @@ class Answer:
     """The connection ends in the middle of the body."""
     hang: bool = False
     """Nothing comes, until the service ends."""
+    raw: bytes = b""
+    """All that comes, the head of the answer with it; then the connection ends."""
 
 
 Trick = Callable[["Request"], Answer | None]
@@ -45,6 +47,10 @@ class Request:
     body: bytes
     number: int
     """How many of this method there were, from 1."""
+
+    def uids(self) -> list[str]:
+        """The instances that a query asks for."""
+        return [each for value in self.query.get("SOPInstanceUID", []) for each in value.split(",")]
 
     def documents(self) -> dict[str, bytes]:
         """By instance UID, of a STOW-RS request."""
@@ -66,6 +72,10 @@ class WebPacs:
     lock: Any = field(default_factory=Lock)
     hidden: set[str] = field(default_factory=set)
     """Stored, and not listed."""
+    lists_everything: bool = False
+    """Whatever a query asks for."""
+    knows_lists: bool = True
+    """Of UIDs in a query; else it takes the first for the only one."""
 
     def answer(self, request: Request) -> Answer:
         return self.trick(request) or self.proper(request)
@@ -106,7 +116,11 @@ class WebPacs:
         return Answer(200, {"Content-Type": kind}, body)
 
     def _search(self, request: Request, parts: list[str]) -> Answer:
-        asked = request.query.get("SOPInstanceUID", [])
+        asked = request.uids()
+        if not self.knows_lists:
+            asked = asked[:1]
+        if self.lists_everything:
+            asked = list(self.stored)
         found = [each for each in asked if each in self.stored and each not in self.hidden]
         if not found:
             return Answer(204)
@@ -150,6 +164,10 @@ def web_pacs(context: ssl.SSLContext | None = None) -> Iterator[WebPacs]:
             if answer.hang:
                 pacs.ended.wait(60)
                 self.close_connection = True
+                return
+            if answer.raw:
+                self.close_connection = True
+                self.wfile.write(answer.raw)
                 return
             self.send_response(answer.status)
             for name, value in answer.headers.items():

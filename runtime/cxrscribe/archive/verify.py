@@ -30,6 +30,7 @@ from cxrscribe.archive.rows.part import (
 )
 from cxrscribe.archive.rows.row import OK, QUARANTINED, Row
 from cxrscribe.archive.run import Run, known_environments
+from cxrscribe.archive.sending.ledger import ledgers
 from cxrscribe.archive.sources.reading import FilmReader
 from cxrscribe.archive.stream import Group, RowStream
 from cxrscribe.archive.structured_reports import Reported, check_documents
@@ -125,6 +126,7 @@ def verify(run: Run) -> Verdict:
     _count_equal_names(verdict, ids)
     for generation, names in zip(generations, done, strict=True):
         _look_for_others(verdict, run, generation, frozenset(names.values()))
+    _check_sent(verdict, run)
     verdict.fingerprint = digest.hexdigest()
     return verdict
 
@@ -311,6 +313,15 @@ def _look_for_others(verdict: Verdict, run: Run, generation: Generation, known: 
                 verdict.repeated += part_header(run.place, name).films
             except InputError:
                 continue
+
+
+def _check_sent(verdict: Verdict, run: Run) -> None:
+    """What is remembered of PACS that the run was sent to."""
+    try:
+        for ledger in ledgers(run.place, run.run_id):
+            ledger.records()
+    except InputError as error:
+        verdict.problems.append(str(error))
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, cast
 
 from pydicom.dataset import Dataset
@@ -23,6 +24,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # it makes the
     Verification,
 )
 
+from cxrscribe.archive.sending.checkpoint import stand_still
 from cxrscribe.archive.sending.destination import (
     Answers,
     DestinationError,
@@ -47,6 +49,8 @@ _PENDING: Final = frozenset({0xFF00, 0xFF01})
 _OUT_OF_RESOURCES: Final = range(0xA700, 0xA800)
 _CLASS_NOT_SUPPORTED, _NOT_AUTHORIZED = 0x0122, 0x0124
 _MOST_MATCHES: Final = 16
+_MOST_ANSWER: Final = 16 << 20
+_QUICK_ACKNOWLEDGEMENT: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)
 _PERMANENT: Final = 1
 """Result of a rejected association (PS3.8, 9.3.4); 2 is transient."""
 _REMEDIES: Final = {
@@ -109,9 +113,13 @@ class AssociationLink:
         self._to = destination
         self._association: Association | None = None
         self._can_find = False
+        self._has_found = False
+        """Whether it has ever answered a C-FIND as it should."""
         self._can_get = False
         self._got: list[Dataset] = []
         self._number = 0
+        self._received = 0
+        """Bytes of the answer that is awaited."""
 
     def associate(self) -> Association:
         """The association, a new one where there is none. Raises TransientError, DestinationError."""
@@ -142,7 +150,7 @@ class AssociationLink:
                     max_pdu=to.max_pdu,
                     ext_neg=[build_role(BasicTextSRStorage, scu_role=True, scp_role=True)],
                     tls_args=None if tls is None else (cast(ssl.SSLContext, tls), to.host),
-                    evt_handlers=[(evt.EVT_CONN_OPEN, _send_at_once), (evt.EVT_C_STORE, self._take)],
+                    evt_handlers=[(evt.EVT_CONN_OPEN, self._opened), (evt.EVT_C_STORE, self._take)],
                 )
                 if made.acceptor.primitive is not None:
                     break  # something has answered there
@@ -169,32 +177,48 @@ class AssociationLink:
         there = self.shows(document)
         if not there:
             return Presence.UNKNOWN if there is None else Presence.ABSENT
+        return self.compare(document)
+
+    def compare(self, document: Document) -> Presence:
         other = self._retrieve(document)
         if other is None:
             return Presence.UNREAD
         return Presence.SAME if is_same(document, other) else Presence.OTHER
 
     def shows(self, document: Document) -> bool | None:
+        found = self._find([document])
+        if found is not None:
+            self._has_found = True
+            return document.instance in found
+        if self._has_found:  # one that can be asked, else
+            raise TransientError("the PACS fails at a C-FIND")
+        self._can_find = False
+        return None
+
+    def listed(self, documents: Sequence[Document]) -> frozenset[str] | None:
+        return self._find(documents)
+
+    def _find(self, documents: Sequence[Document]) -> frozenset[str] | None:
+        """The UIDs that a C-FIND finds; None where the PACS can't be asked."""
         association = self.associate()
         if not self._can_find:
             return None
-        found = False
+        found = set()
         statuses = association.send_c_find(
-            _identifier(document), StudyRootQueryRetrieveInformationModelFind, msg_id=self._next()
+            _identifier(documents), StudyRootQueryRetrieveInformationModelFind, msg_id=self._next()
         )
         for count, (status, identifier) in enumerate(statuses):
             code = _code(status)
-            if code is None or count > _MOST_MATCHES:
+            if code is None or count > len(documents) + _MOST_MATCHES:
                 self.reset()
                 raise TransientError("the PACS didn't end its answer to a C-FIND")
             if code in _PENDING:
-                found = found or str(getattr(identifier, "SOPInstanceUID", "")) == document.instance
+                found.add(str(getattr(identifier, "SOPInstanceUID", "")))
             elif code in _OUT_OF_RESOURCES:
                 raise TransientError(f"the PACS has no room for a C-FIND (0x{code:04X})")
             elif code != _SUCCESS:
-                self._can_find = False
                 return None
-        return found
+        return frozenset(found)
 
     def _retrieve(self, document: Document) -> Dataset | None:
         """What the PACS has under the UID; None where it doesn't hand it out."""
@@ -203,7 +227,7 @@ class AssociationLink:
             return None
         self._got.clear()
         statuses = association.send_c_get(
-            _identifier(document), StudyRootQueryRetrieveInformationModelGet, msg_id=self._next()
+            _identifier([document]), StudyRootQueryRetrieveInformationModelGet, msg_id=self._next()
         )
         for count, (status, _) in enumerate(statuses):
             code = _code(status)
@@ -266,8 +290,35 @@ class AssociationLink:
         if association is not None and association.is_established:
             association.release()
 
+    def _opened(self, event: Any) -> None:
+        """Let no packet of ours or theirs wait for the acknowledgement of the one before, 40 ms at times.
+
+        dcmtk, and Orthanc with it, send the head of a PDU and its body by two writes, and so wait in each
+        answer for us to acknowledge the head. pynetdicom reads the socket here alone.
+        """
+        self._received = 0
+        opened = event.assoc.dul.socket
+        if opened is not None and opened.socket is not None:
+            opened.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            opened.recv = partial(self._read, opened, opened.recv)
+        stand_still(event.assoc)
+
+    def _read(self, opened: Any, read: Callable[[int], bytearray], size: int) -> bytearray:
+        """What `read` gives, acknowledged now. Raises OSError, which ends the association, where an answer is
+        too long: pynetdicom would gather it in memory.
+        """
+        self._received += size
+        if self._received > _MOST_ANSWER:
+            raise OSError(f"an answer of more than {_MOST_ANSWER:,} bytes")
+        content = read(size)
+        if _QUICK_ACKNOWLEDGEMENT is not None:  # which Linux forgets after a while
+            with suppress(OSError, AttributeError):  # it may have ended meanwhile
+                opened.socket.setsockopt(socket.IPPROTO_TCP, _QUICK_ACKNOWLEDGEMENT, 1)
+        return content
+
     def _next(self) -> int:
         """The number of the message that is sent next: 1 to 65,535, over and over."""
+        self._received = 0
         self._number = self._number % 65_535 + 1
         return self._number
 
@@ -339,20 +390,14 @@ class _Wrapping:
             each.close()
 
 
-def _send_at_once(event: Any) -> None:
-    """Let no packet wait for the acknowledgement of the one before, which may come 40 ms later."""
-    opened = event.assoc.dul.socket
-    if opened is not None and opened.socket is not None:
-        opened.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-def _identifier(document: Document) -> Dataset:
-    """What asks for one instance, and nothing of the patient."""
+def _identifier(documents: Sequence[Document]) -> Dataset:
+    """What asks for instances, and nothing of the patient."""
     identifier = Dataset()
     identifier.QueryRetrieveLevel = "IMAGE"
-    identifier.StudyInstanceUID = document.study
-    identifier.SeriesInstanceUID = document.series
-    identifier.SOPInstanceUID = document.instance
+    # Each once, and one of them as a single value.
+    identifier.StudyInstanceUID = list(dict.fromkeys(each.study for each in documents))
+    identifier.SeriesInstanceUID = list(dict.fromkeys(each.series for each in documents))
+    identifier.SOPInstanceUID = list(dict.fromkeys(each.instance for each in documents))
     return identifier
 
 

@@ -73,8 +73,16 @@ class Link(Protocol):
     def look_up(self, document: Document) -> Presence:
         """What the PACS has under the document's UID."""
 
+    def compare(self, document: Document) -> Presence:
+        """What the PACS has under the UID of a document that it lists."""
+
     def shows(self, document: Document) -> bool | None:
         """Whether the PACS lists the document; None where it can't be asked."""
+
+    def listed(self, documents: Sequence[Document]) -> frozenset[str] | None:
+        """The UIDs that the PACS lists when it is asked for all of these in one query, just as it says; None
+        where it can't be asked so.
+        """
 
     def store(self, documents: Sequence[Document]) -> Answers:
         """Send documents."""

@@ -18,6 +18,7 @@ from cxrscribe.errors import InputError
 from cxrscribe.json_object import JsonObject, parse_json_object
 
 _SCHEMA: Final = 1
+_REMOVED: Final = "the next `score send` asks for the documents of its shard again"
 _NAME: Final = re.compile(
     r"(?P<folder>.*)/(?P<generation>[0-9]+)/[0-9]+/(?P<shard>[0-9]{6,})\.(?P<number>[0-9]+)\.json"
 )
@@ -151,9 +152,12 @@ class Ledger:
 
     def _read(self, key: ShardKey, name: str) -> SentShard:
         where = self._place.locate(name)
-        record = SentShard.from_json(parse_json_object(self._place.read(name), where))
+        try:
+            record = SentShard.from_json(parse_json_object(self._place.read(name), where))
+        except InputError as error:
+            raise InputError(f"{error}; if it is damaged, remove it: {_REMOVED}") from None
         if (record.key, record.run) != (key, self._run):
-            raise InputError(f"{where} is of another run or shard; move it elsewhere")
+            raise InputError(f"{where} is of another run or shard; move it elsewhere: {_REMOVED}")
         return record
 
 
@@ -162,5 +166,12 @@ def ledgers(place: Place, run: str) -> Iterator[Ledger]:
     pattern = re.compile(re.escape(layout.destination_file(f"{layout.SENT_FOLDER}/X")).replace("X", "[^/]+"))
     for name in place.names(layout.SENT_FOLDER):
         if pattern.fullmatch(name):
-            fields = parse_json_object(place.read(name), place.locate(name))
-            yield Ledger(place, run, fields.text("destination"))
+            try:
+                destination = parse_json_object(place.read(name), place.locate(name)).text("destination")
+            except InputError as error:
+                raise InputError(
+                    f"{error}; if it is damaged, remove it: the next `score send` makes it"
+                ) from None
+            if layout.destination_file(layout.sent_folder(destination)) != name:
+                raise InputError(f"{place.locate(name)} is of another PACS; move it and its folder elsewhere")
+            yield Ledger(place, run, destination)

@@ -14,6 +14,7 @@ from typing import Final
 
 from cxrscribe.archive import layout, sr_tar
 from cxrscribe.archive.run import Run
+from cxrscribe.archive.sending.asking import Asking
 from cxrscribe.archive.sending.destination import (
     ANOTHER_DOCUMENT,
     Destination,
@@ -191,6 +192,8 @@ class _Worker:
     """
     is_first: bool
     link: Link | None = None
+    asking: Asking | None = None
+    """Of the link."""
 
     def work(self) -> None:
         """Send shards until there are none, or the command ends."""
@@ -205,7 +208,8 @@ class _Worker:
                 try:
                     self.link = self.link or self._open()
                     self.connected.set()
-                    record = self._send(self.link, key)
+                    self.asking = self.asking or Asking(self.link)
+                    record = self._send(self.asking, key)
                     self.ledger.write(record)
                     self.ended.put(SendReceipt(key, record))
                 except TransientError as error:
@@ -246,7 +250,7 @@ class _Worker:
                 if self.stop.wait(pause):
                     raise StoppedError from None
 
-    def _send(self, link: Link, key: ShardKey) -> SentShard:
+    def _send(self, asking: Asking, key: ShardKey) -> SentShard:
         name = layout.sr_file(key.generation, key.shard)
         content = self.run.place.read(name)
         digest = hashlib.sha256(content).hexdigest()
@@ -260,7 +264,7 @@ class _Worker:
             wanted = {refusal.row for refusal in known.refused}
             members = [(row, file) for row, file in members if row in wanted]
         documents, contradicting = read_documents(members, self.run.place.locate(name))
-        settling = Settling(link, self.patience, self.stop)
+        settling = Settling(asking.link, asking, self.patience, self.stop)
         for some in requests_of(documents, AT_ONCE, BYTES_AT_ONCE):
             settling.settle(some)
         return _record(self.run, key, digest, settling, documents, contradicting, known)

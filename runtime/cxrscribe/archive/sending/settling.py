@@ -8,6 +8,7 @@ from enum import Enum, auto
 from threading import Event
 from typing import Final, TypeAlias
 
+from cxrscribe.archive.sending.asking import Asking
 from cxrscribe.archive.sending.destination import (
     ANOTHER_DOCUMENT,
     Link,
@@ -46,6 +47,8 @@ class Settling:
     """
 
     link: Link
+    asking: Asking
+    """Of the same link."""
     patience: Patience
     stop: Event
     fates: dict[str, Fate] = field(default_factory=dict)
@@ -63,7 +66,7 @@ class Settling:
             self._settle_apart(self._open(documents), error)
 
     def _settle_apart(self, documents: Sequence[Document], error: TransientError) -> None:
-        """One document may be what the PACS fails at. Raises `error` where it fails at all of them."""
+        """One document may be what the PACS fails at. Raises `error` where it has failed at all of them."""
         failed = []
         for document in documents:
             try:
@@ -72,7 +75,7 @@ class Settling:
                 if each.status != _INTERNAL_ERROR:
                     raise
                 failed.append(document)
-        if len(failed) == len(documents):
+        if not any(isinstance(fate, Settled) for fate in self.fates.values()):
             raise error
         for document in failed:
             self.fates[document.instance] = Refused(str(_INTERNAL_ERROR), "the PACS fails at the document")
@@ -98,26 +101,33 @@ class Settling:
     def _pass(self, documents: Sequence[Document]) -> None:
         """Raises TransientError while there are documents of which it isn't known."""
         to_send = []
-        for document in self._open(documents):
-            if document.instance in self._taken:
-                continue
-            fate = _fate(self.link.look_up(document))
+        untold = [each for each in self._open(documents) if each.instance not in self._taken]
+        known = self.asking.known(untold)
+        for document in untold:
+            fate = _fate(self._look_up(document, known.get(document.instance)))
             if fate is None:
                 to_send.append(document)
             else:
                 self.fates[document.instance] = fate
         reason = self._send(to_send) if to_send else ""
-        for document in self._open(documents):
-            if document.instance in self._taken:
-                shown = self.link.shows(document)
-                if shown is None:
-                    self.fates[document.instance] = Settled.SENT_UNCONFIRMED
-                elif shown:
-                    self.fates[document.instance] = Settled.SENT
-                else:
-                    reason = reason or "the PACS has taken documents and doesn't list them"
+        told = [each for each in self._open(documents) if each.instance in self._taken]
+        known = self.asking.known(told)
+        for document in told:
+            shown = known.get(document.instance) or self.link.shows(document)
+            if shown is None:
+                self.fates[document.instance] = Settled.SENT_UNCONFIRMED
+            elif shown:
+                self.fates[document.instance] = Settled.SENT
+            else:
+                reason = reason or "the PACS has taken documents and doesn't list them"
         if self._open(documents):
             raise TransientError(reason or "the PACS said nothing of documents that it was sent")
+
+    def _look_up(self, document: Document, there: bool | None) -> Presence:
+        """`there`: whether the PACS lists the document, None where it is to be asked for alone."""
+        if there is None:
+            return self.link.look_up(document)
+        return self.link.compare(document) if there else Presence.ABSENT
 
     def _send(self, documents: Sequence[Document]) -> str:
         """Send; why some of them have to be sent later, if so."""

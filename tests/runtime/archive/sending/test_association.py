@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -26,16 +27,20 @@ from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom.sop_class import BasicTextSRStorage, CTImageStorage
 
 from cxrscribe.archive import Run
+from cxrscribe.archive.sending import association
 from cxrscribe.archive.sending.association import Dicom, parse_address
 from cxrscribe.archive.sending.document import Document, is_same
 from cxrscribe.cli.main import main
 from cxrscribe.errors import InputError
 from support.certificates import self_signed
 from support.node_pacs import FIND, GET, NodePacs, node_pacs
-from support.small_reports import small_report, uid
+from support.small_reports import pretend_scored, small_report, uid
 
 # pynetdicom doesn't close the socket of a connection that failed.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+Begin = Callable[..., Run]
 
 
 def send(run: Run, address: str, *options: str) -> Result:
@@ -103,6 +108,14 @@ def test_node_whose_queries_fail_confirms_by_its_status(run: Run) -> None:
         node.find_status = 0xC001
         _, found = sent(run, node)
         assert (found["sent"], found["unconfirmed"]) == (25, 25)
+
+
+def test_query_that_fails_among_others_is_made_again(run: Run) -> None:
+    with node_pacs() as node:
+        node.failing = range(20, 60, 7)
+        code, found = sent(run, node)
+        assert (code, found["sent"], found["unconfirmed"]) == (0, 25, 0)
+        assert node.arrivals == once(run)
 
 
 @pytest.mark.parametrize("status", [0xB000, 0xB006, 0xB007])
@@ -196,6 +209,70 @@ def test_node_that_does_not_answer_is_not_waited_for(run: Run) -> None:
         assert set(node.arrivals) == set(once(run))
 
 
+@pytest.mark.parametrize("knows_lists", [True, False])
+def test_lists_spare_queries_where_the_node_has_them(begin: Begin, archive: Path, knows_lists: bool) -> None:
+    run = begin(archive, shard_films=5, sr=True)
+    pretend_scored(run)
+    with node_pacs() as node:
+        node.knows_lists = knows_lists
+        assert sent(run, node)[1]["sent"] == 25
+        assert node.arrivals == once(run)
+        # The first shard's list, its five alone, and their list; two lists for each other shard.
+        assert len(node.finds) == (1 + 5 + 1 + 4 * 2 if knows_lists else 1 + 25 * 2)
+
+
+def test_node_that_says_yes_and_stores_nothing_is_never_believed(run: Run) -> None:
+    with node_pacs() as node:
+        node.trick = lambda event, instance, number: 0x0000
+        result = send(run, node.address)
+        assert result.exit_code == 2
+        assert "has taken documents and doesn't list them" in result.stderr
+        assert node.stores == 25
+        assert not [name for name in run.place.names("sent") if "destination" not in name]
+
+
+def test_node_that_finds_without_end_is_not_listened_to(run: Run) -> None:
+    with node_pacs() as node:
+        node.finds_at_least = 100_000
+        result = send(run, node.address)
+        assert result.exit_code == 2
+        assert "didn't end its answer to a C-FIND" in result.stderr
+        assert node.stores == 0
+
+
+def test_answer_without_end_is_not_kept_in_memory(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(association, "_MOST_ANSWER", 100_000)
+    with node_pacs() as node:
+        node.stored = {uid(3, row): small_report(row) for row in range(25)}
+        node.stored[uid(3, 7)] = small_report(7, "x" * 200_000)
+        result = send(run, node.address)
+        assert "the PACS didn't end its answer to a C-GET" in result.stderr
+        assert result.exit_code == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is no SIGTERM to send")
+def test_command_that_is_told_to_end_says_so_and_goes_on_another_time(run: Run) -> None:
+    with node_pacs() as node:
+
+        def linger(event: Any, instance: str, number: int) -> None:
+            time.sleep(0.1)
+
+        node.trick = linger
+        command = [sys.executable, "-m", "cxrscribe", "score", "send", run.place.url, "--dicom", node.address]
+        process = subprocess.Popen([*command, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        while node.stores < 3:
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        printed, said = process.communicate(timeout=150)
+        assert (process.returncode, printed) == (130, b"")
+        assert said.decode().splitlines()[-1] == "Interrupted."
+        assert b"Traceback" not in said
+        node.trick = lambda event, instance, number: None
+        assert sent(run, node)[0] == 0
+        assert node.arrivals == once(run)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="there is no SIGINT to send")
 def test_interrupted_command_does_not_wait_for_the_node(run: Run) -> None:
     with node_pacs() as node:
@@ -248,7 +325,7 @@ def test_titles_are_shown_and_wrong_ones_named(run: Run) -> None:
 
 def test_node_with_too_many_associations_is_tried_again(run: Run) -> None:
     with node_pacs(most=1) as node:
-        code, found = sent(run, node, "--connections", "3")
+        code, found = sent(run, node, "--connections", "3", "--timeout", "5")
         assert code == 0 or found["left"]  # that one waited for another's connection when its end came
         assert found["documents"] >= 10
         assert sent(run, node)[0] == 0
