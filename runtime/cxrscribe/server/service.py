@@ -270,10 +270,10 @@ def _item(future: Future[Report]) -> Report | FilmError:
 
 def _noise() -> bytes:
     """A PNG that is no film, but can be read."""
-    import numpy as np
     from PIL import Image
 
-    pixels = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
+    from cxrscribe.noise import noise
+
     file = BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
+    Image.fromarray(noise((64, 64))).save(file, "PNG")
     return file.getvalue()
