@@ -22,12 +22,25 @@ from PIL import Image
 import cxrscribe
 from cxrscribe import BeamSettings, BusyError, DecodingStats, FilmError, InputError, Report, Reporter, Study
 from cxrscribe.errors import DeviceError, SettingsError
+from cxrscribe.films.isolation import Isolation, end_processes
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.films.read_ahead import MOST_READERS
 from cxrscribe.search.scheduler import Scheduler
+from support.archive_films import small_film
 
 WAIT = 60.0
 """Seconds, for what takes none: a test that waits for ever says nothing."""
+ENDLESS = """
+from time import sleep
+from cxrscribe.films.preprocess import Preprocessing
+real = Preprocessing.picture
+def picture(self, film, *rest):
+    if film == {film!r}:
+        open({begun!r}, "w").close()
+        sleep(600)
+    return real(self, film, *rest)
+Preprocessing.picture = picture
+"""
 
 
 @pytest.fixture(scope="module", params=["canonical step", "fused step, strict"])
@@ -291,6 +304,50 @@ def test_requests_are_checked_before_they_are_accepted(small: Reporter) -> None:
         assert len(queue) == 0
     with pytest.raises(InputError, match="most_waiting"):
         small.queue(most_waiting=0)
+
+
+@pytest.mark.parametrize("called", ["a film's error", "a report", "on_read"])
+def test_whatever_the_queue_calls_may_close_it(small: Reporter, tmp_path: Path, called: str) -> None:
+    """On each of its threads; those of others are answered all the same."""
+    Image.fromarray(films(1)[0]).save(tmp_path / "film.png")
+    closed = threading.Event()
+
+    def close(_: object) -> None:
+        queue.close()
+        closed.set()
+
+    queue = small.queue(on_read=close if called == "on_read" else None)
+    with small._model.encoding:  # all of them are there before the first one is done
+        bad, good = queue.submit(b"no film"), queue.submit(tmp_path / "film.png")
+        others = [] if called == "on_read" else [queue.submit(film) for film in films(3)]
+        if called != "on_read":
+            (bad if "error" in called else good).add_done_callback(close)
+    assert closed.wait(WAIT)
+    assert isinstance(bad.exception(WAIT), FilmError)
+    assert all(isinstance(future.result(WAIT), Report) for future in [good, *others])
+    queue.close()
+    assert not queue._thread.is_alive()
+    assert not queue._encoding.thread.is_alive()
+
+
+def test_a_film_that_nobody_waits_for_has_its_reader_no_longer(
+    fused_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endless = small_film(7)
+    (tmp_path / "sitecustomize.py").write_text(ENDLESS.format(film=endless, begun=str(tmp_path / "begun")))
+    monkeypatch.syspath_prepend(tmp_path)
+    end_processes()  # of the tests before: others heed the path
+    isolation = Isolation("all", wall_seconds=600)
+    try:
+        with cxrscribe.load(fused_bundle, device="cpu", threads=1, isolation=isolation) as reporter:
+            wanted = reporter.report(small_film(1))
+            with reporter.queue() as queue:
+                future = queue.submit(endless)
+                eventually((tmp_path / "begun").exists)
+                assert future.cancel()
+                assert queue.submit(small_film(1)).result(WAIT) == wanted
+    finally:
+        end_processes()
 
 
 def test_films_are_encoded_while_others_are_searched_for(small: Reporter) -> None:
