@@ -112,7 +112,7 @@ class Application:
             dict(scope["headers"]),
             scope["query_string"],
         )
-        body = Body(receive, self._limits, self._held)
+        body = Body(receive, self._limits, self._held, scope.get("state"))
         try:
             answer = await self._answer_or_problem(exchange, body, receive)
             exchange.bytes = body.bytes
