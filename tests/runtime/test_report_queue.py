@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import sys
 import threading
@@ -402,6 +403,73 @@ def test_many_threads_ask_at_once(small: Reporter) -> None:
         for thread in threads:
             thread.join(WAIT)
     assert found == [wanted] * 8
+
+
+def test_queues_streams_and_single_films_share_a_reporter(reporter: Reporter, tmp_path: Path) -> None:
+    """From several threads at once, with studies and films that can't be read, some of them cancelled."""
+    pictures = films(12)
+    studies: list[cxrscribe.study.Image] = [Study([*pictures[:9], b"no film", pictures[9]]), *pictures]
+    wanted, failures = reporter.report_batch(studies), list[BaseException]()
+
+    def same(found: list[Report | FilmError]) -> None:
+        assert [each.text if isinstance(each, Report) else None for each in found] == [
+            each.text if isinstance(each, Report) else None for each in wanted
+        ]
+
+    def queued() -> None:
+        with reporter.queue(batch_size=3) as queue:
+            futures = [queue.submit(image) for image in studies]
+            gone = [queue.submit(image) for image in studies]
+            bad = queue.submit(b"no film")
+            for future in gone[::2]:
+                future.cancel()
+            same([future.result(WAIT) for future in futures])
+            assert isinstance(bad.exception(WAIT), FilmError)
+
+    def streamed() -> None:
+        same(list(reporter.report_stream(iter(studies), batch_size=1)))
+        assert next(iter(reporter.report_stream(iter(studies)))) == wanted[0]  # and is closed in the midst
+
+    def asked() -> None:
+        same([reporter.report(image) for image in studies])
+
+    def watched(work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:
+            failures.append(error)
+
+    works = (queued, queued, streamed, streamed, asked)
+    threads = [threading.Thread(target=watched, args=(work,), daemon=True) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(WAIT)
+    assert not any(thread.is_alive() for thread in threads)
+    assert failures == []
+
+
+def test_closing_the_reporter_ends_all_that_goes_on(fused_bundle: Path) -> None:
+    reporter = cxrscribe.load(fused_bundle, device="cpu")
+    queues = [reporter.queue(batch_size=2) for _ in range(2)]
+    futures = [queue.submit(film) for film in films(30) for queue in queues]
+    ended = threading.Event()
+
+    def streams() -> None:
+        with contextlib.suppress(InputError):
+            for _ in reporter.report_stream(films(1)[0] for _ in iter(int, 1)):
+                pass
+        ended.set()
+
+    threading.Thread(target=streams, daemon=True).start()
+    futures[0].result(WAIT)
+    reporter.close()
+    assert ended.wait(WAIT)
+    assert not wait(futures, WAIT).not_done
+    for future in futures:
+        assert isinstance(future.exception(), InputError) or isinstance(future.result(), Report)
+    for queue in queues:
+        queue.close()
 
 
 def test_a_film_that_is_cancelled_is_not_kept_until_a_reader_comes_to_it(

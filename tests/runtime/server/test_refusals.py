@@ -402,6 +402,46 @@ def test_a_network_that_fails_is_a_defect_of_these_requests_alone(
     assert service.report(film(5)).json["text"] == reporter.report(film(5)).text
 
 
+SECRET = "Roentgen^Anna"
+
+
+@pytest.mark.parametrize("broken", ["networks.encoder.Encoder.encode", "search.scheduler.Scheduler.step"])
+def test_a_model_that_fails_at_every_call_asks_for_a_new_start(
+    fused_bundle: Path, reporter: Reporter, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError(SECRET)
+
+    with running(fused_bundle) as started:
+        with monkeypatch.context() as patched:
+            patched.setattr(f"cxrscribe.{broken}", fails)
+            for number in range(16):
+                assert started.ask("GET", "/health/live").status == 200, number
+                assert started.ask("GET", "/health/ready").status == 200
+                assert (failed := started.report(film())).status == 500
+                assert SECRET.encode() not in failed.content
+            for address in ("/health/live", "/health/ready"):
+                answer = started.ask("GET", address)
+                assert (answer.status, answer.json) == (503, {"status": "failed"})
+            assert len(started.events("fault")) == 16
+            assert SECRET not in "".join(started.lines)
+        assert started.report(film(5)).json["text"] == reporter.report(film(5)).text
+        assert started.ask("GET", "/health/live").status == 200
+
+
+def test_a_machine_without_memory_is_asked_again(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise MemoryError(SECRET)
+
+    for broken in ("networks.encoder.Encoder.encode", "search.scheduler.Scheduler.step"):
+        with monkeypatch.context() as patched:
+            patched.setattr(f"cxrscribe.{broken}", fails)
+            answer = service.report(film())
+        assert (answer.status, answer.code, answer.headers["retry-after"]) == (503, "out_of_resources", "1")
+        assert service.report(film()).status == 200
+    assert SECRET not in "".join(service.lines)
+
+
 def test_half_a_connection(service: Running) -> None:
     with service.connect() as client:
         client.sendall(b"POST /v1/report HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nhalf")
