@@ -1,4 +1,4 @@
-"""Noise: for films that nobody has sent, which warm a model up, or hold two ways to run it against each other."""
+"""Noise: films that nobody has sent, to warm a model up, or to hold two ways to run it side by side."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def uniform(shape: tuple[int, ...], seed: int = 0) -> NDArray[np.float32]:
     Without numpy.random: three megabytes that a report has no other use for.
     """
     drawn = np.frombuffer(Random(seed).randbytes(4 * prod(shape)), "<u4") >> (32 - _BITS)
-    return (drawn.astype(np.float32) / (1 << _BITS)).reshape(shape)
+    return (drawn.astype(np.float32) / np.float32(1 << _BITS)).reshape(shape)
 
 
 def noise(shape: tuple[int, ...], seed: int = 0) -> NDArray[np.uint8]:

@@ -125,8 +125,8 @@ class ReportQueue:
     def close(self, *, cancel: bool = False) -> None:
         """Let nothing more in, and wait until each request that was accepted has its answer.
 
-        `cancel`: don't wait for these, but cancel them. What the queue itself calls, of a future or `on_read`,
-        may close it, and doesn't wait.
+        `cancel`: don't wait for these, but cancel them. A future's callback and `on_read` may close it, too,
+        and don't wait where one of the queue's threads calls them.
         """
         if not self._parts.model.is_here:  # its threads aren't in a process that was forked off
             return

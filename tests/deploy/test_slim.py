@@ -170,7 +170,9 @@ def test_reports_and_errors_are_equal(site: Path, films: Path, tmp_path: Path) -
 
 
 def test_a_file_that_is_linked_elsewhere_stays_there_as_it_was(tmp_path: Path) -> None:
-    head = struct.pack("<4s12xHHIQQQIHHHHHH", b"\x7fELF\x02\x01", 3, 62, 1, 0, 64, 200, 0, 64, 56, 1, 64, 1, 0)
+    head = struct.pack(
+        "<4s12xHHIQQQIHHHHHH", b"\x7fELF\x02\x01", 3, 62, 1, 0, 64, 200, 0, 64, 56, 1, 64, 1, 0
+    )
     segment = struct.pack("<IIQQQQQQ", 1, 5, 0, 0, 0, 150, 150, 4096)
     content = (head[:4] + b"\x02\x01" + head[6:] + segment).ljust(150, b"c") + b"symbols"
     (tmp_path / "cache").write_bytes(content)

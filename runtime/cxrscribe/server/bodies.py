@@ -110,8 +110,7 @@ class Body:
                 raise RequestError(
                     400,
                     "not_http",
-                    "the body isn't as HTTP/1.1 has it, or it comes in very small chunks; send it whole, with "
-                    "its length",
+                    "the body isn't as HTTP/1.1 has it, or is in very small chunks; send it with its length",
                 )
             chunk: bytes = message.get("body", b"")
             if self.bytes + len(chunk) > limits.body_bytes:

@@ -58,7 +58,7 @@ class Connections:
         return handshake
 
     def make_room(self, open_ones: set[Any]) -> bool:
-        """Whether one more, which is among the open ones, may stay: where there are too many, another goes."""
+        """Whether one more, of the open ones, may stay: where there are too many, another goes."""
         if len(open_ones) <= self.limits.connections:
             return True
         self.metrics.refused_connections += 1

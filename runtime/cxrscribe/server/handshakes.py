@@ -18,7 +18,11 @@ class Handshake(asyncio.Protocol):
     """
 
     def __init__(
-        self, make: Callable[[], Connection], context: ssl.SSLContext, bounds: Connections, open_ones: set[object]
+        self,
+        make: Callable[[], Connection],
+        context: ssl.SSLContext,
+        bounds: Connections,
+        open_ones: set[object],
     ) -> None:
         """`open_ones`: where connections are counted."""
         self._make = make

@@ -161,9 +161,7 @@ CHUNKED = b"POST /v1/report HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: ch
 
 @pytest.mark.parametrize("beginning", [b"", b"5\r\nabcde\r\n", b"5\r\nabcde"])
 @pytest.mark.parametrize("rest", [b"zz\r\n", b"\r\n\r\n", b"-1\r\nx\r\n", b"0\r\nA b: c\r\n\r\n"])
-def test_a_body_that_breaks_midway_is_answered(
-    service: Running, beginning: bytes, rest: bytes
-) -> None:
+def test_a_body_that_breaks_midway_is_answered(service: Running, beginning: bytes, rest: bytes) -> None:
     with service.connect() as client:
         client.sendall(CHUNKED + beginning)
         time.sleep(0.02)  # as a rule its reading has begun
