@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cxrscribe.server.limits import Limits
-from support.http_service import WAIT, Running, eventually, film, received, running
+from support.http_service import WAIT, Gate, Running, eventually, film, received, running
 
 HEAD = b"POST /v1/report HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
 
@@ -179,16 +179,18 @@ def test_a_body_that_breaks_midway_is_answered(service: Running, beginning: byte
 @pytest.mark.parametrize("close", [b"", b"Connection: close\r\n"])
 @pytest.mark.parametrize("after", [b"zz\r\n\r\n", b"\r\n", b"\0" * 100_000])
 def test_a_whole_film_has_its_report_whatever_comes_after_it(
-    service: Running, close: bytes, after: bytes
+    service: Running, monkeypatch: pytest.MonkeyPatch, close: bytes, after: bytes
 ) -> None:
     content = film()
+    gate = Gate(monkeypatch, content)
     head = b"POST /v1/report HTTP/1.1\r\nHost: localhost\r\n%bContent-Length: %d\r\n\r\n"
     with service.connect() as client:
         client.sendall(head % (close, len(content)) + content)
-        time.sleep(0.005)
+        assert gate.reached.wait(WAIT)
         client.sendall(after)
-        first = client.recv(12)
-    assert first == b"HTTP/1.1 200"
+        time.sleep(0.05)  # as a rule it has come
+        gate.opened.set()
+        assert client.recv(12) == b"HTTP/1.1 200"
 
 
 def test_a_client_that_never_reads_its_answers_has_no_place_for_good(fused_bundle: Path) -> None:
