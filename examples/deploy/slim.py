@@ -5,7 +5,8 @@
     python slim.py SITE_PACKAGES --dry-run  say what would go
 
 For an image or a device that only runs `cxrscribe report`, `serve`, `score` and the like: what trains,
-exports and converts models goes, and so does what only who programs with the libraries needs. Nothing but
+exports and converts models goes, and so does what only who programs with the libraries, or looks into
+them with a debugger, needs. Nothing but
 Python's standard library is used. Run it once, on an environment that nothing else uses; to get anything
 back, install it anew.
 """
@@ -52,7 +53,11 @@ RULES = (
         ),
     ),
     Rule(
-        "tests", ("*/tests", "*/*/tests", "*/*/*/tests", "numpy/_core/_simd.*.so", "pydicom/data/test_files")
+        "tests",
+        (
+            *("*/tests", "*/*/tests", "*/*/*/tests", "numpy/_core/_simd.*.so", "numpy/_core/_*_tests.*.so"),
+            *("numpy/testing", "pydicom/data/test_files"),
+        ),
     ),
     Rule("types", ("**/*.pyi", "**/*.pxd", "numpy/typing/mypy_plugin.py")),
     Rule(
@@ -62,18 +67,35 @@ RULES = (
             "numpy/distutils",
             "numpy/_core/include",
             "numpy/_core/lib",
-            "numpy/random/lib",
             "**/*.a",
         ),
     ),
     Rule(
-        "Pillow's formats and fonts that no film has",
-        tuple(f"PIL/{name}.*.so" for name in ("_avif", "_webp", "_imagingft", "_imagingcms", "_imagingtk")),
+        "numpy's random numbers, polynomials and transforms, which no report asks for",
+        tuple(f"numpy/{name}" for name in ("random", "polynomial", "fft")),
+    ),
+    Rule(
+        "Pillow's formats, fonts and operations that no film has",
+        tuple(
+            f"PIL/_{name}.*.so"
+            for name in (
+                "avif",
+                "webp",
+                "imagingft",
+                "imagingcms",
+                "imagingtk",
+                "imagingmath",
+                "imagingmorph",
+            )
+        ),
     ),
     Rule("image codecs that no film has", ("imagecodecs/_*.so",), tuple(f"_{name}" for name in IMAGECODECS)),
     Rule("DICOM's structured reports", ("pydicom/sr",)),
     Rule("what trains, exports and measures", tuple(f"cxrscribe_{room}" for room in TRAINING)),
-    Rule("what only onnxruntime's tools import", ("google", "flatbuffers", "protobuf-*", "flatbuffers-*")),
+    Rule(
+        "what only onnxruntime's tools import",
+        ("google", "protobuf-*", "flatbuffers", "flatbuffers-*", "packaging", "packaging-*"),
+    ),
     Rule(
         "what installs packages",
         (
@@ -84,14 +106,22 @@ RULES = (
 )
 
 
-def needed_libraries(file: Path) -> list[str]:
-    """The names of shared libraries that an ELF file of 64 bits asks for; none of anything else."""
-    content = file.read_bytes()
+def segments_of(content: bytes) -> list[tuple[int, ...]]:
+    """What an ELF file of 64 bits is loaded by: kind, flags, offset, address, another, length in the file.
+
+    None of anything else.
+    """
     if content[:6] != b"\x7fELF\x02\x01":
         return []
     (start,) = struct.unpack_from("<Q", content, 32)
     size, count = struct.unpack_from("<HH", content, 54)
-    segments = [struct.unpack_from("<IIQQQQ", content, start + size * number) for number in range(count)]
+    return [struct.unpack_from("<IIQQQQ", content, start + size * number) for number in range(count)]
+
+
+def needed_libraries(file: Path) -> list[str]:
+    """The names of shared libraries that an ELF file of 64 bits asks for; none of anything else."""
+    content = file.read_bytes()
+    segments = segments_of(content)
     loaded = [(address, offset, length) for kind, _, offset, address, _, length in segments if kind == 1]
 
     def place(address: int) -> int:
@@ -110,6 +140,32 @@ def needed_libraries(file: Path) -> list[str]:
     if strings is None:
         return []
     return [content[strings + name : content.index(b"\0", strings + name)].decode() for name in names]
+
+
+def loaded_bytes(content: bytes) -> int:
+    """Where what is loaded of a library ends; symbols and sections follow, for debuggers and linkers."""
+    segments = segments_of(content)
+    if not segments:
+        return len(content)
+    (start,) = struct.unpack_from("<Q", content, 32)
+    size, count = struct.unpack_from("<HH", content, 54)
+    ends = [offset + length for _, _, offset, _, _, length in segments]
+    return min(len(content), max(start + size * count, *ends))
+
+
+def cut(file: Path) -> None:
+    """Leave only what is loaded of a library, as `strip` and more; a file that is anything else, as it is."""
+    content = file.read_bytes()
+    end = loaded_bytes(content)
+    if end == len(content):
+        return
+    head = bytearray(content[:end])
+    struct.pack_into("<Q", head, 40, 0)  # there are no sections
+    struct.pack_into("<HH", head, 60, 0, 0)
+    new = file.with_name(f"{file.name}.new")  # installers link one file into several environments
+    new.write_bytes(head)
+    new.chmod(file.stat().st_mode)
+    new.replace(file)
 
 
 def orphans(site: Path, going: set[Path]) -> Iterator[Path]:
@@ -167,6 +223,12 @@ def main() -> int:
         if not arguments.dry_run:
             for path in paths:
                 remove(path)
+    libraries = [path for path in site.rglob("*.so*") if path.is_file() and not _goes(path, going)]
+    size = sum(path.stat().st_size - loaded_bytes(path.read_bytes()) for path in libraries) / 1e6
+    print(f"{size:7.1f} MB  what debuggers and linkers ask the other libraries for")
+    if not arguments.dry_run:
+        for path in libraries:
+            cut(path)
     taken = "" if arguments.dry_run else f", {megabytes(site):.1f} MB after"
     print(f"{before:.1f} MB before{taken}")
     return 0

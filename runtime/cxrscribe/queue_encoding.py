@@ -32,7 +32,7 @@ class QueueEncoding:
 
     Where both take turns, each search waits for the encoder, and few clients at a time are answered later.
 
-    All but `join` is for who holds `lock`, which guards it.
+    All but `thread` is for who holds `lock`, which guards it.
     """
 
     def __init__(
@@ -59,8 +59,8 @@ class QueueEncoding:
         self._is_searching = False
         self._patience = _STEPS_PATIENT  # steps that are left to wait for more films
         self._is_over = False
-        self._thread = Thread(target=self._run, name="cxrscribe-encode", daemon=True)
-        self._thread.start()
+        self.thread = Thread(target=self._run, name="cxrscribe-encode", daemon=True)
+        self.thread.start()
 
     @property
     def has_starts(self) -> bool:
@@ -89,10 +89,6 @@ class QueueEncoding:
         """Begin nothing more."""
         self._is_over = True
         self._changed.notify()
-
-    def join(self) -> None:
-        """Wait until it has ended."""
-        self._thread.join()
 
     def _let_begin(self) -> None:
         if self._may_begin:

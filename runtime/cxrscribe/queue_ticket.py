@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cxrscribe.errors import FilmError
 from cxrscribe.film_requests import Encode
+from cxrscribe.films.isolation import Decoding
 from cxrscribe.films.levels import Picture
 from cxrscribe.indications import Indications
 from cxrscribe.report import Report
@@ -49,6 +50,8 @@ class Ticket:
     future: Future[Report] = field(default_factory=Future)
     readings: list[Future[Picture | FilmError]] = field(default_factory=list)
     gathered: Gathered = field(default_factory=Gathered)
+    decoding: Decoding = field(default_factory=Decoding)
+    """Its films that are being decoded in processes of their own."""
     number: int | None = None
     """What the scheduler calls it; None before it gets there."""
 
@@ -57,3 +60,4 @@ class Ticket:
         self.films = [None] * len(self.films)
         for reading in self.readings:
             reading.cancel()
+        self.decoding.let_go()

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from cxrscribe.errors import BusyError, CxrscribeError, FilmError, InputError
-from cxrscribe.films.isolation import Decoding
 from cxrscribe.films.levels import Picture
 from cxrscribe.films.read_ahead import MOST_READERS, read_or_error
 from cxrscribe.queue_encoding import QueueEncoding
@@ -64,14 +63,15 @@ class ReportQueue:
         self._failure: BaseException | None = None
         self._searched: dict[int, Ticket] = {}  # by number; the thread's own, as is the next one
         self._numbers = 0
-        self._decoding = Decoding()
+        self._own_threads: set[Thread] = set()
         self._pool = ThreadPoolExecutor(
             min(parts.readers, MOST_READERS),
             thread_name_prefix="cxrscribe-film",
-            initializer=self._decoding.take_part,
+            initializer=lambda: self._own_threads.add(current_thread()),
         )
         self._encoding = QueueEncoding(parts, stats, lock, self._changed, self._answer, self._end)
         self._thread = Thread(target=self._run, name="cxrscribe-queue", daemon=True)
+        self._own_threads |= {self._thread, self._encoding.thread}
         self._thread.start()
 
     def __len__(self) -> int:
@@ -125,7 +125,8 @@ class ReportQueue:
     def close(self, *, cancel: bool = False) -> None:
         """Let nothing more in, and wait until each request that was accepted has its answer.
 
-        `cancel`: don't wait for these, but cancel them.
+        `cancel`: don't wait for these, but cancel them. A future's callback and `on_read` may close it, too,
+        and don't wait where one of the queue's threads calls them.
         """
         if not self._parts.model.is_here:  # its threads aren't in a process that was forked off
             return
@@ -135,11 +136,10 @@ class ReportQueue:
             self._changed.notify_all()
         for ticket in left:
             ticket.future.cancel()
-        if cancel:
-            self._decoding.give_up()
-        if self._thread is not current_thread():  # a future's callback may close it
+            ticket.decoding.give_up()
+        if current_thread() not in self._own_threads:
             self._thread.join()
-            self._encoding.join()
+            self._encoding.thread.join()
             self._pool.shutdown(wait=True)
 
     def __enter__(self) -> Self:
@@ -176,6 +176,7 @@ class ReportQueue:
         film, ticket.films[place] = ticket.films[place], None
         if film is None:
             raise CancelledError  # just now: nobody asks what it is
+        ticket.decoding.take_part()
         return self._read_one(film)
 
     def _read_one(self, film: FilmSource) -> Picture | FilmError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 import cxrscribe
@@ -76,27 +78,47 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def dicom_films() -> dict[str, bytes]:
-    imagecodecs = pytest.importorskip("imagecodecs", reason="needs the extra dicom")
+    """Of every compression that docs/films.md names, grey and in colours, 8 bits and more."""
+    codecs = pytest.importorskip("imagecodecs", reason="needs the extra dicom")
     from pydicom import uid
 
     from support.dicom_file import dicom, encapsulated, written
+    from support.drawn_dicoms import drawn_dicoms
 
     deep, colour = PIXELS.astype(np.uint16) << 4, np.stack([PIXELS, PIXELS // 2, PIXELS // 3], -1)
-    return {
-        "plain": written(dicom(deep, 12)),
-        "jpeg": encapsulated(jpeg(PIXELS), PIXELS, uid.JPEGBaseline8Bit),
-        "jpeg_2000": encapsulated(jpeg_2000(PIXELS), PIXELS, uid.JPEG2000Lossless),
-        "jpeg_2000_colour": encapsulated(jpeg_2000(colour, mct=0), colour, uid.JPEG2000Lossless),
-        "jpeg_ls": encapsulated(bytes(imagecodecs.jpegls_encode(PIXELS)), PIXELS, uid.JPEGLSLossless),
-        "jpeg_lossless": encapsulated(
-            bytes(imagecodecs.ljpeg_encode(deep, bitspersample=12)),
-            deep,
-            uid.JPEGLosslessSV1,
-            BitsStored=12,
-            HighBit=11,
+    luma: dict[str, Any] = {"PhotometricInterpretation": "YBR_FULL_422"}
+    frames: dict[str, tuple[Any, NDArray[Any], str, dict[str, Any]]] = {
+        "jpeg-colour": (jpeg(colour), colour, uid.JPEGBaseline8Bit, luma),
+        "jpeg-12-bits": (codecs.jpeg8_encode(deep, bitspersample=12), deep, uid.JPEGExtended12Bit, {}),
+        "jpeg-lossless-any-predictor": (
+            *(codecs.jpeg8_encode(deep, lossless=True, predictor=6, bitspersample=12), deep),
+            *(uid.JPEGLossless, {}),
         ),
-        "rle": _rle(dicom(PIXELS)),
-        "rle_colour": _rle(dicom(colour)),
+        "jpeg-ls-lossy": (codecs.jpegls_encode(deep, level=2), deep, uid.JPEGLSNearLossless, {}),
+        "jpeg-ls-colour": (codecs.jpegls_encode(colour), colour, uid.JPEGLSLossless, {}),
+        "jpeg-2000-lossy": (
+            *(codecs.jpeg2k_encode(deep, codecformat="j2k", bitspersample=12, level=60), deep),
+            *(uid.JPEG2000, {}),
+        ),
+        "jpeg-2000-colour": (jpeg_2000(colour, mct=0), colour, uid.JPEG2000Lossless, {}),
+        "htj2k": (codecs.htj2k_encode(PIXELS), PIXELS, uid.HTJ2KLossless, {}),
+    }
+    datasets = {
+        "32-bits-allocated": dicom(PIXELS.astype(np.uint32), 8),
+        "colour": dicom(colour),
+    }
+    return {
+        **drawn_dicoms(PIXELS),
+        **{
+            name: encapsulated(
+                *(bytes(frame), pixels, syntax),
+                **({"BitsStored": 12, "HighBit": 11} if pixels is deep else {}),
+                **attributes,
+            )
+            for name, (frame, pixels, syntax, attributes) in frames.items()
+        },
+        **{name: written(dataset) for name, dataset in datasets.items()},
+        **{f"rle-{name}": _rle(dicom(pixels)) for name, pixels in (("8-bits", PIXELS), ("colour", colour))},
     }
 
 
@@ -137,11 +159,47 @@ def test_reports_and_errors_are_equal(site: Path, films: Path, tmp_path: Path) -
     assert slim().megabytes(site) < size
     assert f"{size:.1f} MB before" in done.stdout
     assert not list(site.glob("onnxruntime/capi/libonnxruntime.so*"))
-    served = "import cxrscribe.server.listening"
+    run = [sys.executable, "-S", "-P", "-B"]
+    environment = {**os.environ, "PYTHONPATH": str(site), "CXRSCRIBE_CACHE": str(tmp_path / "cache")}
+    for command in ("tune", "report --decoding sample --samples 2", "score --help"):
+        words = [*command.split(), *([str(films / "grey.png")] if "samples" in command else [])]
+        subprocess.run([*run, "-m", "cxrscribe", *words], env=environment, check=True, cwd=tmp_path)
     if find_spec("uvicorn"):
-        subprocess.run(
-            [sys.executable, "-S", "-P", "-B", "-c", served], env={"PYTHONPATH": str(site)}, check=True
-        )
+        serving = "from cxrscribe.server.service import _noise; import cxrscribe.server.listening; _noise()"
+        subprocess.run([*run, "-c", serving], env=environment, check=True)
+
+
+def test_a_file_that_is_linked_elsewhere_stays_there_as_it_was(tmp_path: Path) -> None:
+    head = struct.pack(
+        "<4s12xHHIQQQIHHHHHH", b"\x7fELF\x02\x01", 3, 62, 1, 0, 64, 200, 0, 64, 56, 1, 64, 1, 0
+    )
+    segment = struct.pack("<IIQQQQQQ", 1, 5, 0, 0, 0, 150, 150, 4096)
+    content = (head[:4] + b"\x02\x01" + head[6:] + segment).ljust(150, b"c") + b"symbols"
+    (tmp_path / "cache").write_bytes(content)
+    (tmp_path / "cache").chmod(0o555)
+    (tmp_path / "library.so").hardlink_to(tmp_path / "cache")
+    slim().cut(tmp_path / "library.so")
+    assert (tmp_path / "cache").read_bytes() == content
+    left = (tmp_path / "library.so").read_bytes()
+    assert len(left) == 150
+    assert left[64:] == content[64:150]
+    assert (tmp_path / "library.so").stat().st_mode & 0o777 == 0o555
+    slim().cut(tmp_path / "library.so")
+    assert (tmp_path / "library.so").read_bytes() == left
+
+
+@pytest.mark.skipif(sys.platform != "linux" or sys.maxsize < 2**32, reason="reads ELF files of 64 bits")
+def test_a_library_that_was_cut_is_loaded(tmp_path: Path) -> None:
+    from PIL import _imaging
+
+    copy = tmp_path / Path(_imaging.__file__).name
+    shutil.copyfile(_imaging.__file__, copy)
+    with copy.open("ab") as file:
+        file.write(bytes(1000))
+    before = slim().needed_libraries(copy)
+    slim().cut(copy)
+    assert copy.stat().st_size < Path(_imaging.__file__).stat().st_size + 1000
+    assert slim().needed_libraries(copy) == before
 
 
 def test_a_dry_run_takes_nothing(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import sys
 import threading
@@ -22,12 +23,25 @@ from PIL import Image
 import cxrscribe
 from cxrscribe import BeamSettings, BusyError, DecodingStats, FilmError, InputError, Report, Reporter, Study
 from cxrscribe.errors import DeviceError, SettingsError
+from cxrscribe.films.isolation import Isolation, end_processes
 from cxrscribe.films.preprocess import Preprocessing
 from cxrscribe.films.read_ahead import MOST_READERS
 from cxrscribe.search.scheduler import Scheduler
+from support.archive_films import small_film
 
 WAIT = 60.0
 """Seconds, for what takes none: a test that waits for ever says nothing."""
+ENDLESS = """
+from time import sleep
+from cxrscribe.films.preprocess import Preprocessing
+real = Preprocessing.picture
+def picture(self, film, *rest):
+    if film == {film!r}:
+        open({begun!r}, "w").close()
+        sleep(600)
+    return real(self, film, *rest)
+Preprocessing.picture = picture
+"""
 
 
 @pytest.fixture(scope="module", params=["canonical step", "fused step, strict"])
@@ -293,6 +307,50 @@ def test_requests_are_checked_before_they_are_accepted(small: Reporter) -> None:
         small.queue(most_waiting=0)
 
 
+@pytest.mark.parametrize("called", ["a film's error", "a report", "on_read"])
+def test_whatever_the_queue_calls_may_close_it(small: Reporter, tmp_path: Path, called: str) -> None:
+    """On each of its threads; those of others are answered all the same."""
+    Image.fromarray(films(1)[0]).save(tmp_path / "film.png")
+    closed = threading.Event()
+
+    def close(_: object) -> None:
+        queue.close()
+        closed.set()
+
+    queue = small.queue(on_read=close if called == "on_read" else None)
+    with small._model.encoding:  # all of them are there before the first one is done
+        bad, good = queue.submit(b"no film"), queue.submit(tmp_path / "film.png")
+        others = [] if called == "on_read" else [queue.submit(film) for film in films(3)]
+        if called != "on_read":
+            (bad if "error" in called else good).add_done_callback(close)
+    assert closed.wait(WAIT)
+    assert isinstance(bad.exception(WAIT), FilmError)
+    assert all(isinstance(future.result(WAIT), Report) for future in [good, *others])
+    queue.close()
+    assert not queue._thread.is_alive()
+    assert not queue._encoding.thread.is_alive()
+
+
+def test_a_film_that_nobody_waits_for_has_its_reader_no_longer(
+    fused_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endless = small_film(7)
+    (tmp_path / "sitecustomize.py").write_text(ENDLESS.format(film=endless, begun=str(tmp_path / "begun")))
+    monkeypatch.syspath_prepend(tmp_path)
+    end_processes()  # of the tests before: others heed the path
+    isolation = Isolation("all", wall_seconds=600)
+    try:
+        with cxrscribe.load(fused_bundle, device="cpu", threads=1, isolation=isolation) as reporter:
+            wanted = reporter.report(small_film(1))
+            with reporter.queue() as queue:
+                future = queue.submit(endless)
+                eventually((tmp_path / "begun").exists)
+                assert future.cancel()
+                assert queue.submit(small_film(1)).result(WAIT) == wanted
+    finally:
+        end_processes()
+
+
 def test_films_are_encoded_while_others_are_searched_for(small: Reporter) -> None:
     wanted = small.report_batch(films(3))
     with small.queue() as queue:
@@ -345,6 +403,73 @@ def test_many_threads_ask_at_once(small: Reporter) -> None:
         for thread in threads:
             thread.join(WAIT)
     assert found == [wanted] * 8
+
+
+def test_queues_streams_and_single_films_share_a_reporter(reporter: Reporter, tmp_path: Path) -> None:
+    """From several threads at once, with studies and films that can't be read, some of them cancelled."""
+    pictures = films(12)
+    studies: list[cxrscribe.study.Image] = [Study([*pictures[:9], b"no film", pictures[9]]), *pictures]
+    wanted, failures = reporter.report_batch(studies), list[BaseException]()
+
+    def same(found: list[Report | FilmError]) -> None:
+        assert [each.text if isinstance(each, Report) else None for each in found] == [
+            each.text if isinstance(each, Report) else None for each in wanted
+        ]
+
+    def queued() -> None:
+        with reporter.queue(batch_size=3) as queue:
+            futures = [queue.submit(image) for image in studies]
+            gone = [queue.submit(image) for image in studies]
+            bad = queue.submit(b"no film")
+            for future in gone[::2]:
+                future.cancel()
+            same([future.result(WAIT) for future in futures])
+            assert isinstance(bad.exception(WAIT), FilmError)
+
+    def streamed() -> None:
+        same(list(reporter.report_stream(iter(studies), batch_size=1)))
+        assert next(iter(reporter.report_stream(iter(studies)))) == wanted[0]  # and is closed in the midst
+
+    def asked() -> None:
+        same([reporter.report(image) for image in studies])
+
+    def watched(work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:
+            failures.append(error)
+
+    works = (queued, queued, streamed, streamed, asked)
+    threads = [threading.Thread(target=watched, args=(work,), daemon=True) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(WAIT)
+    assert not any(thread.is_alive() for thread in threads)
+    assert failures == []
+
+
+def test_closing_the_reporter_ends_all_that_goes_on(fused_bundle: Path) -> None:
+    reporter = cxrscribe.load(fused_bundle, device="cpu")
+    queues = [reporter.queue(batch_size=2) for _ in range(2)]
+    futures = [queue.submit(film) for film in films(30) for queue in queues]
+    ended = threading.Event()
+
+    def streams() -> None:
+        with contextlib.suppress(InputError):
+            for _ in reporter.report_stream(films(1)[0] for _ in iter(int, 1)):
+                pass
+        ended.set()
+
+    threading.Thread(target=streams, daemon=True).start()
+    futures[0].result(WAIT)
+    reporter.close()
+    assert ended.wait(WAIT)
+    assert not wait(futures, WAIT).not_done
+    for future in futures:
+        assert isinstance(future.exception(), InputError) or isinstance(future.result(), Report)
+    for queue in queues:
+        queue.close()
 
 
 def test_a_film_that_is_cancelled_is_not_kept_until_a_reader_comes_to_it(

@@ -30,20 +30,28 @@ class Deadlines:
         It should be quick; what it raises is dropped. No call begins after the block has ended. Raises
         RuntimeError when there can be no thread.
         """
+        mark = self._let_call(seconds, late)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._late_calls.pop(mark, None)
+
+    def after(self, seconds: float, call: Callable[[], object]) -> None:
+        """Let `call` be called then, as `late` is. Raises RuntimeError when there can be no thread."""
+        self._let_call(seconds, call)
+
+    def _let_call(self, seconds: float, call: Callable[[], object]) -> object:
         mark, deadline = object(), monotonic() + seconds
         with self._changed:
             if self._thread is None or not self._thread.is_alive():
                 thread = Thread(target=self._watch, name="cxrscribe-deadlines", daemon=True)
                 thread.start()
                 self._thread = thread
-            self._late_calls[mark] = deadline, late
+            self._late_calls[mark] = deadline, call
             if deadline < self._wakes:  # as a rule it looks earlier, for a block that has ended since
                 self._changed.notify()
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._late_calls.pop(mark, None)
+        return mark
 
     def _watch(self) -> None:
         with self._changed:

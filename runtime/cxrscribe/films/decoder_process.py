@@ -112,8 +112,8 @@ class DecoderProcess:
 
     @property
     def is_usable(self) -> bool:
-        """Whether this is a process of the program that asks, and hasn't ended."""
-        return self._owner.is_here and self._process.poll() is None
+        """Whether this is a process of the program that asks, and hasn't ended, nor is about to."""
+        return self._owner.is_here and not self._is_given_up and self._process.poll() is None
 
     @property
     def is_of_this_program(self) -> bool:

@@ -10,7 +10,7 @@ import atexit
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 _IDLE_KEPT: Final = 8  # as many as there are readers
+_PATIENCE: Final = 0.5
+"""Seconds that a film which nobody waits for may still take. Another process takes as long to start."""
 
 
 class Isolate(StrEnum):
@@ -83,7 +85,7 @@ class Decoding:
     def __init__(self) -> None:
         self._busy: set[DecoderProcess] = set()
         self._changing = ForkSafeLock()
-        self._is_given_up = False
+        self._is_given_up = self._is_let_go = False
 
     def take_part(self) -> None:
         """Let the films that this thread has decoded from now on be part of it."""
@@ -94,9 +96,11 @@ class Decoding:
         """While `process` decodes a film of it."""
         with self._changing:
             self._busy.add(process)
-            given_up = self._is_given_up
-        if given_up:
-            process.give_up()
+            if self._is_given_up:
+                process.give_up()
+            is_let_go = self._is_let_go
+        if is_let_go:
+            self._give_up_soon()
         try:
             yield
         finally:
@@ -105,11 +109,24 @@ class Decoding:
 
     def give_up(self) -> None:
         """End the processes that decode films of it, and those that will. Each film is a FilmError."""
-        with self._changing:
+        with self._changing:  # one that is done meanwhile may be decoding another's film
             self._is_given_up = True
-            busy = list(self._busy)
-        for process in busy:
-            process.give_up()
+            for process in self._busy:
+                process.give_up()
+
+    def let_go(self) -> None:
+        """Nobody waits for these films: as `give_up`, but what is done in a moment costs no process."""
+        with self._changing:
+            self._is_let_go = True
+            is_busy = bool(self._busy)
+        if is_busy:
+            self._give_up_soon()
+
+    def _give_up_soon(self) -> None:
+        from cxrscribe.films.deadlines import deadlines
+
+        with suppress(RuntimeError):  # there can be no thread: they are decoded to their end
+            deadlines().after(_PATIENCE, self.give_up)
 
 
 class _Thread(local):

@@ -112,7 +112,7 @@ class Application:
             dict(scope["headers"]),
             scope["query_string"],
         )
-        body = Body(receive, self._limits, self._held)
+        body = Body(receive, self._limits, self._held, scope.get("state"))
         try:
             answer = await self._answer_or_problem(exchange, body, receive)
             exchange.bytes = body.bytes
@@ -135,6 +135,9 @@ class Application:
             problem = busy("stopping", "the service stops; ask another one")
         except RequestError as error:
             problem = error
+        except MemoryError as error:
+            self._log.fault(error, "request", id=exchange.id)
+            problem = busy("out_of_resources", "the machine is short of memory; try again soon")
         except Exception as error:
             self._log.fault(error, "request", id=exchange.id)
             problem = RequestError(500, "defect", "the service failed at this request; its log says where")

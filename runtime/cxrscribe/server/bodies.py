@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from time import monotonic
@@ -23,6 +23,8 @@ Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 MULTIPART: Final = b"multipart/form-data"
 INDICATION: Final = "indication"
+BROKEN_BODY: Final = "cxrscribe.broken_body"
+"""In the state of a request whose body stopped making sense: nothing more comes of it."""
 _LONGEST_NAME: Final = 1024
 
 
@@ -43,8 +45,12 @@ class Films:
 class Body:
     """Reads the body of one request. What it has read counts as held until `release`."""
 
-    def __init__(self, receive: Receive, limits: Limits, held: HeldBytes) -> None:
+    def __init__(
+        self, receive: Receive, limits: Limits, held: HeldBytes, state: Mapping[str, Any] | None = None
+    ) -> None:
+        """`state`: of the request, where the server says BROKEN_BODY."""
         self._receive = receive
+        self._state = {} if state is None else state
         self._limits = limits
         self._held = held
         self.bytes = 0
@@ -100,6 +106,12 @@ class Body:
                 ) from None
             if message["type"] != "http.request":
                 raise ClientGoneError
+            if self._state.get(BROKEN_BODY):
+                raise RequestError(
+                    400,
+                    "not_http",
+                    "the body isn't as HTTP/1.1 has it, or is in very small chunks; send it with its length",
+                )
             chunk: bytes = message.get("body", b"")
             if self.bytes + len(chunk) > limits.body_bytes:
                 raise self._too_large()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -12,6 +14,8 @@ import h11
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from cxrscribe.server.bodies import BROKEN_BODY
+from cxrscribe.server.handshakes import Handshake
 from cxrscribe.server.limits import Limits
 from cxrscribe.server.metrics import Metrics
 from cxrscribe.server.problems import RequestError, busy
@@ -34,12 +38,35 @@ class Connections:
 
     limits: Limits
     metrics: Metrics
-    waiting: OrderedDict[Connection, None] = field(default_factory=OrderedDict)
+    waiting: OrderedDict[Connection | Handshake, None] = field(default_factory=OrderedDict)
     """Those without a request under way, from the one that has been so for longest."""
 
     def protocol(self) -> type[Connection]:
         """What to make each connection with."""
         return type("BoundConnection", (Connection,), {"all": self})
+
+    def secured(self, context: ssl.SSLContext) -> Callable[..., Handshake]:
+        """What to make each connection with that is to speak TLS."""
+        protocol = self.protocol()
+
+        def handshake(*, server_state: Any, **named: Any) -> Handshake:
+            def make() -> Connection:
+                return protocol(server_state=server_state, **named)
+
+            return Handshake(make, context, self, server_state.connections)
+
+        return handshake
+
+    def make_room(self, open_ones: set[Any]) -> bool:
+        """Whether one more, of the open ones, may stay: where there are too many, another goes."""
+        if len(open_ones) <= self.limits.connections:
+            return True
+        self.metrics.refused_connections += 1
+        if not self.waiting:  # all are busy
+            return False
+        longest, _ = self.waiting.popitem(last=False)
+        longest.leave()
+        return True
 
 
 class _BoundedParser(h11.Connection):
@@ -129,6 +156,7 @@ class Connection(H11Protocol):
         self.conn = _BoundedParser(h11.SERVER, LONGEST_HEAD)
         self._head_timer: asyncio.TimerHandle | None = None
         self._unread_timer: asyncio.TimerHandle | None = None
+        self._is_deaf = False  # what still comes makes no sense
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Let it in, and the longest idle one out where there are too many."""
@@ -137,14 +165,9 @@ class Connection(H11Protocol):
         self.flow = _Flow(self)
         # So that it is known when a client does not read; with 0, that of TLS would always wait.
         transport.set_write_buffer_limits(high=1)
-        bounds = self.all
-        if len(self.connections) > bounds.limits.connections:
-            bounds.metrics.refused_connections += 1
-            if not bounds.waiting:  # all are busy
-                self._refuse(busy("too_many_connections", "there are too many connections; try again soon"))
-                return
-            longest, _ = bounds.waiting.popitem(last=False)
-            longest.leave()
+        if not self.all.make_room(self.connections):
+            self._refuse(busy("too_many_connections", "there are too many connections; try again soon"))
+            return
         self._wait()
         self._await_head()
 
@@ -174,7 +197,7 @@ class Connection(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes of a request, piece by piece: what is refused in one costs no time in the others."""
         start = 0
-        while start < len(data) and not self.transport.is_closing():
+        while start < len(data) and not self._is_deaf and not self.transport.is_closing():
             end = len(data) if self.conn.takes_any_piece else start + _PIECE
             self._take(data[start:end])
             start = end
@@ -198,12 +221,20 @@ class Connection(H11Protocol):
         self.loop.call_later(_FAREWELL_SECONDS, self.transport.abort)
 
     def send_400_response(self, msg: str) -> None:
-        """What isn't HTTP."""
+        """What isn't HTTP.
+
+        Where a request is being worked on, it has its own answer: what is wrong with its body, or its report,
+        if that had come whole before.
+        """
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            self._is_deaf = True
+            if cycle.more_body:
+                cycle.scope["state"][BROKEN_BODY] = True
+                cycle.message_event.set()
+            return
         self.all.metrics.requests["other", "other", 400] += 1
         self.all.metrics.errors["not_http"] += 1
-        if self.cycle is not None and not self.cycle.response_complete:  # in the midst of a body, say
-            self.transport.close()
-            return
         self._refuse(RequestError(400, "not_http", "this isn't a request of HTTP/1.1"))
 
     def leave(self) -> None:

@@ -183,6 +183,9 @@ class Listening:
             raise InputError(
                 f"the certificate {place.certificate} and its key can't be used ({error.strerror or error})"
             ) from None
+        if config.ssl is not None:
+            config.http_protocol_class = connections.secured(config.ssl)  # type: ignore[assignment]
+            config.ssl = None
         self._server = _Server(config, self.stop)
         self._application.connections = lambda: len(self._server.server_state.connections)
         self._socket = place.open()

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from cxrscribe.report_queue import ReportQueue
     from cxrscribe.reporter import Reporter
 
+_MOST_FAILED: Final = 16
+"""Reports in a row that the network may fail at; then the service says that it needs a new start."""
 _REQUEST: Final = "request"
 """Where an indication is from that came with the request."""
 
@@ -55,6 +57,7 @@ class Service:
         self._reporter: Reporter | None = None
         self._queue: ReportQueue | None = None
         self.is_stopping = False
+        self._failed = 0  # reports since the last one that was written
 
     def start(self) -> Reporter:
         """Load and warm up. Raises what `cxrscribe.load` raises, and FilmError where no film can be read."""
@@ -81,12 +84,17 @@ class Service:
     @property
     def is_ready(self) -> bool:
         """Whether requests are taken."""
-        return self._queue is not None and self._queue.is_open and not self.is_stopping
+        return self._queue is not None and self._works and not self.is_stopping
 
     @property
     def is_alive(self) -> bool:
         """Whether waiting, and not a new start, can make it ready."""
-        return self._queue is None or self._queue.is_open or self.is_stopping
+        return self._queue is None or self._works or self.is_stopping
+
+    @property
+    def _works(self) -> bool:
+        # A GPU that is lost fails at every call, and the queue goes on. What comes is tried all the same.
+        return self._queue is not None and self._queue.is_open and self._failed < _MOST_FAILED
 
     @property
     def reporter(self) -> Reporter:
@@ -208,12 +216,23 @@ class Service:
             for future in futures:
                 future.cancel()
         if left == 0:
-            return [_item(future) for future in futures]
+            return [self._item(future) for future in futures]
         if gone.done():
             raise ClientGoneError
         raise RequestError(
             504, "too_late", f"there was no report within {self._limits.deadline:g} seconds; try again later"
         )
+
+    def _item(self, future: Future[Report]) -> Report | FilmError:
+        """Its outcome. Raises what isn't the film's fault: a defect, of the network say."""
+        error = future.exception()
+        if error is None:
+            self._failed = 0
+            return future.result()
+        if isinstance(error, FilmError):
+            return error
+        self._failed += 1
+        raise error
 
     def _count(self, outcomes: list[_Outcome]) -> None:
         for outcome in outcomes:
@@ -258,22 +277,12 @@ class Service:
             future.result()
 
 
-def _item(future: Future[Report]) -> Report | FilmError:
-    """Its outcome. Raises what isn't the film's fault: a defect, of the network say."""
-    error = future.exception()
-    if error is None:
-        return future.result()
-    if isinstance(error, FilmError):
-        return error
-    raise error
-
-
 def _noise() -> bytes:
     """A PNG that is no film, but can be read."""
-    import numpy as np
     from PIL import Image
 
-    pixels = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
+    from cxrscribe.noise import noise
+
     file = BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
+    Image.fromarray(noise((64, 64))).save(file, "PNG")
     return file.getvalue()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cxrscribe.bundle.contract import GraphInterface
 from cxrscribe.bundle.files import TensorEntry
 from cxrscribe.forks import ForkSafeLock, keep_from_forks
+from cxrscribe.noise import uniform
 from cxrscribe.sessions.device import OPENVINO, Device
 from cxrscribe.sessions.interface_check import check_interface, check_outputs
 from cxrscribe.sessions.session import Placement
@@ -181,10 +182,9 @@ def _same(first: Sequence[NDArray[np.float32]], second: Sequence[NDArray[np.floa
 
 def _drawn(entry: TensorEntry) -> NDArray[Any]:
     """Films uint8 [N, H, W] with large patches and noise; other tensors: numbers of the same kind."""
-    draw = np.random.default_rng(len(entry.shape))
     shape = tuple(int(size) for size in entry.shape)
-    values = draw.random(shape, np.float32) * (_WHITE - _COARSE_SHARE)
-    patches = draw.random((shape[0], *(_COARSE,) * (len(shape) - 1)), np.float32)
+    values = uniform(shape) * (_WHITE - _COARSE_SHARE)
+    patches = uniform((shape[0], *(_COARSE,) * (len(shape) - 1)), seed=1)
     for axis, size in enumerate(shape[1:], start=1):
         patches = np.take(patches, np.arange(size) * _COARSE // size, axis)
     return (values + patches * _COARSE_SHARE).astype(entry.dtype)

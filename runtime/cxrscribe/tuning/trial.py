@@ -17,6 +17,7 @@ from cxrscribe.freed_memory import return_freed_memory
 from cxrscribe.json_object import JsonObject
 from cxrscribe.networks.encoder import FILMS_AT_ONCE
 from cxrscribe.networks.opening import open_decoder, open_encoder
+from cxrscribe.noise import noise, uniform
 from cxrscribe.search.scheduler import IMAGES_AT_ONCE, Schedulers
 from cxrscribe.sessions.cache import GraphCache
 from cxrscribe.sessions.factory import SessionFactory
@@ -163,7 +164,7 @@ def _encoder_runs(bundle: Bundle, conditions: Conditions, candidate: Candidate) 
     encoder = open_encoder(bundle, factory, candidate.precision, strict=conditions.strict)
     preprocessing = bundle.manifest.preprocessing
     size = (FILMS_AT_ONCE, preprocessing.height, preprocessing.width)
-    films = np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)
+    films = noise(size)
     return {ALONE: partial(encoder.encode, films[:1]), TOGETHER: partial(encoder.encode, films)}
 
 
@@ -172,7 +173,7 @@ def _decoder_runs(bundle: Bundle, conditions: Conditions, candidate: Candidate) 
     manifest = bundle.manifest
     schedulers = Schedulers(decoder, manifest.vocabulary, strict=conditions.strict)
     architecture = manifest.architecture
-    features = np.random.default_rng(0).random((IMAGES_AT_ONCE, architecture.feature_size), np.float32)
+    features = uniform((IMAGES_AT_ONCE, architecture.feature_size))
     starts = np.hstack((features, np.zeros((IMAGES_AT_ONCE, architecture.patient_size), np.float32)))
     settings = replace(manifest.settings, max_length=STEPS, min_length=STEPS - 1)
     return {

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cxrscribe.server.limits import Limits
-from support.http_service import WAIT, Running, eventually, film, received, running
+from support.http_service import WAIT, Gate, Running, eventually, film, received, running
 
 HEAD = b"POST /v1/report HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
 
@@ -144,7 +144,7 @@ def test_chunks_of_a_byte_are_refused_before_they_cost_others_their_time(service
             client.recv(1)
         client.settimeout(WAIT)
         client.sendall(b"1\r\nx\r\n" * 1000)
-        assert received(client) == b""
+        assert received(client).startswith(b"HTTP/1.1 400")
     eventually(lambda: service.metric("cxrscribe_held_bytes") == 0)
     with service.connect() as client:
         large = film()
@@ -153,6 +153,43 @@ def test_chunks_of_a_byte_are_refused_before_they_cost_others_their_time(service
             for at in range(0, len(large), 64)
         )
         client.sendall(head + sent + b"0\r\n\r\n")
+        assert client.recv(12) == b"HTTP/1.1 200"
+
+
+CHUNKED = b"POST /v1/report HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("beginning", [b"", b"5\r\nabcde\r\n", b"5\r\nabcde"])
+@pytest.mark.parametrize("rest", [b"zz\r\n", b"\r\n\r\n", b"-1\r\nx\r\n", b"0\r\nA b: c\r\n\r\n"])
+def test_a_body_that_breaks_midway_is_answered(service: Running, beginning: bytes, rest: bytes) -> None:
+    with service.connect() as client:
+        client.sendall(CHUNKED + beginning)
+        time.sleep(0.02)  # as a rule its reading has begun
+        client.sendall(rest + b"x" * 100_000)
+        answer = b""
+        while not answer.endswith(b"}\n"):  # it is closed some time later, so that the answer arrives
+            answer += client.recv(1000) or b"closed"
+            assert b"closed" not in answer
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b'"code": "not_http"' in answer
+    assert answer.count(b"HTTP/1.1 4") == 1
+    eventually(lambda: service.metric("cxrscribe_held_bytes") == 0)
+
+
+@pytest.mark.parametrize("close", [b"", b"Connection: close\r\n"])
+@pytest.mark.parametrize("after", [b"zz\r\n\r\n", b"\r\n", b"\0" * 100_000])
+def test_a_whole_film_has_its_report_whatever_comes_after_it(
+    service: Running, monkeypatch: pytest.MonkeyPatch, close: bytes, after: bytes
+) -> None:
+    content = film()
+    gate = Gate(monkeypatch, content)
+    head = b"POST /v1/report HTTP/1.1\r\nHost: localhost\r\n%bContent-Length: %d\r\n\r\n"
+    with service.connect() as client:
+        client.sendall(head % (close, len(content)) + content)
+        assert gate.reached.wait(WAIT)
+        client.sendall(after)
+        time.sleep(0.05)  # as a rule it has come
+        gate.opened.set()
         assert client.recv(12) == b"HTTP/1.1 200"
 
 

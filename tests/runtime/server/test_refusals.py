@@ -10,7 +10,7 @@ import socket
 import ssl
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -326,24 +326,62 @@ def test_addresses_that_others_reach_have_any_name_and_origins_are_checked() -> 
             checked_origins((wrong,))
 
 
-def test_tls(fused_bundle: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def certified(tmp_path_factory: pytest.TempPathFactory) -> Place:
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("no openssl on this machine, to make a certificate with")
-    certificate, key = tmp_path / "c.pem", tmp_path / "k.pem"
+    folder = tmp_path_factory.mktemp("tls")
+    certificate, key = folder / "c.pem", folder / "k.pem"
     made = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "2"]
     names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
     subprocess.run([*made, *names, "-keyout", key, "-out", certificate], check=True, capture_output=True)
-    with running(fused_bundle, place=Place(certificate=certificate, key=key)) as started:
+    return Place(certificate=certificate, key=key)
+
+
+def status_over_tls(started: Running, place: Place) -> int:
+    trusting = ssl.create_default_context(cafile=str(place.certificate))
+    client = http.client.HTTPSConnection("127.0.0.1", started.port, timeout=60, context=trusting)
+    with closing(client):
+        client.request("POST", "/v1/report", film())
+        return client.getresponse().status
+
+
+def test_tls(fused_bundle: Path, certified: Place) -> None:
+    with running(fused_bundle, place=certified) as started:
         assert started.url.startswith("https://127.0.0.1:")
-        trusting = ssl.create_default_context(cafile=str(certificate))
-        client = http.client.HTTPSConnection("127.0.0.1", started.port, timeout=60, context=trusting)
-        with closing(client):
-            client.request("POST", "/v1/report", film())
-            assert client.getresponse().status == 200
+        assert status_over_tls(started, certified) == 200
         with started.connect() as plain:
             plain.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert b"200" not in received(plain)
+        trusting = ssl.create_default_context(cafile=str(certified.certificate))
+        with (
+            started.connect() as plain,
+            trusting.wrap_socket(plain, server_hostname="localhost") as client,
+        ):
+            client.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n" * 3)
+            assert client.recv(12) == b"HTTP/1.1 200"
+
+
+def test_handshakes_that_never_end_keep_nobody_out(fused_bundle: Path, certified: Place) -> None:
+    limits = Limits(connections=4, head_seconds=60)
+    with running(fused_bundle, place=certified, limits=limits) as started, ExitStack() as clients:
+        counted = started.listening._server.server_state.connections
+        for number in range(20):
+            client = clients.enter_context(started.connect())
+            client.sendall(b"\x16\x03\x01" if number % 2 else b"")
+            eventually(lambda: len(counted) == min(4, number + 1))  # noqa: B023
+        assert status_over_tls(started, certified) == 200
+        assert len(counted) <= 4
+
+
+def test_a_handshake_has_as_long_as_headers_have(fused_bundle: Path, certified: Place) -> None:
+    with running(fused_bundle, place=certified, limits=Limits(head_seconds=0.3)) as started:
+        with started.connect() as client:
+            client.sendall(b"\x16\x03\x01")
+            assert received(client) == b""
+        eventually(lambda: not started.listening._server.server_state.connections)
+        assert status_over_tls(started, certified) == 200
 
 
 def test_limits_are_above_zero() -> None:
@@ -362,6 +400,46 @@ def test_a_network_that_fails_is_a_defect_of_these_requests_alone(
         patched.setattr("cxrscribe.networks.encoder.Encoder.encode", fails)
         assert service.report(film(5)).status == 500
     assert service.report(film(5)).json["text"] == reporter.report(film(5)).text
+
+
+SECRET = "Roentgen^Anna"
+
+
+@pytest.mark.parametrize("broken", ["networks.encoder.Encoder.encode", "search.scheduler.Scheduler.step"])
+def test_a_model_that_fails_at_every_call_asks_for_a_new_start(
+    fused_bundle: Path, reporter: Reporter, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError(SECRET)
+
+    with running(fused_bundle) as started:
+        with monkeypatch.context() as patched:
+            patched.setattr(f"cxrscribe.{broken}", fails)
+            for number in range(16):
+                assert started.ask("GET", "/health/live").status == 200, number
+                assert started.ask("GET", "/health/ready").status == 200
+                assert (failed := started.report(film())).status == 500
+                assert SECRET.encode() not in failed.content
+            for address in ("/health/live", "/health/ready"):
+                answer = started.ask("GET", address)
+                assert (answer.status, answer.json) == (503, {"status": "failed"})
+            assert len(started.events("fault")) == 16
+            assert SECRET not in "".join(started.lines)
+        assert started.report(film(5)).json["text"] == reporter.report(film(5)).text
+        assert started.ask("GET", "/health/live").status == 200
+
+
+def test_a_machine_without_memory_is_asked_again(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise MemoryError(SECRET)
+
+    for broken in ("networks.encoder.Encoder.encode", "search.scheduler.Scheduler.step"):
+        with monkeypatch.context() as patched:
+            patched.setattr(f"cxrscribe.{broken}", fails)
+            answer = service.report(film())
+        assert (answer.status, answer.code, answer.headers["retry-after"]) == (503, "out_of_resources", "1")
+        assert service.report(film()).status == 200
+    assert SECRET not in "".join(service.lines)
 
 
 def test_half_a_connection(service: Running) -> None:
