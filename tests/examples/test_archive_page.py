@@ -1,4 +1,4 @@
-"""docs/archive.md names what there is, all of it, and the tests that it names are there."""
+"""docs/archive.md, and docs/sending.md for one command, name what there is, and tests that are there."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from cxrscribe.errors import Reason
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "archive.md").read_text(encoding="utf-8")
+SENDING = (ROOT / "docs" / "sending.md").read_text(encoding="utf-8")
 TESTS = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests" / "runtime").rglob("test_*.py"))
 
 
@@ -29,7 +30,7 @@ def options(command: click.Command) -> set[str]:
 
 @pytest.mark.parametrize("name", commands())
 def test_every_option_is_on_the_page(name: str) -> None:
-    named = set(re.findall(r"--[a-z][a-z-]+", PAGE))
+    named = set(re.findall(r"--[a-z][a-z-]+", SENDING if name == "send" else PAGE))
     assert options(commands()[name]) <= named
 
 
@@ -42,6 +43,7 @@ def test_every_option_on_the_page_is_one() -> None:
     of_others = {"--array", "--cpus-per-task", "--requeue", "--wrap"}
     known = set().union(*(options(command) for command in commands().values())) | of_others
     assert set(re.findall(r"--[a-z][a-z-]+", PAGE)) <= known
+    assert set(re.findall(r"--[a-z][a-z-]+", SENDING)) <= known | {"--sr"}
 
 
 def test_every_reason_and_field_is_on_the_page() -> None:

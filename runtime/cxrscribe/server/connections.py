@@ -28,7 +28,7 @@ _LEAST_CHUNK: Final = 64
 """Bytes of the chunks of a body, or of what comes of it at a time, on average."""
 _MOST_PIECES: Final = 4096
 """Of a body that may be smaller."""
-_MOST_UNTAKEN: Final = 1 << 20
+_MOST_UNTAKEN: Final = 256 << 10
 """Bytes of a body that have come, and that nobody has taken yet."""
 
 
