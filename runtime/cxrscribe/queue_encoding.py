@@ -22,8 +22,8 @@ Start: TypeAlias = tuple[Ticket, NDArray[np.float32]]
 _STEPS_PATIENT: Final = 8
 """Steps that the searches under way make before a film that is alone is encoded: with others it takes less.
 
-Measured with 16 clients in a closed loop on a quiet machine, rates by that of `report_stream`: of the demo 0.72
-with 3 steps, 0.71 with 8, 0.66 with 16; of ResNet-101 in int8 0.78, 0.81 and 0.84.
+Measured with 16 clients in a closed loop on a quiet machine, rates by that of `report_stream`: of the demo
+0.72 with 3 steps, 0.71 with 8, 0.66 with 16; of ResNet-101 in int8 0.78, 0.81 and 0.84.
 """
 
 
