@@ -13,9 +13,9 @@ from PIL import Image
 import cxrscribe
 from cxrscribe import Isolation, Reporter, Vocabulary
 from cxrscribe.archive import begin_run, open_run, score_shards
+from cxrscribe.archive.comparison import verify_sample
 from cxrscribe.archive.export import compact, export
 from cxrscribe.archive.rows.row import RowChoice
-from cxrscribe.archive.verify import verify_sample
 from cxrscribe.errors import CxrscribeError, DeviceError, FilmError, InputError, SettingsError
 from cxrscribe.settings import BeamSettings
 from cxrscribe.vocabulary import SPECIAL_TOKENS

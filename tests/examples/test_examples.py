@@ -12,7 +12,7 @@ from PIL import Image
 
 import cxrscribe
 from cxrscribe.archive import open_run
-from cxrscribe.archive.verify import newest_rows
+from cxrscribe.archive.comparison import newest_rows
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 LONGEST = 150

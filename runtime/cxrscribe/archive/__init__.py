@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cxrscribe.archive.run import Run, begin_run, open_run
+from cxrscribe.archive.beginning import begin_run
+from cxrscribe.archive.run import Run, open_run
 from cxrscribe.archive.scoring import Receipt, score_shards
 
 __all__ = ["Receipt", "Run", "begin_run", "open_run", "score_shards"]

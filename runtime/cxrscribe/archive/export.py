@@ -13,10 +13,10 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol, TypeAlias
 
+from cxrscribe.archive.comparison import newest_rows
 from cxrscribe.archive.rows.part import SUFFIXES, part_header
 from cxrscribe.archive.rows.row import Row
 from cxrscribe.archive.run import Run
-from cxrscribe.archive.verify import newest_rows
 from cxrscribe.arguments import path as checked_path
 from cxrscribe.arguments import whole_number
 from cxrscribe.csv_cells import csv_line

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -37,6 +37,8 @@ _LIBRARIES: Final[dict[str, tuple[str, ...]]] = {
 _ENGINES: Final[dict[str, tuple[str, ...]]] = {"openvino": ("openvino",)}
 """Besides, by the device that they run."""
 _NOT_INSTALLED: Final = ""
+
+_SHOWN_DIFFERENCES: Final = 4
 
 
 @dataclass(frozen=True)
@@ -276,3 +278,10 @@ def _flat(fields: Mapping[str, object], prefix: str = "") -> list[tuple[str, obj
         else:
             found.append((f"{prefix}{name}", value))
     return found
+
+
+def in_words(differences: Sequence[Difference]) -> str:
+    """Some differences in words, and how many more there are."""
+    text = "; ".join(map(str, differences[:_SHOWN_DIFFERENCES]))
+    more = len(differences) - _SHOWN_DIFFERENCES
+    return f"{text}; and {more} more" if more > 0 else text

@@ -5,12 +5,15 @@ The table calls a film as a row does, by its path below the run's root, or by th
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from cxrscribe import arguments
 from cxrscribe.archive.film_names import FilmNames
+from cxrscribe.archive.places.place import is_url
 from cxrscribe.archive.plan import PlannedFilm
 from cxrscribe.archive.text_table import ABSENT, TextTable
 from cxrscribe.errors import InputError
@@ -74,3 +77,9 @@ def _names(root: str, film: PlannedFilm) -> tuple[str, str]:
     """A film's path below the root, as rows have it, and the whole one."""
     name = FilmNames().text(film)
     return name, f"{root.rstrip('/')}/{name}"
+
+
+def table_place(indications: str | os.PathLike[str]) -> str:
+    """What a table is called, also by other processes."""
+    path = arguments.path("indications", indications)
+    return str(indications) if is_url(indications) else str(path.absolute())

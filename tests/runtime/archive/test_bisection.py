@@ -14,8 +14,9 @@ import pytest
 from cxrscribe.archive import Run, open_run, score_shards
 from cxrscribe.archive.attempts import begin_attempt
 from cxrscribe.archive.bisection import isolated_rows
+from cxrscribe.archive.comparison import newest_rows
 from cxrscribe.archive.stream import Made
-from cxrscribe.archive.verify import newest_rows, verify
+from cxrscribe.archive.verify import verify
 from cxrscribe.engine import Engine
 from cxrscribe.errors import InputError, Reason
 from cxrscribe.reporter import Reporter

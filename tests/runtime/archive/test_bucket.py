@@ -19,10 +19,11 @@ import pytest
 
 import cxrscribe
 from cxrscribe.archive import Run, begin_run, open_run, score_shards
+from cxrscribe.archive.comparison import newest_rows
 from cxrscribe.archive.indications import open_table
 from cxrscribe.archive.quarantine import BrokenCircuitError
 from cxrscribe.archive.sources.reading import FilmReader
-from cxrscribe.archive.verify import drop_broken, newest_rows, verify
+from cxrscribe.archive.verify import drop_broken, verify
 from cxrscribe.errors import InputError, MissingExtraError, Reason
 from cxrscribe.reporter import Reporter
 from support.archive_films import small_film, write_films

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from cxrscribe.archive import Run, score_shards
+from cxrscribe.archive.comparison import newest_rows
 from cxrscribe.archive.export import CSV_COLUMNS, compact, export
 from cxrscribe.archive.retry import begin_retry
-from cxrscribe.archive.verify import newest_rows, verify
+from cxrscribe.archive.verify import verify
 from cxrscribe.errors import InputError
 from cxrscribe.reporter import Reporter
 from support.archive_films import small_film

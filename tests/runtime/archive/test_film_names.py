@@ -9,11 +9,12 @@ import pytest
 
 from cxrscribe.archive import Run, open_run, score_shards
 from cxrscribe.archive.attempts import begin_attempt
+from cxrscribe.archive.comparison import newest_rows
 from cxrscribe.archive.export import export
 from cxrscribe.archive.film_names import FilmNames, read_film_names
 from cxrscribe.archive.plan import PlannedFilm
 from cxrscribe.archive.supervisor import Assignment, supervise
-from cxrscribe.archive.verify import newest_rows, verify
+from cxrscribe.archive.verify import verify
 from cxrscribe.engine import Engine
 from cxrscribe.errors import InputError
 from cxrscribe.reporter import Reporter

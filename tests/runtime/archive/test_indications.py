@@ -19,6 +19,7 @@ import pytest
 import cxrscribe
 from cxrscribe.archive import Run, begin_run, open_run, score_shards
 from cxrscribe.archive.bisection import isolated_rows
+from cxrscribe.archive.comparison import newest_rows, verify_contents, verify_sample
 from cxrscribe.archive.export import compact, export
 from cxrscribe.archive.film_names import FilmNames
 from cxrscribe.archive.retry import begin_retry
@@ -26,7 +27,7 @@ from cxrscribe.archive.rows.row import Row
 from cxrscribe.archive.status import Watch
 from cxrscribe.archive.stream import Made
 from cxrscribe.archive.supervisor import Assignment, supervise
-from cxrscribe.archive.verify import newest_rows, verify, verify_contents, verify_sample
+from cxrscribe.archive.verify import verify
 from cxrscribe.engine import Engine
 from cxrscribe.errors import InputError, SettingsError
 from cxrscribe.reporter import Reporter

@@ -12,7 +12,8 @@ import pytest
 from pydicom.uid import JPEGBaseline8Bit
 
 from cxrscribe.archive import open_run
-from cxrscribe.archive.verify import newest_rows, verify
+from cxrscribe.archive.comparison import newest_rows
+from cxrscribe.archive.verify import verify
 from support.archive_films import small_film, write_tar
 from support.dicom_file import NAME, NUMBER, dicom, encapsulated, written
 

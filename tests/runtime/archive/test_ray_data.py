@@ -23,8 +23,9 @@ import pytest
 
 import cxrscribe
 from cxrscribe.archive import Run, begin_run, open_run, score_shards
+from cxrscribe.archive.comparison import newest_rows
 from cxrscribe.archive.supervisor import Assignment
-from cxrscribe.archive.verify import newest_rows, verify
+from cxrscribe.archive.verify import verify
 from cxrscribe.engine import Engine
 from cxrscribe.errors import InputError, MissingExtraError
 from cxrscribe.reporter import Reporter

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from cxrscribe.archive import Run, score_shards
+from cxrscribe.archive.comparison import newest_rows
 from cxrscribe.archive.retry import begin_retry
 from cxrscribe.archive.status import Watch
-from cxrscribe.archive.verify import newest_rows, verify
+from cxrscribe.archive.verify import verify
 from cxrscribe.errors import InputError, Reason
 from cxrscribe.reporter import Reporter
 from support.archive_films import small_film

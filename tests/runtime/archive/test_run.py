@@ -18,8 +18,8 @@ import cxrscribe
 import cxrscribe.archive
 from cxrscribe.archive import Run, open_run, score_shards
 from cxrscribe.archive import identity as identity_module
+from cxrscribe.archive.comparison import newest_rows
 from cxrscribe.archive.rows.row import RowChoice
-from cxrscribe.archive.verify import newest_rows
 from cxrscribe.errors import InputError
 from cxrscribe.json_object import JsonObject
 from cxrscribe.reporter import Reporter

@@ -13,12 +13,13 @@ import pytest
 
 from cxrscribe import Report
 from cxrscribe.archive import Receipt, Run, score_shards
+from cxrscribe.archive.comparison import newest_rows
 from cxrscribe.archive.plan import PlannedFilm
 from cxrscribe.archive.quarantine import Breaker, BrokenCircuitError, StorageFaultError
 from cxrscribe.archive.rows.part import read_part
 from cxrscribe.archive.rows.row import Row
 from cxrscribe.archive.sources.reading import FilmReader
-from cxrscribe.archive.verify import newest_rows, verify
+from cxrscribe.archive.verify import verify
 from cxrscribe.errors import FilmError, InputError, Reason
 from cxrscribe.reporter import Reporter
 from support.archive_films import small_film, write_tar, write_zip

@@ -19,6 +19,7 @@ import pytest
 import cxrscribe
 from cxrscribe.archive import Run, open_run, score_shards
 from cxrscribe.archive.attempts import begin_attempt
+from cxrscribe.archive.comparison import newest_rows
 from cxrscribe.archive.layout import sr_file
 from cxrscribe.archive.progress import metrics
 from cxrscribe.archive.retry import begin_retry
@@ -26,7 +27,7 @@ from cxrscribe.archive.scoring import Receipt
 from cxrscribe.archive.sr_tar import pack, unpack
 from cxrscribe.archive.status import Watch
 from cxrscribe.archive.supervisor import Assignment, supervise
-from cxrscribe.archive.verify import drop_broken, newest_rows, verify
+from cxrscribe.archive.verify import drop_broken, verify
 from cxrscribe.engine import Engine
 from cxrscribe.errors import InputError, MissingExtraError
 from cxrscribe.json_object import JsonObject
@@ -156,7 +157,7 @@ def test_choice_is_part_of_the_run(begin: Begin, dicoms: Path, tmp_path: Path) -
 def test_without_the_extra_no_such_run_begins(
     begin: Begin, dicoms: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cxrscribe.archive.run.find_spec", lambda name: None)
+    monkeypatch.setattr("cxrscribe.archive.beginning.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match="dicom"):
         begin(dicoms, sr=True)
 

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from cxrscribe.archive import Run, open_run, score_shards
+from cxrscribe.archive.comparison import newest_rows, verify_contents, verify_sample
 from cxrscribe.archive.places.folder import Folder
 from cxrscribe.archive.retry import begin_retry
 from cxrscribe.archive.rows.part import PartMaker, read_header, read_part
 from cxrscribe.archive.sources import members
-from cxrscribe.archive.verify import drop_broken, newest_rows, verify, verify_contents, verify_sample
+from cxrscribe.archive.verify import drop_broken, verify
 from cxrscribe.errors import InputError
 from cxrscribe.reporter import Reporter
 from support.archive_films import small_film, write_tar

@@ -126,8 +126,9 @@ def films(
     begun with something else, its folder can't be written, or so much goes wrong that it stops; 130
     interrupted.
     """
+    from cxrscribe.archive.beginning import begin_run
     from cxrscribe.archive.rows.row import RowChoice
-    from cxrscribe.archive.run import begin_run, pinned
+    from cxrscribe.archive.run import pinned
     from cxrscribe.search.constraints import banned_ids
 
     if (film_names == "hash") != (key is not None):

@@ -17,8 +17,9 @@ from cxrscribe.cli.terminal import note, say, say_json
 from cxrscribe.engine import Engine
 
 if TYPE_CHECKING:
+    from cxrscribe.archive.comparison import Comparison
     from cxrscribe.archive.status import Status
-    from cxrscribe.archive.verify import Comparison, Verdict
+    from cxrscribe.archive.verify import Verdict
 
 _SHOWN_PROBLEMS = 20
 _OPTIONAL = frozenset({"told", "sr_documents", "sr_not_possible", "sr_left_out"})
@@ -113,6 +114,7 @@ def verify(
     Exit code: 0 whole and complete; 1 films are missing or have no report; 2 something is broken (it is
     named).
     """
+    from cxrscribe.archive import comparison
     from cxrscribe.archive import verify as checks
     from cxrscribe.archive.run import open_run
 
@@ -120,10 +122,10 @@ def verify(
     verdict = checks.verify(run)
     comparisons = []
     if deep:
-        comparisons.append(("read again", checks.verify_contents(run)))
+        comparisons.append(("read again", comparison.verify_contents(run)))
     if sample is not None:
         with load(engine) as reporter:
-            comparisons.append(("scored again", checks.verify_sample(run, reporter, sample)))
+            comparisons.append(("scored again", comparison.verify_sample(run, reporter, sample)))
     problems = [*verdict.problems, *(problem for _, each in comparisons for problem in each.problems)]
     if drop_broken:
         checks.drop_broken(run, verdict)
