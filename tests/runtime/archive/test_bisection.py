@@ -24,6 +24,12 @@ from support.archive_films import write_films
 from support.armed_film import KILLER, arm
 
 Begin = Callable[..., Run]
+NOTING = """
+import os
+if "CXRSCRIBE_WORKER_FOLDER" in os.environ:
+    with open({made!r}, "a") as file:
+        print(os.environ["CXRSCRIBE_WORKER_FOLDER"], file=file)
+"""
 
 
 @pytest.fixture
@@ -93,11 +99,17 @@ def test_processes_that_score_films_by_themselves_leave_no_folder(
     folders.mkdir()
     for name in ("TMPDIR", "TEMP", "TMP"):
         monkeypatch.setenv(name, str(folders))
+    made, begun = tmp_path / "made", tmp_path / "begun"
+    begun.mkdir()
+    (begun / "sitecustomize.py").write_text(NOTING.format(made=str(made)))
+    monkeypatch.syspath_prepend(begun)
     run = begin(archive)
     engine = replace(Engine.of(reporter), isolate="all")
     found = isolated_rows(run, 0, run.generation().films_of(0), engine)
     assert isinstance(next(found), Made)
-    assert list(folders.iterdir())  # the decoders'
+    decoders = made.read_text().split()
+    assert decoders
+    assert {Path(each).parent for each in decoders} == {folders}
     if stopped:
         found.close()  # type: ignore[attr-defined]
     else:
