@@ -126,9 +126,10 @@ def test_a_queue_that_is_closed_searches_for_nobody(small: Reporter) -> None:
 def test_whatever_the_queue_calls_may_close_it(small: Reporter, tmp_path: Path, called: str) -> None:
     """On each of its threads; those of others are answered all the same."""
     Image.fromarray(films(1)[0]).save(tmp_path / "film.png")
-    closed = threading.Event()
+    asked, closed = threading.Event(), threading.Event()
 
     def close(_: object) -> None:
+        assert asked.wait(WAIT)
         queue.close()
         closed.set()
 
@@ -138,6 +139,7 @@ def test_whatever_the_queue_calls_may_close_it(small: Reporter, tmp_path: Path, 
         others = [] if called == "on_read" else [queue.submit(film) for film in films(3)]
         if called != "on_read":
             (bad if "error" in called else good).add_done_callback(close)
+    asked.set()
     assert closed.wait(WAIT)
     assert isinstance(bad.exception(WAIT), FilmError)
     assert all(isinstance(future.result(WAIT), Report) for future in [good, *others])
