@@ -146,7 +146,8 @@ def serve(
     Exit code: 0 stopped, and all that was accepted was answered; 1 some was not within --grace; 2 wrong
     usage, no such bundle or device, or the address is taken.
     """
-    from cxrscribe.server.access import Access, checked_origins, hosts_of, is_loopback, read_token
+    from cxrscribe.loopback import is_loopback
+    from cxrscribe.server.access import Access, checked_origins, hosts_of, read_token
     from cxrscribe.server.limits import MEGABYTE, Limits
     from cxrscribe.server.listening import Place
     from cxrscribe.server.listening import serve as listen

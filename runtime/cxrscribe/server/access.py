@@ -6,11 +6,11 @@ import hmac
 import os
 import re
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
 from cxrscribe.errors import InputError
+from cxrscribe.loopback import is_loopback
 from cxrscribe.regular_file import open_regular
 from cxrscribe.server.problems import RequestError
 
@@ -70,16 +70,6 @@ class Access:
                 "the header Authorization: Bearer TOKEN is missing, or has another token",
                 headers={"WWW-Authenticate": "Bearer"},
             )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the address."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def hosts_of(host: str | None, more: tuple[str, ...]) -> frozenset[str] | None:

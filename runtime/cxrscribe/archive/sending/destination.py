@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from ipaddress import ip_address
 from typing import Final, Protocol
 
 from cxrscribe.archive.sending.document import Document
@@ -103,16 +102,6 @@ class Destination(Protocol):
 
     def open(self) -> Link:
         """Connect. Raises TransientError, DestinationError."""
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address never leaves this machine."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def remark(text: object) -> str:

@@ -21,16 +21,12 @@ from cxrscribe.archive.sending.destination import (
     Presence,
     Refused,
     TransientError,
-    is_loopback,
 )
 from cxrscribe.archive.sending.document import Document, is_same, requests_of
 from cxrscribe.archive.sending.guarded_session import GuardedSession, StatusError
 from cxrscribe.archive.sending.stow_answer import items_of, read_answers, values_of
 from cxrscribe.errors import InputError
-
-MOST_AT_ONCE: Final = 100
-MOST_BYTES: Final = 4 << 20
-"""Of one request, unless a single document has more."""
+from cxrscribe.loopback import is_loopback
 
 _SOME_REFUSED: Final = 202
 """Of STOW-RS; 200 is success, 409 that all were refused."""
@@ -104,8 +100,6 @@ def checked_url(url: str, *, plain: bool = False) -> str:
 
 class DicomWebLink:
     """A Link. One HTTP connection, kept open."""
-
-    most_at_once = MOST_AT_ONCE
 
     def __init__(self, url: str, session: GuardedSession) -> None:
         self._session = session
@@ -189,7 +183,7 @@ class DicomWebLink:
         taken: set[str] = set()
         refused: dict[str, Refused] = {}
         later: dict[str, str] = {}
-        for some in requests_of(documents, MOST_AT_ONCE, MOST_BYTES):
+        for some in requests_of(documents):
             for each in self._posted(some):
                 taken |= each.taken
                 refused |= each.refused

@@ -10,12 +10,15 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
 from cxrscribe.errors import InputError
+from cxrscribe.structured_report.document import SOP_CLASS
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-BASIC_TEXT_SR: Final = "1.2.840.10008.5.1.4.1.1.88.11"
-
+MOST_AT_ONCE: Final = 100
+"""Documents that are asked for, sent and asked for again together."""
+MOST_BYTES: Final = 4 << 20
+"""Of these, and of one request, unless a single document has more."""
 _UID: Final = re.compile(r"[0-9]+(\.[0-9]+)*")
 _LONGEST_UID: Final = 64
 _COMPARED: Final = (
@@ -79,7 +82,9 @@ def read_documents(members: Sequence[tuple[int, bytes]], source: str) -> tuple[l
     return list(found.values()), contradicting
 
 
-def requests_of(documents: Sequence[Document], most: int, most_bytes: int) -> Iterator[list[Document]]:
+def requests_of(
+    documents: Sequence[Document], most: int = MOST_AT_ONCE, most_bytes: int = MOST_BYTES
+) -> Iterator[list[Document]]:
     """`documents` in order, in lists of at most `most` with at most `most_bytes`, or of one that has more."""
     some: list[Document] = []
     size = 0
@@ -116,7 +121,7 @@ def _uids(content: bytes) -> tuple[str, str, str]:
 
     names = ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"]
     dataset = dcmread(BytesIO(content), specific_tags=names)
-    if dataset.SOPClassUID != BASIC_TEXT_SR:
+    if dataset.SOPClassUID != SOP_CLASS:
         raise ValueError("not a Basic Text SR")
     study, series, instance = (str(dataset[name].value) for name in (names[2], names[3], names[1]))
     if not all(_UID.fullmatch(uid) and len(uid) <= _LONGEST_UID for uid in (study, series, instance)):

@@ -29,9 +29,6 @@ from cxrscribe.archive.sending.patience import Patience
 from cxrscribe.archive.sending.settling import Settled, Settling, StoppedError
 from cxrscribe.errors import InputError
 
-AT_ONCE: Final = 100
-"""Documents that are asked for, sent and asked for again together."""
-BYTES_AT_ONCE: Final = 4 << 20
 LEFT_IN_A_ROW: Final = 3
 REFUSED_IN_A_ROW: Final = 1000
 """Documents of whole shards of which none was taken."""
@@ -265,7 +262,7 @@ class _Worker:
             members = [(row, file) for row, file in members if row in wanted]
         documents, contradicting = read_documents(members, self.run.place.locate(name))
         settling = Settling(asking.link, asking, self.patience, self.stop)
-        for some in requests_of(documents, AT_ONCE, BYTES_AT_ONCE):
+        for some in requests_of(documents):
             settling.settle(some)
         return _record(self.run, key, digest, settling, documents, contradicting, known)
 

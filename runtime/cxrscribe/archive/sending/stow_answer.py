@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from cxrscribe.archive.sending.destination import Answers, DestinationError, Refused
 from cxrscribe.archive.sending.document import Document
+from cxrscribe.structured_report.document import SOP_CLASS
 
 _TAG_STORED, _TAG_FAILED = "00081199", "00081198"
 _TAG_INSTANCE, _TAG_REASON = "00081155", "00081197"
@@ -31,7 +32,7 @@ def read_answers(documents: Sequence[Document], body: bytes) -> Answers | None:
             if reason == _CLASS_NOT_SUPPORTED:
                 raise DestinationError(
                     "the PACS takes no Basic Text SR (failure reason 0x0122); let it take SOP class "
-                    "1.2.840.10008.5.1.4.1.1.88.11"
+                    f"{SOP_CLASS}"
                 )
             if reason in _OUT_OF_RESOURCES:
                 later[uid] = f"0x{reason:04X}"
